@@ -1,0 +1,40 @@
+"""The record that every method hands back: draws in the model's own space, beside their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from amortized._types import Sites, Tensor
+
+
+class Estimate(NamedTuple):
+    """A number with its Monte Carlo standard error, both in the same unit (nats for a log evidence)."""
+
+    value: float
+    std_error: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ± {self.std_error:.3f}"
+
+
+@dataclass(frozen=True)
+class Draws:
+    """N draws of every site, with what it cost to get them.
+
+    ``sites``: site name to ``(N, *event)``, constrained. Draws of several chains lie one chain after the other.
+    ``log_weights``: ``(N,)`` float64 in nats, or ``None`` where all draws count alike.
+    ``target_calls``: evaluations of the log density, with or without its gradient, one per particle.
+    """
+
+    sites: Sites
+    method: str
+    log_weights: Tensor | None = None
+    log_evidence: Estimate | None = None
+    chains: int = 1
+    seconds: float = 0.0
+    target_calls: int = 0
+    attributes: dict[str, float | int | str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return next(iter(self.sites.values())).shape[0]

@@ -1,0 +1,1 @@
+"""Targets: unnormalized log densities that count their evaluations."""

@@ -1,0 +1,55 @@
+"""The contract of a target: a batched, unnormalized log density on R^D that counts its evaluations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+
+from amortized._types import Sites, Tensor
+
+
+class Target(ABC):
+    """An unnormalized log density ``log R(x)`` in unconstrained space, Jacobians included.
+
+    ``calls`` counts evaluations, one per particle, a gradient included in its evaluation;
+    ``nonfinite`` counts the particles among them whose density was NaN or +inf, or whose score was not finite.
+    Such a particle gets log density -inf and score 0, so that one bad particle never stops a batch.
+    """
+
+    def __init__(self, dim: int, dtype: torch.dtype, device: torch.device):
+        self.dim = dim
+        self.dtype = dtype
+        self.device = device
+        self.calls = 0
+        self.nonfinite = 0
+
+    @abstractmethod
+    def _log_prob(self, x: Tensor) -> Tensor:
+        """The raw log density ``(B,)`` at ``x: (B, D)``."""
+
+    @abstractmethod
+    def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The raw log density ``(B,)`` and its gradient ``(B, D)`` at ``x: (B, D)``."""
+
+    @abstractmethod
+    def constrain(self, x: Tensor) -> Sites:
+        """The model's own sites ``{name: (B, *event)}`` at ``x: (B, D)``, deterministic sites included."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """``log R(x)``: ``(B, D) -> (B,)`` in nats; -inf where the density is not a number."""
+        value = self._log_prob(x)
+        bad = value.isnan() | (value == torch.inf)
+        self._count(x, bad)
+        return torch.where(bad, -torch.inf, value)
+
+    def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``log R(x)`` and ``∇ log R(x)``: ``(B, D) -> (B,), (B, D)``; detached from any graph."""
+        value, score = self._log_prob_and_score(x)
+        bad = value.isnan() | (value == torch.inf) | ~score.isfinite().all(-1)
+        self._count(x, bad)
+        return torch.where(bad, -torch.inf, value), torch.where(bad[:, None] | (value == -torch.inf)[:, None], 0.0, score)
+
+    def _count(self, x: Tensor, bad: Tensor) -> None:
+        self.calls += x.shape[0]
+        self.nonfinite += int(bad.sum())

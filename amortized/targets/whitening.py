@@ -1,0 +1,49 @@
+"""A target seen through an affine map, so that its posterior has mean 0 and covariance I."""
+
+from __future__ import annotations
+
+import torch
+
+from amortized._types import Sites, Tensor
+from amortized.targets.base import Target
+
+
+class WhitenedTarget(Target):
+    """``log R(m + L u) + log |det L|`` as a density of ``u``: the same Z, moments near (0, I).
+
+    ``shift: (D,)`` and lower-triangular ``scale_tril: (D, D)`` are kept in float64; ``u`` lives in ``dtype``
+    (float32 by default, the network's), the wrapped target is called in its own.
+
+    >>> from amortized.targets.density import DensityTarget
+    >>> narrow = DensityTarget(lambda x: -0.5 * ((x - 3.0) / 0.1).square().sum(-1), dim=1)
+    >>> white = WhitenedTarget(narrow, torch.tensor([3.0]), torch.tensor([[0.1]]))
+    >>> value, score = white.log_prob_and_score(torch.tensor([[1.0]]))
+    >>> round(score.item(), 4)
+    -1.0
+    """
+
+    def __init__(self, target: Target, shift: Tensor, scale_tril: Tensor, dtype: torch.dtype = torch.float32):
+        super().__init__(target.dim, dtype, target.device)
+        self.target = target
+        self.shift = shift.to(target.device, torch.float64)
+        self.scale_tril = scale_tril.to(target.device, torch.float64)
+        self.log_det = self.scale_tril.diagonal().log().sum()
+
+    def unwhiten(self, u: Tensor) -> Tensor:
+        """``x = m + L u`` in the wrapped target's dtype; ``(..., D)``."""
+        return (self.shift + u.double() @ self.scale_tril.mT).to(self.target.dtype)
+
+    def whiten(self, x: Tensor) -> Tensor:
+        """``u = L⁻¹ (x − m)`` in this target's dtype; ``(..., D)``."""
+        centred = (x.double() - self.shift)[..., None]
+        return torch.linalg.solve_triangular(self.scale_tril, centred, upper=False)[..., 0].to(self.dtype)
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        return (self.target.log_prob(self.unwhiten(x)).double() + self.log_det).to(self.dtype)
+
+    def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        value, score = self.target.log_prob_and_score(self.unwhiten(x))
+        return (value.double() + self.log_det).to(self.dtype), (score.double() @ self.scale_tril).to(self.dtype)
+
+    def constrain(self, x: Tensor) -> Sites:
+        return self.target.constrain(self.unwhiten(x))
