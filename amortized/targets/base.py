@@ -22,7 +22,11 @@ class Target(ABC):
         self.dtype = dtype
         self.device = device
         self.calls = 0
-        self.nonfinite = 0
+        self._nonfinite = torch.zeros((), dtype=torch.long, device=device)
+
+    @property
+    def nonfinite(self) -> int:
+        return int(self._nonfinite)
 
     @abstractmethod
     def _log_prob(self, x: Tensor) -> Tensor:
@@ -52,4 +56,4 @@ class Target(ABC):
 
     def _count(self, x: Tensor, bad: Tensor) -> None:
         self.calls += x.shape[0]
-        self.nonfinite += int(bad.sum())
+        self._nonfinite += bad.sum()

@@ -12,7 +12,7 @@ class WhitenedTarget(Target):
     """``log R(m + L u) + log |det L|`` as a density of ``u``: the same Z, moments near (0, I).
 
     ``shift: (D,)`` and lower-triangular ``scale_tril: (D, D)`` are kept in float64; ``u`` lives in ``dtype``
-    (float32 by default, the network's), the wrapped target is called in its own.
+    (float32 by default, the network's), the wrapped target is called in its own; log densities are float64.
 
     >>> from amortized.targets.density import DensityTarget
     >>> narrow = DensityTarget(lambda x: -0.5 * ((x - 3.0) / 0.1).square().sum(-1), dim=1)
@@ -39,11 +39,11 @@ class WhitenedTarget(Target):
         return torch.linalg.solve_triangular(self.scale_tril, centred, upper=False)[..., 0].to(self.dtype)
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        return (self.target.log_prob(self.unwhiten(x)).double() + self.log_det).to(self.dtype)
+        return self.target.log_prob(self.unwhiten(x)).double() + self.log_det
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         value, score = self.target.log_prob_and_score(self.unwhiten(x))
-        return (value.double() + self.log_det).to(self.dtype), (score.double() @ self.scale_tril).to(self.dtype)
+        return value.double() + self.log_det, (score.double() @ self.scale_tril).to(self.dtype)
 
     def constrain(self, x: Tensor) -> Sites:
         return self.target.constrain(self.unwhiten(x))
