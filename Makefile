@@ -1,0 +1,41 @@
+# `make demo` and `make test` need Python >= 3.10 and nothing else: both create .venv on the first call.
+PYTHON ?= python3
+BIN := .venv/bin
+# The pins are for the Python that we test on; on any other, pip resolves the ranges of pyproject.toml.
+PINS = $(shell $(BIN)/python -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
+OUT := runs/eight_schools
+
+.PHONY: demo test slow lint types truths clean
+
+demo: .venv/.stamp-run
+	$(BIN)/amortized fit models/eight_schools.py --compare nuts --seed 0 --out $(OUT)
+	@echo "picture: $(OUT)/posterior.png"
+
+test: .venv/.stamp-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+slow: .venv/.stamp-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
+
+lint: .venv/.stamp-dev
+	$(BIN)/ruff check .
+
+types: .venv/.stamp-dev
+	$(BIN)/pyright
+
+truths: .venv/.stamp-run
+	$(BIN)/python benchmarks/truths.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.stamp-run: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet $(PINS) -e .
+	@touch $@
+
+.venv/.stamp-dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet $(PINS) -e '.[dev]'
+	@touch $@ .venv/.stamp-run
+
+clean:
+	rm -rf .venv runs .pytest_cache .ruff_cache
