@@ -7,6 +7,7 @@ Time comes first: states ``(K+1, B, D)``, per-step log densities ``(K, B)``, los
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -14,3 +15,14 @@ Tensor = torch.Tensor
 Generator = torch.Generator
 Sites = dict[str, Tensor]
 LogDensity = Callable[[Tensor], Tensor]
+
+
+class Control(NamedTuple):
+    """What a policy says about the path's end, given its present state; zero means the reference process.
+
+    ``shift: (..., D)``: E[x_K | x_k] minus its reference value, in units of the reference's endpoint deviation.
+    ``log_variance: (..., D)``: log of Var[x_K | x_k] over its reference value; a float 0 where it is not learned.
+    """
+
+    shift: Tensor
+    log_variance: Tensor | float

@@ -1,0 +1,42 @@
+"""The contract of an objective: a loss per path."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from amortized._types import Tensor
+from amortized.path import Path
+
+
+class Objective(nn.Module, ABC):
+    """``(Path) -> (B,)``: a loss for every scored path, in nats or squared nats.
+
+    An objective owns what it learns beside the policy (a log Z), trained at ``learning_rate``. ``on_policy_only`` says
+    that the loss means something only on fresh, uninflated paths of the policy itself; ``differentiates_rollout`` that
+    gradients go through the simulation. Both are refused by behaviours that cannot give them.
+    """
+
+    on_policy_only: bool = False
+    differentiates_rollout: bool = False
+    learning_rate: float = 1e-2
+
+    @abstractmethod
+    def forward(self, path: Path) -> Tensor:
+        """The loss ``(B,)`` of a scored path."""
+
+    def initialise(self, path: Path) -> None:  # noqa: B027
+        """Set what the objective learns from a first scored path; nothing by default."""
+
+
+def finite_or_nan(log_weight: Tensor) -> Tensor:
+    """Log weights with NaN where a path left the target's support, so that batch statistics can leave it out."""
+    return torch.where(log_weight.isfinite(), log_weight, torch.nan)
+
+
+def huber(residual: Tensor, delta: float) -> Tensor:
+    """``r²`` up to ``delta`` nats, then linear: one stray path cannot own the step. NaN residuals give loss 0."""
+    loss = nn.functional.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=delta) * 2.0
+    return torch.where(residual.isnan(), 0.0, loss)

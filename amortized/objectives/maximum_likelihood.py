@@ -1,0 +1,34 @@
+"""Maximum likelihood of noised draws: learning to reverse the noise, with no call of the target."""
+
+from __future__ import annotations
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.objectives.base import Objective
+from amortized.path import Path, control_at
+from amortized.policies.base import Policy
+from amortized.processes.base import Process
+
+
+class MaximumLikelihood(Objective):
+    """``−Σ_k log P_F(x_{k+1} | x_k)`` on paths noised from draws of the target (the sleep phase of a GFlowNet)."""
+
+    def forward(self, path: Path) -> Tensor:
+        if path.log_forward is None:
+            raise ValueError("this path is not scored; write path = score(process, policy, path)")
+        return -path.log_forward.sum(0)
+
+
+def bridge_regression(process: Process, policy: Policy, ends: Tensor, generator: Generator | None = None) -> Tensor:
+    """``K · E[−log P_F(x_{k+1} | x_k)]`` per row, at one random step of the bridge to each of ``ends: (B, D)``.
+
+    ``x_{k+1}`` is integrated out in closed form (given ``x_k`` and ``x_K`` it is Gaussian), ``k`` and ``x_k`` are drawn:
+    an estimate of the loss above, up to a constant, from one call of the policy on B states. Returns ``(B,)`` in nats.
+    """
+    k = torch.randint(process.steps, ends.shape[:1], generator=generator, device=ends.device)
+    x = process.noised(k, ends, generator)
+    mean, std = process.forward(k, x, control_at(process, policy, k, x, None))
+    bridge_mean, bridge_variance = process.bridge_forward(k, x, ends)
+    mismatch = ((bridge_mean - mean).square() + bridge_variance) / std.square()
+    return process.steps * (0.5 * mismatch + std.log()).sum(-1)

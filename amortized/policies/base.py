@@ -1,0 +1,24 @@
+"""The contract of a policy: from a state and a time to a control."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from amortized._types import Control, Tensor
+
+
+class Policy(nn.Module, ABC):
+    """``(x, t, langevin, context) -> Control`` for any leading shape and any real t in [0, 1].
+
+    ``x: (..., D)`` is the state in units of the reference's deviation, ``t: (..., 1)`` the time, ``langevin: (..., D)``
+    the shift that the target's score proposes (``None`` unless ``needs_score``), ``context: (..., C)`` the condition.
+    A fresh policy gives zero control. The step length is not an input: a control speaks of the path's end.
+    """
+
+    needs_score: bool = False
+
+    @abstractmethod
+    def forward(self, x: Tensor, t: Tensor, langevin: Tensor | None = None, context: Tensor | None = None) -> Control:
+        """The control at ``x`` and ``t``."""

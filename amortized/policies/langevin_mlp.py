@@ -1,0 +1,76 @@
+"""The default policy: a residual multilayer perceptron, with the target's score as an option."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from amortized._types import Control, Tensor
+from amortized.policies.base import Policy
+from amortized.policies.embeddings import CosineTime
+
+LOG_VARIANCE_BOUND = 10.0
+
+
+class LangevinMLP(Policy):
+    """``shift = f(x, t) + g(t) · clip(langevin)``, ``log variance = v(x, t)``, from one residual perceptron.
+
+    ``langevin`` gives the network the target's score (Langevin parametrization, arXiv 2111.15141, 2402.05098), both as
+    an input and as the added term, each element clipped to ``± clip``. ``learned_variance=False`` fixes v = 0.
+    All heads start at zero, so that a fresh policy is the reference process.
+
+    >>> policy = LangevinMLP(dim=2)
+    >>> control = policy(torch.randn(5, 2), torch.rand(5, 1))
+    >>> control.shift.abs().max().item()
+    0.0
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        width: int = 128,
+        depth: int = 3,
+        langevin: bool = False,
+        learned_variance: bool = True,
+        context_dim: int = 0,
+        clip: float = 10.0,
+    ):
+        super().__init__()
+        self.needs_score = langevin
+        self.learned_variance = learned_variance
+        self.clip = clip
+        self.time = CosineTime()
+        time_size = self.time.frequencies.numel()
+        self.read_state = nn.Linear(dim * (2 if langevin else 1) + context_dim, width)
+        self.read_time = nn.Linear(time_size, width * depth)
+        self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.shift = _zero(nn.Linear(width, dim))
+        self.log_variance = _zero(nn.Linear(width, dim)) if learned_variance else None
+        self.langevin_scale = _zero(nn.Linear(time_size, dim)) if langevin else None
+
+    def forward(self, x: Tensor, t: Tensor, langevin: Tensor | None = None, context: Tensor | None = None) -> Control:
+        time = self.time(t)
+        inputs = [x]
+        if self.needs_score:
+            assert langevin is not None
+            langevin = langevin.clamp(-self.clip, self.clip)
+            inputs.append(langevin)
+        if context is not None:
+            inputs.append(context)
+        hidden = self.read_state(torch.cat(inputs, -1))
+        for block, bias in zip(self.blocks, self.read_time(time).chunk(len(self.blocks), -1), strict=True):
+            hidden = hidden + block(nn.functional.silu(hidden + bias))
+        hidden = nn.functional.silu(hidden)
+        shift = self.shift(hidden)
+        if self.langevin_scale is not None:
+            shift = shift + self.langevin_scale(time) * langevin
+        if self.log_variance is None:
+            return Control(shift, 0.0)
+        raw = self.log_variance(hidden)
+        return Control(shift, LOG_VARIANCE_BOUND * (raw / LOG_VARIANCE_BOUND).tanh())
+
+
+def _zero(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,136 @@
+"""The contract of a process: a linear Gaussian noising chain, its bridges, and how a control steers its reversal."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from amortized._types import Control, Generator, Tensor
+
+LOG_TWO_PI = math.log(2 * math.pi)
+POINT_MASS_STD = 1 / math.sqrt(2 * math.pi)
+
+
+def log_normal(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """``log N(x; mean, diag std²)`` summed over the last dimension; ``(..., D) -> (...)``."""
+    residual = (x - mean) / std
+    return -0.5 * (residual.square() + LOG_TWO_PI).sum(-1) - std.log().expand_as(residual).sum(-1)
+
+
+class Process(nn.Module, ABC):
+    """A Gaussian noising chain ``x_k | x_K ~ N(c_k x_K, n_k²)`` on the times ``t_0 = 0 < … < t_K = 1``.
+
+    A concrete process gives only ``signal(t) = c`` and ``noise_variance(t) = n²`` with ``c(1) = 1``, ``n(1) = 0``;
+    a Markov chain of Gaussians has no further freedom. Everything else follows:
+
+    - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, ``b_k = c_k / c_{k+1}``, ``r_k² = n_k² − b_k² n²_{k+1}``;
+    - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior;
+    - the forward kernel under a control: the bridge to ``x_K`` averaged over the Gaussian belief about ``x_K`` that the
+      control states. Its mean and variance hold for any step length, so a control depends on ``(x, t)`` alone.
+
+    At zero control the chain is reversible: ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B`` exactly.
+    A point mass (a pinned start) is written as a Gaussian of deviation 1/√(2π), whose log density at its mean is 0.
+    """
+
+    def __init__(self, steps: int, scale: float = 1.0):
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f"steps={steps}: a path needs at least one step; write steps=32")
+        if not scale > 0:
+            raise ValueError(f"scale={scale}: the reference's deviation must be positive; write scale=1.0")
+        self.steps = steps
+        self.scale = scale
+        for name, table in self._tables(torch.linspace(0, 1, steps + 1, dtype=torch.float64)).items():
+            self.register_buffer(name, table, persistent=False)
+
+    @abstractmethod
+    def signal(self, t: Tensor) -> Tensor:
+        """``c(t)``: how much of ``x_K`` is left at time t, between 0 and 1; ``c(1) = 1``."""
+
+    @abstractmethod
+    def noise_variance(self, t: Tensor) -> Tensor:
+        """``n(t)²``: variance of ``x_t`` given ``x_K``, in squared units of x; ``n(1) = 0``."""
+
+    def _tables(self, times: Tensor) -> dict[str, Tensor]:
+        signal, noise = self.signal(times), self.noise_variance(times)
+        noise[-1] = 0.0
+        marginal = signal.square() * self.scale**2 + noise
+        decay = signal[:-1] / signal[1:]
+        backward_variance = (noise[:-1] - decay.square() * noise[1:]).clamp(min=0.0)
+        keep = torch.where(noise[:-1] > 0, noise[1:] * decay / noise[:-1].clamp(min=1e-300), 0.0)
+        endpoint_scale = torch.where(marginal > 0, signal * self.scale**2 / marginal.clamp(min=1e-300), 0.0)
+        endpoint_variance = torch.where(marginal > 0, self.scale**2 * noise / marginal.clamp(min=1e-300), self.scale**2)
+        reach = signal[1:] - keep * signal[:-1]
+        marginal_std, backward_std = marginal.sqrt(), backward_variance.sqrt()
+        return {
+            "times": times,
+            "signals": signal,
+            "marginal_std": torch.where(marginal_std > 0, marginal_std, 1.0),
+            "prior_noise": marginal_std[:1],
+            "prior_std": torch.where(marginal_std > 0, marginal_std, POINT_MASS_STD)[:1],
+            "keep": keep,
+            "decay": decay,
+            "backward_noise": backward_std,
+            "backward_std": torch.where(backward_std > 0, backward_std, POINT_MASS_STD),
+            "bridge_variance": noise[1:] * (1.0 - keep * decay),
+            "reach": reach,
+            "endpoint_std": endpoint_variance[:-1].sqrt(),
+            "reference_scale": keep + reach * endpoint_scale[:-1],
+        }
+
+    def _at(self, table: str, k: int | Tensor, x: Tensor) -> Tensor:
+        value = getattr(self, table)[k].to(x.dtype)
+        return value.reshape(value.shape + (1,) * (x.ndim - value.ndim))
+
+    def sample_prior(self, batch: int, dim: int, generator: Generator | None = None) -> Tensor:
+        """States ``x_0: (B, D)``."""
+        noise = torch.randn(batch, dim, generator=generator, device=self.prior_noise.device)
+        return noise * self.prior_noise.to(noise.dtype)
+
+    def log_prior(self, x: Tensor) -> Tensor:
+        """``log p₀(x_0)``: ``(B, D) -> (B,)``."""
+        return log_normal(x, torch.zeros_like(x), self.prior_std.to(x.dtype))
+
+    def forward(self, k: int | Tensor, x: Tensor, control: Control) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``; k is a step or one step for each leading slice of x."""
+        gain = self._at("reach", k, x) * self._at("endpoint_std", k, x)
+        mean = self._at("reference_scale", k, x) * x + gain * control.shift
+        spread = torch.as_tensor(control.log_variance, dtype=x.dtype, device=x.device).exp()
+        return mean, (self._at("bridge_variance", k, x) + gain.square() * spread).sqrt().expand_as(mean)
+
+    def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
+        return self._at("decay", k, y) * y, self._at("backward_std", k, y)
+
+    def bridge(self, ends: Tensor, generator: Generator | None = None) -> Tensor:
+        """All states ``(K+1, B, D)`` of noising chains that end in ``ends: (B, D)``, drawn at once."""
+        noise = torch.randn(self.steps, *ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
+        k = torch.arange(1, self.steps, device=ends.device)
+        signal = self._at("signals", k, noise)
+        wander = (self._at("backward_noise", k, noise) / signal * noise[1:]).flip(0).cumsum(0).flip(0)
+        states = torch.cat([signal * (ends + wander), ends[None]])
+        first = self._at("decay", 0, ends) * states[0] + self._at("backward_noise", 0, ends) * noise[0]
+        return torch.cat([first[None], states])
+
+    def noised(self, k: Tensor, ends: Tensor, generator: Generator | None = None) -> Tensor:
+        """One state ``x_k | x_K`` for every row: ``k: (B,)``, ``ends: (B, D)``."""
+        noise = torch.randn(ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
+        t = self.times[k]
+        signal = self.signal(t).to(ends.dtype)[:, None]
+        return signal * ends + self.noise_variance(t).clamp(min=0.0).sqrt().to(ends.dtype)[:, None] * noise
+
+    def bridge_forward(self, k: int | Tensor, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of ``x_{k+1}`` given both ``x_k = x`` and the end ``x_K``."""
+        mean = self._at("keep", k, x) * x + self._at("reach", k, x) * ends
+        return mean, self._at("bridge_variance", k, x)
+
+    def features(self, k: int | Tensor, x: Tensor) -> Tensor:
+        """The state in units of the reference's deviation at step k: what a network should see."""
+        return x / self._at("marginal_std", k, x)
+
+    def langevin(self, k: int | Tensor, x: Tensor, score: Tensor) -> Tensor:
+        """The shift that one gradient step proposes: ``deviation of x_K | x_k × ∇ log (R / reference)(x)``."""
+        return self._at("endpoint_std", k, x) * (score + x / self.scale**2)
