@@ -1,0 +1,75 @@
+"""A Pyro model as pure functions of one particle: the density, the sites, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyro.poutine as poutine
+import torch
+
+from amortized._types import Sites, Tensor
+from amortized.targets.enumeration import Enumerator
+from amortized.targets.structure import Structure
+from amortized.targets.tracing import Inverting, LatentMessenger, Placing
+
+
+class Program:
+    """The model with its arguments: each method is a function of one particle ``x: (D,)``, to be batched by others."""
+
+    def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], structure: Structure):
+        self.model = model
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs)
+        self.structure = structure
+        self.enumerator = Enumerator(structure.plate_depth) if structure.discrete else None
+
+    def _trace(self, messenger: LatentMessenger) -> poutine.Trace:
+        model = self.enumerator.wrap(self.model) if self.enumerator else self.model
+        with messenger:
+            return poutine.trace(model).get_trace(*self.args, **self.kwargs)
+
+    def _place(self, x: Tensor) -> Placing:
+        return Placing(self.structure.parameters, self.structure.latents, x)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """``log p(latents, data) + Σ log |det d value / d x|`` at ``x: (D,)``, a scalar in nats."""
+        placing = self._place(x)
+        trace = self._trace(placing)
+        log_joint = self.enumerator.log_prob(trace) if self.enumerator else trace.log_prob_sum()
+        for log_det in placing.log_dets.values():
+            log_joint = log_joint + log_det
+        return torch.as_tensor(log_joint, dtype=x.dtype, device=x.device)
+
+    def sites(self, x: Tensor) -> Sites:
+        """Values of the latent and deterministic sites; a deterministic site of a summed-out latent is left out."""
+        placing = self._place(x)
+        trace = self._trace(placing)
+        shapes = self.structure.deterministic
+        values = {name: trace.nodes[name]["value"] for name in shapes}
+        fixed = {name: value for name, value in values.items() if value.shape == shapes[name]}
+        return {**placing.values, **fixed}
+
+    def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
+        """Values of the latent sites and their log-determinants."""
+        placing = self._place(x)
+        self._trace(placing)
+        return placing.values, placing.log_dets
+
+    def unconstrain(self, values: Sites) -> Tensor:
+        """The ``x: (D,)`` at which the latent sites have these values."""
+        inverting = Inverting(self.structure.parameters, values)
+        self._trace(inverting)
+        return torch.cat([inverting.found[name].reshape(-1) for name in self.structure.latents])
+
+    def terms(self, x: Tensor) -> Sites:
+        """The log probability of every sample site, summed over its plates, for error messages."""
+        trace = self._trace(self._place(x))
+        trace.compute_log_prob()
+        return {name: site["log_prob_sum"] for name, site in trace.nodes.items() if "log_prob_sum" in site}
+
+    def pointwise(self, x: Tensor) -> Sites:
+        """The log probability of every observed site, one number for each element of its batch."""
+        trace = self._trace(self._place(x))
+        trace.compute_log_prob(lambda name, site: name in self.structure.observed)
+        return {name: trace.nodes[name]["log_prob"] for name in self.structure.observed}

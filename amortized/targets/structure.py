@@ -1,0 +1,195 @@
+"""What one run of a model tells about it: its latent sites and their places in x, its observations, its dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyro.poutine as poutine
+import torch
+from pyro.poutine.runtime import Message
+from pyro.poutine.subsample_messenger import _Subsample
+from torch.utils import _pytree as pytree
+
+from amortized._types import Sites, Tensor
+from amortized.targets.bijections import bijection
+from amortized.targets.tracing import (
+    LatentMessenger,
+    LatentSite,
+    ModelError,
+    is_deterministic,
+    is_discrete,
+    is_factor,
+    is_random_choice,
+    undisturbed,
+)
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The static facts of a model: everything about it that may not depend on the values of its latents.
+
+    ``observed``: likelihood sites with their values; ``observations``: those of them whose value is data and not
+    itself a function of the latents. ``discrete``: finite latents to be summed out. ``plate_depth``: the number of
+    tensor dimensions that plates use.
+    """
+
+    latents: dict[str, LatentSite]
+    dim: int
+    dtype: torch.dtype
+    device: torch.device
+    discrete: tuple[str, ...]
+    deterministic: dict[str, torch.Size]
+    observed: tuple[str, ...]
+    observations: Sites
+    plate_depth: int
+    parameters: Sites = field(repr=False)
+
+
+class _Discovering(LatentMessenger):
+    """Gives every latent site random coordinates near 0 and notes its shapes; it never calls ``sample``."""
+
+    def __init__(self, parameters: Sites, generator: torch.Generator, dtype: torch.dtype, device: torch.device):
+        super().__init__(parameters)
+        self.generator = generator
+        self.dtype = dtype
+        self.device = device
+        self.latents: dict[str, LatentSite] = {}
+        self.discrete: list[str] = []
+        self.drawn: list[Tensor] = []
+        self.dim = 0
+
+    def coordinates(self, message: Message) -> Tensor:
+        name, fn = message["name"], message["fn"]
+        shape = torch.Size(fn.batch_shape + fn.event_shape)
+        try:
+            unconstrained_shape = torch.Size(bijection(fn.support).inverse_shape(shape))
+        except NotImplementedError as error:
+            raise ModelError(
+                f"latent site {name!r}: there is no bijection onto its support {fn.support} ({type(fn).__name__}); "
+                "write the site in coordinates that have one, for instance a Normal normalised by hand"
+            ) from error
+        size = unconstrained_shape.numel()
+        self.latents[name] = LatentSite(
+            name, fn.support, shape, unconstrained_shape, size, slice(self.dim, self.dim + size)
+        )
+        self.dim += size
+        draw = torch.rand(unconstrained_shape, generator=self.generator, dtype=self.dtype) * 2 - 1
+        self.drawn.extend(_own_draw(fn))
+        return draw.to(self.device)
+
+    def _pyro_sample(self, message: Message) -> None:
+        if is_random_choice(message) and is_discrete(message):
+            if not message["fn"].has_enumerate_support:
+                raise ModelError(
+                    f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many "
+                    "values, so it cannot be summed out; integrate it by hand (for instance GammaPoisson for a "
+                    "Poisson of a Gamma rate), or observe it: pyro.sample(..., obs=value)"
+                )
+            self.discrete.append(message["name"])
+        super()._pyro_sample(message)
+
+
+def _own_draw(fn: Any) -> Iterator[Tensor]:
+    """One draw of the site's distribution, for its dtype and device; none from a distribution that cannot draw."""
+    try:
+        yield fn.sample()
+    except NotImplementedError:
+        return
+
+
+def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: int) -> Structure:
+    """Runs the model at a few points near 0 until one passes, in the first dtype and device in which one does.
+
+    Raises ``ModelError`` for a structure that cannot be a target, and what the model itself raised where no run passed.
+    """
+    first_failure: Exception | None = None
+    for dtype, device in _settings(args, kwargs):
+        for attempt in range(ATTEMPTS):
+            generator = torch.Generator().manual_seed(seed + attempt)
+            try:
+                found, trace = _run(model, args, kwargs, {}, generator, dtype, device)
+                own_dtype, own_device = _own_setting(found, trace, dtype, device)
+                found, trace = _run(model, args, kwargs, found.parameters, generator, own_dtype, own_device)
+                _, other = _run(model, args, kwargs, found.parameters, generator, own_dtype, own_device)
+            except ModelError:
+                raise
+            except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
+                first_failure = first_failure or error
+                continue
+            return _summarise(found, trace, other, own_dtype, own_device)
+    assert first_failure is not None
+    raise first_failure
+
+
+def _settings(args: Sequence, kwargs: Mapping[str, Any]) -> list[tuple[torch.dtype, torch.device]]:
+    """Dtypes and devices to try: the default, those of the tensors among the arguments, float64."""
+    leaves = pytree.tree_leaves((tuple(args), dict(kwargs)))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    home = torch.get_default_device()
+    settings = [(torch.get_default_dtype(), home), *((tensor.dtype, tensor.device) for tensor in tensors)]
+    return list(dict.fromkeys([*settings, (torch.float64, home)]))
+
+
+def _run(model, args, kwargs, parameters, generator, dtype, device):
+    found = _Discovering(dict(parameters), generator, dtype, device)
+    with undisturbed(device), torch.no_grad():
+        torch.manual_seed(generator.initial_seed())
+        with found:
+            trace = poutine.trace(model).get_trace(*args, **kwargs)
+        trace.compute_log_prob()
+    return found, trace
+
+
+def _own_setting(found: _Discovering, trace, dtype, device) -> tuple[torch.dtype, torch.device]:
+    """The widest dtype among the latents' own draws and the terms of the density; the device that is not the CPU."""
+    for name, site in trace.nodes.items():
+        if isinstance(site.get("fn"), _Subsample) and (site["fn"].subsample_size or site["fn"].size) < site["fn"].size:
+            raise ModelError(
+                f"plate {name!r} draws {site['fn'].subsample_size} of {site['fn'].size} rows at random, so the density "
+                f"would change from call to call; type pyro.plate({name!r}, {site['fn'].size}) without subsample_size"
+            )
+    terms = [site["log_prob"] for site in trace.nodes.values() if "log_prob" in site]
+    tensors = [tensor for tensor in [*found.drawn, *terms] if tensor.is_floating_point()]
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype) if tensor.dtype != torch.float16 else dtype
+        device = tensor.device if device.type == "cpu" else device
+    return dtype, device
+
+
+def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: torch.device) -> Structure:
+    sites = {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
+    observed = [
+        name
+        for name, site in sites.items()
+        if site["is_observed"] and name not in found.latents and not is_deterministic(site) and not is_factor(site)
+    ]
+    if not found.latents:
+        listed = ", ".join(repr(name) for name in observed) or "none at all"
+        raise ModelError(
+            "the model has no continuous latent site to infer: each of its sample sites is observed "
+            f"({listed}) or discrete; leave at least one without obs=: x = pyro.sample('x', dist.Normal(0., 1.))"
+        )
+    depths = [-frame.dim for site in sites.values() for frame in site["cond_indep_stack"] if frame.vectorized]
+    return Structure(
+        latents=found.latents,
+        dim=found.dim,
+        dtype=dtype,
+        device=device,
+        discrete=tuple(found.discrete),
+        deterministic={name: site["value"].shape for name, site in sites.items() if is_deterministic(site)},
+        observed=tuple(observed),
+        observations={
+            name: sites[name]["value"] for name in observed if _same(sites[name]["value"], other.nodes[name]["value"])
+        },
+        plate_depth=max(depths, default=0),
+        parameters=found.parameters,
+    )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether an observed value is data: the same at two different points, NaN counting as equal to itself."""
+    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())

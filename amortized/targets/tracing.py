@@ -1,0 +1,153 @@
+"""One pass through a Pyro model at one point of unconstrained space: the messenger and what surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.distributions import constraints
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.runtime import Message
+from pyro.poutine.subsample_messenger import _Subsample
+
+from amortized._types import Sites, Tensor
+from amortized.targets.bijections import bijection
+
+
+class ModelError(ValueError):
+    """A model that cannot be a target; the message names the site, what was found and what to type."""
+
+
+@dataclass(frozen=True)
+class LatentSite:
+    """Where one latent site lies in ``x: (D,)`` and in the model's own space.
+
+    ``shape``: of its value, plates and event together. ``unconstrained_shape``, of ``size`` numbers: of its
+    coordinates ``x[slice]``. ``support``: the constraint seen when the model was first traced.
+    """
+
+    name: str
+    support: constraints.Constraint
+    shape: torch.Size
+    unconstrained_shape: torch.Size
+    size: int
+    slice: slice
+
+
+def is_random_choice(message: Message) -> bool:
+    """Whether a site is left for inference: neither observed, nor fixed by a handler, nor a plate's subsample."""
+    return not (message["is_observed"] or message["done"] or isinstance(message["fn"], _Subsample))
+
+
+def is_discrete(message: Message) -> bool:
+    """Whether a site's values can be counted, by its distribution's own word or its support's."""
+    fn = message["fn"]
+    if getattr(fn, "has_enumerate_support", False):
+        return True
+    try:
+        return bool(fn.support.is_discrete)
+    except NotImplementedError as error:
+        raise ModelError(
+            f"latent site {message['name']!r}: {type(fn).__name__} does not say what its support is; "
+            "give the class a property `support`, a constraint of torch.distributions.constraints"
+        ) from error
+
+
+def is_deterministic(site: Message) -> bool:
+    return bool(site["infer"].get("_deterministic", False))
+
+
+def is_factor(site: Message) -> bool:
+    fn = site["fn"]
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+    return isinstance(fn, dist.Unit)
+
+
+@contextmanager
+def undisturbed(device: torch.device | None = None) -> Iterator[None]:
+    """Runs Pyro code with validation off, and leaves random states, parameter store and validation as they were."""
+    store = pyro.get_param_store()
+    cuda = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), store.scope(store.get_state()), pyro.validation_enabled(False):
+        yield
+
+
+class LatentMessenger(Messenger):
+    """Fixes every latent site of one pass as ``poutine.condition`` does, and every parameter at its first value.
+
+    Sub-classes say where a site's value comes from. Transforms come from the site's support in this very pass,
+    since it may depend on another site. ``log_dets[name] = log |det d value / d coordinates|``, summed over all of it.
+    """
+
+    def __init__(self, parameters: Sites):
+        super().__init__()
+        self.parameters = parameters
+        self.values: Sites = {}
+        self.log_dets: Sites = {}
+
+    def coordinates(self, message: Message) -> Tensor:
+        raise NotImplementedError
+
+    def value(self, message: Message) -> Tensor:
+        """The latent's value, its log-determinant recorded on the way."""
+        coordinates = self.coordinates(message)
+        transform = bijection(message["fn"].support)
+        value = transform(coordinates)
+        self.log_dets[message["name"]] = transform.log_abs_det_jacobian(coordinates, value).sum()
+        return value
+
+    def is_latent(self, message: Message) -> bool:
+        return is_random_choice(message) and not is_discrete(message)
+
+    def _pyro_sample(self, message: Message) -> None:
+        if self.is_latent(message):
+            message["value"] = self.values[message["name"]] = self.value(message)
+            message["is_observed"] = True
+
+    def _pyro_param(self, message: Message) -> None:
+        if message["name"] in self.parameters:
+            message["value"] = self.parameters[message["name"]]
+            message["done"] = True
+
+    def _pyro_post_param(self, message: Message) -> None:
+        if message["name"] not in self.parameters:
+            self.parameters[message["name"]] = message["value"] = message["value"].detach()
+
+
+class Placing(LatentMessenger):
+    """Latents from one particle ``x: (D,)``, cut as the ``LatentSite`` records say."""
+
+    def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], x: Tensor):
+        super().__init__(parameters)
+        self.latents = latents
+        self.x = x
+
+    def coordinates(self, message: Message) -> Tensor:
+        latent = self.latents.get(message["name"])
+        if latent is None:
+            raise ModelError(
+                f"site {message['name']!r} was not sampled when the model was first traced: the set of latent sites "
+                "may not depend on their values; write the model so that every latent site is sampled on every run"
+            )
+        return self.x[latent.slice].reshape(latent.unconstrained_shape)
+
+
+class Inverting(LatentMessenger):
+    """Latents from given constrained values; ``found[name]`` are their unconstrained coordinates."""
+
+    def __init__(self, parameters: Sites, given: Sites):
+        super().__init__(parameters)
+        self.given = given
+        self.found: Sites = {}
+
+    def value(self, message: Message) -> Tensor:
+        name = message["name"]
+        if name not in self.given:
+            raise ValueError(f"no value was given for latent site {name!r}; got {sorted(self.given)}")
+        self.found[name] = bijection(message["fn"].support).inv(self.given[name])
+        return self.given[name]
