@@ -39,3 +39,27 @@ def centred(effect: torch.Tensor, standard_error: torch.Tensor) -> None:
     with pyro.plate("school", len(effect)):
         theta = pyro.sample("theta", dist.Normal(mu, tau))
         pyro.sample("effect", dist.Normal(theta, standard_error), obs=effect)
+
+
+def sample(n: int) -> dict[str, torch.Tensor]:
+    """Exact draws of ``mu, tau: (n,)`` and ``standardized, theta: (n, 8)``: tau from its own density on a fine grid."""
+    effect, standard_error = (tensor.double() for tensor in data())
+    angle = torch.linspace(0.0, torch.pi / 2, 20_002, dtype=torch.float64)[1:-1]
+    cumulative = log_marginal(5.0 * angle.tan()).softmax(0).cumsum(0)
+    above = torch.searchsorted(cumulative, torch.rand(n, dtype=torch.float64)).clamp(max=len(angle) - 1)
+    tau = 5.0 * (angle[above] + (torch.rand(n, dtype=torch.float64) - 0.5) * (angle[1] - angle[0])).tan()
+    precision = 1 / (standard_error.square() + tau[:, None].square())
+    mu_variance = 1 / (1 / 25 + precision.sum(-1))
+    mu = mu_variance * (precision * effect).sum(-1) + mu_variance.sqrt() * torch.randn(n, dtype=torch.float64)
+    variance = 1 / (1 + (tau[:, None] / standard_error).square())
+    mean = variance * tau[:, None] * (effect - mu[:, None]) / standard_error.square()
+    standardized = mean + variance.sqrt() * torch.randn(n, 8, dtype=torch.float64)
+    draws = {"mu": mu, "tau": tau, "standardized": standardized, "theta": mu[:, None] + tau[:, None] * standardized}
+    return {name: value.float() for name, value in draws.items()}
+
+
+def log_marginal(tau: torch.Tensor) -> torch.Tensor:
+    """Log density of the effects given ``tau: (T,)``, theta and mu integrated out in closed form: ``(T,)``, float64."""
+    effect, standard_error = (tensor.double() for tensor in data())
+    own = torch.diag_embed(standard_error.square() + tau.double()[:, None].square())
+    return dist.MultivariateNormal(torch.zeros_like(effect), own + 25.0).log_prob(effect)
