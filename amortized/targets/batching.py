@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
 from amortized.targets.bijections import bijection
-from amortized.targets.cholesky import FailingParticlesAreNaN
+from amortized.targets.substitutes import Substitutes
 from amortized.targets.program import Program
 from amortized.targets.tracing import LatentMessenger, undisturbed
 
@@ -63,7 +63,7 @@ class Vmap(Batching):
         return value, score
 
     def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
-        with undisturbed(), FailingParticlesAreNaN():
+        with undisturbed(), Substitutes():
             return torch.func.vmap(function)(inputs)
 
 

@@ -30,16 +30,23 @@ class Program:
             return poutine.trace(model).get_trace(*self.args, **self.kwargs)
 
     def _place(self, x: Tensor) -> Placing:
-        return Placing(self.structure.parameters, self.structure.latents, x)
+        pieces = {name: x[latent.slice] for name, latent in self.structure.latents.items()}
+        return Placing(self.structure.parameters, self.structure.latents, pieces)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """``log p(latents, data) + Σ log |det d value / d x|`` at ``x: (D,)``, a scalar in nats."""
-        placing = self._place(x)
+        return self._log_prob(self._place(x))
+
+    def log_prob_of_pieces(self, pieces: Sites) -> Tensor:
+        """The same, at the coordinates ``{latent: (size,)}``."""
+        return self._log_prob(Placing(self.structure.parameters, self.structure.latents, pieces))
+
+    def _log_prob(self, placing: Placing) -> Tensor:
         trace = self._trace(placing)
         log_joint = self.enumerator.log_prob(trace) if self.enumerator else trace.log_prob_sum()
         for log_det in placing.log_dets.values():
             log_joint = log_joint + log_det
-        return torch.as_tensor(log_joint, dtype=x.dtype, device=x.device)
+        return torch.as_tensor(log_joint, dtype=self.structure.dtype, device=self.structure.device)
 
     def sites(self, x: Tensor) -> Sites:
         """Values of the latent and deterministic sites; a deterministic site of a summed-out latent is left out."""

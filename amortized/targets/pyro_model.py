@@ -10,7 +10,8 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.targets.base import Target
-from amortized.targets.batching import isolated
+from amortized.targets.batching import Vmap, isolated
+from amortized.targets.capture import capture
 from amortized.targets.choosing import choose
 from amortized.targets.program import Program
 from amortized.targets.structure import discover
@@ -46,7 +47,9 @@ class PyroTarget(Target):
         super().__init__(structure.dim, structure.dtype, structure.device)
         self.structure = structure
         self.program = Program(model, args, kwargs or {}, structure)
-        self._batch, self._reference = choose(self.program, seed)
+        self._batch, reference = choose(self.program, seed)
+        if isinstance(self._batch, Vmap):
+            self._batch = capture(self._batch, reference, capture_seconds) or self._batch
 
     @property
     def batching(self) -> str:

@@ -120,12 +120,12 @@ class LatentMessenger(Messenger):
 
 
 class Placing(LatentMessenger):
-    """Latents from one particle ``x: (D,)``, cut as the ``LatentSite`` records say."""
+    """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each."""
 
-    def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], x: Tensor):
+    def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], pieces: Sites):
         super().__init__(parameters)
         self.latents = latents
-        self.x = x
+        self.pieces = pieces
 
     def coordinates(self, message: Message) -> Tensor:
         latent = self.latents.get(message["name"])
@@ -134,7 +134,7 @@ class Placing(LatentMessenger):
                 f"site {message['name']!r} was not sampled when the model was first traced: the set of latent sites "
                 "may not depend on their values; write the model so that every latent site is sampled on every run"
             )
-        return self.x[latent.slice].reshape(latent.unconstrained_shape)
+        return self.pieces[latent.name].reshape(latent.unconstrained_shape)
 
 
 class Inverting(LatentMessenger):

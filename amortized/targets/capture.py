@@ -1,0 +1,121 @@
+"""The computation of a batched density recorded once, so that Python and Pyro are no longer run for each call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import fx
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from amortized._types import Tensor
+from amortized.targets.batching import FAILURES, Batching, Vmap
+from amortized.targets.choosing import Reference
+from amortized.targets.program import Program
+from amortized.targets.substitutes import Substitutes
+from amortized.targets.template import Template
+from amortized.targets.tracing import undisturbed
+
+SIZES = (5, 9)
+CHECKED = (1, 4, 33)
+
+
+class OutOfTime(RuntimeError):
+    """Capturing took longer than it may."""
+
+
+class Deadline(TorchDispatchMode):
+    """Raises ``OutOfTime`` at the first tensor operation after ``seconds``."""
+
+    def __init__(self, seconds: float):
+        super().__init__()
+        self.end = time.monotonic() + seconds
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if time.monotonic() > self.end:
+            raise OutOfTime("capturing the log density took too long")
+        return func(*args, **(kwargs or {}))
+
+
+class Captured(Batching):
+    """The graph of ``vmap(grad_and_value)``, valid for every batch size."""
+
+    name = "vmap (captured)"
+
+    def __init__(self, program: Program, graph: fx.GraphModule, plain: Batching):
+        super().__init__(program)
+        self.plain = plain
+        self.with_score = graph
+        self.alone = _first_output(graph)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.alone(x)
+
+    def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            return self.with_score(x)
+
+    def map(self, function, inputs):
+        return self.plain.map(function, inputs)
+
+
+def _first_output(graph: fx.GraphModule) -> fx.GraphModule:
+    """The same graph up to its first output, without what only the second needs."""
+    shortened = fx.Graph()
+    outputs = shortened.graph_copy(graph.graph, {})
+    shortened.output(outputs[0])  # type: ignore[index]
+    shortened.eliminate_dead_code()
+    return fx.GraphModule(graph, shortened)
+
+
+def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | None:
+    """``plain`` captured, if that succeeds within ``seconds`` and gives the same densities and scores; else ``None``."""
+    program = plain.program
+    latents = program.structure.latents
+
+    def value_and_score(x: Tensor) -> tuple[Tensor, Tensor]:
+        pieces = dict(zip(latents, x.split([latent.size for latent in latents.values()], 1), strict=True))
+        scores, value = torch.func.vmap(torch.func.grad_and_value(program.log_prob_of_pieces))(pieces)
+        return value, torch.cat([scores[name] for name in latents], 1)
+
+    try:
+        with Deadline(seconds):
+            graph = _record(value_and_score, reference)
+        captured = Captured(program, graph, plain)
+        agrees = all(_agrees(plain, captured, reference, size) for size in CHECKED)
+    except FAILURES:
+        return None
+    return captured if agrees else None
+
+
+def _record(function: Callable[[Tensor], tuple[Tensor, Tensor]], reference: Reference) -> fx.GraphModule:
+    functional = torch.func.functionalize(function, remove="mutations")
+    inputs = tuple(_points(reference, size) for size in SIZES)
+    with undisturbed(reference.x.device), torch.no_grad():
+        with Substitutes():
+            modules = tuple(make_fx(lambda x: functional(x))(x) for x in inputs)
+        for module in modules:
+            module.graph.eliminate_dead_code()
+        return Template(modules, inputs).build()  # type: ignore[arg-type]
+
+
+def _points(reference: Reference, size: int) -> Tensor:
+    """``size`` points near those of the reference, none of them twice."""
+    rows = reference.x[torch.arange(size) % len(reference.x)]
+    return rows * torch.linspace(1.0, 0.9, size, dtype=rows.dtype, device=rows.device)[:, None]
+
+
+def _agrees(plain: Batching, captured: Batching, reference: Reference, size: int) -> bool:
+    x = _points(reference, size)
+    value, score = plain.log_prob_and_score(x)
+    finite = value.isfinite() & score.isfinite().all(-1)
+    noise = reference.value_noise.max().expand(size), reference.score_noise.max().expand(size)
+    truth = Reference(x[finite], value[finite], score[finite], noise[0][finite], noise[1][finite], 0.0)
+    got_value, got_score = captured.log_prob_and_score(x)
+    alone = captured.log_prob(x)
+    return (
+        truth.differs(got_value[finite], got_score[finite]) is None
+        and truth.differs(alone[finite], got_score[finite]) is None
+    )

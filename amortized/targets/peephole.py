@@ -1,0 +1,150 @@
+"""Rewrites of single tensor operations that change nothing but the cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import fx
+
+from amortized._types import Tensor
+
+if TYPE_CHECKING:
+    from amortized.targets.template import Template
+
+aten = torch.ops.aten
+VIEWS = {
+    aten.view.default,
+    aten._unsafe_view.default,
+    aten.unsqueeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.expand.default,
+    aten.alias.default,
+    aten.detach.default,
+    aten.lift_fresh_copy.default,
+    aten._reshape_alias.default,
+}
+
+
+class Known:
+    """What the two recorded runs tell about a node: its values at both batch sizes, and whether they are one number."""
+
+    def __init__(self, one: Any, two: Any):
+        self.one = one
+        self.two = two
+
+    @property
+    def splat(self) -> float | None:
+        """The number that fills the tensor at both sizes; ``None`` where there is none."""
+        for value in (self.one, self.two):
+            if not isinstance(value, Tensor) or value.numel() == 0 or value.is_complex():
+                return None
+        first = self.one.reshape(-1)[0]
+        if bool((self.one == first).all()) and bool((self.two == first.to(self.two.dtype)).all()):
+            return float(first)
+        return None
+
+    def looks_like(self, other: Known) -> bool:
+        """Whether both have the same dtype and, at both batch sizes, the same shape."""
+        return all(
+            isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype
+            for a, b in ((self.one, other.one), (self.two, other.two))
+        )
+
+
+def simplify(template: Template, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node | None:
+    """A cheaper node equal to ``target(*args, **kwargs)``, or ``None``."""
+    if kwargs and target is not aten.clone.default:
+        return None
+    if target in VIEWS:
+        return _first_of_chain(template, args[0], known)
+    rule = RULES.get(target)
+    return rule(template, args, known) if rule else None
+
+
+def _first_of_chain(template: Template, node: fx.Node, known: Known) -> fx.Node | None:
+    """The ancestor with this very shape, through operations that keep the order and number of the elements."""
+    while True:
+        other = template.known.get(node)
+        if other is None or not isinstance(other.one, Tensor) or other.one.numel() != known.one.numel():
+            return None
+        if known.looks_like(other):
+            return node
+        if node.op != "call_function" or node.target not in VIEWS:
+            return None
+        node = node.args[0]  # type: ignore[assignment]
+
+
+def _number(template: Template, argument: Any) -> float | None:
+    """The number that an argument is, as a Python scalar or as a constant tensor filled with it."""
+    if isinstance(argument, (int, float)):
+        return float(argument)
+    stored = isinstance(argument, fx.Node) and (
+        argument.op == "get_attr"
+        or (argument.target is aten.expand.default and getattr(argument.args[0], "op", "") == "get_attr")
+    )
+    return template.known[argument].splat if stored else None
+
+
+def _kept(template: Template, argument: Any, known: Known) -> fx.Node | None:
+    """``argument``, if it has the dtype and the shape of the result."""
+    if isinstance(argument, fx.Node) and argument in template.known and known.looks_like(template.known[argument]):
+        return argument
+    return None
+
+
+def _neutral(number: float, both_sides: bool):
+    def rule(template: Template, args: tuple, known: Known) -> fx.Node | None:
+        if len(args) != 2:
+            return None
+        if _number(template, args[1]) == number:
+            return _kept(template, args[0], known)
+        if both_sides and _number(template, args[0]) == number:
+            return _kept(template, args[1], known)
+        return None
+
+    return rule
+
+
+def _negation(template: Template, args: tuple, known: Known) -> fx.Node | None:
+    inner = args[0]
+    if not isinstance(inner, fx.Node) or inner.kwargs:
+        return None
+    if inner.target is aten.neg.default:
+        return inner.args[0]  # type: ignore[return-value]
+    both = [_kept(template, argument, known) for argument in inner.args]
+    if inner.target is aten.sub.Tensor and len(inner.args) == 2 and all(both):
+        return template.emit(aten.sub.Tensor, (both[1], both[0]), {}, known)
+    return None
+
+
+def _sum(template: Template, args: tuple, known: Known) -> fx.Node | None:
+    """A sum over dimensions of one element is a view."""
+    node, dims = args[0], args[1]
+    before = template.known[node]
+    single = all(value.shape[dim] == 1 for value in (before.one, before.two) for dim in dims)
+    if len(args) != 2 or not dims or not single or before.one.dtype != known.one.dtype:
+        return None
+    chained = _first_of_chain(template, node, known)
+    return chained or template.emit(aten.squeeze.dims, (node, dims), {}, known)
+
+
+def _copy(template: Template, args: tuple, known: Known) -> fx.Node | None:
+    """A copy that keeps the layout is not needed where nothing is written in place."""
+    before = template.known[args[0]]
+    same = all(a.stride() == b.stride() for a, b in ((before.one, known.one), (before.two, known.two)))
+    return _kept(template, args[0], known) if same else None
+
+
+RULES = {
+    aten.add.Tensor: _neutral(0.0, both_sides=True),
+    aten.sub.Tensor: _neutral(0.0, both_sides=False),
+    aten.mul.Tensor: _neutral(1.0, both_sides=True),
+    aten.mul.Scalar: _neutral(1.0, both_sides=False),
+    aten.div.Tensor: _neutral(1.0, both_sides=False),
+    aten.pow.Tensor_Scalar: _neutral(1.0, both_sides=False),
+    aten.neg.default: _negation,
+    aten.sum.dim_IntList: _sum,
+    aten.clone.default: _copy,
+}

@@ -1,0 +1,170 @@
+"""One graph for every batch size, made out of two graphs of the same computation at two batch sizes, and simplified.
+
+Integers that differ between the two are affine in the batch size; what does not depend on the particles' values is
+computed once; operations that change nothing are left out.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import fx
+
+from amortized._types import Tensor
+from amortized.targets.peephole import Known, simplify
+
+aten = torch.ops.aten
+SHAPE_ONLY = {
+    aten.zeros_like.default,
+    aten.ones_like.default,
+    aten.full_like.default,
+    aten.empty_like.default,
+    aten.new_zeros.default,
+    aten.new_ones.default,
+    aten.new_full.default,
+    aten.new_empty.default,
+    aten.fill.Scalar,
+    aten.zero.default,
+}
+
+
+class CannotUnify(RuntimeError):
+    """The two graphs are not the same computation at two batch sizes."""
+
+
+class Recorder(fx.Interpreter):
+    """Runs a graph and keeps the value of every node."""
+
+    def __init__(self, module: fx.GraphModule):
+        super().__init__(module)
+        self.values: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.values[n] = super().run_node(n)
+        return self.values[n]
+
+
+class Template:
+    """Builds the graph for every batch size; ``build`` returns it as a module ``x: (B, D) -> the traced outputs``."""
+
+    def __init__(self, modules: tuple[fx.GraphModule, fx.GraphModule], inputs: tuple[Tensor, Tensor]):
+        self.modules = modules
+        self.inputs = inputs
+        self.sizes = tuple(len(x) for x in inputs)
+        self.graph = fx.Graph()
+        self.constants = torch.nn.Module()
+        self.new: dict[fx.Node, Any] = {}
+        self.depends: dict[fx.Node, bool] = {}
+        self.known: dict[fx.Node, Known] = {}
+        self.emitted: dict[Any, fx.Node] = {}
+
+    def build(self) -> fx.GraphModule:
+        recorders = tuple(Recorder(module) for module in self.modules)
+        for recorder, x in zip(recorders, self.inputs, strict=True):
+            recorder.run(x)
+        nodes = [list(module.graph.nodes) for module in self.modules]
+        if len(nodes[0]) != len(nodes[1]):
+            raise CannotUnify(f"{len(nodes[0])} operations at one batch size, {len(nodes[1])} at another")
+        self.twin = dict(zip(nodes[0], nodes[1], strict=True))
+        for one, two in self.twin.items():
+            if (one.op, one.op == "call_function" and one.target) != (two.op, two.op == "call_function" and two.target):
+                raise CannotUnify(f"{one.target} at one batch size, {two.target} at another")
+            self._translate(one, two, recorders[0].values[one], recorders[1].values[two])
+        self.graph.eliminate_dead_code()
+        return fx.GraphModule(self.constants, self.graph)
+
+    def _translate(self, one: fx.Node, two: fx.Node, value_one: Any, value_two: Any) -> None:
+        if one.op == "placeholder":
+            self.new[one] = self.graph.placeholder("x")
+            self.batch = self.graph.call_method("size", (self.new[one], 0))
+            self.depends[one] = True
+            self.known[self.new[one]] = Known(value_one, value_two)
+            return
+        args = self._unify((one.args, one.kwargs), (two.args, two.kwargs))
+        if one.op == "output":
+            self.graph.output(args[0][0])
+            return
+        inputs = [self.depends[node] for node in one.all_input_nodes]
+        self.depends[one] = any(inputs) and one.target not in SHAPE_ONLY
+        known = Known(value_one, value_two)
+        if not self.depends[one] and isinstance(value_one, Tensor):
+            constant = self._constant(known)
+            if constant is not None:
+                self.new[one] = constant
+                return
+        self.new[one] = simplify(self, one.target, *args, known) or self.emit(one.target, *args, known)
+
+    def emit(self, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node:
+        """A call in the new graph; the one made before, where the same call was."""
+        key = (target, fx.node.map_aggregate(args, _hashable), tuple(sorted(kwargs.items(), key=lambda item: item[0])))
+        key = (target, repr(key))
+        if key not in self.emitted:
+            self.emitted[key] = self.graph.call_function(target, args, kwargs)
+            self.known[self.emitted[key]] = known
+        return self.emitted[key]
+
+    def size(self, one: int, two: int) -> Any:
+        """An integer that may depend on the batch size B, as ``a B + c``."""
+        if one == two:
+            return one
+        slope, rest = divmod(two - one, self.sizes[1] - self.sizes[0])
+        if rest:
+            raise CannotUnify(f"the integers {one} and {two} at batch sizes {self.sizes}")
+        offset = one - slope * self.sizes[0]
+        node = self.batch if slope == 1 else self._arithmetic(operator.mul, self.batch, slope)
+        return node if offset == 0 else self._arithmetic(operator.add, node, offset)
+
+    def _arithmetic(self, target: Any, node: fx.Node, number: int) -> fx.Node:
+        key = (target, node.name, number)
+        if key not in self.emitted:
+            self.emitted[key] = self.graph.call_function(target, (node, number))
+        return self.emitted[key]
+
+    def _unify(self, one: Any, two: Any) -> Any:
+        if isinstance(one, fx.Node):
+            if self.twin[one] is not two:
+                raise CannotUnify(f"{one} is computed from other operations at another batch size")
+            return self.new[one]
+        if isinstance(one, (tuple, list)) and isinstance(two, (tuple, list)) and len(one) == len(two):
+            return type(one)([self._unify(a, b) for a, b in zip(one, two, strict=True)])
+        if isinstance(one, dict) and one.keys() == two.keys():
+            return {key: self._unify(one[key], two[key]) for key in one}
+        if isinstance(one, int) and isinstance(two, int) and not isinstance(one, bool):
+            return self.size(one, two)
+        if type(one) is type(two) and (one == two or one != one):
+            return one
+        raise CannotUnify(f"the arguments {one} and {two}")
+
+    def _constant(self, known: Known) -> fx.Node | None:
+        """A stored tensor, stretched along the dimensions that follow the batch size; ``None`` where it is neither."""
+        one, two = known.one, known.two
+        if one.dim() != two.dim():
+            return None
+        stretched = [dim for dim in range(one.dim()) if one.shape[dim] != two.shape[dim]]
+        if known.splat is not None:
+            stretched = list(range(one.dim()))
+        for dim in stretched:
+            one, two = one.narrow(dim, 0, 1), two.narrow(dim, 0, 1)
+        if not (_equal(one, two) and _equal(one.expand_as(known.one), known.one)):
+            return None
+        name = f"constant_{len(self.constants._buffers)}"
+        node = self._stored(name, one)
+        if stretched:
+            shape = [self.size(a, b) for a, b in zip(known.one.shape, known.two.shape, strict=True)]
+            node = self.emit(aten.expand.default, (node, shape), {}, known)
+        self.known[node] = known
+        return node
+
+    def _stored(self, name: str, value: Tensor) -> fx.Node:
+        self.constants.register_buffer(name, value.detach().clone())
+        return self.graph.get_attr(name)
+
+
+def _hashable(argument: Any) -> Any:
+    return argument.name if isinstance(argument, fx.Node) else argument
+
+
+def _equal(one: Tensor, two: Tensor) -> bool:
+    return one.shape == two.shape and bool(((one == two) | ((one != one) & (two != two))).all())
