@@ -26,7 +26,7 @@ SAMPLED = [name for name, model in MODELS.items() if "sample" in model]
 MULTIMODAL = [name for name, model in MODELS.items() if "MODE_WEIGHTS" in model]
 WITH_DATA = [name for name in SAMPLED if MODELS[name]["data"]()]
 STANDARD_ERRORS = 4.5
-DRAWS = 4_000
+DRAWS = 16_000
 
 
 class Unconstrained:
