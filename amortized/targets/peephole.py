@@ -25,6 +25,7 @@ VIEWS = {
     aten.lift_fresh_copy.default,
     aten._reshape_alias.default,
 }
+TRANSPOSES = {aten.permute.default, aten.t.default}
 
 
 class Known:
@@ -130,6 +131,31 @@ def _sum(template: Template, args: tuple, known: Known) -> fx.Node | None:
     return chained or template.emit(aten.squeeze.dims, (node, dims), {}, known)
 
 
+def _transposed_product(template: Template, args: tuple, known: Known) -> fx.Node | None:
+    """``(A B)ᵀ = Bᵀ Aᵀ``, so that the particles' dimension comes first in memory too: vmap puts it last."""
+    product = args[0]
+    if known.one.dim() != 2 or not _swaps(args):
+        return None
+    if product.target in TRANSPOSES and _swaps(product.args):
+        return product.args[0]
+    if product.target is not aten.mm.default:
+        return None
+    left, right = (_transpose(template, factor) for factor in product.args)
+    return template.emit(aten.mm.default, (right, left), {}, known)
+
+
+def _swaps(args: tuple) -> bool:
+    """Whether these are the arguments of a matrix transpose: ``t(x)`` or ``permute(x, [1, 0])``."""
+    return len(args) == 1 or list(args[1]) == [1, 0]
+
+
+def _transpose(template: Template, node: fx.Node) -> fx.Node:
+    if node.target in TRANSPOSES and _swaps(node.args):
+        return node.args[0]  # type: ignore[return-value]
+    before = template.known[node]
+    return template.emit(aten.t.default, (node,), {}, Known(before.one.t(), before.two.t()))
+
+
 def _copy(template: Template, args: tuple, known: Known) -> fx.Node | None:
     """A copy that keeps the layout is not needed where nothing is written in place."""
     before = template.known[args[0]]
@@ -147,4 +173,6 @@ RULES = {
     aten.neg.default: _negation,
     aten.sum.dim_IntList: _sum,
     aten.clone.default: _copy,
+    aten.permute.default: _transposed_product,
+    aten.t.default: _transposed_product,
 }
