@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from amortized._types import Generator, Tensor
 from amortized.draws import Estimate
-from amortized.mcmc import hmc, jumps, tempered_smc
+from amortized.mcmc import jumps, tempered_smc
 from amortized.mcmc.mixture import GaussianMixture, fit, join, safe_cholesky
-from amortized.mcmc.optimise import LocalGaussians, ascend, sharpened
+from amortized.mcmc.optimise import ascend, sharpened
 from amortized.mcmc.resampling import effective_sample_size, pareto_shape, systematic
 from amortized.mcmc.state import State
 from amortized.targets.base import Target
@@ -67,65 +68,111 @@ def _starts(target: Target, count: int, generator: Generator | None) -> Tensor:
     return x[kept]
 
 
-def _distinct(local: LocalGaussians) -> LocalGaussians:
-    """The best of each group of Gaussians whose means lie within half a standard deviation of a better one."""
-    order = local.elbo.argsort(descending=True)
-    kept: list[int] = []
-    for index in order.tolist():
-        if not math.isfinite(float(local.elbo[index])):
-            break
-        gap = local.mean[index] - local.mean[kept]
-        white = torch.linalg.solve_triangular(local.scale_tril[kept], gap[:, :, None], upper=False)[..., 0]
-        if not bool((white.square().mean(-1) < 0.25).any()):
-            kept.append(index)
-    return local.take(torch.tensor(kept, dtype=torch.long, device=local.mean.device))
-
-
-def find_modes(target: Target, count: int, generator: Generator | None) -> GaussianMixture:
-    """Gaussians at the modes that ``count`` dispersed starts climb to, weighted by their evidence, tempered."""
-    plain = _in_coordinates(
-        target,
-        torch.zeros(target.dim, dtype=torch.float64, device=target.device),
-        torch.eye(target.dim, dtype=torch.float64, device=target.device),
-    )
-    state, _, best = ascend(plain.log_prob_and_score, _starts(target, count, generator), generator)
-    local = _distinct(best)
+def find_modes(target: Target, count: int, generator: Generator | None, stop: Callable[[], bool]) -> GaussianMixture:
+    """Gaussians at the modes that ``count`` dispersed starts climb to, weighted by their tempered evidence."""
+    origin = torch.zeros(target.dim, dtype=torch.float64, device=target.device)
+    identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
+    plain = WhitenedTarget(target, origin, identity, dtype=torch.float64).log_prob_and_score
+    state, _, best = ascend(plain, _starts(target, count, generator), generator, stop=stop)
+    local = sharpened(plain, best, generator)
     if local.elbo.numel() == 0:
         top = state.log_prob.argmax()
-        scale_tril = torch.eye(target.dim, dtype=torch.float64, device=target.device)
-        return GaussianMixture(torch.ones(1, dtype=torch.float64), state.x[top][None], scale_tril[None])
-    local = local.take(torch.arange(min(local.elbo.numel(), 32)))
-    local = _distinct(sharpened(plain.log_prob_and_score, local, generator))
-    near = local.elbo > local.elbo.max() - (15 + 2 * target.dim)
-    local = local.take(near.nonzero()[:, 0])
+        return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None])
+    local = local.take((local.elbo > local.elbo[0] - (15 + 2 * target.dim)).nonzero()[:32, 0])
     return GaussianMixture((local.elbo / math.sqrt(target.dim)).softmax(0), local.mean, local.scale_tril)
 
 
-def _in_coordinates(target: Target, shift: Tensor, scale_tril: Tensor) -> WhitenedTarget:
-    return WhitenedTarget(target, shift, scale_tril, dtype=torch.float64)
-
-
-def _wide_base(mixture: GaussianMixture, scale: float = 2.0) -> GaussianMixture:
-    equal = GaussianMixture(torch.full_like(mixture.weights, 1 / len(mixture.weights)), mixture.means, mixture.scale_trils)
+def _wide(mixture: GaussianMixture, scale: float) -> GaussianMixture:
+    """One Gaussian with the mixture's mean, its components counted alike, and ``scale`` times its spread."""
+    count = mixture.weights.numel()
+    equal = GaussianMixture(torch.full_like(mixture.weights, 1 / count), mixture.means, mixture.scale_trils)
     mean, covariance = equal.moments()
-    one = torch.ones(1, dtype=torch.float64, device=mean.device)
-    return GaussianMixture(one, mean[None], scale * safe_cholesky(covariance)[None])
+    return GaussianMixture(torch.ones_like(mean[:1]), mean[None], scale * safe_cholesky(covariance)[None])
 
 
-def _polish(target: WhitenedTarget, state: State, rounds: int, generator: Generator | None):
-    """HMC at β = 1, and jumps proposed from a mixture fitted to the draws: ``(state, mixture, jump acceptance)``."""
-    mixture, jumped = fit(state.x, generator), 0.0
-    mover = tempered_smc.Mover(generator)
-    equal = torch.zeros_like(state.log_prob)
-    for index in range(rounds):
-        state, _ = mover.moves(target.log_prob_and_score, state, tempered_smc.metrics(state.x, state.score, equal))
-        for _ in range(3):
-            state, info = jumps.independence(target.log_prob_and_score, state, mixture, generator)
-        jumped = float(info.acceptance.mean())
-        mixture = fit(state.x, generator)
-    return state, mixture, jumped
+class _Search:
+    """What is known so far, in coordinates in which it has mean 0 and covariance I."""
+
+    def __init__(self, target: Target, modes: GaussianMixture, generator: Generator | None, stop: Callable[[], bool]):
+        self.generator = generator
+        self.stop = stop
+        whole = _wide(modes, 1.0)
+        self.shift, self.scale_tril = whole.means[0], whole.scale_trils[0]
+        self.white = WhitenedTarget(target, self.shift, self.scale_tril, dtype=torch.float64)
+        self.modes = self.mixture = modes.inverse_affine(self.shift, self.scale_tril)
+        self.runs: list[tempered_smc.Result] = []
+
+    def temper(self, base: GaussianMixture, particles: int) -> tempered_smc.Result:
+        run = tempered_smc.run(
+            self.white, base, particles, self.generator, axes=self.scale_tril, stop=self.stop
+        )
+        self.runs.append(run)
+        return run
+
+    def two_runs(self, particles: int) -> tuple[tempered_smc.Result, tempered_smc.Result]:
+        """Tempering from what is known, widened, half mixed with one wide Gaussian; and from that Gaussian alone."""
+        wide = _wide(self.modes, 2.0)
+        known = join([self.modes, self.mixture], [0.5, 0.5]).widened((1.2,), (1.0,))
+        return self.temper(join([wide, known], [0.5, 0.5]), particles), self.temper(wide, particles)
+
+    def pool(self, draws: int) -> State:
+        """Particles of all runs, drawn in proportion to each run's estimate of Z."""
+        share = [torch.full_like(run.state.log_prob, run.log_evidence.value) for run in self.runs]
+        rows = systematic(torch.cat(share), draws, self.generator)
+        return State(*(torch.cat(field)[rows] for field in zip(*(run.state for run in self.runs), strict=True)))
+
+    def polish(self, state: State, max_rounds: int = 4) -> tuple[State, float]:
+        """HMC at β = 1 and jumps proposed by a mixture fitted to the draws, until these are accepted half of the time."""
+        density, accepted = self.white.log_prob_and_score, 0.0
+        mover = tempered_smc.Mover(self.scale_tril, self.generator)
+        equal = torch.zeros_like(state.log_prob)
+        self.mixture = fit(state.x, self.generator, initial=self.modes)
+        for done in range(max_rounds):
+            state, _ = mover.moves(density, state, tempered_smc.metrics(state.x, state.score, equal))
+            for _ in range(4):
+                state, info = jumps.independence(density, state, self.mixture, self.generator)
+            accepted = float(info.acceptance.mean())
+            self.mixture = fit(state.x, self.generator, initial=self.mixture)
+            if (accepted > 0.5 and done > 0) or self.stop():
+                break
+        return state, accepted
+
+    def weigh(self, count: int = 4096) -> tuple[Estimate, float, float]:
+        """log Z, k̂ and effective fraction of importance weights of fresh draws from the widened mixture."""
+        proposal = self.mixture.widened((1.0, 1.5, 3.0), (0.8, 0.15, 0.05))
+        x = proposal.sample(count, self.generator)
+        log_weights = self.white.log_prob(x).double() - proposal.log_prob(x)
+        fraction = float(effective_sample_size(log_weights)) / count
+        value = float(log_weights.logsumexp(0)) - math.log(count)
+        error = math.sqrt(max(1 / fraction - 1, 0.0) / count) if fraction > 0 else math.inf
+        return Estimate(value, error), pareto_shape(log_weights), fraction
 
 
+def _verdict(
+    narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: tuple[Estimate, float, float], accepted: float
+) -> tuple[bool, Estimate, str]:
+    """Whether the checks agree, the log Z that they favour, and what they were, in plain words."""
+    importance, shape, fraction = weighed
+    first, second = narrow.log_evidence, wide.log_evidence
+    better = first if first.value > second.value else second
+    runs_agree = narrow.finished and wide.finished and abs(first.value - second.value) < 0.5
+    error = math.hypot(better.std_error, importance.std_error)
+    weights_agree = shape < 0.7 and abs(importance.value - better.value) < max(0.3, min(3 * error, 0.6))
+    evidence = importance if weights_agree else better
+    said = [
+        f"log Z tempered from the modes {first}, from a wide Gaussian {second}"
+        + ("" if runs_agree else " (these should agree within 0.5: modes or their weights may be wrong)"),
+        f"by importance weights {importance} with k-hat {shape:.2f} and effective fraction {fraction:.0%}"
+        + ("" if weights_agree else " (k-hat should be below 0.7 and log Z agree: the tails are not confirmed)"),
+        f"mode jumps accepted {accepted:.0%}",
+        "a mode that no start reached is invisible to these checks",
+    ]
+    if not (narrow.finished and wide.finished):
+        said.insert(0, "the budget ended before the tempering did: raise max_calls or max_seconds")
+    return runs_agree and weights_agree, evidence, "; ".join(said)
+
+
+@torch.no_grad()
 def warm_up(
     target: Target,
     *,
@@ -137,7 +184,10 @@ def warm_up(
 ) -> WarmUp:
     """Draws, scale, modes, their weights and log Z of ``target``, from its density and score alone.
 
-    Raises ValueError when the density is -inf or NaN at every start.
+    Dispersed starts climb to the modes (BFGS, with the best Gaussian on the way); two tempered SMC runs, from these
+    Gaussians and from one wide Gaussian, weigh them; HMC and jumps proposed by a fitted mixture polish the draws;
+    importance weights from that mixture give log Z again. Runs that disagree are repeated with twice the particles
+    while ``max_calls`` and ``max_seconds`` last. Raises ValueError when the density is -inf or NaN at every start.
 
     >>> from amortized.targets.density import DensityTarget
     >>> target = DensityTarget(lambda x: -0.5 * ((x - 5.0) / 0.1).square().sum(-1), dim=2)
@@ -146,47 +196,37 @@ def warm_up(
     (torch.Size([512, 2]), True, True)
     """
     began, calls_before = time.perf_counter(), target.calls
-    modes = find_modes(target, 48, generator)
-    wide = _wide_base(modes)
-    shift, scale_tril = wide.means[0], wide.scale_trils[0]
-    white = _in_coordinates(target, shift, scale_tril)
-    wide, modes = wide.inverse_affine(shift, scale_tril), modes.inverse_affine(shift, scale_tril)
-    both = join([wide, modes.widened((1.2,), (1.0,))], [0.5, 0.5])
-    narrow_run = tempered_smc.run(white, both, 512, generator)
-    wide_run = tempered_smc.run(white, wide, 1024, generator)
-    pooled = torch.cat([narrow_run.state.x, wide_run.state.x])
-    log_share = torch.cat(
-        [
-            torch.full((len(run.state.x),), run.log_evidence.value, dtype=torch.float64, device=target.device)
-            for run in (narrow_run, wide_run)
-        ]
-    )
-    chosen = pooled[systematic(log_share, draws, generator)]
-    state, mixture, jumped = _polish(white, hmc.init(white, chosen), 2, generator)
-    proposal = mixture.widened((1.0, 1.5, 3.0), (0.8, 0.15, 0.05))
-    fresh = proposal.sample(4096, generator)
-    log_weights = (white.log_prob(fresh) - proposal.log_prob(fresh)).double()
-    shape, fraction = pareto_shape(log_weights), float(effective_sample_size(log_weights)) / 4096
-    importance = Estimate(
-        float(log_weights.logsumexp(0)) - math.log(4096), math.sqrt(max(1 / fraction - 1, 0.0) / 4096)
-    )
-    estimates = (narrow_run.log_evidence, wide_run.log_evidence, importance)
-    spread = max(e.value for e in estimates) - min(e.value for e in estimates)
-    status = (
-        f"log Z from the modes {estimates[0]}, from a wide start {estimates[1]}, by importance weights {importance}; "
-        f"k-hat {shape:.2f}, weight ESS {fraction:.0%}, jumps accepted {jumped:.0%}"
-    )
-    mixture = mixture.affine(shift, scale_tril)
-    x = white.unwhiten(state.x)
-    moments = torch.cov(x.double().T).reshape(target.dim, target.dim)
+
+    def spent() -> float:
+        return max((target.calls - calls_before) / max_calls, (time.perf_counter() - began) / max_seconds)
+
+    def say(text: str) -> None:
+        if progress:
+            print(f"warm-up: {text} ({target.calls - calls_before} calls, {time.perf_counter() - began:.1f} s)")
+
+    modes = find_modes(target, 48, generator, lambda: spent() > 0.4)
+    say(f"{modes.weights.numel()} modes")
+    search = _Search(target, modes, generator, lambda: spent() > 0.8)
+    particles = 512
+    while True:
+        before = spent()
+        narrow, wide = search.two_runs(particles)
+        state, accepted = search.polish(search.pool(draws))
+        trustworthy, evidence, status = _verdict(narrow, wide, search.weigh(), accepted)
+        say(status)
+        if trustworthy or particles >= 2048 or spent() + 2 * (spent() - before) > 0.9:
+            break
+        particles *= 2
+    x = search.white.unwhiten(state.x)
+    covariance = torch.cov(x.double().T).reshape(target.dim, target.dim)
     return WarmUp(
         draws=x,
-        log_prob=state.log_prob - white.log_det,
+        log_prob=state.log_prob - search.white.log_det,
         shift=x.double().mean(0),
-        scale_tril=safe_cholesky(moments),
-        mixture=mixture,
-        log_evidence=importance if shape < 0.7 else wide_run.log_evidence,
-        trustworthy=spread < 0.5,
+        scale_tril=safe_cholesky(covariance),
+        mixture=search.mixture.affine(search.shift, search.scale_tril),
+        log_evidence=evidence,
+        trustworthy=trustworthy,
         status=status,
         target_calls=target.calls - calls_before,
         seconds=time.perf_counter() - began,

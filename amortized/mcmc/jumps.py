@@ -8,6 +8,8 @@ from amortized._types import Generator, Tensor
 from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.state import Info, LogDensityAndScore, State, metropolis
 
+CENTRES = 128
+
 
 def independence(
     log_prob_and_score: LogDensityAndScore, state: State, proposal: GaussianMixture, generator: Generator | None
@@ -27,24 +29,41 @@ def independence(
     return metropolis(state, there, there.log_prob - state.log_prob + log_q_here - log_q_there, generator)
 
 
-def difference(
-    log_prob_and_score: LogDensityAndScore, state: State, coordinates: int, generator: Generator | None
+def marginals(
+    log_prob_and_score: LogDensityAndScore,
+    state: State,
+    coordinates: int,
+    scale_tril: Tensor,
+    generator: Generator | None,
 ) -> tuple[State, Info]:
-    """Half of the chains, in random order, move by the difference of two chains of the other half, in some coordinates.
+    """Half of the chains draw some coordinates afresh from the one-dimensional densities of the other half.
 
-    ``y_S = x_S + a_S − b_S`` for a random set S of ``coordinates`` of the D, drawn for each chain; symmetric, hence
-    exact. It carries a chain from well to well when the other half knows both. Only the moving half is evaluated.
-    ter Braak and Vrugt (2008), Statistics and Computing 18.
+    Each moving chain takes a random set S of ``coordinates`` of the D axes of ``scale_tril @ x``, and there proposes
+    ``y_i ~ q_i``, a kernel estimate from 128 of the resting half; the ratio is ``R(y) Π_S q_i(x_i) / R(x) Π_S q_i(y_i)``, exact
+    as q does not depend on the movers. It sets the weights of wells that lie along single axes. One call a moving chain.
     """
     count, dim = state.x.shape
     order = torch.randperm(count, generator=generator, device=state.x.device)
     moving, resting = order[: count // 2], order[count // 2 :]
-    pick = torch.randint(resting.numel(), (2, moving.numel()), generator=generator, device=state.x.device)
-    rank = torch.rand(moving.numel(), dim, generator=generator, device=state.x.device).argsort(-1)
-    move = (state.x[resting[pick[0]]] - state.x[resting[pick[1]]]) * (rank < coordinates)
+    movers, others = state.x[moving] @ scale_tril.mT, state.x[resting[:CENTRES]] @ scale_tril.mT
+    width = 0.4 * others.std(0) * others.shape[0] ** -0.2
+    pick = torch.randint(others.shape[0], movers.shape, generator=generator, device=state.x.device)
+    noise = torch.randn(movers.shape, generator=generator, dtype=movers.dtype, device=movers.device)
+    rank = torch.rand(movers.shape, generator=generator, device=state.x.device).argsort(-1)
+    chosen = rank < coordinates
+    fresh = torch.where(chosen, others.gather(0, pick) + width * noise, movers)
+
+    def log_q(y: Tensor) -> Tensor:
+        kernels = [
+            torch.logsumexp(-0.5 * ((y[:, None, axis] - others[:, axis]) / width[axis]).square(), -1)
+            for axis in range(dim)
+        ]
+        return (torch.stack(kernels, -1) * chosen).sum(-1)
+
     here = State(*(field[moving] for field in state))
-    x = here.x + move
+    x = here.x + torch.linalg.solve_triangular(scale_tril, (fresh - movers).mT, upper=False).mT
     there = State(x, *log_prob_and_score(x))
-    chosen, info = metropolis(here, there, there.log_prob - here.log_prob, generator)
-    merged = State(*(field.index_copy(0, moving, value) for field, value in zip(state, chosen, strict=True)))
+    log_ratio = there.log_prob - here.log_prob + log_q(movers) - log_q(fresh)
+    accepted, info = metropolis(here, there, log_ratio, generator)
+    merged = State(*(field.index_copy(0, moving, value) for field, value in zip(state, accepted, strict=True)))
     return merged, info

@@ -121,60 +121,81 @@ def _seeds(x: Tensor, count: int, generator: Generator | None) -> Tensor:
     return x[chosen]
 
 
-def _maximize(x: Tensor, responsibility: Tensor, pooled: Tensor) -> GaussianMixture:
+def _maximize(x: Tensor, responsibility: Tensor) -> GaussianMixture:
+    """Moments of each component, its correlations shrunk towards 0 as if D + 2 further draws had shown none."""
     count, dim = x.shape
     components = responsibility.shape[0]
     mass = responsibility.sum(-1)
     means = (responsibility @ x) / mass.clamp(min=1e-12)[:, None]
     centred = x - means[:, None]
     scatter = torch.einsum("mn,mni,mnj->mij", responsibility, centred, centred)
-    prior = (dim + 2.0) * components ** (-2.0 / dim) * pooled
-    covariance = (scatter + prior) / (mass + dim + 2.0)[:, None, None]
+    covariance = scatter / mass.clamp(min=1e-12)[:, None, None]
+    keep = (mass / (mass + dim + 2.0))[:, None, None]
+    floor = 1e-8 * torch.eye(dim, dtype=x.dtype, device=x.device) * x.var(0)
+    own = torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1)) + floor
     weights = (mass + 1e-3) / (count + 1e-3 * components)
-    return GaussianMixture(weights, means, safe_cholesky(covariance))
+    return GaussianMixture(weights, means, safe_cholesky(keep * covariance + (1 - keep) * own))
 
 
-def _expectation_maximization(x: Tensor, seeds: Tensor, iterations: int) -> GaussianMixture:
-    pooled = torch.cov(x.T).reshape(x.shape[1], x.shape[1])
-    owner = torch.cdist(x, seeds).argmin(-1)
-    for _ in range(5):
-        assignment = torch.nn.functional.one_hot(owner, seeds.shape[0]).T.to(x.dtype)
-        seeds = (assignment @ x) / assignment.sum(-1).clamp(min=1)[:, None]
+def _clusters(x: Tensor, count: int, generator: Generator | None) -> GaussianMixture:
+    """The mixture of the clusters that five rounds of k-means find."""
+    seeds = _seeds(x, count, generator)
+    assignment = torch.ones(1, x.shape[0], dtype=x.dtype, device=x.device)
+    for _ in range(5 if count > 1 else 0):
         owner = torch.cdist(x, seeds).argmin(-1)
-    mixture = _maximize(x, torch.nn.functional.one_hot(owner, seeds.shape[0]).T.to(x.dtype), pooled)
-    for _ in range(iterations if seeds.shape[0] > 1 else 0):
-        mixture = _maximize(x, mixture.component_log_prob(x).softmax(0), pooled)
+        assignment = torch.nn.functional.one_hot(owner, count).T.to(x.dtype)
+        seeds = (assignment @ x) / assignment.sum(-1).clamp(min=1)[:, None]
+    return _maximize(x, assignment)
+
+
+def _improved(x: Tensor, mixture: GaussianMixture, iterations: int) -> GaussianMixture:
+    """Expectation-maximization from ``mixture``; components left with fewer than two draws are dropped."""
+    for _ in range(iterations if mixture.weights.numel() > 1 else 0):
+        mixture = _maximize(x, mixture.component_log_prob(x).softmax(0))
+        alive = mixture.weights * x.shape[0] >= 2.0
+        weights = mixture.weights[alive] / mixture.weights[alive].sum()
+        mixture = GaussianMixture(weights, mixture.means[alive], mixture.scale_trils[alive])
     return mixture
 
 
 def fit(
-    x: Tensor, generator: Generator | None, components: tuple[int, ...] = (1, 2, 4, 8, 16, 32), iterations: int = 30
+    x: Tensor,
+    generator: Generator | None,
+    components: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
+    initial: GaussianMixture | None = None,
+    iterations: int = 20,
 ) -> GaussianMixture:
     """The mixture fitted to draws ``x: (N, D)`` by expectation-maximization, its size chosen on held-out draws.
 
-    Half of the draws fit, the other half judge; sizes are tried in order until one is no better, and the winner is
-    fitted again to all draws. Covariances are shrunk to the pooled one by an inverse-Wishart prior of D + 2 draws.
-    Raises ValueError for fewer than four draws.
+    Half of the draws fit, the other half judge. Sizes are tried in order until two in turn are no better; ``initial``,
+    when given, is one more start; the winner is fitted on to all draws. Raises ValueError for fewer than eight draws.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 1, generator=generator) + 20 * (torch.arange(400)[:, None] < 100)
     >>> [round(weight, 2) for weight in sorted(fit(x, generator, (1, 2)).weights.tolist())]
     [0.25, 0.75]
     """
-    if x.shape[0] < 4:
-        raise ValueError(f"{x.shape[0]} draws cannot fit a mixture: hand over at least 4")
+    if x.shape[0] < 8:
+        raise ValueError(f"{x.shape[0]} draws cannot fit a mixture: hand over at least 8")
     x = x.double()
     shift = x.mean(0)
     scale_tril = safe_cholesky(torch.cov(x.T).reshape(x.shape[1], x.shape[1]))
     white = torch.linalg.solve_triangular(scale_tril, (x - shift).mT, upper=False).mT
     order = torch.randperm(x.shape[0], generator=generator, device=x.device)
     train, held_out = white[order[::2]], white[order[1::2]]
-    best, best_value, misses = components[0], -math.inf, 0
-    for count in components:
-        if count > train.shape[0] // 4 or misses >= 2:
+    best, misses = _clusters(train, 1, generator), 0
+    best_value = float(best.log_prob(held_out).mean())
+    starts = [] if initial is None else [initial.inverse_affine(shift, scale_tril)]
+    for count in (*(0 for _ in starts), *components):
+        if count > train.shape[0] // 8 or misses >= 2:
             break
-        candidate = _expectation_maximization(train, _seeds(train, count, generator), iterations)
+        start = starts[0] if count == 0 else _clusters(train, count, generator)
+        candidate = _improved(train, start, iterations)
         value = float(candidate.log_prob(held_out).mean())
-        best, best_value, misses = (count, value, 0) if value > best_value + 1e-3 else (best, best_value, misses + 1)
-    fitted = _expectation_maximization(white, _seeds(white, best, generator), iterations)
-    return fitted.affine(shift, scale_tril)
+        if value > best_value + 1e-3:
+            best, best_value, misses = candidate, value, 0
+        else:
+            misses += count > 1
+    if best.weights.numel() == 1:
+        return _clusters(white, 1, generator).affine(shift, scale_tril)
+    return _improved(white, best, iterations // 2).affine(shift, scale_tril)

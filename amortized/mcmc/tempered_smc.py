@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
 from amortized._types import Generator, Tensor
 from amortized.draws import Estimate
-from amortized.mcmc import hmc
+from amortized.mcmc import hmc, jumps
 from amortized.mcmc.mixture import GaussianMixture, safe_cholesky
 from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.mcmc.state import LogDensityAndScore, State, evaluator
@@ -20,7 +21,7 @@ class Result(NamedTuple):
 
     ``state``: particles ``(N, D)`` with their log density and score *under the target*; ``log_evidence``: log Z;
     ``temperatures``: the ladder β, ending at 1 when ``finished``; ``families``: how many of the first particles have
-    descendants; ``acceptance``: mean over the last temperature; ``step_sizes``: one per metric.
+    descendants; ``acceptance``: of the last HMC moves.
     """
 
     state: State
@@ -69,17 +70,22 @@ def next_increment(log_ratio: Tensor, temperature: float, ess_fraction: float) -
 
 
 class Mover:
-    """HMC moves that alternate between two metrics, each with its own step size, adapted to an acceptance of 0.75."""
+    """HMC moves that alternate between two metrics, then one jump along the axes of ``axes @ x``.
 
-    def __init__(self, generator: Generator | None, max_moves: int = 6, max_leapfrogs: int = 8):
+    Each metric keeps its own step size, adapted to an acceptance of 0.75; the jump keeps its number of coordinates.
+    """
+
+    def __init__(self, axes: Tensor, generator: Generator | None, max_moves: int = 6, max_leapfrogs: int = 8):
+        self.axes = axes
         self.generator = generator
         self.max_moves = max_moves
         self.max_leapfrogs = max_leapfrogs
         self.log_steps = [math.log(0.5), math.log(0.5)]
         self.turn = 0
+        self.coordinates = axes.shape[0]
 
-    def move(self, density: LogDensityAndScore, state: State, factor: Tensor, which: int) -> tuple[State, float]:
-        """One move of every particle with metric ``which``; a trajectory is about a quarter of a period."""
+    def glide(self, density: LogDensityAndScore, state: State, factor: Tensor, which: int) -> tuple[State, float]:
+        """One HMC move of every particle with metric ``which``; a trajectory is about a quarter of a period."""
         step = math.exp(self.log_steps[which])
         leapfrogs = min(max(round(0.5 * math.pi / step), 1), self.max_leapfrogs)
         uniform = torch.rand(
@@ -90,18 +96,27 @@ class Mover:
         self.log_steps[which] = min(self.log_steps[which] + 1.5 * (acceptance - 0.75), 0.3)
         return state, acceptance
 
+    def jump(self, density: LogDensityAndScore, state: State) -> State:
+        """One jump of half of the particles, in as many coordinates as are accepted about a third of the time."""
+        state, info = jumps.marginals(density, state, self.coordinates, self.axes, self.generator)
+        acceptance = float(info.acceptance.mean())
+        if acceptance < 0.2:
+            self.coordinates = max(self.coordinates // 2, 1)
+        elif acceptance > 0.5:
+            self.coordinates = min(self.coordinates * 2, self.axes.shape[0])
+        return state
+
     def moves(self, density: LogDensityAndScore, state: State, factors: tuple[Tensor, Tensor]) -> tuple[State, float]:
-        """Moves until the particles have travelled about one standard deviation in the narrower metric."""
+        """Moves until the particles have travelled about one standard deviation in the narrower metric, and a jump."""
         origin, acceptance = state.x, 0.0
-        inverse = torch.linalg.pinv(factors[1].double()).to(state.x.dtype)
         for done in range(self.max_moves):
             which = self.turn % 2
-            state, acceptance = self.move(density, state, factors[which], which)
+            state, acceptance = self.glide(density, state, factors[which], which)
             self.turn += 1
-            travelled = float(((state.x - origin) @ inverse.mT).square().mean(0).median())
-            if done >= 1 and travelled > 1.0:
+            travelled = torch.linalg.solve(factors[1], (state.x - origin).mT).square().mean(-1).median()
+            if done >= 1 and float(travelled) > 1.0:
                 break
-        return state, acceptance
+        return self.jump(density, state), acceptance
 
 
 @torch.no_grad()
@@ -111,16 +126,17 @@ def run(
     particles: int,
     generator: Generator | None,
     ess_fraction: float = 0.7,
-    max_moves: int = 6,
-    max_calls: int = 10**9,
+    axes: Tensor | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Carries ``particles`` draws of ``base`` through ``π_β ∝ base^(1−β) R^β`` from β = 0 to 1.
 
     Each β keeps ``ess_fraction`` of the effective sample size (by bisection); the increments' mean weights multiply to
-    an estimate of Z; systematic resampling; HMC moves with metrics of the particles. ``target``: a ``Target`` or a
+    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, and jumps along single axes of ``axes @ x``
+    (default: of x). ``target``: a ``Target`` or a
     function ``x -> (log_prob, score)``. The standard error is that of the families of the first particles
-    (Chan and Lai 2013; Lee and Whiteley, arXiv 1509.00394). Stops early, ``finished`` false, when ``max_calls``
-    density calls are spent. Raises ValueError when the density is zero at every draw of the base.
+    (Chan and Lai 2013; Lee and Whiteley, arXiv 1509.00394). Stops early, ``finished`` false, when
+    ``stop()`` says so. Raises ValueError when the density is zero at every draw of the base.
     Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
     >>> base = GaussianMixture(torch.ones(1), torch.zeros(1, 2), 3 * torch.eye(2)[None])
@@ -129,15 +145,14 @@ def run(
     True
     """
     density = evaluator(target)
-    mover = Mover(generator, max_moves)
     x = base.sample(particles, generator)
     log_prob, score = density(x)
     base_log_prob, base_score = base.log_prob_and_score(x)
-    calls = particles
+    mover = Mover(torch.eye(x.shape[1]).to(x) if axes is None else axes, generator)
     eve = torch.arange(particles, device=x.device)
     temperature, log_evidence, acceptance = 0.0, 0.0, 0.0
     ladder = [0.0]
-    while temperature < 1.0 and calls < max_calls:
+    while temperature < 1.0 and not stop():
         increment = next_increment(log_prob - base_log_prob, temperature, ess_fraction)
         temperature = 1.0 if increment >= 1.0 - temperature else temperature + increment
         log_weights = (increment * (log_prob - base_log_prob)).double()
@@ -151,8 +166,6 @@ def run(
         )
 
         def tempered(x: Tensor, beta: float = temperature) -> tuple[Tensor, Tensor]:
-            nonlocal calls
-            calls += x.shape[0]
             (value, slope), (base_value, base_slope) = density(x), base.log_prob_and_score(x)
             return (1 - beta) * base_value + beta * value, (1 - beta) * base_slope + beta * slope
 
@@ -164,7 +177,6 @@ def run(
         state, acceptance = mover.moves(tempered, state, factors)
         x = state.x
         log_prob, score = density(x)
-        calls += particles
         base_log_prob, base_score = base.log_prob_and_score(x)
         ladder.append(temperature)
     shares = torch.bincount(eve, minlength=particles).double() / particles
