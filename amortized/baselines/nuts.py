@@ -1,0 +1,183 @@
+"""Pyro's own No-U-Turn sampler on any target: the baseline that every comparison runs against."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyro
+import torch
+from pyro.infer import NUTS
+from pyro.ops.stats import effective_sample_size, split_gelman_rubin
+
+from amortized._types import Tensor
+from amortized.draws import Draws
+from amortized.targets.base import Target
+
+
+class Chain(NamedTuple):
+    """What one chain hands back: unconstrained states ``(draws, D)``, divergences after warm-up, density calls."""
+
+    states: np.ndarray
+    divergences: int
+    calls: int
+
+
+class Potential(torch.autograd.Function):
+    """``-log R(x)`` for one state ``x: (D,)``, whose gradient comes with the value and costs no backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Target) -> Tensor:
+        value, score = target.log_prob_and_score(x.detach()[None])
+        ctx.save_for_backward(score[0])
+        return -value[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (score,) = ctx.saved_tensors
+        return -score * gradients[0], None
+
+
+def run(
+    target: Target,
+    chains: int = 4,
+    draws: int = 1_000,
+    warmup: int = 1_000,
+    seed: int = 0,
+    jobs: int | None = None,
+    full_mass: bool = False,
+) -> Draws:
+    """Run ``chains`` chains of ``warmup + draws`` steps of `pyro.infer.NUTS` from dispersed starts.
+
+    The kernel is given the target's density and gradient, so it runs on models that ``NUTS(model)`` cannot start on,
+    such as those with ``ImproperUniform``. ``jobs`` processes share the chains (default: one a core); where processes
+    cannot be forked, or the target is on a GPU, the chains run one after the other. Draws do not depend on ``jobs``.
+    ``attributes`` of the result: ``divergences`` after warm-up, ``rhat``, the largest split R-hat of a coordinate, and
+    ``ess``, the smallest effective sample size, both in unconstrained space.
+
+    Raises ``ValueError`` where no start with a finite density is found.
+
+    >>> from amortized.targets.density import DensityTarget
+    >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1)
+    >>> found = run(normal, chains=2, draws=50, warmup=50)
+    >>> found.sites["x"].shape, found.chains, found.attributes["divergences"]
+    (torch.Size([100, 1]), 2, 0)
+    """
+    started, calls = time.perf_counter(), target.calls
+    starts = dispersed_starts(target, chains, seed)
+    evaluations = target.calls - calls
+
+    def one_chain(index: int) -> Chain:
+        return run_chain(target, starts[index], draws, warmup, seed * 1_000 + index, full_mass)
+
+    jobs = min(chains, jobs or available_cores())
+    if jobs > 1 and can_fork(target):
+        results = in_processes(one_chain, chains, jobs)
+        target.calls += sum(chain.calls for chain in results)
+    else:
+        results = [one_chain(index) for index in range(chains)]
+    states = torch.from_numpy(np.stack([chain.states for chain in results])).to(target.device)
+    attributes: dict[str, float | int | str] = {
+        "divergences": sum(chain.divergences for chain in results),
+        "rhat": float(split_gelman_rubin(states).max()),
+        "ess": float(effective_sample_size(states).min()),
+    }
+    return Draws(
+        sites=target.constrain(states.flatten(0, 1)),
+        method="nuts",
+        chains=chains,
+        seconds=time.perf_counter() - started,
+        target_calls=evaluations + sum(chain.calls for chain in results),
+        attributes=attributes,
+    )
+
+
+def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int, full_mass: bool = False) -> Chain:
+    """One chain from ``start: (D,)``; the caller's random state is left as it was."""
+    before = target.calls
+    kernel = NUTS(potential_fn=lambda site: Potential.apply(site["x"], target), full_mass=full_mass)
+    kernel.initial_params = {"x": start.clone()}
+    states = np.empty((draws, target.dim), dtype=start.cpu().numpy().dtype)
+    with torch.random.fork_rng(), pyro.validation_enabled(False):
+        torch.manual_seed(seed)
+        kernel.setup(warmup)
+        params = kernel.initial_params
+        for step in range(warmup + draws):
+            params = kernel.sample(params)
+            if step >= warmup:
+                states[step - warmup] = params["x"].detach().cpu().numpy()
+    return Chain(states, len(kernel.diagnostics()["divergences"]), target.calls - before)
+
+
+def dispersed_starts(target: Target, chains: int, seed: int, rounds: int = 10, tries: int = 64) -> Tensor:
+    """Starts ``(chains, D)`` uniform in [-2, 2]^D, as Stan's; the cube is halved while too few densities are finite."""
+    generator = torch.Generator().manual_seed(seed)
+    half_width = 2.0
+    for _ in range(rounds):
+        uniform = torch.rand(max(tries, chains), target.dim, generator=generator, dtype=target.dtype)
+        points = (half_width * (2 * uniform - 1)).to(target.device)
+        value, score = target.log_prob_and_score(points)
+        finite = points[value.isfinite() & score.isfinite().all(-1)]
+        if len(finite) >= chains:
+            return finite[:chains]
+        half_width /= 2
+    raise ValueError(
+        f"no {chains} starts with a finite log density in {rounds * max(tries, chains)} tries around 0 in "
+        "unconstrained space. Check the model for observations outside the support, NaN in the data, or the log of a "
+        "negative number."
+    )
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def can_fork(target: Target) -> bool:
+    """Autograd's device threads do not survive a fork, so none may have been started."""
+    return sys.platform == "linux" and target.device.type == "cpu" and not torch.cuda.is_available()
+
+
+def in_processes(task: Callable[[int], Chain], count: int, jobs: int) -> list[Chain]:
+    """``[task(0), …, task(count - 1)]``, worked off by ``jobs`` forked processes of one thread each."""
+    context = multiprocessing.get_context("fork")
+    workers = []
+    for job in range(jobs):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=work, args=(task, range(job, count, jobs), sender), daemon=True)
+        process.start()
+        sender.close()
+        workers.append((process, receiver))
+    results: dict[int, Chain] = {}
+    try:
+        for process, receiver in workers:
+            answer = receive(process, receiver)
+            if isinstance(answer, Exception):
+                raise answer
+            results.update(answer)
+    finally:
+        for process, _ in workers:
+            process.terminate()
+            process.join()
+    return [results[index] for index in range(count)]
+
+
+def receive(process: Any, receiver: Connection) -> dict[int, Chain] | Exception:
+    try:
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        return RuntimeError(f"a process of chains died (exit code {process.exitcode}); run again with jobs=1")
+
+
+def work(task: Callable[[int], Chain], indices: range, sender: Connection) -> None:
+    torch.set_num_threads(1)
+    try:
+        sender.send({index: task(index) for index in indices})
+    except Exception as error:
+        sender.send(error)

@@ -1,0 +1,74 @@
+"""NUTS on targets of known moments, in processes and alone."""
+
+import pytest
+import torch
+
+from amortized.baselines import nuts
+from amortized.targets.density import DensityTarget
+
+MEAN = torch.tensor([1.0, -2.0, 0.5])
+SCALE = torch.tensor([0.5, 2.0, 1.0])
+
+
+def gaussian() -> DensityTarget:
+    return DensityTarget(lambda x: -0.5 * ((x - MEAN) / SCALE).square().sum(-1), dim=3)
+
+
+def test_moments_of_a_gaussian():
+    """Standard error of a mean is scale / √ess, of a scale about scale / √(ess of the squares) ≤ scale · √(2 / ess)."""
+    draws = nuts.run(gaussian(), chains=2, draws=500, warmup=300, seed=0)
+    x, ess = draws.sites["x"], float(draws.attributes["ess"])
+    assert x.shape == (1_000, 3) and draws.chains == 2 and draws.method == "nuts"
+    assert ess > 200
+    assert torch.all((x.mean(0) - MEAN).abs() <= 4 * SCALE / ess**0.5)
+    assert torch.all((x.std(0) / SCALE - 1).abs() <= 4 * (2 / ess) ** 0.5)
+    assert draws.attributes["divergences"] == 0
+    assert float(draws.attributes["rhat"]) < 1.05
+
+
+def test_draws_depend_on_the_seed_alone():
+    one, two, other = (
+        nuts.run(gaussian(), chains=2, draws=30, warmup=30, seed=seed, jobs=jobs)
+        for seed, jobs in ((3, 1), (3, 2), (4, 2))
+    )
+    assert torch.equal(one.sites["x"], two.sites["x"])
+    assert not torch.equal(one.sites["x"], other.sites["x"])
+
+
+def test_callers_random_state_is_left_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    nuts.run(gaussian(), chains=1, draws=5, warmup=5)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_density_call_is_counted(jobs: int):
+    target = gaussian()
+    draws = nuts.run(target, chains=2, draws=20, warmup=20, jobs=jobs)
+    assert draws.target_calls == target.calls > 2 * 40
+
+
+def test_starts_keep_to_where_the_density_is_finite():
+    inside = DensityTarget(lambda x: torch.where(x.abs().amax(-1) < 0.1, 0.0, -torch.inf) - x.square().sum(-1), dim=2)
+    starts = nuts.dispersed_starts(inside, chains=4, seed=0)
+    assert starts.shape == (4, 2) and starts.abs().max() < 0.1
+
+
+def test_no_finite_start_is_an_error_that_says_what_to_check():
+    nowhere = DensityTarget(lambda x: x.sum(-1) * torch.nan, dim=2)
+    with pytest.raises(ValueError, match="finite log density"):
+        nuts.run(nowhere, chains=2, draws=5, warmup=5)
+
+
+def test_an_error_in_a_process_reaches_the_caller():
+    class Failing(DensityTarget):
+        def _log_prob_and_score(self, x):
+            if self.calls > 100:
+                raise ZeroDivisionError("the model divided by zero")
+            return super()._log_prob_and_score(x)
+
+    target = Failing(lambda x: -0.5 * x.square().sum(-1), dim=2)
+    with pytest.raises(ZeroDivisionError, match="divided by zero"):
+        nuts.run(target, chains=2, draws=50, warmup=50, jobs=2)
