@@ -44,7 +44,7 @@ def kidscore_momiq(mother_quotient: Tensor, score: Tensor) -> None:
 
 def autoregression(series: Tensor, order: int) -> None:
     alpha = pyro.sample("alpha", dist.Normal(0.0, 10.0))
-    beta = pyro.sample("beta", dist.Normal(0.0, 10.0).expand([order]).to_event(1))
+    beta = pyro.sample("beta", dist.Normal(torch.zeros(order), 10.0).to_event(1))
     sigma = pyro.sample("sigma", dist.HalfCauchy(2.5))
     lagged = series.unfold(0, order, 1)[:-1].flip(-1)
     with pyro.plate("time", len(series) - order):
