@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 Tensor = torch.Tensor
 Generator = torch.Generator
@@ -26,3 +27,16 @@ class Control(NamedTuple):
 
     shift: Tensor
     log_variance: Tensor | float
+
+
+class TrainingStep(NamedTuple):
+    """What a callback sees: the optimiser step's number (from 1), how many are planned, the loss, the averaged policy."""
+
+    number: int
+    planned: int
+    loss: float
+    policy: nn.Module
+
+
+Callback = Callable[[TrainingStep], bool]
+"""Called after every optimiser step; True stops the run."""

@@ -1,0 +1,1 @@
+"""Diagnostics: they read records (draws, paths, log weights) and never a guide."""

@@ -1,0 +1,7 @@
+"""Processes: noising chains and the kernels that a control steers back."""
+
+from amortized.processes.base import Process
+from amortized.processes.brownian import PinnedBrownian
+from amortized.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
+
+__all__ = ["OrnsteinUhlenbeck", "PinnedBrownian", "Process"]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from amortized._types import Control, Generator, Tensor
+from amortized.processes.reference import MixtureReference
 
 LOG_TWO_PI = math.log(2 * math.pi)
 POINT_MASS_STD = 1 / math.sqrt(2 * math.pi)
@@ -27,15 +28,16 @@ class Process(nn.Module, ABC):
     a Markov chain of Gaussians has no further freedom. Everything else follows:
 
     - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, ``b_k = c_k / c_{k+1}``, ``r_k² = n_k² − b_k² n²_{k+1}``;
-    - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior;
+    - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior. With a
+      ``MixtureReference`` the ends follow that mixture instead, and only the prior stays as it was;
     - the forward kernel under a control: the bridge to ``x_K`` averaged over the Gaussian belief about ``x_K`` that the
       control states. Its mean and variance hold for any step length, so a control depends on ``(x, t)`` alone.
 
-    At zero control the chain is reversible: ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B`` exactly.
+    At zero control and without a mixture the chain is reversible: ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B`` exactly.
     A point mass (a pinned start) is written as a Gaussian of deviation 1/√(2π), whose log density at its mean is 0.
     """
 
-    def __init__(self, steps: int, scale: float = 1.0):
+    def __init__(self, steps: int, scale: float = 1.0, reference: MixtureReference | None = None):
         super().__init__()
         if steps < 1:
             raise ValueError(f"steps={steps}: a path needs at least one step; write steps=32")
@@ -43,6 +45,7 @@ class Process(nn.Module, ABC):
             raise ValueError(f"scale={scale}: the reference's deviation must be positive; write scale=1.0")
         self.steps = steps
         self.scale = scale
+        self.reference = reference
         for name, table in self._tables(torch.linspace(0, 1, steps + 1, dtype=torch.float64)).items():
             self.register_buffer(name, table, persistent=False)
 
@@ -78,7 +81,8 @@ class Process(nn.Module, ABC):
             "bridge_variance": noise[1:] * (1.0 - keep * decay),
             "reach": reach,
             "endpoint_std": endpoint_variance[:-1].sqrt(),
-            "reference_scale": keep + reach * endpoint_scale[:-1],
+            "endpoint_scale": endpoint_scale[:-1],
+            "noise_variances": noise,
         }
 
     def _at(self, table: str, k: int | Tensor, x: Tensor) -> Tensor:
@@ -96,10 +100,18 @@ class Process(nn.Module, ABC):
 
     def forward(self, k: int | Tensor, x: Tensor, control: Control) -> tuple[Tensor, Tensor]:
         """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``; k is a step or one step for each leading slice of x."""
-        gain = self._at("reach", k, x) * self._at("endpoint_std", k, x)
-        mean = self._at("reference_scale", k, x) * x + gain * control.shift
-        spread = torch.as_tensor(control.log_variance, dtype=x.dtype, device=x.device).exp()
-        return mean, (self._at("bridge_variance", k, x) + gain.square() * spread).sqrt().expand_as(mean)
+        reach = self._at("reach", k, x)
+        endpoint, deviation = self.belief(k, x)
+        mean = self._at("keep", k, x) * x + reach * (endpoint + deviation * control.shift)
+        spread = deviation * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
+        return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
+
+    def belief(self, k: int | Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the end ``x_K`` given ``x_k = x`` under the reference."""
+        if self.reference is None:
+            return self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x)
+        mean, variance = self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x))
+        return mean, variance.sqrt()
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""

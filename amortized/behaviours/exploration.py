@@ -1,0 +1,31 @@
+"""Paths of the policy with more noise than it asks for, so that it sees what it does not yet sample."""
+
+from __future__ import annotations
+
+from amortized._types import Generator
+from amortized.behaviours.base import Behaviour
+from amortized.path import Path, rollout
+from amortized.policies.base import Policy
+from amortized.processes.base import Process
+from amortized.targets.base import Target
+
+
+class Exploration(Behaviour):
+    """Multiplies every forward deviation by ``1 + inflation``, which decays linearly to 1 over ``decay_steps`` proposals.
+
+    ``decay_steps=None`` keeps it constant. Exploration of arXiv 2402.05098, section 4.
+    """
+
+    def __init__(self, inflation: float = 0.2, decay_steps: int | None = None):
+        if inflation < 0:
+            raise ValueError(f"inflation={inflation}: exploration adds noise; write inflation=0.2")
+        self.inflation = inflation
+        self.decay_steps = decay_steps
+        self.proposals = 0
+
+    def propose(
+        self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
+    ) -> Path:
+        left = 1.0 if self.decay_steps is None else max(0.0, 1.0 - self.proposals / self.decay_steps)
+        self.proposals += 1
+        return rollout(process, policy, target, batch, generator, inflation=1.0 + self.inflation * left)

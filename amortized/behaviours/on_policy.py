@@ -1,0 +1,21 @@
+"""Fresh paths of the policy itself."""
+
+from __future__ import annotations
+
+from amortized._types import Generator
+from amortized.behaviours.base import Behaviour
+from amortized.path import Path, rollout
+from amortized.policies.base import Policy
+from amortized.processes.base import Process
+from amortized.targets.base import Target
+
+
+class OnPolicy(Behaviour):
+    """Simulates the policy as it is."""
+
+    on_policy = True
+
+    def propose(
+        self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
+    ) -> Path:
+        return rollout(process, policy, target, batch, generator)

@@ -1,0 +1,115 @@
+"""The one training loop: maximum likelihood on bridges, then an objective on a behaviour's paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from amortized._types import Callback, Generator, Tensor, TrainingStep
+from amortized.behaviours.base import Behaviour
+from amortized.objectives.base import Objective
+from amortized.objectives.maximum_likelihood import bridge_regression
+from amortized.path import score
+from amortized.policies.base import Policy
+from amortized.processes.base import Process
+from amortized.targets.base import Target
+
+EMA_DECAY = 0.99
+MAX_GRADIENT_NORM = 1.0
+WARM_STEPS = 0.05
+
+
+def check_pair(objective: Objective, behaviour: Behaviour) -> None:
+    """Raise where the objective would be biased on the behaviour's paths."""
+    if objective.on_policy_only and not behaviour.on_policy:
+        raise ValueError(
+            f"{type(objective).__name__} is biased on the paths of {type(behaviour).__name__}: it needs fresh paths of "
+            "the policy; write behaviour=OnPolicy(), or objective=LogVariance(), which takes paths from anywhere"
+        )
+
+
+def fit(
+    process: Process,
+    policy: Policy,
+    target: Target,
+    objective: Objective,
+    behaviour: Behaviour,
+    *,
+    steps: int = 1_000,
+    batch: int = 256,
+    learning_rate: float = 1e-3,
+    callbacks: Sequence[Callback] = (),
+    generator: Generator | None = None,
+) -> None:
+    """Train the policy on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
+
+    Raises ``ValueError`` where the pair is biased. The learning rate rises over the first steps and falls as a cosine;
+    gradients are clipped to norm 1; weights are averaged exponentially. A callback that returns True stops the loop.
+    """
+    check_pair(objective, behaviour)
+
+    def loss(step: int) -> Tensor:
+        with torch.set_grad_enabled(objective.differentiates_rollout):
+            path = behaviour.propose(process, policy, target, batch, generator)
+        if not objective.differentiates_rollout:
+            path = score(process, policy, path)
+        if step == 0:
+            objective.initialise(path)
+        behaviour.observe(path)
+        return objective(path).mean()
+
+    optimise(policy, loss, steps, learning_rate, callbacks, objective)
+
+
+def fit_bridges(
+    process: Process,
+    policy: Policy,
+    ends: Tensor,
+    *,
+    steps: int = 2_000,
+    batch: int = 1024,
+    learning_rate: float = 3e-3,
+    callbacks: Sequence[Callback] = (),
+    generator: Generator | None = None,
+) -> None:
+    """Train the policy by maximum likelihood on bridges to ``ends: (N, D)``: no rollout, no call of the target."""
+
+    def loss(step: int) -> Tensor:
+        rows = torch.randint(len(ends), (batch,), generator=generator, device=ends.device)
+        return bridge_regression(process, policy, ends[rows], generator).mean() / process.steps
+
+    optimise(policy, loss, steps, learning_rate, callbacks)
+
+
+def optimise(
+    policy: Policy,
+    loss: Callable[[int], Tensor],
+    steps: int,
+    learning_rate: float,
+    callbacks: Sequence[Callback],
+    objective: Objective | None = None,
+) -> None:
+    """Adam on ``loss(step)``; the policy ends with the exponential average of its weights."""
+    groups = [{"params": list(policy.parameters()), "lr": learning_rate}]
+    if objective is not None:
+        groups.append({"params": list(objective.parameters()), "lr": objective.learning_rate})
+    groups = [group for group in groups if group["params"]]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    rates = [group["lr"] for group in groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps + 1, pct_start=WARM_STEPS)
+    average = AveragedModel(policy, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
+    for step in range(steps):
+        value = loss(step)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), MAX_GRADIENT_NORM)
+        if norm.isfinite():
+            optimizer.step()
+        schedule.step()
+        average.update_parameters(policy)
+        record = TrainingStep(step + 1, steps, float(value.detach()), average.module)
+        if any([callback(record) for callback in callbacks]):
+            break
+    policy.load_state_dict(average.module.state_dict())
