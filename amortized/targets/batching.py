@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 from amortized._types import Tensor
 from amortized.targets.bijections import bijection
 from amortized.targets.substitutes import Substitutes
+from amortized.targets.enumeration import batchable_logarithm
 from amortized.targets.program import Program
 from amortized.targets.tracing import LatentMessenger, undisturbed
 
@@ -63,7 +64,7 @@ class Vmap(Batching):
         return value, score
 
     def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
-        with undisturbed(), Substitutes():
+        with undisturbed(), Substitutes(), batchable_logarithm():
             return torch.func.vmap(function)(inputs)
 
 

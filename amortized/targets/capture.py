@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from amortized._types import Tensor
 from amortized.targets.batching import FAILURES, Batching, Vmap
 from amortized.targets.choosing import Reference
+from amortized.targets.enumeration import batchable_logarithm
 from amortized.targets.program import Program
 from amortized.targets.substitutes import Substitutes
 from amortized.targets.template import Template
@@ -94,7 +95,7 @@ def _record(function: Callable[[Tensor], tuple[Tensor, Tensor]], reference: Refe
     functional = torch.func.functionalize(function, remove="mutations")
     inputs = tuple(_points(reference, size) for size in SIZES)
     with undisturbed(reference.x.device), torch.no_grad():
-        with Substitutes():
+        with Substitutes(), batchable_logarithm():
             modules = tuple(make_fx(lambda x: functional(x))(x) for x in inputs)
         for module in modules:
             module.graph.eliminate_dead_code()

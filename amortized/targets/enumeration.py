@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import pyro.ops.special
 import pyro.poutine as poutine
+import torch
 from pyro.infer import config_enumerate
 from pyro.infer.mcmc.util import TraceEinsumEvaluator
 
@@ -23,3 +27,33 @@ class Enumerator:
     def log_prob(self, trace: poutine.Trace) -> Tensor:
         evaluator = TraceEinsumEvaluator(trace, has_enumerable_sites=True, max_plate_nesting=self.plate_depth)
         return evaluator.log_prob(trace)
+
+
+class _SafeLog(torch.autograd.Function):
+    """``log x`` whose gradient at 0 is finite, as ``pyro.ops.special.safe_log`` has it, written for ``torch.func``."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.log()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad / x.clamp(min=torch.finfo(x.dtype).eps)
+
+
+@contextmanager
+def batchable_logarithm() -> Iterator[None]:
+    """Within it, Pyro's ``safe_log``, on which sums over discrete states rest, works under ``torch.func``."""
+    own = pyro.ops.special._SafeLog
+    pyro.ops.special._SafeLog = _SafeLog
+    try:
+        yield
+    finally:
+        pyro.ops.special._SafeLog = own
