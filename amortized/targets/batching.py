@@ -51,9 +51,17 @@ class Batching(ABC):
 
 
 class Vmap(Batching):
-    """``torch.func.vmap`` of the conditioned trace."""
+    """``torch.func.vmap`` of the conditioned trace.
+
+    With ``own_memory`` every tensor that the model allocates has particles of its own, so that it may be filled in
+    place: ``states = torch.zeros(100); states[0] = x``, which plain vmap refuses.
+    """
 
     name = "vmap"
+
+    def __init__(self, program: Program, own_memory: bool = False):
+        super().__init__(program)
+        self.own_memory = own_memory
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.map(self.program.log_prob, x)
@@ -63,9 +71,23 @@ class Vmap(Batching):
             score, value = self.map(torch.func.grad_and_value(self.program.log_prob), x)
         return value, score
 
+    def log_prob_and_score_by_pieces(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with ``x`` cut into latents beforehand, which leaves less to do for a captured gradient."""
+        latents = self.program.structure.latents
+        pieces = dict(zip(latents, x.split([latent.size for latent in latents.values()], 1), strict=True))
+        with torch.no_grad():
+            scores, value = self.map(torch.func.grad_and_value(self.program.log_prob_of_pieces), pieces)
+            return value, torch.cat([scores[name] for name in latents], 1)
+
     def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
-        with undisturbed(), Substitutes(), batchable_logarithm():
-            return torch.func.vmap(function)(inputs)
+        def substituted(particle: Any) -> Any:
+            first = pytree.tree_leaves(particle)[0]
+            with Substitutes(torch.zeros_like(first.reshape(-1)[0]) if self.own_memory else None):
+                return function(particle)
+
+        device = pytree.tree_leaves(inputs)[0].device
+        with undisturbed(device), batchable_logarithm():
+            return torch.func.vmap(substituted)(inputs)
 
 
 class Loop(Batching):

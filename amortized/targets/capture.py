@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
 from torch import fx
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from amortized._types import Tensor
 from amortized.targets.batching import FAILURES, Batching, Vmap
 from amortized.targets.choosing import Reference
-from amortized.targets.enumeration import batchable_logarithm
-from amortized.targets.program import Program
-from amortized.targets.substitutes import Substitutes
+from amortized.targets.tape import Tape
 from amortized.targets.template import Template
-from amortized.targets.tracing import undisturbed
 
 SIZES = (5, 9)
 CHECKED = (1, 4, 33)
-
-
-class OutOfTime(RuntimeError):
-    """Capturing took longer than it may."""
-
-
-class Deadline(TorchDispatchMode):
-    """Raises ``OutOfTime`` at the first tensor operation after ``seconds``."""
-
-    def __init__(self, seconds: float):
-        super().__init__()
-        self.end = time.monotonic() + seconds
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if time.monotonic() > self.end:
-            raise OutOfTime("capturing the log density took too long")
-        return func(*args, **(kwargs or {}))
 
 
 class Captured(Batching):
@@ -45,8 +22,8 @@ class Captured(Batching):
 
     name = "vmap (captured)"
 
-    def __init__(self, program: Program, graph: fx.GraphModule, plain: Batching):
-        super().__init__(program)
+    def __init__(self, plain: Vmap, graph: fx.GraphModule):
+        super().__init__(plain.program)
         self.plain = plain
         self.with_score = graph
         self.alone = _first_output(graph)
@@ -73,33 +50,21 @@ def _first_output(graph: fx.GraphModule) -> fx.GraphModule:
 
 def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | None:
     """``plain`` captured, if that succeeds within ``seconds`` and gives the same densities and scores; else ``None``."""
-    program = plain.program
-    latents = program.structure.latents
-
-    def value_and_score(x: Tensor) -> tuple[Tensor, Tensor]:
-        pieces = dict(zip(latents, x.split([latent.size for latent in latents.values()], 1), strict=True))
-        scores, value = torch.func.vmap(torch.func.grad_and_value(program.log_prob_of_pieces))(pieces)
-        return value, torch.cat([scores[name] for name in latents], 1)
-
     try:
-        with Deadline(seconds):
-            graph = _record(value_and_score, reference)
-        captured = Captured(program, graph, plain)
+        captured = Captured(plain, _record(plain, reference, seconds))
         agrees = all(_agrees(plain, captured, reference, size) for size in CHECKED)
     except FAILURES:
         return None
     return captured if agrees else None
 
 
-def _record(function: Callable[[Tensor], tuple[Tensor, Tensor]], reference: Reference) -> fx.GraphModule:
-    functional = torch.func.functionalize(function, remove="mutations")
+def _record(plain: Vmap, reference: Reference, seconds: float) -> fx.GraphModule:
+    deadline = time.monotonic() + seconds
     inputs = tuple(_points(reference, size) for size in SIZES)
-    with undisturbed(reference.x.device), torch.no_grad():
-        with Substitutes(), batchable_logarithm():
-            modules = tuple(make_fx(lambda x: functional(x))(x) for x in inputs)
-        for module in modules:
-            module.graph.eliminate_dead_code()
-        return Template(modules, inputs).build()  # type: ignore[arg-type]
+    recordings = tuple(
+        Tape(deadline).record(plain.log_prob_and_score_by_pieces, x).without_mutation(x) for x in inputs
+    )
+    return Template(recordings, SIZES).build()  # type: ignore[arg-type]
 
 
 def _points(reference: Reference, size: int) -> Tensor:

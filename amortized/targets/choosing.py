@@ -125,7 +125,9 @@ def nowhere_finite(program: Program, starts: Tensor, failure: Exception | None) 
 def choose(program: Program, seed: int) -> tuple[Batching, Reference]:
     """The fastest batching that agrees with the loop; one warning names the cause and the cost where it is not vmap."""
     truth = reference(program, seed)
-    candidates: list[Batching] = [Vmap(program)] if program.structure.discrete else [Vmap(program), Plate(program)]
+    candidates: list[Batching] = [Vmap(program), Vmap(program, own_memory=True)]
+    if not program.structure.discrete:
+        candidates.append(Plate(program))
     causes = []
     for candidate in candidates:
         try:
@@ -133,10 +135,11 @@ def choose(program: Program, seed: int) -> tuple[Batching, Reference]:
         except Exception as error:
             differs = f"it raises {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
         if differs is None:
-            if causes:
+            if isinstance(candidate, Plate):
                 _warn(f"is batched by an outer plate instead of vmap ({'; '.join(causes)})")
             return candidate, truth
-        causes.append(f"{candidate.name}: {differs}")
+        cause = f"{candidate.name}: {differs}"
+        causes.extend([] if causes and causes[-1] == cause else [cause])
     _warn(
         f"runs one particle after the other, {truth.milliseconds:.1f} ms for each gradient, a hundred times slower "
         f"than a batch ({'; '.join(causes)}). Replace Python branches on tensor values by torch.where, and float(x) "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as functional
 from torch.overrides import TorchFunctionMode
@@ -28,16 +31,55 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return (1 - target) * logits - functional.logsigmoid(logits)
 
 
-class Substitutes(TorchFunctionMode):
-    """Within it a model's ``torch.linalg.cholesky`` is ``cholesky_or_nan``, its Bernoulli loss ``cross_entropy``."""
+def fill(target: Tensor, index: Any, value: Any) -> None:
+    """``target[index] = value``, where a boolean mask and a number are meant as ``masked_fill_``, which batches."""
+    if isinstance(index, Tensor) and index.dtype == torch.bool and isinstance(value, (int, float)):
+        target.masked_fill_(index.reshape(index.shape + (1,) * (target.dim() - index.dim())), value)
+    else:
+        target[index] = value
 
-    cholesky = (torch.linalg.cholesky, torch.cholesky, torch.Tensor.cholesky)
+
+class Substitutes(TorchFunctionMode):
+    """Within it a model's operations that fail under vmap, or fail for all particles at once, are replaced by others.
+
+    ``zero``, a scalar 0 of the particle at hand, is added to all that the model allocates, where it is given.
+    """
+
+    replaced: dict[Any, Callable] = {
+        torch.linalg.cholesky: cholesky_or_nan,
+        torch.cholesky: cholesky_or_nan,
+        torch.Tensor.cholesky: cholesky_or_nan,
+        torch.Tensor.__setitem__: fill,
+        torch.Tensor.clamp_: lambda target, *args, **kwargs: target.copy_(target.clamp(*args, **kwargs)),
+        torch.Tensor.data.__get__: lambda target: target.detach(),  # type: ignore[attr-defined]
+    }
+    allocating = {
+        torch.zeros,
+        torch.ones,
+        torch.empty,
+        torch.full,
+        torch.zeros_like,
+        torch.ones_like,
+        torch.empty_like,
+        torch.full_like,
+        torch.Tensor.new_zeros,
+        torch.Tensor.new_ones,
+        torch.Tensor.new_empty,
+        torch.Tensor.new_full,
+    }
+
+    def __init__(self, zero: Tensor | None = None):
+        super().__init__()
+        self.zero = zero
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if func in self.cholesky:
-            return cholesky_or_nan(*args, **kwargs)
+        if func in self.replaced:
+            return self.replaced[func](*args, **kwargs)
         if func is functional.binary_cross_entropy_with_logits and kwargs.get("reduction") == "none" and len(args) == 2:
             if kwargs.get("weight") is None and kwargs.get("pos_weight") is None:
                 return cross_entropy(*args)
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if self.zero is not None and func in self.allocating and result.is_floating_point():
+            return result + self.zero.to(result.dtype)
+        return result

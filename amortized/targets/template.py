@@ -14,6 +14,7 @@ from torch import fx
 
 from amortized._types import Tensor
 from amortized.targets.peephole import Known, simplify
+from amortized.targets.tape import Recording
 
 aten = torch.ops.aten
 SHAPE_ONLY = {
@@ -34,25 +35,12 @@ class CannotUnify(RuntimeError):
     """The two graphs are not the same computation at two batch sizes."""
 
 
-class Recorder(fx.Interpreter):
-    """Runs a graph and keeps the value of every node."""
-
-    def __init__(self, module: fx.GraphModule):
-        super().__init__(module)
-        self.values: dict[fx.Node, Any] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        self.values[n] = super().run_node(n)
-        return self.values[n]
-
-
 class Template:
     """Builds the graph for every batch size; ``build`` returns it as a module ``x: (B, D) -> the traced outputs``."""
 
-    def __init__(self, modules: tuple[fx.GraphModule, fx.GraphModule], inputs: tuple[Tensor, Tensor]):
-        self.modules = modules
-        self.inputs = inputs
-        self.sizes = tuple(len(x) for x in inputs)
+    def __init__(self, recordings: tuple[Recording, Recording], sizes: tuple[int, int]):
+        self.recordings = recordings
+        self.sizes = sizes
         self.graph = fx.Graph()
         self.constants = torch.nn.Module()
         self.new: dict[fx.Node, Any] = {}
@@ -61,35 +49,33 @@ class Template:
         self.emitted: dict[Any, fx.Node] = {}
 
     def build(self) -> fx.GraphModule:
-        recorders = tuple(Recorder(module) for module in self.modules)
-        for recorder, x in zip(recorders, self.inputs, strict=True):
-            recorder.run(x)
-        nodes = [list(module.graph.nodes) for module in self.modules]
+        nodes = [list(recording.module.graph.nodes) for recording in self.recordings]
         if len(nodes[0]) != len(nodes[1]):
             raise CannotUnify(f"{len(nodes[0])} operations at one batch size, {len(nodes[1])} at another")
         self.twin = dict(zip(nodes[0], nodes[1], strict=True))
         for one, two in self.twin.items():
             if (one.op, one.op == "call_function" and one.target) != (two.op, two.op == "call_function" and two.target):
                 raise CannotUnify(f"{one.target} at one batch size, {two.target} at another")
-            self._translate(one, two, recorders[0].values[one], recorders[1].values[two])
+            self._translate(one, two)
         self.graph.eliminate_dead_code()
         return fx.GraphModule(self.constants, self.graph)
 
-    def _translate(self, one: fx.Node, two: fx.Node, value_one: Any, value_two: Any) -> None:
+    def _translate(self, one: fx.Node, two: fx.Node) -> None:
+        if one.op == "output":
+            args = self._unify(one.args, two.args)
+            self.graph.output(args[0])
+            return
+        known = Known(*(recording.values[node] for recording, node in zip(self.recordings, (one, two), strict=True)))
         if one.op == "placeholder":
             self.new[one] = self.graph.placeholder("x")
             self.batch = self.graph.call_method("size", (self.new[one], 0))
             self.depends[one] = True
-            self.known[self.new[one]] = Known(value_one, value_two)
+            self.known[self.new[one]] = known
             return
         args = self._unify((one.args, one.kwargs), (two.args, two.kwargs))
-        if one.op == "output":
-            self.graph.output(args[0][0])
-            return
         inputs = [self.depends[node] for node in one.all_input_nodes]
         self.depends[one] = any(inputs) and one.target not in SHAPE_ONLY
-        known = Known(value_one, value_two)
-        if not self.depends[one] and isinstance(value_one, Tensor):
+        if not self.depends[one] and isinstance(known.one, Tensor):
             constant = self._constant(known)
             if constant is not None:
                 self.new[one] = constant

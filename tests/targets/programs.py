@@ -438,8 +438,9 @@ class Regression(PyroModule):
         self.width = PyroParam(torch.tensor(1.5), constraints.positive)
 
     def forward(self, features, y):
+        mean, noise = features @ self.weight, self.noise
         with pyro.plate("rows", len(features)):
-            return pyro.sample("y", dist.Normal(features @ self.weight, self.noise), obs=y)
+            return pyro.sample("y", dist.Normal(mean, noise), obs=y)
 
 
 class Network(PyroModule):
