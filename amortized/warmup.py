@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -20,6 +21,7 @@ from amortized.targets.base import Target
 from amortized.targets.whitening import WhitenedTarget
 
 START_SCALES = (1.0, 3.0, 10.0, 30.0)
+WIDER = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,17 @@ def _wide(mixture: GaussianMixture, scale: float) -> GaussianMixture:
     return GaussianMixture(torch.ones_like(mean[:1]), mean[None], scale * safe_cholesky(covariance)[None])
 
 
+class Weighed(NamedTuple):
+    """Importance weights of the final mixture: log Z, k̂, effective fraction, the largest change of a mean (in sds) or
+    of a log sd that they make to the draws, and how often jumps proposed by that mixture were accepted."""
+
+    evidence: Estimate
+    shape: float
+    fraction: float
+    moved: float
+    accepted: float
+
+
 class _Search:
     """What is known so far, in coordinates in which it has mean 0 and covariance I."""
 
@@ -121,55 +134,60 @@ class _Search:
         rows = systematic(torch.cat(share), draws, self.generator)
         return State(*(torch.cat(field)[rows] for field in zip(*(run.state for run in self.runs), strict=True)))
 
-    def polish(self, state: State, max_rounds: int = 4) -> tuple[State, float]:
-        """HMC at β = 1 and jumps proposed by a mixture fitted to the draws, until these are accepted half of the time."""
-        density, accepted = self.white.log_prob_and_score, 0.0
+    def polish(self, state: State, max_rounds: int = 6) -> tuple[State, Weighed]:
+        """HMC at β = 1 and jumps proposed by a mixture fitted to the draws, until importance weights confirm them."""
+        density = self.white.log_prob_and_score
         mover = tempered_smc.Mover(self.scale_tril, self.generator)
         equal = torch.zeros_like(state.log_prob)
-        self.mixture = fit(state.x, self.generator, initial=self.modes)
+        self.mixture = self.modes
         for done in range(max_rounds):
             state, _ = mover.moves(density, state, tempered_smc.metrics(state.x, state.score, equal))
-            for _ in range(4):
-                state, info = jumps.independence(density, state, self.mixture, self.generator)
-            accepted = float(info.acceptance.mean())
             self.mixture = fit(state.x, self.generator, initial=self.mixture)
-            if (accepted > 0.5 and done > 0) or self.stop():
+            for _ in range(4):
+                state, info = jumps.independence(density, state, self.mixture.widened(*WIDER), self.generator)
+            weighed = self.weigh(state.x, float(info.acceptance.mean()))
+            if (done > 0 and weighed.moved < 0.1) or (done > 1 and weighed.fraction < 0.02) or self.stop():
                 break
-        return state, accepted
+        return state, weighed
 
-    def weigh(self, count: int = 4096) -> tuple[Estimate, float, float]:
-        """log Z, k̂ and effective fraction of importance weights of fresh draws from the widened mixture."""
-        proposal = self.mixture.widened((1.0, 1.5, 3.0), (0.8, 0.15, 0.05))
+    def weigh(self, draws: Tensor, accepted: float, count: int = 4096) -> Weighed:
+        """Importance weights of fresh draws of the widened mixture, and how far they move the moments of ``draws``."""
+        proposal = self.mixture.widened(*WIDER)
         x = proposal.sample(count, self.generator)
         log_weights = self.white.log_prob(x).double() - proposal.log_prob(x)
-        fraction = float(effective_sample_size(log_weights)) / count
-        value = float(log_weights.logsumexp(0)) - math.log(count)
-        error = math.sqrt(max(1 / fraction - 1, 0.0) / count) if fraction > 0 else math.inf
-        return Estimate(value, error), pareto_shape(log_weights), fraction
+        fraction = float(effective_sample_size(log_weights)) / count if bool(log_weights.isfinite().any()) else 0.0
+        error = math.sqrt((1 / fraction - 1) / count) if fraction > 0 else math.inf
+        evidence = Estimate(float(log_weights.logsumexp(0)) - math.log(count), error)
+        weight = log_weights.softmax(0)[:, None]
+        mean, spread = draws.mean(0), draws.std(0)
+        deviation = ((weight * (x - mean).square()).sum(0).sqrt() / spread).log().abs()
+        moved = torch.maximum(((weight * x).sum(0) - mean).abs() / spread, deviation).max()
+        return Weighed(evidence, pareto_shape(log_weights), fraction, float(moved), accepted)
 
 
-def _verdict(
-    narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: tuple[Estimate, float, float], accepted: float
-) -> tuple[bool, Estimate, str]:
+def _verdict(narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Weighed) -> tuple[bool, Estimate, str]:
     """Whether the checks agree, the log Z that they favour, and what they were, in plain words."""
-    importance, shape, fraction = weighed
     first, second = narrow.log_evidence, wide.log_evidence
     better = first if first.value > second.value else second
-    runs_agree = narrow.finished and wide.finished and abs(first.value - second.value) < 0.5
-    error = math.hypot(better.std_error, importance.std_error)
-    weights_agree = shape < 0.7 and abs(importance.value - better.value) < max(0.3, min(3 * error, 0.6))
-    evidence = importance if weights_agree else better
+    finished = narrow.finished and wide.finished
+    runs_agree = finished and abs(first.value - second.value) < 0.5
+    tolerance = max(0.1, min(2.5 * math.hypot(better.std_error, weighed.evidence.std_error), 0.5))
+    mean_of_runs = 0.5 * (first.value + second.value)
+    tails_seen = weighed.shape < 0.7 and abs(weighed.evidence.value - mean_of_runs) < tolerance
+    draws_confirmed = weighed.moved < 0.15
     said = [
+        "" if finished else "the budget ended before the tempering did: raise max_calls or max_seconds",
         f"log Z tempered from the modes {first}, from a wide Gaussian {second}"
         + ("" if runs_agree else " (these should agree within 0.5: modes or their weights may be wrong)"),
-        f"by importance weights {importance} with k-hat {shape:.2f} and effective fraction {fraction:.0%}"
-        + ("" if weights_agree else " (k-hat should be below 0.7 and log Z agree: the tails are not confirmed)"),
-        f"mode jumps accepted {accepted:.0%}",
-        "a mode that no start reached is invisible to these checks",
+        f"by importance weights {weighed.evidence} with k-hat {weighed.shape:.2f} and effective fraction "
+        f"{weighed.fraction:.0%}"
+        + ("" if tails_seen else f" (k-hat should be below 0.7 and log Z within {tolerance:.2f} of the others)"),
+        f"these move the draws' moments by {weighed.moved:.2f} sd"
+        + ("" if draws_confirmed else " (should be below 0.15: the tails are not confirmed)"),
+        f"mode jumps accepted {weighed.accepted:.0%}; a mode that no start reached is invisible to these checks",
     ]
-    if not (narrow.finished and wide.finished):
-        said.insert(0, "the budget ended before the tempering did: raise max_calls or max_seconds")
-    return runs_agree and weights_agree, evidence, "; ".join(said)
+    evidence = weighed.evidence if tails_seen else better
+    return runs_agree and tails_seen and draws_confirmed, evidence, "; ".join(text for text in said if text)
 
 
 @torch.no_grad()
@@ -211,8 +229,8 @@ def warm_up(
     while True:
         before = spent()
         narrow, wide = search.two_runs(particles)
-        state, accepted = search.polish(search.pool(draws))
-        trustworthy, evidence, status = _verdict(narrow, wide, search.weigh(), accepted)
+        state, weighed = search.polish(search.pool(draws))
+        trustworthy, evidence, status = _verdict(narrow, wide, weighed)
         say(status)
         if trustworthy or particles >= 2048 or spent() + 2 * (spent() - before) > 0.9:
             break

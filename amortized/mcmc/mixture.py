@@ -121,20 +121,23 @@ def _seeds(x: Tensor, count: int, generator: Generator | None) -> Tensor:
     return x[chosen]
 
 
-def _maximize(x: Tensor, responsibility: Tensor) -> GaussianMixture:
-    """Moments of each component, its correlations shrunk towards 0 as if D + 2 further draws had shown none."""
+def _maximize(x: Tensor, responsibility: Tensor, prior: Tensor | None) -> GaussianMixture:
+    """Moments of each component, as if D + 2 further draws with covariance ``prior: (M, D, D)`` had been seen.
+
+    Without a prior, those draws are as wide as the others but uncorrelated.
+    """
     count, dim = x.shape
     components = responsibility.shape[0]
-    mass = responsibility.sum(-1)
-    means = (responsibility @ x) / mass.clamp(min=1e-12)[:, None]
+    mass = responsibility.sum(-1).clamp(min=1e-12)
+    means = (responsibility @ x) / mass[:, None]
     centred = x - means[:, None]
-    scatter = torch.einsum("mn,mni,mnj->mij", responsibility, centred, centred)
-    covariance = scatter / mass.clamp(min=1e-12)[:, None, None]
+    covariance = centred.mT @ (responsibility[:, :, None] * centred) / mass[:, None, None]
     keep = (mass / (mass + dim + 2.0))[:, None, None]
-    floor = 1e-8 * torch.eye(dim, dtype=x.dtype, device=x.device) * x.var(0)
-    own = torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1)) + floor
+    if prior is None:
+        floor = 1e-12 * torch.eye(dim, dtype=x.dtype, device=x.device) * x.var(0)
+        prior = torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1)) + floor
     weights = (mass + 1e-3) / (count + 1e-3 * components)
-    return GaussianMixture(weights, means, safe_cholesky(keep * covariance + (1 - keep) * own))
+    return GaussianMixture(weights, means, safe_cholesky(keep * covariance + (1 - keep) * prior))
 
 
 def _clusters(x: Tensor, count: int, generator: Generator | None) -> GaussianMixture:
@@ -145,16 +148,17 @@ def _clusters(x: Tensor, count: int, generator: Generator | None) -> GaussianMix
         owner = torch.cdist(x, seeds).argmin(-1)
         assignment = torch.nn.functional.one_hot(owner, count).T.to(x.dtype)
         seeds = (assignment @ x) / assignment.sum(-1).clamp(min=1)[:, None]
-    return _maximize(x, assignment)
+    return _maximize(x, assignment, None)
 
 
 def _improved(x: Tensor, mixture: GaussianMixture, iterations: int) -> GaussianMixture:
-    """Expectation-maximization from ``mixture``; components left with fewer than two draws are dropped."""
+    """Expectation-maximization; the first covariances are the prior; components of fewer than two draws are dropped."""
+    prior = mixture.scale_trils @ mixture.scale_trils.mT
     for _ in range(iterations if mixture.weights.numel() > 1 else 0):
-        mixture = _maximize(x, mixture.component_log_prob(x).softmax(0))
+        mixture = _maximize(x, mixture.component_log_prob(x).softmax(0), prior)
         alive = mixture.weights * x.shape[0] >= 2.0
         weights = mixture.weights[alive] / mixture.weights[alive].sum()
-        mixture = GaussianMixture(weights, mixture.means[alive], mixture.scale_trils[alive])
+        mixture, prior = GaussianMixture(weights, mixture.means[alive], mixture.scale_trils[alive]), prior[alive]
     return mixture
 
 
@@ -167,8 +171,8 @@ def fit(
 ) -> GaussianMixture:
     """The mixture fitted to draws ``x: (N, D)`` by expectation-maximization, its size chosen on held-out draws.
 
-    Half of the draws fit, the other half judge. Sizes are tried in order until two in turn are no better; ``initial``,
-    when given, is one more start; the winner is fitted on to all draws. Raises ValueError for fewer than eight draws.
+    Half of the draws fit, the other half judge. ``initial``, when given, is tried first, then clusters of growing size until
+    two in turn are no better; the winner is fitted on to all draws. Raises ValueError for fewer than eight draws.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 1, generator=generator) + 20 * (torch.arange(400)[:, None] < 100)
@@ -186,16 +190,15 @@ def fit(
     best, misses = _clusters(train, 1, generator), 0
     best_value = float(best.log_prob(held_out).mean())
     starts = [] if initial is None else [initial.inverse_affine(shift, scale_tril)]
-    for count in (*(0 for _ in starts), *components):
-        if count > train.shape[0] // 8 or misses >= 2:
-            break
-        start = starts[0] if count == 0 else _clusters(train, count, generator)
+    for start in (*starts, *components):
+        if isinstance(start, int):
+            if start <= best.weights.numel() or start > train.shape[0] // 8 or misses >= 2:
+                continue
+            start = _clusters(train, start, generator)
         candidate = _improved(train, start, iterations)
         value = float(candidate.log_prob(held_out).mean())
-        if value > best_value + 1e-3:
-            best, best_value, misses = candidate, value, 0
-        else:
-            misses += count > 1
+        misses = misses + 1 if value < best_value + 1e-3 else 0
+        best, best_value = (candidate, value) if misses == 0 else (best, best_value)
     if best.weights.numel() == 1:
         return _clusters(white, 1, generator).affine(shift, scale_tril)
     return _improved(white, best, iterations // 2).affine(shift, scale_tril)
