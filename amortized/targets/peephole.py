@@ -41,7 +41,7 @@ class Known:
         for value in (self.one, self.two):
             if not isinstance(value, Tensor) or value.numel() == 0 or value.is_complex():
                 return None
-        first = self.one.reshape(-1)[0]
+        first = self.one.detach().reshape(-1)[0]
         if bool((self.one == first).all()) and bool((self.two == first.to(self.two.dtype)).all()):
             return float(first)
         return None

@@ -76,7 +76,12 @@ class Program:
         return {name: site["log_prob_sum"] for name, site in trace.nodes.items() if "log_prob_sum" in site}
 
     def pointwise(self, x: Tensor) -> Sites:
-        """The log probability of every observed site, one number for each element of its batch."""
+        """The log probability of every observed site, one number for each element of its batch.
+
+        A site that depends on a summed-out latent has no such number of its own and is left out.
+        """
         trace = self._trace(self._place(x))
-        trace.compute_log_prob(lambda name, site: name in self.structure.observed)
-        return {name: trace.nodes[name]["log_prob"] for name in self.structure.observed}
+        shapes = self.structure.observed
+        trace.compute_log_prob(lambda name, site: name in shapes)
+        terms = {name: trace.nodes[name]["log_prob"] for name in shapes}
+        return {name: term for name, term in terms.items() if term.shape == shapes[name]}

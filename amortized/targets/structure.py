@@ -32,8 +32,8 @@ ATTEMPTS = 5
 class Structure:
     """The static facts of a model: everything about it that may not depend on the values of its latents.
 
-    ``observed``: likelihood sites with their values; ``observations``: those of them whose value is data and not
-    itself a function of the latents. ``discrete``: finite latents to be summed out. ``plate_depth``: the number of
+    ``observed``: likelihood sites with the shapes of their batches; ``observations``: the values of those whose value
+    is data and not itself a function of the latents. ``discrete``: finite latents to be summed out. ``plate_depth``: the number of
     tensor dimensions that plates use.
     """
 
@@ -43,7 +43,7 @@ class Structure:
     device: torch.device
     discrete: tuple[str, ...]
     deterministic: dict[str, torch.Size]
-    observed: tuple[str, ...]
+    observed: dict[str, torch.Size]
     observations: Sites
     plate_depth: int
     parameters: Sites = field(repr=False)
@@ -181,7 +181,7 @@ def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: to
         device=device,
         discrete=tuple(found.discrete),
         deterministic={name: site["value"].shape for name, site in sites.items() if is_deterministic(site)},
-        observed=tuple(observed),
+        observed={name: sites[name]["log_prob"].shape for name in observed},
         observations={
             name: sites[name]["value"] for name in observed if _same(sites[name]["value"], other.nodes[name]["value"])
         },

@@ -33,6 +33,7 @@ class Tape(TorchDispatchMode):
         self.constants = torch.nn.Module()
         self.nodes: dict[int, fx.Node] = {}
         self.values: dict[fx.Node, Any] = {}
+        self.sharing: dict[int, set[int]] = {}
 
     def record(self, function: Callable[[Tensor], Any], x: Tensor) -> Recording:
         """Runs ``function(x)``; raises ``OutOfTime`` at the first operation after the deadline."""
@@ -47,11 +48,16 @@ class Tape(TorchDispatchMode):
         if time.monotonic() > self.deadline:
             raise OutOfTime("recording the log density took too long")
         kwargs = kwargs or {}
+        inputs = pytree.tree_map_only(Tensor, self._node, (args, kwargs))
+        written = func
+        if _writes_in_place(func) and self._is_alone(args[0]):
+            written = _out_of_place(func)
+            self.values[inputs[0][0]] = args[0].clone()
         result = func(*args, **kwargs)
-        node = self.graph.call_function(func, *pytree.tree_map_only(Tensor, self._node, (args, kwargs)))
+        node = self.graph.call_function(written, *inputs)
         self.values[node] = result
         if isinstance(result, Tensor):
-            self.nodes[id(result)] = node
+            self._name(result, node)
         elif isinstance(result, (tuple, list)):
             for position, part in enumerate(result):
                 if isinstance(part, Tensor):
@@ -61,13 +67,33 @@ class Tape(TorchDispatchMode):
     def _name(self, value: Tensor, node: fx.Node) -> None:
         self.nodes[id(value)] = node
         self.values[node] = value
+        self.sharing.setdefault(value.untyped_storage()._cdata, set()).add(id(value))
 
     def _node(self, value: Tensor) -> fx.Node:
         if id(value) not in self.nodes:
             name = f"constant_{len(self.constants._buffers)}"
-            self.constants.register_buffer(name, value)
+            self.constants.register_buffer(name, value.detach())
             self._name(value, self.graph.get_attr(name))
         return self.nodes[id(value)]
+
+    def _is_alone(self, value: Tensor) -> bool:
+        """Whether a tensor was made by a recorded operation and no other recorded tensor shares its memory."""
+        return self.nodes[id(value)].op == "call_function" and len(self.sharing[value.untyped_storage()._cdata]) == 1
+
+
+def _is_mutable(func: Any) -> bool:
+    return bool(getattr(getattr(func, "_schema", None), "is_mutable", False))
+
+
+def _out_of_place(func: Any) -> Any:
+    """``aten.add`` for ``aten.add_``; ``None`` where there is none."""
+    packet = getattr(torch.ops.aten, func._schema.name.split("::")[1].removesuffix("_"), None)
+    return getattr(packet, func._overloadname, None)
+
+
+def _writes_in_place(func: Any) -> bool:
+    """Whether an operation writes into its first argument, returns it, and has a form that writes nothing."""
+    return _is_mutable(func) and func._schema.name.endswith("_") and _out_of_place(func) is not None
 
 
 def _item(values: Any, position: int) -> Any:
@@ -83,7 +109,7 @@ class Recording:
 
     def without_mutation(self, x: Tensor) -> Recording:
         """The same computation with every write in place turned into a new tensor."""
-        if not any(getattr(getattr(node.target, "_schema", None), "is_mutable", False) for node in self.module.graph.nodes):
+        if not any(_is_mutable(node.target) for node in self.module.graph.nodes):
             return self
         functional = torch.func.functionalize(self.module, remove="mutations")
         module = make_fx(lambda x: functional(x))(x)
