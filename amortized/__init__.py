@@ -1,0 +1,8 @@
+"""Learned diffusion samplers for Pyro models: a posterior, its log evidence, and whether to trust them."""
+
+from amortized.draws import Draws, Estimate
+from amortized.guide import DiffusionGuide
+from amortized.recipe import Recipe
+
+__all__ = ["DiffusionGuide", "Draws", "Estimate", "Recipe"]
+__version__ = "0.1.0"

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 
+from torch import nn
 from tqdm.auto import tqdm
 
 from amortized._types import TrainingStep
@@ -29,10 +30,10 @@ class History:
 
 
 class TimeLimit:
-    """Stops ``seconds`` after it was made."""
+    """Stops once ``time.perf_counter()`` passes ``deadline``."""
 
-    def __init__(self, seconds: float):
-        self.deadline = time.perf_counter() + seconds
+    def __init__(self, deadline: float):
+        self.deadline = deadline
 
     def __call__(self, step: TrainingStep) -> bool:
         return time.perf_counter() >= self.deadline
@@ -41,7 +42,7 @@ class TimeLimit:
 class Convergence:
     """Evaluates every ``every`` steps, keeps the best policy, and stops when it has stopped getting better.
 
-    The criterion is ``Evaluation.quality``, the smaller of the forward and the reverse effective sample fraction: stop at
+    The criterion is ``Evaluation.overlap``, the smaller of the forward and the reverse overlap of the paths' laws: stop at
     ``enough``, or when ``patience`` evaluations in a row are not better than the best by ``margin``.
     ``evaluations`` holds (step, evaluation) pairs; ``restore(policy)`` puts the best weights back.
     """
@@ -51,8 +52,8 @@ class Convergence:
         evaluate: Callable[[TrainingStep], Evaluation],
         every: int = 100,
         enough: float = 0.95,
-        patience: int = 4,
-        margin: float = 0.01,
+        patience: int = 3,
+        margin: float = 0.003,
     ):
         self.evaluate = evaluate
         self.every = every
@@ -69,29 +70,32 @@ class Convergence:
             return False
         evaluation = self.evaluate(step)
         self.evaluations.append((step.number, evaluation))
-        self._waited = 0 if evaluation.quality > self.best + self.margin else self._waited + 1
-        if evaluation.quality > self.best:
-            self.best = evaluation.quality
+        self._waited = 0 if evaluation.overlap > self.best + self.margin else self._waited + 1
+        if evaluation.overlap > self.best:
+            self.best = evaluation.overlap
             self.best_weights = copy.deepcopy(step.policy.state_dict())
-        return evaluation.quality >= self.enough or self._waited >= self.patience
+        return evaluation.overlap >= self.enough or self._waited >= self.patience
 
-    def restore(self, policy) -> None:
+    def restore(self, policy: nn.Module) -> None:
         """Load the weights of the best evaluation, if there was one."""
         if self.best_weights is not None:
             policy.load_state_dict(self.best_weights)
 
 
 class ProgressBar:
-    """A tqdm bar with the last evaluation beside it."""
+    """A tqdm bar with the last evaluation beside it; a context, so that its line always ends."""
 
-    def __init__(self, title: str, convergence: Convergence | None = None):
-        self.title = title
+    def __init__(self, title: str, planned: int, show: bool = True, convergence: Convergence | None = None):
         self.convergence = convergence
-        self._bar: tqdm | None = None
+        self._bar = tqdm(total=planned, desc=title, mininterval=0.5, disable=not show)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
 
     def __call__(self, step: TrainingStep) -> bool:
-        if self._bar is None:
-            self._bar = tqdm(total=step.planned, desc=self.title, mininterval=0.5)
         self._bar.update(step.number - self._bar.n)
         if self.convergence is not None and self.convergence.evaluations:
             last = self.convergence.evaluations[-1][1]
@@ -99,8 +103,3 @@ class ProgressBar:
                 elbo=f"{last.elbo:.2f}", ess=f"{last.ess_fraction:.0%}", logZ=f"{last.log_evidence:.2f}", refresh=False
             )
         return False
-
-    def close(self) -> None:
-        """End the bar's line."""
-        if self._bar is not None:
-            self._bar.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from amortized._types import Sites, Tensor
 
 
@@ -38,3 +40,18 @@ class Draws:
 
     def __len__(self) -> int:
         return next(iter(self.sites.values())).shape[0]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Sites as numpy arrays ``{site: (chains, draws, *event)}``, ArviZ's order."""
+        return {name: by_chain(value, self.chains) for name, value in self.sites.items()}
+
+
+def by_chain(value: Tensor, chains: int = 1) -> np.ndarray:
+    """``(N, *event)`` to a numpy array ``(chains, N / chains, *event)``.
+
+    >>> import torch
+    >>> by_chain(torch.zeros(6, 2), chains=3).shape
+    (3, 2, 2)
+    """
+    array = value.detach().cpu().numpy()
+    return array.reshape(chains, -1, *array.shape[1:])

@@ -42,12 +42,16 @@ class Path:
         return self.states[-1]
 
     @property
-    def log_weight(self) -> Tensor:
-        """``log w: (B,)`` in nats, summed in float64."""
+    def log_proposal(self) -> Tensor:
+        """``log p₀ + Σ (log P_F − log P_B): (B,)``: what stands in for the sampler's log density at ``x_K``."""
         if self.log_prior is None or self.log_forward is None or self.log_backward is None:
             raise ValueError("this path has states but no kernel densities; write path = score(process, policy, path)")
-        ratio = (self.log_backward.double() - self.log_forward.double()).sum(0)
-        return self.log_target.double() - self.log_prior.double() + ratio
+        return self.log_prior.double() + (self.log_forward.double() - self.log_backward.double()).sum(0)
+
+    @property
+    def log_weight(self) -> Tensor:
+        """``log w: (B,)`` in nats, summed in float64."""
+        return self.log_target.double() - self.log_proposal
 
 
 def control_at(
@@ -68,11 +72,12 @@ def rollout(
     generator: Generator | None = None,
     inflation: float = 1.0,
     context: Tensor | None = None,
+    evaluate_ends: bool = True,
 ) -> Path:
     """Simulate P_F from the prior: a scored path, differentiable in the policy where gradients are enabled.
 
     ``inflation`` multiplies every forward deviation (exploration); the densities stay those of P_F itself, so an inflated
-    path has a log weight but is not a fair draw of it. The target's gradient enters at the ends; scores are constants.
+    path has a log weight but is not a fair draw of it. The target's gradient enters at the ends; scores are constants. ``evaluate_ends=False`` leaves ``log_target`` at 0.
     """
     x = process.sample_prior(batch, target.dim, generator)
     states, scores, log_forward, log_backward = [x], [], [], []
@@ -89,7 +94,7 @@ def rollout(
         states.append(x)
     return Path(
         states=torch.stack(states),
-        log_target=_log_target(target, x),
+        log_target=_log_target(target, x) if evaluate_ends else x.new_zeros(batch, dtype=torch.float64),
         scores=torch.stack(scores) if scores else None,
         context=context,
         log_prior=process.log_prior(states[0]),

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.diagnostics.weights import (
-    effective_sample_fraction,
-    log_mean_exp,
-    reverse_effective_sample_fraction,
-)
+from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
 from amortized.path import reverse_rollout, rollout, score
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -20,21 +16,18 @@ from amortized.targets.base import Target
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Bounds and log Z in nats, effective sample fractions between 0 and 1.
+    """Bounds and log Z in nats, the rest between 0 and 1; ``overlap`` is the figure that training is judged by.
 
-    ``elbo`` and ``log_evidence`` come from fresh paths, ``eubo`` and ``reverse_ess_fraction`` from held-out draws.
+    ``elbo``, ``log_evidence`` and ``ess_fraction`` come from fresh paths, ``eubo`` from paths noised back from held-out
+    draws. ``overlap = min(E_q[min(1, w/Z)], E_p[min(1, Z/w)])``: both are one minus the total variation distance between
+    the sampler's paths and the target's; the first misses lost modes, the second shows them, and neither has a tail.
     """
 
     elbo: float
     eubo: float
     log_evidence: float
     ess_fraction: float
-    reverse_ess_fraction: float
-
-    @property
-    def quality(self) -> float:
-        """The smaller effective sample fraction: the forward one misses lost modes, the reverse one shows them."""
-        return min(self.ess_fraction, self.reverse_ess_fraction)
+    overlap: float
 
 
 @torch.no_grad()
@@ -51,10 +44,11 @@ def evaluate(
     ends, log_target = held_out
     backward = score(process, policy, reverse_rollout(process, policy, target, ends, log_target, generator)).log_weight
     log_partition = float(log_mean_exp(forward))
+    sides = ((1, forward), (-1, backward))
     return Evaluation(
         elbo=float(forward.mean()),
         eubo=float(backward.mean()),
         log_evidence=log_partition,
         ess_fraction=effective_sample_fraction(forward),
-        reverse_ess_fraction=reverse_effective_sample_fraction(backward, log_partition),
+        overlap=min(float((sign * (log_w - log_partition)).clamp(max=0.0).exp().mean()) for sign, log_w in sides),
     )

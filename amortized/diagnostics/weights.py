@@ -8,6 +8,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.draws import Estimate
+from amortized.mcmc.resampling import effective_sample_size
 
 
 def log_mean_exp(log_weights: Tensor) -> Tensor:
@@ -34,10 +35,4 @@ def effective_sample_fraction(log_weights: Tensor) -> float:
     """
     if not bool((log_weights > -torch.inf).any()):
         return 0.0
-    normalized = log_weights.double().softmax(-1)
-    return float(1.0 / (normalized.square().sum() * len(normalized)))
-
-
-def reverse_effective_sample_fraction(log_weights: Tensor, log_partition: float) -> float:
-    """The same fraction from paths noised back from draws of the target: ``Z / mean w``; near 0 where a mode is missed."""
-    return math.exp(min(0.0, log_partition - float(log_mean_exp(log_weights))))
+    return float(effective_sample_size(log_weights)) / len(log_weights)

@@ -1,0 +1,263 @@
+"""The façade: a Pyro guide whose posterior is a trained diffusion sampler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.infer.autoguide import AutoGuide
+from torch.utils import _pytree as pytree
+
+from amortized._types import Sites, Tensor
+from amortized.diagnostics import arviz
+from amortized.diagnostics.verdict import Diagnosis, diagnose
+from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
+from amortized.draws import Draws, Estimate, by_chain
+from amortized.mcmc import mala
+from amortized.mcmc.resampling import systematic
+from amortized.path import reverse_rollout, rollout, score
+from amortized.processes.reference import MixtureReference
+from amortized.recipe import Recipe, Training, train
+from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.whitening import WhitenedTarget
+from amortized.warmup import warm_up
+
+CORRECTIONS = ("resample", "none", "mcmc")
+FINAL_PATHS = 8_000
+MAX_POOL = 16
+POLISH_STEPS = 50
+
+
+class DiffusionGuide(AutoGuide):
+    """Posterior draws, log evidence and a verdict for any Pyro model: warm up, whiten, train, weigh.
+
+    ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=64)``. ``recipe``: how it
+    is trained. ``seed``: the same seed gives the same draws on the same machine. ``max_seconds``: wall-clock limit of
+    ``fit``, which stops earlier when the weights are even enough or have stopped improving. ``device``: where the model's
+    arguments, the network and the chains go.
+
+    >>> def model(y):
+    ...     mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+    ...     pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+    >>> guide = DiffusionGuide(model, progress=False).fit(torch.tensor(2.0))
+    >>> posterior = guide.sample(4_000)
+    >>> posterior["mean"].shape, abs(float(posterior["mean"].mean()) - 1.0) < 0.1
+    (torch.Size([4000]), True)
+    >>> guide.diagnose().verdict
+    'trustworthy'
+    """
+
+    def __init__(
+        self,
+        model: Callable,
+        *,
+        sampler: Callable[[int, MixtureReference], DiffusionSampler] = GFlowNet,
+        recipe: Recipe = Recipe(),  # noqa: B008
+        seed: int = 0,
+        max_seconds: float = 90.0,
+        device: torch.device | str = "cpu",
+        progress: bool = True,
+    ):
+        super().__init__(model)
+        self.make_sampler = sampler
+        self.recipe = recipe
+        self.seed = seed
+        self.max_seconds = max_seconds
+        self.device = available(device)
+        self.progress = progress
+        self.training_record: Training | None = None
+
+    def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:
+        """Warm up, whiten, train and weigh, on the model's own arguments; returns the guide itself.
+
+        Raises ``ModelError`` where the model has no density to learn, ``ValueError`` where it is finite at no start.
+        """
+        began = time.perf_counter()
+        if self.prototype_trace is None:
+            self._setup_prototype(*args, **kwargs)
+        else:
+            self.target.check_arguments(*self._placed(args, kwargs))
+        with self._placement():
+            self.training_record = train(
+                self.sampler,
+                self.white,
+                (self.ends, self.log_ends),
+                self.recipe,
+                self.max_seconds - (time.perf_counter() - began),
+                self.generator,
+                self.progress,
+            )
+            self._weigh()
+        self.seconds = time.perf_counter() - began
+        return self
+
+    def _placement(self) -> AbstractContextManager:
+        return nullcontext() if self.device.type == "cpu" else self.device
+
+    def _placed(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(self.device), (args, kwargs))
+
+    def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
+        """What needs no training: the density, the warm-up, whitened coordinates and a fresh sampler."""
+        args, kwargs = self._placed(args, kwargs)
+        self.generator = torch.Generator(self.device).manual_seed(self.seed)
+        with self._placement():
+            self.target = PyroTarget(self.model, args, kwargs, seed=self.seed)
+            warm = warm_up(
+                self.target, generator=self.generator, max_seconds=0.5 * self.max_seconds, progress=self.progress
+            )
+            self.white = WhitenedTarget(self.target, warm.shift, warm.scale_tril)
+            mixture = warm.mixture.inverse_affine(self.white.shift, self.white.scale_tril)
+            reference = MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                self.sampler = self.make_sampler(self.target.dim, reference).to(self.device)
+        order = torch.randperm(len(warm.draws), generator=self.generator, device=self.device)
+        self.ends = self.white.whiten(warm.draws[order])
+        self.log_ends = warm.log_prob[order].double() + self.white.log_det
+        self.warm = warm
+        self.prototype_trace = self.target.latents
+
+    @torch.no_grad()
+    def _weigh(self) -> None:
+        """Fresh paths, and paths noised back from held-out draws: what every later judgement reads."""
+        process, policy = self.sampler.process, self.sampler.policy
+        self.log_weights = self.sampler.sample_paths(self.white, FINAL_PATHS, self.generator).log_weight
+        held_out = slice(0, self.recipe.held_out)
+        back = reverse_rollout(
+            process, policy, self.white, self.ends[held_out], self.log_ends[held_out], self.generator
+        )
+        self.reverse_log_weights = score(process, policy, back).log_weight
+
+    def _require_fit(self, asked: str) -> None:
+        if self.training_record is None:
+            raise RuntimeError(
+                f"{type(self).__name__}.{asked} was called before fit: write guide.fit(*args), with the model's arguments"
+            )
+
+    def draw(self, num_samples: int, correction: str = "resample") -> Draws:
+        """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
+        self._require_fit("sample")
+        if correction not in CORRECTIONS:
+            raise ValueError(f"correction={correction!r}: write one of {', '.join(map(repr, CORRECTIONS))}")
+        began, calls = time.perf_counter(), self.target.calls
+        with self._placement():
+            ends, weights = self._ends(num_samples, correction)
+            sites = self.target.constrain(self.white.unwhiten(ends))
+        return Draws(
+            sites=sites,
+            method=type(self).__name__,
+            log_weights=weights,
+            log_evidence=self.log_evidence(),
+            seconds=time.perf_counter() - began,
+            target_calls=self.target.calls - calls,
+            attributes={"seed": self.seed, "correction": correction, "fit_seconds": self.seconds},
+        )
+
+    @torch.no_grad()
+    def _ends(self, count: int, correction: str) -> tuple[Tensor, Tensor | None]:
+        if correction == "none":
+            path = self.sampler.sample_paths(self.white, count, self.generator)
+            return path.ends, path.log_weight
+        spare = min(MAX_POOL, 2 / max(effective_sample_fraction(self.log_weights), 1e-9))
+        pool = self.sampler.sample_paths(self.white, int(spare * count) + 1, self.generator)
+        rows = systematic(pool.log_weight, count, self.generator)
+        ends = pool.ends[rows[torch.randperm(count, generator=self.generator, device=self.device)]]
+        if correction == "mcmc":
+            density = self.white.log_prob_and_score
+            step_size = torch.full((count,), 0.1, dtype=ends.dtype, device=self.device)
+            ends = mala.run(density, mala.init(density, ends), POLISH_STEPS, step_size, self.generator)[0].x
+        return ends, None
+
+    def sample(self, num_samples: int, correction: str = "resample") -> Sites:
+        """Posterior draws ``{site: (num_samples, *event)}`` in the model's own space, deterministic sites included.
+
+        ``correction="resample"`` draws paths in excess and resamples them by their weights; ``"none"`` returns the
+        sampler's own draws; ``"mcmc"`` resamples and then makes 50 MALA moves each.
+        """
+        return self.draw(num_samples, correction).sites
+
+    def log_evidence(self) -> Estimate:
+        """log Z in nats with its standard error, from 8,000 fresh paths at the end of ``fit``."""
+        self._require_fit("log_evidence")
+        return log_evidence(self.log_weights)
+
+    def diagnose(self) -> Diagnosis:
+        """Whether to trust the draws: weights, bounds, agreement with the warm-up, and a verdict in plain words."""
+        self._require_fit("diagnose")
+        return diagnose(self.log_weights, self.reverse_log_weights, self.warm.log_evidence, self.warm.trustworthy)
+
+    def median(self, *args: Any, **kwargs: Any) -> Sites:
+        """Posterior median of every latent site, from 4,000 draws; the model's arguments are accepted and ignored."""
+        return {name: value[0] for name, value in self.quantiles([0.5]).items()}
+
+    def quantiles(self, quantiles: list[float], *args: Any, **kwargs: Any) -> Sites:
+        """Posterior quantiles ``{site: (len(quantiles), *event)}`` from 4,000 draws."""
+        draws = self.sample(4_000)
+        levels = torch.tensor(quantiles, device=self.device)
+        return {name: draws[name].quantile(levels.to(draws[name].dtype), dim=0) for name in self.target.latents}
+
+    def to_arviz(self, num_samples: int = 4_000) -> Any:
+        """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""
+        draws = self.draw(num_samples)
+        with self._placement():
+            x = self.target.unconstrain(draws.sites)
+            log_likelihood = self.target.pointwise_log_likelihood(x)
+            log_prob = self.target.log_prob(x)
+        evidence = self.log_evidence()
+        return arviz.inference_data(
+            {
+                "posterior": draws.arrays(),
+                "sample_stats": {"lp": by_chain(log_prob)},
+                "log_likelihood": {name: by_chain(value) for name, value in log_likelihood.items()},
+                "observed_data": {name: value.cpu().numpy() for name, value in self.target.observations.items()},
+            },
+            {
+                "method": draws.method,
+                "seed": self.seed,
+                "seconds": self.seconds,
+                "target_calls": self.target.calls,
+                "log_evidence": evidence.value,
+                "log_evidence_std_error": evidence.std_error,
+                "verdict": self.diagnose().verdict,
+            },
+        )
+
+    def forward(self, *args: Any, **kwargs: Any) -> Sites:
+        """One draw as a Pyro guide: every latent as a ``Delta`` with its log-Jacobian, and one factor for the path.
+
+        The factor is ``log p₀ + Σ (log P_F − log P_B)``, so that ``Trace_ELBO`` sees a valid lower bound on the extended
+        space of paths. Enclosing plates (``Predictive(..., parallel=True)``) ask for several draws at once.
+        """
+        if self.prototype_trace is None:
+            self._setup_prototype(*args, **kwargs)
+        with self._placement():
+            zero = dist.Normal(torch.zeros(1, device=self.device), 1.0).to_event(1).mask(False)
+            shape = pyro.sample("_amortized_shape", zero, infer={"is_auxiliary": True}).shape[:-1]
+            process, policy = self.sampler.process, self.sampler.policy
+            path = rollout(process, policy, self.white, shape.numel(), evaluate_ends=False)
+            x = self.white.unwhiten(path.ends)
+            values, log_dets = self.target.unpack(x)
+        log_density = (path.log_proposal - self.white.log_det).to(x.dtype).reshape(shape)
+        pyro.factor("_amortized_path", log_density, has_rsample=True)
+        draws = {}
+        for name, site in self.target.latents.items():
+            value = values[name].reshape(shape + site.shape)
+            density = -log_dets[name].reshape(shape)
+            draws[name] = pyro.sample(name, dist.Delta(value, log_density=density, event_dim=len(site.shape)))
+        return draws
+
+
+def available(device: torch.device | str) -> torch.device:
+    """The device, after a trial allocation; raises ``ValueError`` that names it and what to write."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device={str(device)!r} is not there ({error}); write device='cpu'") from error
+    return torch.device(device)
