@@ -1,6 +1,6 @@
 """The cost of an extracted density with its gradient, against hand-written torch, interleaved.
 
-    python benchmarks/density_cost.py [particles]
+python benchmarks/density_cost.py [particles]
 """
 
 from __future__ import annotations

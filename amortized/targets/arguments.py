@@ -20,7 +20,8 @@ class Arguments:
     >>> built.check((torch.ones(7), 2.0), {})
     Traceback (most recent call last):
     ...
-    ValueError: argument 'y' is a float32 tensor of shape (7,), but the target was built on a float32 tensor of shape (8,); pass one of that structure, or build a new target (a new guide) for these arguments
+    ValueError: argument 'y' is a float32 tensor of shape (7,), but the target was built on a float32 tensor of shape
+    (8,); pass one of that structure, or build a new target (a new guide) for these arguments
     """
 
     def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any]):

@@ -9,15 +9,14 @@ from typing import Any
 import pyro
 import pyro.poutine as poutine
 import torch
-from pyro.poutine.runtime import Message
 from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
 from amortized.targets.bijections import bijection
-from amortized.targets.substitutes import Substitutes
 from amortized.targets.enumeration import batchable_logarithm
 from amortized.targets.program import Program
-from amortized.targets.tracing import LatentMessenger, undisturbed
+from amortized.targets.substitutes import Substitutes
+from amortized.targets.tracing import LatentMessenger, Message, undisturbed
 
 FAILURES = (RuntimeError, ValueError, ArithmeticError)
 
@@ -124,7 +123,7 @@ class _PlatePlacing(LatentMessenger):
         padding = (1,) * (self.structure.plate_depth - batch_dims)
         shape = (self.x.shape[0], *padding, *latent.unconstrained_shape)
         coordinates = self.x[:, latent.slice].reshape(shape)
-        transform = bijection(message["fn"].support)
+        transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
         log_det = transform.log_abs_det_jacobian(coordinates, value)
         self.log_dets[latent.name] = log_det.reshape(self.x.shape[0], -1).sum(-1)

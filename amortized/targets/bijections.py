@@ -13,7 +13,7 @@ from amortized._types import Tensor
 class TriangularTransform(Transform):
     """``R^{n(n+1)/2}`` (or ``R^{n(n-1)/2}`` where the diagonal is 1) onto lower triangular matrices, row by row.
 
-    ``L_ij = x_k`` below the diagonal, ``L_ii = exp x_k`` (or 1) on it; ``log |det dL/dx|`` is the sum of the diagonal's x.
+    ``L_ij = x_k`` below the diagonal, ``L_ii = exp x_k`` (or 1) on it; its sum is ``log |det dL/dx|``.
 
     >>> TriangularTransform()(torch.zeros(3)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]

@@ -49,7 +49,7 @@ def _first_output(graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | None:
-    """``plain`` captured, if that succeeds within ``seconds`` and gives the same densities and scores; else ``None``."""
+    """``plain`` recorded, if that takes at most ``seconds`` and gives the same densities and scores; else ``None``."""
     try:
         captured = Captured(plain, _record(plain, reference, seconds))
         agrees = all(_agrees(plain, captured, reference, size) for size in CHECKED)
@@ -61,9 +61,7 @@ def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | Non
 def _record(plain: Vmap, reference: Reference, seconds: float) -> fx.GraphModule:
     deadline = time.monotonic() + seconds
     inputs = tuple(_points(reference, size) for size in SIZES)
-    recordings = tuple(
-        Tape(deadline).record(plain.log_prob_and_score_by_pieces, x).without_mutation(x) for x in inputs
-    )
+    recordings = tuple(Tape(deadline).record(plain.log_prob_and_score_by_pieces, x).without_mutation(x) for x in inputs)
     return Template(recordings, SIZES).build()  # type: ignore[arg-type]
 
 

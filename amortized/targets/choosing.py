@@ -34,7 +34,7 @@ class Reference:
         tolerance = 1e-4 if value.dtype == torch.float32 else 1e-8
         finite = value.isfinite() & score.isfinite().all(-1)
         if not finite.all():
-            return f"it is {value[~finite][0].item():g} (score finite: {bool(score[~finite][0].isfinite().all())}) where the loop is finite"
+            return f"its log density {value[~finite][0].item():g}, or its gradient, is not finite where the loop's is"
         size = self.score.abs().amax(-1)
         value_gap = (value - self.value).abs() - (tolerance * self.value.abs().clamp(min=1) + self.value_noise)
         score_gap = (score - self.score).abs().amax(-1) - (tolerance * size.clamp(min=1) + self.score_noise)
@@ -72,7 +72,9 @@ def reference(program: Program, seed: int) -> Reference:
             continue
         seconds.append(time.perf_counter() - began)
         if value.isfinite().all() and score.isfinite().all():
-            points.append(start), values.append(value[0]), scores.append(score[0])
+            points.append(start)
+            values.append(value[0])
+            scores.append(score[0])
         if len(points) == COMPARED:
             break
     if not points:
@@ -93,9 +95,10 @@ def _rounding(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tuple[Tens
             "point; draw random numbers outside of the model, or by pyro.sample at a site that is inferred"
         )
     step = 4 * torch.finfo(x.dtype).eps
-    nonfinite = isolated(loop.log_prob_and_score, x * (1 + step) + step * 1e-3, lambda _: (value[:1], score[:1]))
-    moved = (nonfinite[0] - value).abs(), (nonfinite[1] - score).abs().amax(-1)
-    return tuple(20 * torch.nan_to_num(change, 0.0, 0.0, 0.0) for change in moved)
+    nearby = x * (1 + step) + step * 1e-3
+    near_value, near_score = isolated(loop.log_prob_and_score, nearby, lambda _: (value[:1], score[:1]))
+    value_change, score_change = (near_value - value).abs(), (near_score - score).abs().amax(-1)
+    return 20 * torch.nan_to_num(value_change, 0.0, 0.0, 0.0), 20 * torch.nan_to_num(score_change, 0.0, 0.0, 0.0)
 
 
 def nowhere_finite(program: Program, starts: Tensor, failure: Exception | None) -> ModelError:

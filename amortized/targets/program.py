@@ -53,7 +53,7 @@ class Program:
         placing = self._place(x)
         trace = self._trace(placing)
         shapes = self.structure.deterministic
-        values = {name: trace.nodes[name]["value"] for name in shapes}
+        values: dict[str, Any] = {name: trace.nodes[name]["value"] for name in shapes}
         fixed = {name: value for name, value in values.items() if value.shape == shapes[name]}
         return {**placing.values, **fixed}
 

@@ -90,9 +90,9 @@ class PyroTarget(Target):
             )
 
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
-        """``(B, D)`` to ``{latent: (B, *shape)}`` and ``{latent: (B,)}``: values, and ``log |det d value / d x|`` in nats.
+        """``(B, D)`` to ``{latent: (B, *shape)}`` and ``{latent: (B,)}``: values and ``log |det d value / dx|``.
 
-        Both are differentiable in ``x``.
+        Both are differentiable in ``x``; the second is in nats.
         """
         return self._batch.map(self.program.unpack, self._cast(x))
 
@@ -103,7 +103,7 @@ class PyroTarget(Target):
         """
         missing = [name for name in self.latents if name not in sites]
         if missing:
-            raise ValueError(f"no values for latent sites {missing}; got {sorted(sites)}: pass all of {list(self.latents)}")
+            raise ValueError(f"no values for latent sites {missing}; got {sorted(sites)}, pass {list(self.latents)}")
         return self._batch.map(self.program.unconstrain, {name: self._cast(sites[name]) for name in self.latents})
 
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
@@ -116,7 +116,7 @@ class PyroTarget(Target):
         self.arguments.check(args, kwargs)
 
     def check_starts(self, x: Tensor) -> None:
-        """Raises ``ModelError``, naming the site at fault, where the density is finite with its gradient nowhere in x."""
+        """Raises ``ModelError``, naming the site at fault, where density and gradient are finite nowhere in x."""
         value, score = self._log_prob_and_score(x)
         if not (value.isfinite() & score.isfinite().all(-1)).any():
             raise nowhere_finite(self.program, self._cast(x), None)
@@ -138,7 +138,7 @@ class PyroTarget(Target):
         )
 
     def _in_parts(self, evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Tensor], Any]) -> Any:
-        """``evaluate`` chunk by chunk, so that memory is bounded; ``failed`` stands for a particle on which it raises."""
+        """``evaluate`` chunk by chunk, to bound the memory; ``failed`` stands for a particle on which it raises."""
         chunks = x.split(CHUNK.get(x.device.type, 4096))
         parts = [isolated(evaluate, chunk, lambda _: failed(x[:1])) for chunk in chunks]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyro.poutine as poutine
 import torch
-from pyro.poutine.runtime import Message
 from pyro.poutine.subsample_messenger import _Subsample
 from torch.utils import _pytree as pytree
 
@@ -17,6 +17,7 @@ from amortized.targets.bijections import bijection
 from amortized.targets.tracing import (
     LatentMessenger,
     LatentSite,
+    Message,
     ModelError,
     is_deterministic,
     is_discrete,
@@ -33,8 +34,8 @@ class Structure:
     """The static facts of a model: everything about it that may not depend on the values of its latents.
 
     ``observed``: likelihood sites with the shapes of their batches; ``observations``: the values of those whose value
-    is data and not itself a function of the latents. ``discrete``: finite latents to be summed out. ``plate_depth``: the number of
-    tensor dimensions that plates use.
+    is data and not itself a function of the latents. ``discrete``: finite latents to be summed out. ``plate_depth``:
+    the number of tensor dimensions that plates use.
     """
 
     latents: dict[str, LatentSite]
@@ -96,7 +97,9 @@ class _Discovering(LatentMessenger):
 def _own_draw(fn: Any) -> Iterator[Tensor]:
     """One draw of the site's distribution, for its dtype and device; none from a distribution that cannot draw."""
     try:
-        yield fn.sample()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield fn.sample()
     except NotImplementedError:
         return
 

@@ -80,12 +80,13 @@ class Template:
             if constant is not None:
                 self.new[one] = constant
                 return
-        self.new[one] = simplify(self, one.target, *args, known) or self.emit(one.target, *args, known)
+        positional, named = args
+        simpler = simplify(self, one.target, positional, named, known)
+        self.new[one] = simpler or self.emit(one.target, positional, named, known)
 
     def emit(self, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node:
         """A call in the new graph; the one made before, where the same call was."""
-        key = (target, fx.node.map_aggregate(args, _hashable), tuple(sorted(kwargs.items(), key=lambda item: item[0])))
-        key = (target, repr(key))
+        key = (target, repr((args, sorted(kwargs.items()))))
         if key not in self.emitted:
             self.emitted[key] = self.graph.call_function(target, args, kwargs)
             self.known[self.emitted[key]] = known
@@ -115,7 +116,7 @@ class Template:
             return self.new[one]
         if isinstance(one, (tuple, list)) and isinstance(two, (tuple, list)) and len(one) == len(two):
             return type(one)([self._unify(a, b) for a, b in zip(one, two, strict=True)])
-        if isinstance(one, dict) and one.keys() == two.keys():
+        if isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys():
             return {key: self._unify(one[key], two[key]) for key in one}
         if isinstance(one, int) and isinstance(two, int) and not isinstance(one, bool):
             return self.size(one, two)
@@ -146,10 +147,6 @@ class Template:
     def _stored(self, name: str, value: Tensor) -> fx.Node:
         self.constants.register_buffer(name, value.detach().clone())
         return self.graph.get_attr(name)
-
-
-def _hashable(argument: Any) -> Any:
-    return argument.name if isinstance(argument, fx.Node) else argument
 
 
 def _equal(one: Tensor, two: Tensor) -> bool:

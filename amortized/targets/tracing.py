@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
 import torch
 from pyro.distributions import constraints
 from pyro.poutine.messenger import Messenger
-from pyro.poutine.runtime import Message
 from pyro.poutine.subsample_messenger import _Subsample
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
+
+Message = dict[str, Any]  # what Pyro tells its handlers of one statement
 
 
 class ModelError(ValueError):
@@ -96,7 +98,7 @@ class LatentMessenger(Messenger):
     def value(self, message: Message) -> Tensor:
         """The latent's value, its log-determinant recorded on the way."""
         coordinates = self.coordinates(message)
-        transform = bijection(message["fn"].support)
+        transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
         self.log_dets[message["name"]] = transform.log_abs_det_jacobian(coordinates, value).sum()
         return value
@@ -149,5 +151,6 @@ class Inverting(LatentMessenger):
         name = message["name"]
         if name not in self.given:
             raise ValueError(f"no value was given for latent site {name!r}; got {sorted(self.given)}")
-        self.found[name] = bijection(message["fn"].support).inv(self.given[name])
+        transform: Any = bijection(message["fn"].support)
+        self.found[name] = transform.inv(self.given[name])
         return self.given[name]

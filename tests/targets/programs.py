@@ -1,4 +1,4 @@
-"""Small Pyro programs, one for each feature that a target must support, and their densities by hand where Pyro has none.
+"""Small Pyro programs, one for each feature that a target must support; densities by hand where Pyro has none.
 
 ``PROGRAMS[name]`` is an ``Example``; ``by_hand(x: (D,))``, where given, is the log density in unconstrained space,
 Jacobians included, of models on which Pyro's own ``initialize_model`` raises or is wrong.
@@ -25,7 +25,7 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class Example:
-    """``mends``: what makes it singular among the programs, for error messages; ``batching``: what it must reach."""
+    """A model with its arguments; ``batching`` is the way of evaluation that it must reach."""
 
     model: Callable
     args: tuple = ()
@@ -190,8 +190,11 @@ def positive_definite_by_hand(x):
     factor = torch.stack([torch.stack([x[0].exp(), zero]), torch.stack([x[1], x[2].exp()])])
     matrix = factor @ factor.T
     log_det = 2 * (x[0] + x[2])
-    wishart = 0.5 * (4.0 - 3) * log_det - 0.5 * matrix.trace() - 4.0 * math.log(2) - torch.special.multigammaln(
-        torch.tensor(2.0, dtype=x.dtype), 2
+    wishart = (
+        0.5 * (4.0 - 3) * log_det
+        - 0.5 * matrix.trace()
+        - 4.0 * math.log(2)
+        - torch.special.multigammaln(torch.tensor(2.0, dtype=x.dtype), 2)
     )
     jacobian = 2 * math.log(2) + 3 * x[0] + 2 * x[2]
     return wishart + jacobian - 0.5 * (matrix[0, 1] - 0.3) ** 2 - 0.5 * math.log(2 * math.pi)
@@ -249,7 +252,8 @@ def dependent_support_by_hand(x):
     top, share = x[0].exp(), x[1].sigmoid()
     log_det = x[0] + (top * share * (1 - share)).log()
     value = top * share
-    return dist.Gamma(2.0, 1.0).log_prob(top) - top.log() + dist.Normal(value, 0.3).log_prob(torch.tensor(0.7)) + log_det
+    likelihood = dist.Normal(value, 0.3).log_prob(torch.tensor(0.7))
+    return dist.Gamma(2.0, 1.0).log_prob(top) - top.log() + likelihood + log_det
 
 
 @program(by_hand=dependent_support_by_hand)
