@@ -16,7 +16,7 @@ import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from pyro.distributions import constraints
-from pyro.distributions.transforms import AffineTransform, ExpTransform, OrderedTransform, SoftplusTransform
+from pyro.distributions.transforms import AffineTransform, OrderedTransform, SoftplusTransform
 from pyro.infer.reparam import LocScaleReparam, TransformReparam
 from pyro.nn import PyroModule, PyroParam, PyroSample
 
@@ -150,11 +150,15 @@ def improper_ordered():
     pyro.sample("y", dist.Normal(cuts, 1.0).to_event(1), obs=torch.tensor([0.0, 1.0]))
 
 
-@program()
+def positive_ordered_by_hand(x):
+    logs = torch.stack([x[0], x[0] + x[1].exp()])
+    return dist.Normal(logs.exp(), 1.0).log_prob(torch.tensor([0.5, 4.0])).sum() + x[1] + logs.sum()
+
+
+@program(by_hand=positive_ordered_by_hand)
 def positive_ordered():
-    base = dist.Normal(0.0, 1.0).expand([3])
-    cuts = pyro.sample("cuts", dist.TransformedDistribution(base, [OrderedTransform(), ExpTransform()]))
-    pyro.sample("y", dist.Normal(cuts.sum(), 1.0), obs=torch.tensor(4.0))
+    cuts = pyro.sample("cuts", dist.ImproperUniform(constraints.positive_ordered_vector, (), (2,)))
+    pyro.sample("y", dist.Normal(cuts, 1.0).to_event(1), obs=torch.tensor([0.5, 4.0]))
 
 
 @program(DATA[:3])
