@@ -14,7 +14,7 @@ from amortized._types import Generator, Tensor
 from amortized.draws import Estimate
 from amortized.mcmc import jumps, tempered_smc
 from amortized.mcmc.mixture import GaussianMixture, fit, join, safe_cholesky
-from amortized.mcmc.optimise import ascend, sharpened
+from amortized.mcmc.optimise import ascend, distinct, joined, sharpened
 from amortized.mcmc.resampling import effective_sample_size, pareto_shape, systematic
 from amortized.mcmc.state import State
 from amortized.targets.base import Target
@@ -75,8 +75,10 @@ def find_modes(target: Target, count: int, generator: Generator | None, stop: Ca
     origin = torch.zeros(target.dim, dtype=torch.float64, device=target.device)
     identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
     plain = WhitenedTarget(target, origin, identity, dtype=torch.float64).log_prob_and_score
-    state, _, best = ascend(plain, _starts(target, count, generator), generator, stop=stop)
+    state, best, passed = ascend(plain, _starts(target, count, generator), generator, stop=stop)
     local = sharpened(plain, best, generator)
+    local = joined(local, passed)
+    local = local.take(distinct(local))
     if local.elbo.numel() == 0:
         top = state.log_prob.argmax()
         return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None])
@@ -229,10 +231,11 @@ def warm_up(
     while True:
         before = spent()
         narrow, wide = search.two_runs(particles)
+        tempering = spent() - before
         state, weighed = search.polish(search.pool(draws))
         trustworthy, evidence, status = _verdict(narrow, wide, weighed)
         say(status)
-        if trustworthy or particles >= 2048 or spent() + 2 * (spent() - before) > 0.9:
+        if trustworthy or particles >= 2048 or 2 * spent() - before + tempering > 1.0:
             break
         particles *= 2
     x = search.white.unwhiten(state.x)

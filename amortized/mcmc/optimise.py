@@ -13,6 +13,9 @@ from amortized.mcmc.mixture import safe_cholesky
 from amortized.mcmc.state import LogDensityAndScore, State, init
 
 
+NEAR = 10.0
+
+
 class LocalGaussians(NamedTuple):
     """One Gaussian a start: ``mean: (S, D)``, ``scale_tril: (S, D, D)``, ``elbo: (S,)`` in nats (-inf: none)."""
 
@@ -32,6 +35,11 @@ class LocalGaussians(NamedTuple):
             torch.where(wins[:, None, None], other.scale_tril, self.scale_tril),
             torch.where(wins, other.elbo, self.elbo),
         )
+
+
+def joined(*parts: LocalGaussians) -> LocalGaussians:
+    """The Gaussians of all parts, one after the other."""
+    return LocalGaussians(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
 def local_gaussians(
@@ -99,15 +107,15 @@ def ascend(
     generator: Generator | None,
     iterations: int = 250,
     stop: Callable[[], bool] = lambda: False,
-) -> tuple[State, Tensor, LocalGaussians]:
-    """BFGS from every ``start: (S, D)``: ``(end states, inverse Hessians (S, D, D), best Gaussians)``.
+) -> tuple[State, LocalGaussians, LocalGaussians]:
+    """BFGS from every ``start: (S, D)``: ``(end states, best Gaussian of each start, good Gaussians of all paths)``.
 
     A chain stops when half its squared Newton decrement ``gᵀHg / 2`` is below 1e-7 nats or its line search finds no
-    rise. At about 17 points of every path the Gaussian N(x + H g, H) is given a bound by eight draws, and the best is
-    kept. Zhang, Carpenter, Gelman and Vehtari (2022), arXiv 2108.03782; line search of Lewis and Overton (2013).
+    rise. At about 17 points of every path the Gaussian N(x + H g, H) is given a bound by eight draws, and the best of
+    each start is kept, as well as all within 10 nats of the best of all. Zhang, Carpenter, Gelman and Vehtari (2022), arXiv 2108.03782; line search of Lewis and Overton (2013).
 
     >>> bowl = lambda x: (-0.5 * (x - 3).square().sum(-1), 3 - x)
-    >>> state, inverse, best = ascend(bowl, torch.zeros(2, 1, dtype=torch.float64), torch.Generator().manual_seed(0))
+    >>> state, best, _ = ascend(bowl, torch.zeros(2, 1, dtype=torch.float64), torch.Generator().manual_seed(0))
     >>> state.x.flatten().tolist(), round(float(best.elbo[0]), 4)
     ([3.0, 3.0], 0.9189)
     """
@@ -119,6 +127,7 @@ def ascend(
     best = LocalGaussians(start.clone(), inverse.clone(), torch.full_like(state.log_prob, -torch.inf))
     active = (state.log_prob > -torch.inf).nonzero()[:, 0]
     looks = {int(look) for look in torch.logspace(math.log10(3), math.log10(iterations), 17)} | {iterations}
+    passed: list[LocalGaussians] = [best]
     fresh = torch.ones(starts, dtype=torch.bool, device=start.device)
     for iteration in range(1, iterations + 1):
         if active.numel() == 0 or stop():
@@ -137,6 +146,7 @@ def ascend(
         if look.numel():
             step = (inverse[look] @ state.score[look, :, None])[..., 0]
             seen = local_gaussians(log_prob_and_score, state.x[look] + step, inverse[look], generator)
+            passed.append(seen.take((seen.elbo > best.elbo.max() - NEAR).nonzero()[:, 0]))
             chosen = best.take(look).better_of(seen)
             for field, value in zip(best, chosen, strict=True):
                 field[look] = value
@@ -146,7 +156,8 @@ def ascend(
             dim=-1
         ).clamp(min=1e-300)[:, None, None]
         active = torch.cat([active[going], restart])
-    return state, inverse, best
+    good = joined(*passed)
+    return state, best, good.take((good.elbo > best.elbo.max() - NEAR).nonzero()[:, 0])
 
 
 def _newton(log_prob_and_score: LogDensityAndScore, local: LocalGaussians, generator: Generator | None):
@@ -170,8 +181,8 @@ def _newton(log_prob_and_score: LogDensityAndScore, local: LocalGaussians, gener
     return local_gaussians(log_prob_and_score, mean, covariance, generator, draws=16)
 
 
-def _distinct(local: LocalGaussians) -> Tensor:
-    """Row numbers, best first, of the best of each group whose means lie within half a standard deviation of a better one."""
+def distinct(local: LocalGaussians) -> Tensor:
+    """Row numbers, best first, of those whose means lie more than half a standard deviation from every better one."""
     kept: list[int] = []
     for index in local.elbo.argsort(descending=True).tolist():
         if not math.isfinite(float(local.elbo[index])):
@@ -192,7 +203,7 @@ def sharpened(
     A Gaussian is replaced where its bound rises, and rests once the rise is below 0.02 nats a dimension; a round costs
     2D + 17 calls for each that has not come to rest. Returns the distinct ones, best first.
     """
-    local = local.take(_distinct(local))
+    local = local.take(distinct(local))
     going = torch.ones_like(local.elbo, dtype=torch.bool)
     for _ in range(rounds):
         if not bool(going.any()):
@@ -202,6 +213,6 @@ def sharpened(
         for field, value in zip(local, local.take(going.nonzero()[:, 0]).better_of(moved), strict=True):
             field[going] = value
         going[going.clone()] = local.elbo[going] > before + 0.02 * local.mean.shape[1]
-        rows = _distinct(local)
+        rows = distinct(local)
         local, going = local.take(rows), going[rows]
     return local
