@@ -93,8 +93,7 @@ def fit_guide(model: Any, args: tuple[Any, ...], seed: int) -> tuple[dict[str, T
     from amortized import DiffusionGuide
 
     started = time.perf_counter()
-    guide = DiffusionGuide(model)
-    guide.fit(*args, seed=seed)
+    guide = DiffusionGuide(model, seed=seed, progress=False).fit(*args)
     seconds = time.perf_counter() - started
     return guide.sample(DRAWS), seconds, guide.diagnose().verdict
 

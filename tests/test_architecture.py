@@ -14,6 +14,7 @@ RANKS = [
     {"path"},
     {"objectives", "behaviours", "diagnostics", "warmup"},
     {"samplers", "callbacks", "fit"},
+    {"recipe"},
     {"guide", "baselines"},
     {"benchmark", "cli"},
     {"__init__", "__main__"},
