@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 
 import torch
 from torch import fx
@@ -26,7 +27,10 @@ class Captured(Batching):
         super().__init__(plain.program)
         self.plain = plain
         self.with_score = graph
-        self.alone = _first_output(graph)
+
+    @cached_property
+    def alone(self) -> fx.GraphModule:
+        return _first_output(self.with_score)
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.alone(x)
@@ -61,8 +65,8 @@ def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | Non
 def _record(plain: Vmap, reference: Reference, seconds: float) -> fx.GraphModule:
     deadline = time.monotonic() + seconds
     inputs = tuple(_points(reference, size) for size in SIZES)
-    recordings = tuple(Tape(deadline).record(plain.log_prob_and_score_by_pieces, x).without_mutation(x) for x in inputs)
-    return Template(recordings, SIZES).build()  # type: ignore[arg-type]
+    first, second = (Tape(deadline).record(plain.log_prob_and_score_by_pieces, x) for x in inputs)
+    return Template((first, second), deadline).build()
 
 
 def _points(reference: Reference, size: int) -> Tensor:

@@ -7,6 +7,7 @@ computed once; operations that change nothing are left out.
 from __future__ import annotations
 
 import operator
+import time
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import fx
 
 from amortized._types import Tensor
 from amortized.targets.peephole import Known, simplify
-from amortized.targets.tape import Recording
+from amortized.targets.tape import OutOfTime, Recording, Step
 
 aten = torch.ops.aten
 SHAPE_ONLY = {
@@ -38,51 +39,53 @@ class CannotUnify(RuntimeError):
 class Template:
     """Builds the graph for every batch size; ``build`` returns it as a module ``x: (B, D) -> the traced outputs``."""
 
-    def __init__(self, recordings: tuple[Recording, Recording], sizes: tuple[int, int]):
+    def __init__(self, recordings: tuple[Recording, Recording], deadline: float):
         self.recordings = recordings
-        self.sizes = sizes
+        self.deadline = deadline
+        one, two = (len(recording.steps[0].value) for recording in recordings)
+        self.sizes = one, two
         self.graph = fx.Graph()
         self.constants = torch.nn.Module()
-        self.new: dict[fx.Node, Any] = {}
-        self.depends: dict[fx.Node, bool] = {}
+        self.twin: dict[Step, Step] = {}
+        self.new: dict[Step, fx.Node] = {}
+        self.depends: dict[Step, bool] = {}
         self.known: dict[fx.Node, Known] = {}
         self.emitted: dict[Any, fx.Node] = {}
 
     def build(self) -> fx.GraphModule:
-        nodes = [list(recording.module.graph.nodes) for recording in self.recordings]
-        if len(nodes[0]) != len(nodes[1]):
-            raise CannotUnify(f"{len(nodes[0])} operations at one batch size, {len(nodes[1])} at another")
-        self.twin = dict(zip(nodes[0], nodes[1], strict=True))
+        first, second = self.recordings
+        if len(first.steps) != len(second.steps):
+            raise CannotUnify(f"{len(first.steps)} operations at one batch size, {len(second.steps)} at another")
+        self.twin = dict(zip(first.steps, second.steps, strict=True))
         for one, two in self.twin.items():
-            if (one.op, one.op == "call_function" and one.target) != (two.op, two.op == "call_function" and two.target):
+            if (one.kind, one.target) != (two.kind, two.target):
                 raise CannotUnify(f"{one.target} at one batch size, {two.target} at another")
+            if time.monotonic() > self.deadline:
+                raise OutOfTime("simplifying the log density took too long")
             self._translate(one, two)
+        self.graph.output(tuple(self._unify(*pair) for pair in zip(first.outputs, second.outputs, strict=True)))
         self.graph.eliminate_dead_code()
         return fx.GraphModule(self.constants, self.graph)
 
-    def _translate(self, one: fx.Node, two: fx.Node) -> None:
-        if one.op == "output":
-            args = self._unify(one.args, two.args)
-            self.graph.output(args[0])
-            return
-        known = Known(*(recording.values[node] for recording, node in zip(self.recordings, (one, two), strict=True)))
-        if one.op == "placeholder":
+    def _translate(self, one: Step, two: Step) -> None:
+        known = Known(one.value, two.value)
+        if one.kind == "input":
             self.new[one] = self.graph.placeholder("x")
             self.batch = self.graph.call_method("size", (self.new[one], 0))
             self.depends[one] = True
             self.known[self.new[one]] = known
             return
-        args = self._unify((one.args, one.kwargs), (two.args, two.kwargs))
-        inputs = [self.depends[node] for node in one.all_input_nodes]
-        self.depends[one] = any(inputs) and one.target not in SHAPE_ONLY
-        if not self.depends[one] and isinstance(known.one, Tensor):
+        self.depends[one] = one.target not in SHAPE_ONLY and any(self.depends[step] for step in one.inputs())
+        if not self.depends[one] and isinstance(one.value, Tensor):
             constant = self._constant(known)
             if constant is not None:
                 self.new[one] = constant
                 return
-        positional, named = args
-        simpler = simplify(self, one.target, positional, named, known)
-        self.new[one] = simpler or self.emit(one.target, positional, named, known)
+        if one.kind == "constant":
+            raise CannotUnify("a constant that differs between batch sizes")
+        args, kwargs = self._unify((one.args, one.kwargs), (two.args, two.kwargs))
+        simpler = simplify(self, one.target, args, kwargs, known)
+        self.new[one] = simpler or self.emit(one.target, args, kwargs, known)
 
     def emit(self, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node:
         """A call in the new graph; the one made before, where the same call was."""
@@ -110,9 +113,9 @@ class Template:
         return self.emitted[key]
 
     def _unify(self, one: Any, two: Any) -> Any:
-        if isinstance(one, fx.Node):
+        if isinstance(one, Step):
             if self.twin[one] is not two:
-                raise CannotUnify(f"{one} is computed from other operations at another batch size")
+                raise CannotUnify(f"{one.target} is computed from other operations at another batch size")
             return self.new[one]
         if isinstance(one, (tuple, list)) and isinstance(two, (tuple, list)) and len(one) == len(two):
             return type(one)([self._unify(a, b) for a, b in zip(one, two, strict=True)])
