@@ -70,8 +70,10 @@ def _starts(target: Target, count: int, generator: Generator | None) -> Tensor:
     return x[kept]
 
 
-def find_modes(target: Target, count: int, generator: Generator | None, stop: Callable[[], bool]) -> GaussianMixture:
-    """Gaussians at the modes that ``count`` dispersed starts climb to, weighted by their tempered evidence."""
+def find_modes(
+    target: Target, count: int, generator: Generator | None, stop: Callable[[], bool]
+) -> tuple[GaussianMixture, State]:
+    """Gaussians at the modes that ``count`` dispersed starts climb to, weighted by their tempered evidence; the tops."""
     origin = torch.zeros(target.dim, dtype=torch.float64, device=target.device)
     identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
     plain = WhitenedTarget(target, origin, identity, dtype=torch.float64).log_prob_and_score
@@ -81,9 +83,10 @@ def find_modes(target: Target, count: int, generator: Generator | None, stop: Ca
     local = local.take(distinct(local))
     if local.elbo.numel() == 0:
         top = state.log_prob.argmax()
-        return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None])
+        return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None]), state
     local = local.take((local.elbo > local.elbo[0] - (15 + 2 * target.dim)).nonzero()[:32, 0])
-    return GaussianMixture((local.elbo / math.sqrt(target.dim)).softmax(0), local.mean, local.scale_tril)
+    weights = (local.elbo / math.sqrt(target.dim)).softmax(0)
+    return GaussianMixture(weights, local.mean, local.scale_tril), state
 
 
 def _wide(mixture: GaussianMixture, scale: float) -> GaussianMixture:
@@ -96,19 +99,29 @@ def _wide(mixture: GaussianMixture, scale: float) -> GaussianMixture:
 
 class Weighed(NamedTuple):
     """Importance weights of the final mixture: log Z, k̂, effective fraction, the largest change of a mean (in sds) or
-    of a log sd that they make to the draws, and how often jumps proposed by that mixture were accepted."""
+    of a log sd that they make to the draws, how often jumps proposed by that mixture were accepted, and the largest log
+    weight at the tops of the climbs: far above 0 where density was met that the mixture does not cover."""
 
     evidence: Estimate
     shape: float
     fraction: float
     moved: float
     accepted: float
+    uncovered: float
 
 
 class _Search:
     """What is known so far, in coordinates in which it has mean 0 and covariance I."""
 
-    def __init__(self, target: Target, modes: GaussianMixture, generator: Generator | None, stop: Callable[[], bool]):
+    def __init__(
+        self,
+        target: Target,
+        modes: GaussianMixture,
+        tops: State,
+        generator: Generator | None,
+        stop: Callable[[], bool],
+    ):
+        self.tops = tops
         self.generator = generator
         self.stop = stop
         whole = _wide(modes, 1.0)
@@ -148,7 +161,8 @@ class _Search:
             for _ in range(4):
                 state, info = jumps.independence(density, state, self.mixture.widened(*WIDER), self.generator)
             weighed = self.weigh(state.x, float(info.acceptance.mean()))
-            if (done > 0 and weighed.moved < 0.1) or (done > 1 and weighed.fraction < 0.02) or self.stop():
+            confirmed = weighed.moved < 0.1 and (done > 0 or weighed.accepted > 0.5)
+            if confirmed or (done > 1 and weighed.fraction < 0.02) or self.stop():
                 break
         return state, weighed
 
@@ -164,7 +178,9 @@ class _Search:
         mean, spread = draws.mean(0), draws.std(0)
         deviation = ((weight * (x - mean).square()).sum(0).sqrt() / spread).log().abs()
         moved = torch.maximum(((weight * x).sum(0) - mean).abs() / spread, deviation).max()
-        return Weighed(evidence, pareto_shape(log_weights), fraction, float(moved), accepted)
+        tops = self.tops.log_prob + self.white.log_det - proposal.log_prob(self.white.whiten(self.tops.x))
+        uncovered = float(tops.max()) - evidence.value
+        return Weighed(evidence, pareto_shape(log_weights), fraction, float(moved), accepted, uncovered)
 
 
 def _verdict(narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Weighed) -> tuple[bool, Estimate, str]:
@@ -177,6 +193,7 @@ def _verdict(narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: We
     mean_of_runs = 0.5 * (first.value + second.value)
     tails_seen = weighed.shape < 0.7 and abs(weighed.evidence.value - mean_of_runs) < tolerance
     draws_confirmed = weighed.moved < 0.15
+    covered = weighed.uncovered < 10
     said = [
         "" if finished else "the budget ended before the tempering did: raise max_calls or max_seconds",
         f"log Z tempered from the modes {first}, from a wide Gaussian {second}"
@@ -186,10 +203,14 @@ def _verdict(narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: We
         + ("" if tails_seen else f" (k-hat should be below 0.7 and log Z within {tolerance:.2f} of the others)"),
         f"these move the draws' moments by {weighed.moved:.2f} sd"
         + ("" if draws_confirmed else " (should be below 0.15: the tails are not confirmed)"),
+        ""
+        if covered
+        else f"the climbs met density {weighed.uncovered:.0f} nats above what the draws explain: a funnel's neck or a spike "
+        "may hold mass (a non-centred parametrization often helps)",
         f"mode jumps accepted {weighed.accepted:.0%}; a mode that no start reached is invisible to these checks",
     ]
     evidence = weighed.evidence if tails_seen else better
-    return runs_agree and tails_seen and draws_confirmed, evidence, "; ".join(text for text in said if text)
+    return runs_agree and tails_seen and draws_confirmed and covered, evidence, "; ".join(text for text in said if text)
 
 
 @torch.no_grad()
@@ -224,9 +245,9 @@ def warm_up(
         if progress:
             print(f"warm-up: {text} ({target.calls - calls_before} calls, {time.perf_counter() - began:.1f} s)")
 
-    modes = find_modes(target, 48, generator, lambda: spent() > 0.4)
+    modes, tops = find_modes(target, 48, generator, lambda: spent() > 0.4)
     say(f"{modes.weights.numel()} modes")
-    search = _Search(target, modes, generator, lambda: spent() > 0.8)
+    search = _Search(target, modes, tops, generator, lambda: spent() > 0.8)
     particles = 512
     while True:
         before = spent()
