@@ -18,7 +18,7 @@ from amortized.targets.program import Program
 from amortized.targets.structure import discover
 from amortized.targets.tracing import LatentSite
 
-CHUNK = {"cpu": 4096, "cuda": 65536}
+CHUNK = {"cpu": 2048, "cuda": 65536}  # on a CPU a chunk should stay in its cache
 
 
 class PyroTarget(Target):
@@ -139,7 +139,7 @@ class PyroTarget(Target):
 
     def _in_parts(self, evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Tensor], Any]) -> Any:
         """``evaluate`` chunk by chunk, to bound the memory; ``failed`` stands for a particle on which it raises."""
-        chunks = x.split(CHUNK.get(x.device.type, 4096))
+        chunks = x.split(CHUNK.get(x.device.type, 2048))
         parts = [isolated(evaluate, chunk, lambda _: failed(x[:1])) for chunk in chunks]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
 

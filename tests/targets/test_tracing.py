@@ -1,0 +1,48 @@
+"""The messenger fixes latents and parameters, and what surrounds a pass leaves no trace."""
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+
+from amortized.targets.structure import discover
+from amortized.targets.tracing import Inverting, Placing, undisturbed
+from tests.targets.programs import PROGRAMS
+
+
+def test_placing_and_inverting_are_inverse():
+    model = PROGRAMS["corr_cholesky"].model
+    found = discover(model, PROGRAMS["corr_cholesky"].args, {}, 0)
+    placing = Placing({}, found.latents, {"factor": torch.tensor([0.3, -0.2, 0.8])})
+    with placing:
+        model(*PROGRAMS["corr_cholesky"].args)
+    inverting = Inverting({}, placing.values)
+    with inverting:
+        model(*PROGRAMS["corr_cholesky"].args)
+    torch.testing.assert_close(inverting.found["factor"], torch.tensor([0.3, -0.2, 0.8]))
+    assert placing.log_dets["factor"].shape == ()
+
+
+def test_a_missing_value_is_named():
+    with pytest.raises(ValueError, match="latent site 'x'; got \\['z'\\]"), Inverting({}, {"z": torch.zeros(())}):
+        pyro.sample("x", dist.Normal(0.0, 1.0))
+
+
+def test_parameters_are_held_at_their_first_value():
+    held = {}
+    for start in (0.5, 0.9):
+        pyro.clear_param_store()
+        with Placing(held, {}, {}):
+            assert pyro.param("a", torch.tensor(start)).item() == 0.5
+
+
+def test_undisturbed():
+    state = torch.get_rng_state()
+    with undisturbed():
+        torch.rand(3)
+        pyro.param("a", torch.tensor(1.0))
+        dist.Normal(0.0, -1.0)
+    assert torch.equal(state, torch.get_rng_state())
+    assert not list(pyro.get_param_store().keys())
+    with pytest.raises(ValueError, match="scale"):
+        dist.Normal(0.0, -1.0)
