@@ -18,10 +18,17 @@ Sites = dict[str, Tensor]
 LogDensity = Callable[[Tensor], Tensor]
 
 
+class Belief(NamedTuple):
+    """What a reference says of a path's end, given its present state: mean and deviation of ``x_K``, ``(..., D)``."""
+
+    mean: Tensor
+    deviation: Tensor
+
+
 class Control(NamedTuple):
     """What a policy says about the path's end, given its present state; zero means the reference process.
 
-    ``shift: (..., D)``: E[x_K | x_k] minus its reference value, in units of the reference's endpoint deviation.
+    ``shift: (..., D)``: E[x_K | x_k] minus its reference value, in units of the reference's deviation of ``x_K``.
     ``log_variance: (..., D)``: log of Var[x_K | x_k] over its reference value; a float 0 where it is not learned.
     """
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from amortized._types import Control, Generator, Tensor
+from amortized._types import Generator, Tensor
 from amortized.policies.base import Policy
 from amortized.processes.base import Process, log_normal
 from amortized.targets.base import Target
@@ -54,14 +54,15 @@ class Path:
         return self.log_target.double() - self.log_proposal
 
 
-def control_at(
+def kernel(
     process: Process, policy: Policy, k: int | Tensor, x: Tensor, score: Tensor | None, context: Tensor | None = None
-) -> Control:
-    """The policy's control at states ``x: (..., D)`` before step k (one step, or one for each leading slice of x)."""
+) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``; k is a step, or one for each leading slice of ``x: (..., D)``."""
     t = process.times[k].to(x.dtype)
-    t = t.reshape(t.shape + (1,) * (x.ndim - t.ndim)).expand(*x.shape[:-1], 1)
-    langevin = process.langevin(k, x, score) if score is not None else None
-    return policy(process.features(k, x), t, langevin, context)
+    t = t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
+    belief = process.belief(k, x)
+    langevin = process.langevin(x, score, belief) if score is not None else None
+    return process.forward(k, x, belief, policy(process.features(k, x), t, langevin, context))
 
 
 def rollout(
@@ -84,8 +85,7 @@ def rollout(
     for k in range(process.steps):
         if policy.needs_score:
             scores.append(target.log_prob_and_score(x.detach())[1])
-        control = control_at(process, policy, k, x, scores[-1] if scores else None, context)
-        mean, std = process.forward(k, x, control)
+        mean, std = kernel(process, policy, k, x, scores[-1] if scores else None, context)
         noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         y = mean + inflation * std * noise
         log_forward.append(log_normal(y, mean, std))
@@ -120,7 +120,7 @@ def score(process: Process, policy: Policy, path: Path) -> Path:
     x, y = path.states[:-1], path.states[1:]
     k = torch.arange(process.steps, device=x.device)
     context = path.context if path.context is None else path.context.expand(process.steps, *path.context.shape)
-    mean, std = process.forward(k, x, control_at(process, policy, k, x, path.scores, context))
+    mean, std = kernel(process, policy, k, x, path.scores, context)
     return replace(
         path,
         log_prior=process.log_prior(path.states[0]),

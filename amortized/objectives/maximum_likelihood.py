@@ -6,7 +6,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.objectives.base import Objective
-from amortized.path import Path, control_at
+from amortized.path import Path, kernel
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 
@@ -28,7 +28,7 @@ def bridge_regression(process: Process, policy: Policy, ends: Tensor, generator:
     """
     k = torch.randint(process.steps, ends.shape[:1], generator=generator, device=ends.device)
     x = process.noised(k, ends, generator)
-    mean, std = process.forward(k, x, control_at(process, policy, k, x, None))
+    mean, std = kernel(process, policy, k, x, None)
     bridge_mean, bridge_variance = process.bridge_forward(k, x, ends)
     mismatch = ((bridge_mean - mean).square() + bridge_variance) / std.square()
     return process.steps * (0.5 * mismatch + std.log()).sum(-1)

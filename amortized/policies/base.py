@@ -12,7 +12,8 @@ from amortized._types import Control, Tensor
 class Policy(nn.Module, ABC):
     """``(x, t, langevin, context) -> Control`` for any leading shape and any real t in [0, 1].
 
-    ``x: (..., D)`` is the state in units of the reference's deviation, ``t: (..., 1)`` the time, ``langevin: (..., D)``
+    ``x: (..., D)`` is the state in units of the reference's deviation, ``t`` the time, which
+    broadcasts against x with a last dimension of 1, ``langevin: (..., D)``
     the shift that the target's score proposes (``None`` unless ``needs_score``), ``context: (..., C)`` the condition.
     A fresh policy gives zero control. The step length is not an input: a control speaks of the path's end.
     """

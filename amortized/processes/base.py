@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
-from amortized._types import Control, Generator, Tensor
+from amortized._types import Belief, Control, Generator, Tensor
 from amortized.processes.reference import MixtureReference
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -98,20 +98,19 @@ class Process(nn.Module, ABC):
         """``log p₀(x_0)``: ``(B, D) -> (B,)``."""
         return log_normal(x, torch.zeros_like(x), self.prior_std.to(x.dtype))
 
-    def forward(self, k: int | Tensor, x: Tensor, control: Control) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``; k is a step or one step for each leading slice of x."""
-        reach = self._at("reach", k, x)
-        endpoint, deviation = self.belief(k, x)
-        mean = self._at("keep", k, x) * x + reach * (endpoint + deviation * control.shift)
-        spread = deviation * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
-        return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
-
-    def belief(self, k: int | Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the end ``x_K`` given ``x_k = x`` under the reference."""
+    def belief(self, k: int | Tensor, x: Tensor) -> Belief:
+        """What the reference says of the end ``x_K`` given ``x_k = x``; k is a step, or one for each leading slice of x."""
         if self.reference is None:
-            return self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x)
+            return Belief(self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x))
         mean, variance = self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x))
-        return mean, variance.sqrt()
+        return Belief(mean, variance.sqrt())
+
+    def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end that belief and control describe."""
+        reach = self._at("reach", k, x)
+        mean = self._at("keep", k, x) * x + reach * (belief.mean + belief.deviation * control.shift)
+        spread = belief.deviation * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
+        return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
@@ -143,6 +142,11 @@ class Process(nn.Module, ABC):
         """The state in units of the reference's deviation at step k: what a network should see."""
         return x / self._at("marginal_std", k, x)
 
-    def langevin(self, k: int | Tensor, x: Tensor, score: Tensor) -> Tensor:
-        """The shift that one gradient step proposes: ``deviation of x_K | x_k × ∇ log (R / reference)(x)``."""
-        return self._at("endpoint_std", k, x) * (score + x / self.scale**2)
+    def langevin(self, x: Tensor, score: Tensor, belief: Belief) -> Tensor:
+        """The shift that one gradient step proposes: ``deviation of x_K × ∇ log (R / reference)(x)``, ``(..., D)``."""
+        reference = -x / self.scale**2 if self.reference is None else self.reference.score(x)
+        return belief.deviation * (score - reference)
+
+    def with_steps(self, steps: int) -> Process:
+        """The same process on another number of steps; a policy serves both, since a control knows no step length."""
+        return type(self)(steps, self.scale, self.reference).to(self.times.device)

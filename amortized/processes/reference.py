@@ -53,3 +53,11 @@ class MixtureReference(nn.Module):
         mean = (responsibility * means).sum(-2)
         spread = (means - mean[..., None, :]).square()
         return mean, (responsibility * (own + spread)).sum(-2)
+
+    def score(self, x: Tensor) -> Tensor:
+        """``∇ log Σ_j w_j N(x; m_j, C_j)``, ``(..., D)``."""
+        axes, variances = self.axes.to(x.dtype), self.variances.to(x.dtype)
+        residual = torch.einsum("...d,jde->...je", x, axes) - self.rotated_means.to(x.dtype)
+        log_likelihood = -0.5 * (residual.square() / variances + variances.log()).sum(-1)
+        responsibility = (self.log_weights.to(x.dtype) + log_likelihood).softmax(-1)[..., None]
+        return -(responsibility * torch.einsum("...je,jde->...jd", residual / variances, axes)).sum(-2)
