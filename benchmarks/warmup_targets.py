@@ -83,7 +83,7 @@ def narrow_beside_wide() -> Case:
 
 
 def collinear_regression() -> Case:
-    """Earnings on height, simulated: flat priors on both coefficients and on the standard deviation; exact posterior."""
+    """Earnings on height, simulated; flat priors on both coefficients and on the standard deviation; exact."""
     generator = torch.Generator().manual_seed(2)
     height = (66.9 + 3.8 * torch.randn(1192, generator=generator, dtype=torch.float64)).round()
     earn = -61_000 + 1_260 * height + 19_000 * torch.randn(1192, generator=generator, dtype=torch.float64)

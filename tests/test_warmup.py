@@ -103,7 +103,9 @@ def test_label_switching():
 def test_twenty_five_modes_with_even_weights():
     means = torch.cartesian_prod(*2 * [torch.arange(-10.0, 11, 5)]).double()
     sd = math.sqrt(0.3)
-    target = DensityTarget(lambda x: normal(x[:, None], means, sd).sum(-1).logsumexp(-1) - math.log(25), 2, torch.float64)
+    target = DensityTarget(
+        lambda x: normal(x[:, None], means, sd).sum(-1).logsumexp(-1) - math.log(25), 2, torch.float64
+    )
     found = warm_up(target, generator=seeded())
     share = torch.bincount(torch.cdist(found.draws, means).argmin(-1), minlength=25) / len(found.draws)
     assert (share - 0.04).abs().max() < 0.03 and share.min() > 0.02

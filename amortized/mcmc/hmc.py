@@ -56,7 +56,7 @@ def run(
     generator: Generator | None,
     target_acceptance: float = 0.75,
 ) -> tuple[State, Tensor, Info]:
-    """``steps`` moves, the step size adapted on the way and jittered by U(0.4, 1.2): ``(state, step_size, acceptance)``.
+    """``steps`` moves, the step size adapted and jittered by U(0.4, 1.2): ``(state, step_size, mean acceptance)``.
 
     The jitter, drawn for each chain and move, breaks the periods of nearly Gaussian targets.
 

@@ -39,8 +39,9 @@ def marginals(
     """Half of the chains draw some coordinates afresh from the one-dimensional densities of the other half.
 
     Each moving chain takes a random set S of ``coordinates`` of the D axes of ``scale_tril @ x``, and there proposes
-    ``y_i ~ q_i``, a kernel estimate from 128 of the resting half; the ratio is ``R(y) Π_S q_i(x_i) / R(x) Π_S q_i(y_i)``, exact
-    as q does not depend on the movers. It sets the weights of wells that lie along single axes. One call a moving chain.
+    ``y_i ~ q_i``, a kernel estimate from 128 of the resting half; the ratio ``R(y) Π_S q_i(x_i) / R(x) Π_S q_i(y_i)``
+    is exact, as q does not depend on the movers. It sets the weights of wells that lie along single axes, and costs
+    one call a moving chain.
     """
     count, dim = state.x.shape
     order = torch.randperm(count, generator=generator, device=state.x.device)

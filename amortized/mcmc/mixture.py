@@ -73,7 +73,9 @@ class GaussianMixture:
     def inverse_affine(self, shift: Tensor, scale_tril: Tensor) -> GaussianMixture:
         """The mixture of ``scale_tril⁻¹ (x − shift)`` where x follows this one."""
         means = torch.linalg.solve_triangular(scale_tril, (self.means - shift).mT, upper=False).mT
-        return GaussianMixture(self.weights, means, torch.linalg.solve_triangular(scale_tril, self.scale_trils, upper=False))
+        return GaussianMixture(
+            self.weights, means, torch.linalg.solve_triangular(scale_tril, self.scale_trils, upper=False)
+        )
 
     def widened(self, scales: tuple[float, ...], shares: tuple[float, ...]) -> GaussianMixture:
         """Every component repeated with its standard deviations times each of ``scales``, weighted by ``shares``."""
@@ -171,8 +173,9 @@ def fit(
 ) -> GaussianMixture:
     """The mixture fitted to draws ``x: (N, D)`` by expectation-maximization, its size chosen on held-out draws.
 
-    Half of the draws fit, the other half judge. ``initial``, when given, is tried first, then clusters of growing size until
-    two in turn are no better; the winner is fitted on to all draws. Raises ValueError for fewer than eight draws.
+    Half of the draws fit, the other half judge. ``initial``, when given, is tried first, then clusters of growing
+    number until two in turn are no better; the winner is fitted on to all draws.
+    Raises ValueError for fewer than eight draws.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 1, generator=generator) + 20 * (torch.arange(400)[:, None] < 100)

@@ -12,7 +12,6 @@ from amortized._types import Generator, Tensor
 from amortized.mcmc.mixture import safe_cholesky
 from amortized.mcmc.state import LogDensityAndScore, State, init
 
-
 NEAR = 10.0
 
 
@@ -112,18 +111,20 @@ def ascend(
 
     A chain stops when half its squared Newton decrement ``gᵀHg / 2`` is below 1e-7 nats or its line search finds no
     rise. At about 17 points of every path the Gaussian N(x + H g, H) is given a bound by eight draws, and the best of
-    each start is kept, as well as all within 10 nats of the best of all. Zhang, Carpenter, Gelman and Vehtari (2022), arXiv 2108.03782; line search of Lewis and Overton (2013).
+    each start is kept, as well as all within 10 nats of the best of all. Zhang, Carpenter, Gelman and
+    Vehtari (2022), arXiv 2108.03782; line search of Lewis and Overton (2013), Mathematical Programming 141.
 
     >>> bowl = lambda x: (-0.5 * (x - 3).square().sum(-1), 3 - x)
     >>> state, best, _ = ascend(bowl, torch.zeros(2, 1, dtype=torch.float64), torch.Generator().manual_seed(0))
     >>> state.x.flatten().tolist(), round(float(best.elbo[0]), 4)
     ([3.0, 3.0], 0.9189)
     """
-    state = init(log_prob_and_score, start)
+    state = init(log_prob_and_score, start.clone())
     starts, dim = start.shape
-    inverse = torch.eye(dim, dtype=start.dtype, device=start.device) / state.score.norm(dim=-1).clamp(min=1e-300)[
-        :, None, None
-    ]
+    inverse = (
+        torch.eye(dim, dtype=start.dtype, device=start.device)
+        / state.score.norm(dim=-1).clamp(min=1e-300)[:, None, None]
+    )
     best = LocalGaussians(start.clone(), inverse.clone(), torch.full_like(state.log_prob, -torch.inf))
     active = (state.log_prob > -torch.inf).nonzero()[:, 0]
     looks = {int(look) for look in torch.logspace(math.log10(3), math.log10(iterations), 17)} | {iterations}
@@ -152,9 +153,10 @@ def ascend(
                 field[look] = value
         restart = active[~found & fresh[active]]
         fresh[active] = found
-        inverse[restart] = torch.eye(dim, dtype=start.dtype, device=start.device) / state.score[restart].norm(
-            dim=-1
-        ).clamp(min=1e-300)[:, None, None]
+        inverse[restart] = (
+            torch.eye(dim, dtype=start.dtype, device=start.device)
+            / state.score[restart].norm(dim=-1).clamp(min=1e-300)[:, None, None]
+        )
         active = torch.cat([active[going], restart])
     good = joined(*passed)
     return state, best, good.take((good.elbo > best.elbo.max() - NEAR).nonzero()[:, 0])
@@ -170,7 +172,9 @@ def _newton(log_prob_and_score: LogDensityAndScore, local: LocalGaussians, gener
     around = torch.stack([local.mean[:, None] + offset, local.mean[:, None] - offset], 1)
     score = log_prob_and_score(around.flatten(0, 2))[1].reshape(starts, 2, dim, dim) @ local.scale_tril[:, None]
     curvature = (score[:, 1] - score[:, 0]) / 0.6
-    curvature = torch.where(curvature.isfinite().all(-1).all(-1)[:, None, None], curvature, torch.eye(dim).to(curvature))
+    curvature = torch.where(
+        curvature.isfinite().all(-1).all(-1)[:, None, None], curvature, torch.eye(dim).to(curvature)
+    )
     values, vectors = torch.linalg.eigh(0.5 * (curvature + curvature.mT))
     inverse = (vectors / values.abs().clamp(min=1e-3, max=1e8)[:, None]) @ vectors.mT
     slope = (log_prob_and_score(local.mean)[1][:, None] @ local.scale_tril)[:, 0]

@@ -88,9 +88,7 @@ class Mover:
         """One HMC move of every particle with metric ``which``; a trajectory is about a quarter of a period."""
         step = math.exp(self.log_steps[which])
         leapfrogs = min(max(round(0.5 * math.pi / step), 1), self.max_leapfrogs)
-        uniform = torch.rand(
-            state.log_prob.shape, generator=self.generator, dtype=state.x.dtype, device=state.x.device
-        )
+        uniform = torch.rand(state.log_prob.shape, generator=self.generator, dtype=state.x.dtype, device=state.x.device)
         state, info = hmc.step(density, state, step * (0.4 + 0.8 * uniform), factor, leapfrogs, self.generator)
         acceptance = float(info.acceptance.mean())
         self.log_steps[which] = min(self.log_steps[which] + 1.5 * (acceptance - 0.75), 0.3)
@@ -132,8 +130,8 @@ def run(
     """Carries ``particles`` draws of ``base`` through ``π_β ∝ base^(1−β) R^β`` from β = 0 to 1.
 
     Each β keeps ``ess_fraction`` of the effective sample size (by bisection); the increments' mean weights multiply to
-    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, and jumps along single axes of ``axes @ x``
-    (default: of x). ``target``: a ``Target`` or a
+    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, and jumps along
+    single axes of ``axes @ x`` (default: of x). ``target``: a ``Target`` or a
     function ``x -> (log_prob, score)``. The standard error is that of the families of the first particles
     (Chan and Lai 2013; Lee and Whiteley, arXiv 1509.00394). Stops early, ``finished`` false, when
     ``stop()`` says so. Raises ValueError when the density is zero at every draw of the base.

@@ -77,7 +77,7 @@ def test_a_correlated_gaussian_is_left_invariant(moves):
 
 @pytest.mark.parametrize("kernel", ["mala", "hmc"])
 def test_an_asymmetric_density_is_left_invariant(kernel):
-    # x = log G with G ~ Gamma(3, 1): mean ψ(3), variance ψ'(3); third central moment ψ''(3). Tolerance: five standard errors.
+    # x = log G with G ~ Gamma(3, 1): mean ψ(3), variance ψ'(3), third central moment ψ''(3); five standard errors.
     generator = seeded(1)
     law = torch.distributions.Gamma(3.0, 1.0)
     torch.manual_seed(1)

@@ -35,7 +35,7 @@ CASES = {"gaussian": (gaussian, 3, 2.0), "skewed": (log_gamma, 2, -3.0)}
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_evidence_is_unbiased_and_its_error_honest(name):
-    # 40 runs of 256 particles. E[Ẑ/Z] = 1 but for O(1/N) from adaptation: within 4 standard errors of the mean plus 0.01.
+    # 40 runs of 256 particles. E[Ẑ/Z] = 1 but for O(1/N) from adaptation: within 4 standard errors plus 0.01.
     # Claimed over true spread: its own error with 40 runs is 1/√80 = 11 %, so within a factor of 1.6.
     density, dim, truth = CASES[name]
     runs = [tempered_smc.run(density, base(dim), 256, torch.Generator().manual_seed(seed)) for seed in range(40)]
@@ -65,7 +65,7 @@ def test_the_ladder_rises_to_one_and_a_perfect_base_needs_one_rung():
 
 
 def test_weights_of_two_far_modes_survive_tempering():
-    # Shares 0.8 and 0.2 of modes 12 sds apart; 1,024 particles: binomial error 1.3 points, doubled for the ladder, times 4.
+    # Shares 0.8 and 0.2, 12 sds apart; 1,024 particles: binomial error 1.3 points, doubled for the ladder, times 4.
     target = GaussianMixture(
         torch.tensor([0.8, 0.2], dtype=torch.float64),
         torch.tensor([[-6.0, 0.0], [6.0, 0.0]], dtype=torch.float64),
