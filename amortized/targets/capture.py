@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
-from amortized.targets.batching import FAILURES, Batching, Vmap
+from amortized.targets.batching import Batching, Vmap
 from amortized.targets.choosing import Reference
 from amortized.targets.tape import Tape
 from amortized.targets.template import Template
@@ -54,19 +54,20 @@ def _first_output(graph: fx.GraphModule) -> fx.GraphModule:
 
 def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | None:
     """``plain`` recorded, if that takes at most ``seconds`` and gives the same densities and scores; else ``None``."""
-    try:
-        captured = Captured(plain, _record(plain, reference, seconds))
-        agrees = all(_agrees(plain, captured, reference, size) for size in CHECKED)
-    except FAILURES:
-        return None
-    return captured if agrees else None
-
-
-def _record(plain: Vmap, reference: Reference, seconds: float) -> fx.GraphModule:
     deadline = time.monotonic() + seconds
     inputs = tuple(_points(reference, size) for size in SIZES)
-    first, second = (Tape(deadline).record(plain.log_prob_and_score_by_pieces, x) for x in inputs)
-    return Template((first, second), deadline).build()
+    try:
+        first, second = (Tape(deadline).record(plain.log_prob_and_score_by_pieces, x) for x in inputs)
+    except Exception:  # whatever is beyond recording, plain vmap remains
+        return None
+    for simplified in (True, False):
+        try:
+            captured = Captured(plain, Template((first, second), deadline, simplified).build())
+            if all(_agrees(plain, captured, reference, size) for size in CHECKED):
+                return captured
+        except Exception:
+            continue
+    return None
 
 
 def _points(reference: Reference, size: int) -> Tensor:

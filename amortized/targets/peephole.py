@@ -8,6 +8,8 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
+from amortized.targets.broadcasting import ELEMENTWISE, before_expansion, sum_inside
+from amortized.targets.known import Known, number
 
 if TYPE_CHECKING:
     from amortized.targets.template import Template
@@ -25,33 +27,8 @@ VIEWS = {
     aten.lift_fresh_copy.default,
     aten._reshape_alias.default,
 }
+RESHAPES = {aten.view.default, aten._unsafe_view.default}
 TRANSPOSES = {aten.permute.default, aten.t.default}
-
-
-class Known:
-    """What the two recorded runs tell about a node: its values at both batch sizes, and whether they are one number."""
-
-    def __init__(self, one: Any, two: Any):
-        self.one = one
-        self.two = two
-
-    @property
-    def splat(self) -> float | None:
-        """The number that fills the tensor at both sizes; ``None`` where there is none."""
-        for value in (self.one, self.two):
-            if not isinstance(value, Tensor) or value.numel() == 0 or value.is_complex():
-                return None
-        first = self.one.detach().reshape(-1)[0]
-        if bool((self.one == first).all()) and bool((self.two == first.to(self.two.dtype)).all()):
-            return float(first)
-        return None
-
-    def looks_like(self, other: Known) -> bool:
-        """Whether both have the same dtype and, at both batch sizes, the same shape."""
-        return all(
-            isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype
-            for a, b in ((self.one, other.one), (self.two, other.two))
-        )
 
 
 def simplify(template: Template, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node | None:
@@ -59,9 +36,15 @@ def simplify(template: Template, target: Any, args: tuple, kwargs: dict, known: 
     if kwargs and target is not aten.clone.default:
         return None
     if target in VIEWS:
-        return _first_of_chain(template, args[0], known)
+        first = _first_of_chain(template, args[0], known)
+        if first is None and target in RESHAPES and args[0].target is aten.expand.default:
+            return template.emit(aten.reshape.default, args, kwargs, known)
+        return first
     rule = RULES.get(target)
-    return rule(template, args, known) if rule else None
+    simpler = rule(template, args, known) if rule else None
+    if simpler is None and target in ELEMENTWISE:
+        return before_expansion(template, target, args, known)
+    return simpler
 
 
 def _first_of_chain(template: Template, node: fx.Node, known: Known) -> fx.Node | None:
@@ -77,17 +60,6 @@ def _first_of_chain(template: Template, node: fx.Node, known: Known) -> fx.Node 
         node = node.args[0]  # type: ignore[assignment]
 
 
-def _number(template: Template, argument: Any) -> float | None:
-    """The number that an argument is, as a Python scalar or as a constant tensor filled with it."""
-    if isinstance(argument, (int, float)):
-        return float(argument)
-    stored = isinstance(argument, fx.Node) and (
-        argument.op == "get_attr"
-        or (argument.target is aten.expand.default and getattr(argument.args[0], "op", "") == "get_attr")
-    )
-    return template.known[argument].splat if stored else None
-
-
 def _kept(template: Template, argument: Any, known: Known) -> fx.Node | None:
     """``argument``, if it has the dtype and the shape of the result."""
     if isinstance(argument, fx.Node) and argument in template.known and known.looks_like(template.known[argument]):
@@ -95,13 +67,13 @@ def _kept(template: Template, argument: Any, known: Known) -> fx.Node | None:
     return None
 
 
-def _neutral(number: float, both_sides: bool):
+def _neutral(neutral: float, both_sides: bool):
     def rule(template: Template, args: tuple, known: Known) -> fx.Node | None:
         if len(args) != 2:
             return None
-        if _number(template, args[1]) == number:
+        if number(template, args[1]) == neutral:
             return _kept(template, args[0], known)
-        if both_sides and _number(template, args[0]) == number:
+        if both_sides and number(template, args[0]) == neutral:
             return _kept(template, args[1], known)
         return None
 
@@ -121,12 +93,15 @@ def _negation(template: Template, args: tuple, known: Known) -> fx.Node | None:
 
 
 def _sum(template: Template, args: tuple, known: Known) -> fx.Node | None:
-    """A sum over dimensions of one element is a view."""
-    node, dims = args[0], args[1]
-    before = template.known[node]
-    single = all(value.shape[dim] == 1 for value in (before.one, before.two) for dim in dims)
-    if len(args) != 2 or not dims or not single or before.one.dtype != known.one.dtype:
+    """A sum over dimensions of one element is a view; others are taken before what they have in common."""
+    if len(args) != 2 or not args[1]:
         return None
+    node, dims = args
+    before = template.known[node]
+    if before.one.dtype != known.one.dtype:
+        return None
+    if any(value.shape[dim] != 1 for value in (before.one, before.two) for dim in dims):
+        return sum_inside(template, args, known)
     chained = _first_of_chain(template, node, known)
     return chained or template.emit(aten.squeeze.dims, (node, dims), {}, known)
 

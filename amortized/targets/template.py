@@ -14,7 +14,8 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
-from amortized.targets.peephole import Known, simplify
+from amortized.targets.known import Known
+from amortized.targets.peephole import simplify
 from amortized.targets.tape import OutOfTime, Recording, Step
 
 aten = torch.ops.aten
@@ -39,8 +40,9 @@ class CannotUnify(RuntimeError):
 class Template:
     """Builds the graph for every batch size; ``build`` returns it as a module ``x: (B, D) -> the traced outputs``."""
 
-    def __init__(self, recordings: tuple[Recording, Recording], deadline: float):
+    def __init__(self, recordings: tuple[Recording, Recording], deadline: float, simplified: bool = True):
         self.recordings = recordings
+        self.simplified = simplified
         self.deadline = deadline
         one, two = (len(recording.steps[0].value) for recording in recordings)
         self.sizes = one, two
@@ -84,8 +86,12 @@ class Template:
         if one.kind == "constant":
             raise CannotUnify("a constant that differs between batch sizes")
         args, kwargs = self._unify((one.args, one.kwargs), (two.args, two.kwargs))
-        simpler = simplify(self, one.target, args, kwargs, known)
-        self.new[one] = simpler or self.emit(one.target, args, kwargs, known)
+        self.new[one] = self.call(one.target, args, known, kwargs)
+
+    def call(self, target: Any, args: tuple, known: Known, kwargs: dict[str, Any] | None = None) -> fx.Node:
+        """``target(*args, **kwargs)`` in the new graph, or something cheaper that equals it."""
+        simpler = simplify(self, target, args, kwargs or {}, known) if self.simplified else None
+        return simpler or self.emit(target, args, kwargs or {}, known)
 
     def emit(self, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node:
         """A call in the new graph; the one made before, where the same call was."""
@@ -141,11 +147,13 @@ class Template:
             return None
         name = f"constant_{len(self.constants._buffers)}"
         node = self._stored(name, one)
-        if stretched:
-            shape = [self.size(a, b) for a, b in zip(known.one.shape, known.two.shape, strict=True)]
-            node = self.emit(aten.expand.default, (node, shape), {}, known)
-        self.known[node] = known
-        return node
+        self.known[node] = Known(one, two)
+        return self.expand(node, known) if stretched else node
+
+    def expand(self, node: fx.Node, known: Known) -> fx.Node:
+        """``node`` broadcast to the shape of ``known``."""
+        shape = [self.size(a, b) for a, b in zip(known.one.shape, known.two.shape, strict=True)]
+        return self.emit(aten.expand.default, (node, shape), {}, known)
 
     def _stored(self, name: str, value: Tensor) -> fx.Node:
         self.constants.register_buffer(name, value.detach().clone())

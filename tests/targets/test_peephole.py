@@ -19,7 +19,7 @@ REWRITES = {
     "transposed product": (lambda x: (WEIGHTS @ x.T).T, 2),
     "double transpose": (lambda x: x.T.T, 0),
     "a copy that changes the layout": (lambda x: x.T.contiguous(), 2),
-    "a broadcast one": (lambda x: x[:, :1] * torch.ones(3), 3),
+    "a broadcast one": (lambda x: x[:, :1] * torch.ones(3), 2),
     "a product with a vector": (lambda x: x @ WEIGHTS[0], None),
 }
 
