@@ -28,7 +28,7 @@ HALF_LOG_2PI = 0.9189385332046727
 
 
 def logistic_regression(features: Tensor, labels: Tensor) -> None:
-    w = pyro.sample("w", dist.Normal(0.0, 1.0).expand([features.shape[1]]).to_event(1))
+    w = pyro.sample("w", dist.Normal(torch.zeros(features.shape[1]), 1.0).to_event(1))
     b = pyro.sample("b", dist.Normal(0.0, 1.0))
     with pyro.plate("rows", len(features)):
         pyro.sample("y", dist.Bernoulli(logits=features @ w + b), obs=labels)
@@ -64,7 +64,7 @@ def eight_schools_by_hand(x: Tensor) -> Tensor:
 
 
 def linear_regression(features: Tensor, y: Tensor) -> None:
-    w = pyro.sample("w", dist.Normal(0.0, 1.0).expand([features.shape[1]]).to_event(1))
+    w = pyro.sample("w", dist.Normal(torch.zeros(features.shape[1]), 1.0).to_event(1))
     scale = pyro.sample("scale", dist.HalfNormal(1.0))
     with pyro.plate("rows", len(features)):
         pyro.sample("y", dist.Normal(features @ w, scale), obs=y)

@@ -155,9 +155,9 @@ def isolated(evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Exc
     try:
         return evaluate(x)
     except FAILURES as error:
+        if x.shape[0] == 0 or (x.shape[0] == 1 and isinstance(error, torch.OutOfMemoryError)):
+            raise
         if x.shape[0] == 1:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
             return failed(error)
     half = x.shape[0] // 2
     parts = [isolated(evaluate, part, failed) for part in (x[:half], x[half:])]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import fx
@@ -39,7 +41,7 @@ class Captured(Batching):
         with torch.no_grad():
             return self.with_score(x)
 
-    def map(self, function, inputs):
+    def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
         return self.plain.map(function, inputs)
 
 

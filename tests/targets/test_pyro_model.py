@@ -363,3 +363,9 @@ def test_a_model_on_the_gpu():
     x = torch.randn(64, target.dim)
     for got, want in zip(target.log_prob_and_score(x), on_cpu.log_prob_and_score(x), strict=True):
         torch.testing.assert_close(got.cpu(), want, rtol=1e-4, atol=1e-4)
+
+
+def test_no_particles_at_all():
+    target = build("eight_schools_centred")
+    value, score = target.log_prob_and_score(torch.zeros(0, target.dim))
+    assert value.shape == (0,) and score.shape == (0, target.dim)
