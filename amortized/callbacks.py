@@ -51,9 +51,9 @@ class Convergence:
         self,
         evaluate: Callable[[TrainingStep], Evaluation],
         every: int = 100,
-        enough: float = 0.95,
-        patience: int = 3,
-        margin: float = 0.003,
+        enough: float = 0.9,
+        patience: int = 2,
+        margin: float = 0.005,
     ):
         self.evaluate = evaluate
         self.every = every

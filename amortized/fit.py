@@ -36,10 +36,9 @@ def fit(
     target: Target,
     objective: Objective,
     behaviour: Behaviour,
-    *,
     steps: int = 1_000,
     batch: int = 256,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 5e-3,
     callbacks: Sequence[Callback] = (),
     generator: Generator | None = None,
 ) -> None:
@@ -66,19 +65,19 @@ def fit(
 def fit_bridges(
     process: Process,
     policy: Policy,
+    target: Target,
     ends: Tensor,
-    *,
-    steps: int = 2_000,
-    batch: int = 1024,
-    learning_rate: float = 3e-3,
+    steps: int = 300,
+    batch: int = 512,
+    learning_rate: float = 5e-3,
     callbacks: Sequence[Callback] = (),
     generator: Generator | None = None,
 ) -> None:
-    """Train the policy by maximum likelihood on bridges to ``ends: (N, D)``: no rollout, no call of the target."""
+    """Train the policy by maximum likelihood on bridges to ``ends: (N, D)``: no rollout."""
 
     def loss(step: int) -> Tensor:
         rows = torch.randint(len(ends), (batch,), generator=generator, device=ends.device)
-        return bridge_regression(process, policy, ends[rows], generator).mean() / process.steps
+        return bridge_regression(process, policy, target, ends[rows], generator).mean() / process.steps
 
     optimise(policy, loss, steps, learning_rate, callbacks)
 

@@ -60,7 +60,7 @@ class DiffusionGuide(AutoGuide):
         sampler: Callable[[int, MixtureReference], DiffusionSampler] = GFlowNet,
         recipe: Recipe = Recipe(),  # noqa: B008
         seed: int = 0,
-        max_seconds: float = 90.0,
+        max_seconds: float = 60.0,
         device: torch.device | str = "cpu",
         progress: bool = True,
     ):
@@ -165,7 +165,7 @@ class DiffusionGuide(AutoGuide):
         if correction == "none":
             path = self.sampler.sample_paths(self.white, count, self.generator)
             return path.ends, path.log_weight
-        spare = min(MAX_POOL, 2 / max(effective_sample_fraction(self.log_weights), 1e-9))
+        spare = min(MAX_POOL, 1.5 / max(effective_sample_fraction(self.log_weights), 1e-9))
         pool = self.sampler.sample_paths(self.white, int(spare * count) + 1, self.generator)
         rows = systematic(pool.log_weight, count, self.generator)
         ends = pool.ends[rows[torch.randperm(count, generator=self.generator, device=self.device)]]

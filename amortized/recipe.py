@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
-
-from amortized._types import Generator, Tensor, TrainingStep
+from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours import LocalSearch, Mixture, OnPolicy, Replay, ReplayBuffer
 from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.diagnostics.evaluation import Evaluation, evaluate
 from amortized.fit import fit, fit_bridges
 from amortized.objectives import LogVariance
+from amortized.policies.base import Policy
+from amortized.processes.base import Process
 from amortized.samplers import DiffusionSampler
 from amortized.targets.whitening import WhitenedTarget
 
@@ -22,24 +23,30 @@ class Recipe:
     """How much of each part; ``train`` runs it.
 
     ``bridge_steps`` of maximum likelihood on ``bridge_batch`` noised draws each; then at most ``steps`` of VarGrad on
-    ``batch`` paths, half fresh and half noised back from replayed draws that MALA keeps moving. Judged every ``every`` steps;
-    stops when fresh and noised-back paths overlap by ``enough``, or ``patience`` judgements in a row bring nothing.
-    ``held_out`` draws judge and never train.
+    ``batch`` paths, half fresh and half noised back from replayed draws that MALA keeps moving. Both are judged every
+    ``every`` steps by how far fresh and noised-back paths overlap, on ``held_out`` draws that never train; the best
+    policy is kept, and a stage ends when the overlap reaches ``enough`` or ``patience`` judgements bring nothing.
+    Sampling then takes as many times the steps of training as pays, out of ``refinements``.
     """
 
-    bridge_steps: int = 1_000
+    bridge_steps: int = 300
     bridge_batch: int = 512
-    steps: int = 1_000
+    steps: int = 600
     batch: int = 256
+    learning_rate: float = 5e-3
     every: int = 100
-    enough: float = 0.95
-    patience: int = 3
+    enough: float = 0.9
+    patience: int = 2
     held_out: int = 512
+    refinements: tuple[int, ...] = (1, 2, 4)
 
 
 @dataclass
 class Training:
-    """What a run left behind: the loss of each step by stage, and the judgements with the step they were made at."""
+    """What a run left behind: the loss of each step by stage, and the judgements with the step they were made at.
+
+    Steps of the bridge stage come first and count on into the off-policy stage.
+    """
 
     bridge_losses: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -58,45 +65,52 @@ def train(
     """Train ``sampler`` on ``target`` from the warm-up's ``draws``: ends ``(N, D)`` in random order and their log R."""
     deadline = time.perf_counter() + seconds
     process, policy = sampler.process, sampler.policy
-    ends, log_target = draws
-    held_out = ends[: recipe.held_out], log_target[: recipe.held_out]
-    ends, log_target = ends[recipe.held_out :], log_target[recipe.held_out :]
+    held_out = draws[0][: recipe.held_out], draws[1][: recipe.held_out]
+    ends, log_target = draws[0][recipe.held_out :], draws[1][recipe.held_out :]
+    buffer = ReplayBuffer(target.dim, device=ends.device)
+    buffer.add(ends, log_target)
+    behaviour = Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), every=50, steps=20))
     record = Training()
 
     def judge(step: TrainingStep) -> Evaluation:
         return evaluate(process, step.policy, target, held_out, generator=generator)
 
-    convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
-    if not policy.needs_score:
-        history, limit = History(), TimeLimit(time.perf_counter() + 0.4 * seconds)
-        with ProgressBar("maximum likelihood on bridges", recipe.bridge_steps, progress) as bar:
-            fit_bridges(
-                process,
-                policy,
-                ends,
-                steps=recipe.bridge_steps,
-                batch=recipe.bridge_batch,
-                callbacks=[history, limit, bar],
-                generator=generator,
-            )
-        record.bridge_losses = history.losses
-    history, limit = History(), TimeLimit(deadline)
-    if not convergence(TrainingStep(0, recipe.steps, 0.0, policy)):
-        buffer = ReplayBuffer(target.dim, device=ends.device)
-        buffer.add(ends, log_target)
-        behaviour = Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), every=50, steps=20))
-        with ProgressBar("off-policy training", recipe.steps, progress, convergence) as bar:
-            fit(
-                process,
-                policy,
-                target,
-                LogVariance(),
-                behaviour,
-                steps=recipe.steps,
-                batch=recipe.batch,
-                callbacks=[history, convergence, limit, bar],
-                generator=generator,
-            )
-        convergence.restore(policy)
-    record.losses, record.evaluations = history.losses, convergence.evaluations
+    def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
+        history, limit = History(), TimeLimit(until)
+        convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
+        if not convergence(TrainingStep(0, steps, 0.0, policy)):
+            with ProgressBar(title, steps, progress, convergence) as bar:
+                run([history, convergence, limit, bar])
+            convergence.restore(policy)
+        done = len(record.bridge_losses)
+        record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]
+        return history.losses
+
+    def on_bridges(callbacks: list[Callback]) -> None:
+        steps, batch, rate = recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate
+        fit_bridges(process, policy, target, ends, steps, batch, rate, callbacks, generator)
+
+    def off_policy(callbacks: list[Callback]) -> None:
+        steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
+        fit(process, policy, target, LogVariance(), behaviour, steps, batch, rate, callbacks, generator)
+
+    soon = time.perf_counter() + 0.3 * seconds
+    record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
+    record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
+    sampler.process = refined(process, policy, target, held_out, recipe.refinements, generator)
     return record
+
+
+def refined(
+    process: Process,
+    policy: Policy,
+    target: WhitenedTarget,
+    held_out: tuple[Tensor, Tensor],
+    factors: tuple[int, ...],
+    generator: Generator | None = None,
+    worth: float = 0.03,
+) -> Process:
+    """The process on the coarsest grid, out of its own times ``factors``, whose overlap is within ``worth`` of the best."""
+    choices = [process.with_steps(factor * process.steps) for factor in sorted(factors)]
+    overlaps = [evaluate(choice, policy, target, held_out, generator=generator).overlap for choice in choices]
+    return next(choice for choice, overlap in zip(choices, overlaps, strict=True) if overlap >= max(overlaps) - worth)

@@ -1,4 +1,4 @@
-"""Maximum likelihood of noised draws: learning to reverse the noise, with no call of the target."""
+"""Maximum likelihood of noised draws: learning to reverse the noise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from amortized.objectives.base import Objective
 from amortized.path import Path, kernel
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.targets.base import Target
 
 
 class MaximumLikelihood(Objective):
@@ -20,15 +21,19 @@ class MaximumLikelihood(Objective):
         return -path.log_forward.sum(0)
 
 
-def bridge_regression(process: Process, policy: Policy, ends: Tensor, generator: Generator | None = None) -> Tensor:
+def bridge_regression(
+    process: Process, policy: Policy, target: Target, ends: Tensor, generator: Generator | None = None
+) -> Tensor:
     """``K · E[−log P_F(x_{k+1} | x_k)]`` per row, at one random step of the bridge to each of ``ends: (B, D)``.
 
     ``x_{k+1}`` is integrated out in closed form (given ``x_k`` and ``x_K`` it is Gaussian), ``k`` and ``x_k`` are drawn:
-    an estimate of the loss above, up to a constant, from one call of the policy on B states. Returns ``(B,)`` in nats.
+    an estimate of the loss above, up to a constant, from one call of the policy on B states. The target is called only
+    where the policy needs its score. Returns ``(B,)`` in nats.
     """
     k = torch.randint(process.steps, ends.shape[:1], generator=generator, device=ends.device)
     x = process.noised(k, ends, generator)
-    mean, std = kernel(process, policy, k, x, None)
+    score = target.log_prob_and_score(x)[1] if policy.needs_score else None
+    mean, std = kernel(process, policy, k, x, score)
     bridge_mean, bridge_variance = process.bridge_forward(k, x, ends)
     mismatch = ((bridge_mean - mean).square() + bridge_variance) / std.square()
     return process.steps * (0.5 * mismatch + std.log()).sum(-1)

@@ -11,17 +11,17 @@ from amortized.samplers.base import DiffusionSampler
 class GFlowNet(DiffusionSampler):
     """Ornstein-Uhlenbeck noise, a learned denoiser with learned variance, trained off-policy (arXiv 2402.05098).
 
-    ``dim``: D. ``reference``: the mixture to start from. ``langevin=True`` shows the network the target's score, at one
-    target call a step.
+    ``dim``: D. ``reference``: the mixture to start from. ``langevin=True`` shows the network how the target's score
+    differs from the reference's, at one target call a step.
     """
 
     def __init__(
         self,
         dim: int,
         reference: MixtureReference | None = None,
-        steps: int = 32,
-        width: int = 128,
-        langevin: bool = False,
+        steps: int = 16,
+        width: int = 64,
+        langevin: bool = True,
         learned_variance: bool = True,
     ):
         super().__init__(
