@@ -152,21 +152,29 @@ class _Search:
         return State(*(torch.cat(field)[rows] for field in zip(*(run.state for run in runs), strict=True)))
 
     def polish(self, state: State, max_rounds: int = 6) -> tuple[State, Weighed]:
-        """HMC at β = 1 and jumps proposed by a mixture fitted to the draws, until importance weights confirm them."""
-        density = self.white.log_prob_and_score
+        """Rounds of HMC at β = 1 and of jumps, at least two, until importance weights confirm the draws or are useless."""
         mover = tempered_smc.Mover(self.scale_tril, self.generator)
-        equal = torch.zeros_like(state.log_prob)
         self.mixture = self.modes
-        for done in range(max_rounds):
-            state, _ = mover.moves(density, state, tempered_smc.metrics(state.x, state.score, equal))
-            self.mixture = fit(state.x, self.generator, initial=self.mixture)
-            for _ in range(4):
-                state, info = jumps.independence(density, state, self.mixture.widened(*WIDER), self.generator)
-            weighed = self.weigh(state, float(info.acceptance.mean()))
-            confirmed = weighed.moved < weighed.allowed and (done > 0 or weighed.fraction > 0.3)
-            if confirmed or (done > 1 and weighed.fraction < 0.02) or self.stop():
+        state, weighed = self._round(state, mover, glide=True)
+        for _ in range(max_rounds - 1):
+            if self.stop():
+                break
+            state, weighed = self._round(state, mover, glide=weighed.fraction < 0.3)
+            if weighed.moved < weighed.allowed or weighed.fraction < 0.02:
                 break
         return state, weighed
+
+    def _round(self, state: State, mover: tempered_smc.Mover, glide: bool) -> tuple[State, Weighed]:
+        density = self.white.log_prob_and_score
+        if glide:
+            equal = torch.zeros_like(state.log_prob)
+            state, _ = mover.moves(density, state, tempered_smc.metrics(state.x, state.score, equal))
+        self.mixture = fit(state.x, self.generator, initial=self.mixture)
+        accepted = 0.0
+        for _ in range(4):
+            state, info = jumps.independence(density, state, self.mixture.widened(*WIDER), self.generator)
+            accepted = float(info.acceptance.mean())
+        return state, self.weigh(state, accepted)
 
     def weigh(self, state: State, accepted: float, count: int = 4096) -> Weighed:
         """Importance weights of fresh draws of the widened mixture, and how far they move the draws' quantiles."""
