@@ -152,7 +152,7 @@ class _Search:
         return State(*(torch.cat(field)[rows] for field in zip(*(run.state for run in runs), strict=True)))
 
     def polish(self, state: State, max_rounds: int = 6) -> tuple[State, Weighed]:
-        """Rounds of HMC at β = 1 and of jumps, at least two, until importance weights confirm the draws or are useless."""
+        """Two or more rounds of HMC and jumps at β = 1, until importance weights confirm the draws or are useless."""
         mover = tempered_smc.Mover(self.scale_tril, self.generator)
         self.mixture = self.modes
         state, weighed = self._round(state, mover, glide=True)
