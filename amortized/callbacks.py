@@ -14,18 +14,22 @@ from amortized.diagnostics.evaluation import Evaluation
 
 
 class History:
-    """Keeps the loss of every step.
+    """Keeps the loss of every step, and how many steps were skipped because their gradient was not finite.
 
     >>> history = History()
-    >>> history(TrainingStep(number=1, planned=2, loss=0.5, policy=None)), history.losses
-    (False, [0.5])
+    >>> history(TrainingStep(number=1, planned=2, loss=0.5, policy=nn.Identity(), skipped=1))
+    False
+    >>> history.losses, history.skipped
+    ([0.5], 1)
     """
 
     def __init__(self) -> None:
         self.losses: list[float] = []
+        self.skipped = 0
 
     def __call__(self, step: TrainingStep) -> bool:
         self.losses.append(step.loss)
+        self.skipped = step.skipped
         return False
 
 
@@ -42,8 +46,8 @@ class TimeLimit:
 class Convergence:
     """Evaluates every ``every`` steps, keeps the best policy, and stops when it has stopped getting better.
 
-    The criterion is ``Evaluation.overlap``, the smaller of the forward and the reverse overlap of the paths' laws: stop at
-    ``enough``, or when ``patience`` evaluations in a row are not better than the best by ``margin``.
+    The criterion is ``Evaluation.overlap``, the smaller of the forward and the reverse overlap of the paths' laws: stop
+    at ``enough``, or when ``patience`` evaluations in a row are not better than the best by ``margin``.
     ``evaluations`` holds (step, evaluation) pairs; ``restore(policy)`` puts the best weights back.
     """
 

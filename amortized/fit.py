@@ -45,7 +45,8 @@ def fit(
     """Train the policy on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
 
     Raises ``ValueError`` where the pair is biased. The learning rate rises over the first steps and falls as a cosine;
-    gradients are clipped to norm 1; weights are averaged exponentially. A callback that returns True stops the loop.
+    gradients are clipped to norm 1; weights are averaged exponentially. A step whose gradient is not finite is skipped,
+    counted and told to the callbacks, one of which stops the loop by returning True.
     """
     check_pair(objective, behaviour)
 
@@ -92,23 +93,27 @@ def optimise(
 ) -> None:
     """Adam on ``loss(step)``; the policy ends with the exponential average of its weights."""
     groups = [{"params": list(policy.parameters()), "lr": learning_rate}]
+    flows = [] if objective is None else list(objective.parameters())
     if objective is not None:
-        groups.append({"params": list(objective.parameters()), "lr": objective.learning_rate})
+        groups.append({"params": flows, "lr": objective.learning_rate})
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in groups]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps + 1, pct_start=WARM_STEPS)
     average = AveragedModel(policy, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
+    skipped = 0
     for step in range(steps):
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), MAX_GRADIENT_NORM)
-        if norm.isfinite():
+        if norm.isfinite() and all(flow.grad is None or bool(flow.grad.isfinite().all()) for flow in flows):
             optimizer.step()
+        else:
+            skipped += 1
         schedule.step()
         average.update_parameters(policy)
-        record = TrainingStep(step + 1, steps, float(value.detach()), average.module)
+        record = TrainingStep(step + 1, steps, float(value.detach()), average.module, skipped)
         if any([callback(record) for callback in callbacks]):
             break
     policy.load_state_dict(average.module.state_dict())

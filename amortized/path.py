@@ -57,7 +57,7 @@ class Path:
 def kernel(
     process: Process, policy: Policy, k: int | Tensor, x: Tensor, score: Tensor | None, context: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``; k is a step, or one for each leading slice of ``x: (..., D)``."""
+    """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``; k is a step, or one for each leading slice of x."""
     t = process.times[k].to(x.dtype)
     t = t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
     belief = process.belief(k, x)
@@ -77,8 +77,9 @@ def rollout(
 ) -> Path:
     """Simulate P_F from the prior: a scored path, differentiable in the policy where gradients are enabled.
 
-    ``inflation`` multiplies every forward deviation (exploration); the densities stay those of P_F itself, so an inflated
-    path has a log weight but is not a fair draw of it. The target's gradient enters at the ends; scores are constants. ``evaluate_ends=False`` leaves ``log_target`` at 0.
+    ``inflation`` multiplies every forward deviation (exploration); the densities stay those of P_F itself, so that an
+    inflated path has a log weight but is not a fair draw of it. The target's gradient enters at the ends; scores are
+    constants. ``evaluate_ends=False`` leaves ``log_target`` at 0.
     """
     x = process.sample_prior(batch, target.dim, generator)
     states, scores, log_forward, log_backward = [x], [], [], []
@@ -104,7 +105,12 @@ def rollout(
 
 
 def reverse_rollout(
-    process: Process, policy: Policy, target: Target, ends: Tensor, log_target: Tensor, generator: Generator | None = None
+    process: Process,
+    policy: Policy,
+    target: Target,
+    ends: Tensor,
+    log_target: Tensor,
+    generator: Generator | None = None,
 ) -> Path:
     """Noise known ends ``(B, D)`` back to the prior: states and scores, not yet the kernels' densities."""
     states = process.bridge(ends, generator)

@@ -11,9 +11,9 @@ from amortized.targets.base import Target
 
 
 class Exploration(Behaviour):
-    """Multiplies every forward deviation by ``1 + inflation``, which decays linearly to 1 over ``decay_steps`` proposals.
+    """Multiplies every forward deviation by ``1 + inflation``, which decays linearly to 1.
 
-    ``decay_steps=None`` keeps it constant. Exploration of arXiv 2402.05098, section 4.
+    It takes ``decay_steps`` proposals; ``None`` keeps the inflation constant. Exploration of arXiv 2402.05098.
     """
 
     def __init__(self, inflation: float = 0.2, decay_steps: int | None = None):

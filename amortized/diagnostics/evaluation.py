@@ -19,8 +19,8 @@ class Evaluation:
     """Bounds and log Z in nats, the rest between 0 and 1; ``overlap`` is the figure that training is judged by.
 
     ``elbo``, ``log_evidence`` and ``ess_fraction`` come from fresh paths, ``eubo`` from paths noised back from held-out
-    draws. ``overlap = min(E_q[min(1, w/Z)], E_p[min(1, Z/w)])``: both are one minus the total variation distance between
-    the sampler's paths and the target's; the first misses lost modes, the second shows them, and neither has a tail.
+    draws. ``overlap = min(E_q[min(1, w/Z)], E_p[min(1, Z/w)])``: both are one minus the total variation distance of the
+    sampler's paths from the target's; the first misses lost modes, the second shows them, and neither has a tail.
     """
 
     elbo: float

@@ -22,8 +22,8 @@ class Diagnosis:
     """What the weights of fresh paths, and of paths noised back from other draws of the target, say of a sampler.
 
     ``ess_fraction``: effective sample size over the number of paths. ``khat``: Pareto tail index of the weights.
-    ``elbo`` ≤ log Z ≤ ``eubo`` in nats, the latter as good as the draws it comes from. ``unseen``: fraction of those draws
-    whose weight is over e⁵ times the mean: places that the sampler hardly visits.
+    ``elbo`` ≤ log Z ≤ ``eubo`` in nats, the latter as good as the draws it comes from. ``unseen``: fraction of those
+    draws whose weight is over e⁵ times the mean: places that the sampler hardly visits.
     """
 
     ess_fraction: float

@@ -37,6 +37,6 @@ def finite_or_nan(log_weight: Tensor) -> Tensor:
 
 
 def huber(residual: Tensor, delta: float) -> Tensor:
-    """``r²`` up to ``delta`` nats, then linear: one stray path cannot own the step. NaN residuals give loss 0."""
-    loss = nn.functional.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=delta) * 2.0
-    return torch.where(residual.isnan(), 0.0, loss)
+    """``r²`` up to ``delta`` nats, then linear: no stray path owns the step. A NaN residual has loss and gradient 0."""
+    residual = torch.where(residual.isnan(), 0.0, residual)
+    return 2.0 * nn.functional.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=delta)

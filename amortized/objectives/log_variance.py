@@ -10,7 +10,7 @@ from amortized.path import Path
 class LogVariance(Objective):
     """``(log w − mean log w)²`` over the batch: zero where all paths agree, whatever log Z is.
 
-    Squared up to ``delta`` nats and linear beyond. Valid for paths from anywhere, as long as one batch shares one target.
+    Squared up to ``delta`` nats and linear beyond. Valid for paths from anywhere, if one batch shares one target.
     Richter et al., "VarGrad", arXiv 2010.10436; 2307.01198.
     """
 

@@ -26,8 +26,8 @@ def bridge_regression(
 ) -> Tensor:
     """``K · E[−log P_F(x_{k+1} | x_k)]`` per row, at one random step of the bridge to each of ``ends: (B, D)``.
 
-    ``x_{k+1}`` is integrated out in closed form (given ``x_k`` and ``x_K`` it is Gaussian), ``k`` and ``x_k`` are drawn:
-    an estimate of the loss above, up to a constant, from one call of the policy on B states. The target is called only
+    ``x_{k+1}`` is integrated out in closed form (it is Gaussian given ``x_k`` and ``x_K``), ``k`` and ``x_k`` drawn: an
+    estimate of the loss above, up to a constant, from one call of the policy on B states. The target is called only
     where the policy needs its score. Returns ``(B,)`` in nats.
     """
     k = torch.randint(process.steps, ends.shape[:1], generator=generator, device=ends.device)

@@ -27,15 +27,21 @@ class Process(nn.Module, ABC):
     A concrete process gives only ``signal(t) = c`` and ``noise_variance(t) = n²`` with ``c(1) = 1``, ``n(1) = 0``;
     a Markov chain of Gaussians has no further freedom. Everything else follows:
 
-    - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, ``b_k = c_k / c_{k+1}``, ``r_k² = n_k² − b_k² n²_{k+1}``;
+    - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, where ``b_k = c_k / c_{k+1}`` and
+      ``r_k² = n_k² − b_k² n²_{k+1}``;
     - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior. With a
       ``MixtureReference`` the ends follow that mixture instead, and only the prior stays as it was;
     - the forward kernel under a control: the bridge to ``x_K`` averaged over the Gaussian belief about ``x_K`` that the
       control states. Its mean and variance hold for any step length, so a control depends on ``(x, t)`` alone.
 
-    At zero control and without a mixture the chain is reversible: ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B`` exactly.
+    At zero control and without a mixture the chain is reversible, exactly:
+    ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B``.
     A point mass (a pinned start) is written as a Gaussian of deviation 1/√(2π), whose log density at its mean is 0.
     """
+
+    times: Tensor
+    prior_noise: Tensor
+    prior_std: Tensor
 
     def __init__(self, steps: int, scale: float = 1.0, reference: MixtureReference | None = None):
         super().__init__()
@@ -99,7 +105,7 @@ class Process(nn.Module, ABC):
         return log_normal(x, torch.zeros_like(x), self.prior_std.to(x.dtype))
 
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
-        """What the reference says of the end ``x_K`` given ``x_k = x``; k is a step, or one for each leading slice of x."""
+        """What the reference says of ``x_K`` given ``x_k = x``; k is a step, or one for each leading slice of x."""
         if self.reference is None:
             return Belief(self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x))
         mean, variance = self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x))

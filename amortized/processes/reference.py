@@ -40,7 +40,7 @@ class MixtureReference(nn.Module):
             self.register_buffer(name, table.float(), persistent=False)
 
     def belief(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and diagonal variance ``(..., D)`` of ``x_K`` given ``x_t = x``; c and n² broadcast against ``(..., D)``."""
+        """Mean and diagonal variance of ``x_K`` given ``x_t = x: (..., D)``; c and n² broadcast against x."""
         c, noise = signal[..., None], noise_variance[..., None]
         axes, variances = self.axes.to(x.dtype), self.variances.to(x.dtype)
         total = (c.square() * variances + noise).clamp(min=1e-30)

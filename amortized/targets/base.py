@@ -52,7 +52,8 @@ class Target(ABC):
         value, score = self._log_prob_and_score(x)
         bad = value.isnan() | (value == torch.inf) | ~score.isfinite().all(-1)
         self._count(x, bad)
-        return torch.where(bad, -torch.inf, value), torch.where(bad[:, None] | (value == -torch.inf)[:, None], 0.0, score)
+        value = torch.where(bad, -torch.inf, value)
+        return value, torch.where((value == -torch.inf)[:, None], 0.0, score)
 
     def _count(self, x: Tensor, bad: Tensor) -> None:
         self.calls += x.shape[0]

@@ -74,7 +74,9 @@ def test_density_and_gradient_are_exact_in_double_precision(name, in_double_prec
     check(doubled(PROGRAMS[name]), 1e-10)
 
 
-@pytest.mark.parametrize("name", [*SINGLE_ONLY, "real", "simplex", "corr_matrix", "improper_regression", "ordered"])
+@pytest.mark.parametrize(
+    "name", [*sorted(SINGLE_ONLY), "real", "simplex", "corr_matrix", "improper_regression", "ordered"]
+)
 def test_density_and_gradient_in_single_precision(name):
     check(PROGRAMS[name], 1e-5)
 
