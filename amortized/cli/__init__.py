@@ -1,0 +1,77 @@
+"""The command line: ``amortized fit FILE`` and ``amortized info FILE``, on any file with a Pyro model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import amortized
+from amortized.cli import fit, info
+from amortized.cli.model_file import UserError
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it went well, 2 after a user's error (one line on stderr), 130 after Ctrl-C."""
+    arguments = parser().parse_args(argv)
+    warnings.showwarning = one_line_warning
+    try:
+        arguments.run(arguments)
+    except UserError as error:
+        print(f"amortized: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\namortized: interrupted, nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def one_line_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of every command; ``run`` is what carries the command out."""
+    root = argparse.ArgumentParser(prog="amortized", description=amortized.__doc__)
+    root.add_argument("--version", action="version", version=f"amortized {amortized.__version__}")
+    commands = root.add_subparsers(title="commands", required=True, metavar="{fit,info}")
+
+    command = commands.add_parser("fit", help="draw from the posterior of a file's model, and say whether to trust it")
+    add_file(command)
+    command.add_argument("--compare", choices=sorted(fit.BASELINES), help="run this method too, on the same density")
+    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same draws (default 0)")
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default runs/FILE's name)")
+    command.add_argument("--max-seconds", type=positive, metavar="S", help="limit of the fit (default: the guide's)")
+    command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 ...")
+    command.add_argument("--draws", type=whole, default=4_000, metavar="N", help="posterior draws (default 4000)")
+    command.set_defaults(run=fit.run)
+
+    command = commands.add_parser("info", help="show sites, supports, shapes, and how the density is batched")
+    add_file(command)
+    command.set_defaults(run=info.run)
+    return root
+
+
+def add_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="a Python file with model and data")
+    command.add_argument("--model", default="model", metavar="NAME", help="function in FILE (default model)")
+
+
+def positive(text: str) -> float:
+    """A number above zero."""
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number above one, which a standard deviation needs."""
+    value = int(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 2")
+    return value

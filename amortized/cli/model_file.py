@@ -1,0 +1,140 @@
+"""A user's Python file: its model, its data, and errors that name the file, the fault and what to type."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from amortized.targets.tracing import ModelError
+
+
+class UserError(Exception):
+    """One line that names the thing at fault and what to type."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """``model(*args, **kwargs)`` of one file; ``log_evidence``: what the file says it should be, in nats."""
+
+    path: Path
+    name: str
+    model: Callable
+    args: tuple
+    kwargs: dict[str, Any]
+    log_evidence: float | None
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} of {self.path}"
+
+
+def load(path: Path, name: str = "model") -> ModelFile:
+    """Run the file at ``path`` as a module, take the model ``name`` from it and call its ``data``.
+
+    ``data`` returns a tuple of positional arguments or a dict of keywords; without it the model gets no arguments.
+    Raises ``UserError``.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise UserError(f"{path} {what}: type the path of a Python file that has model and data")
+    with blaming(path):
+        module = imported(path)
+    model = find_model(module, path, name)
+    args, kwargs = find_data(module, path)
+    check_call(model, args, kwargs, path, name)
+    truth = getattr(module, "LOG_EVIDENCE", None)
+    return ModelFile(path, name, model, args, kwargs, None if truth is None else float(next(iter(as_tuple(truth)))))
+
+
+def as_tuple(value: Any) -> tuple:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def imported(path: Path) -> ModuleType:
+    """The file as a module, its own folder first on ``sys.path`` as under ``python FILE``."""
+    sys.path.insert(0, str(path.resolve().parent))
+    loader = SourceFileLoader(f"_model_file_{path.stem}", str(path))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module
+
+
+def find_model(module: ModuleType, path: Path, name: str) -> Callable:
+    model = getattr(module, name, None)
+    if callable(model):
+        return model
+    models = [
+        other
+        for other, value in vars(module).items()
+        if other != "data" and not other.startswith("_") and defined_in(module, value)
+    ]
+    listed = f"it has {', '.join(models)}; type --model {models[0]}" if models else f"write def {name}(...): in it"
+    raise UserError(f"{path} has no function {name}: {listed}")
+
+
+def defined_in(module: ModuleType, value: Any) -> bool:
+    """Whether ``value`` is a function written in the file, or a module object with a ``forward``."""
+    own_function = inspect.isfunction(value) and value.__module__ == module.__name__
+    return own_function or isinstance(value, torch.nn.Module)
+
+
+def find_data(module: ModuleType, path: Path) -> tuple[tuple, dict[str, Any]]:
+    data = getattr(module, "data", None)
+    if data is None:
+        return (), {}
+    with blaming(path):
+        value = data() if callable(data) else data
+    if isinstance(value, dict):
+        return (), value
+    if isinstance(value, tuple):
+        return value, {}
+    raise UserError(
+        f"{path}: data() returned a {type(value).__name__}: return a tuple of the model's arguments, as in "
+        "return (y,), or a dict of keywords"
+    )
+
+
+def check_call(model: Callable, args: tuple, kwargs: dict[str, Any], path: Path, name: str) -> None:
+    function = model.forward if isinstance(model, torch.nn.Module) else model
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        given = f"the keywords {', '.join(kwargs)}" if kwargs else f"{len(args)} values"
+        raise UserError(
+            f"{path}: {name}{signature} cannot be called with what data() gives, {given}: {error}; "
+            f"write data() so that {name}(*data()) runs, or return a dict of keywords"
+        ) from error
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turn an error raised by the user's own lines, or one that says what is wrong with a model, into ``UserError``."""
+    try:
+        yield
+    except UserError:
+        raise
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}") from error
+    except Exception as error:
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+        text = " ".join(str(error).split())
+        if own and not isinstance(error, ModelError):
+            raise UserError(f"{path}:{own[-1].lineno}: {type(error).__name__}: {text}") from error
+        if isinstance(error, ValueError):
+            raise UserError(f"{path}: {text}") from error
+        raise

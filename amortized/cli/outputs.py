@@ -1,0 +1,43 @@
+"""Files that appear whole or not at all, and the tables that go into them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from amortized.cli.model_file import UserError
+from amortized.diagnostics.comparison import Moments
+
+
+def check_writable(folder: Path) -> None:
+    """Raises ``UserError`` where ``folder`` is not, or cannot become, a folder to write into."""
+    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise UserError(f"{existing} is a file, not a folder: type another --out")
+    if not os.access(existing, os.W_OK):
+        raise UserError(f"no permission to write into {existing}: type another --out")
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """A temporary folder whose files move into ``folder`` once the block has ended well; after an error none does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
+        yield Path(temporary)
+        for file in sorted(Path(temporary).iterdir()):
+            os.replace(file, folder / file.name)
+
+
+def write_summary(file: Path, by_method: Sequence[tuple[str, list[Moments]]]) -> None:
+    """One row for each scalar and method: mean, sd and quantiles."""
+    with file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["parameter", "method", "mean", "sd", "q05", "q50", "q95"])
+        for method, rows in by_method:
+            writer.writerows(
+                [row.name, method, *(f"{number:.6g}" for number in (row.mean, row.sd, *row.quantiles))] for row in rows
+            )
