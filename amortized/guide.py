@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import pyro
 import pyro.distributions as dist
 import torch
+from pyro import poutine
 from pyro.infer.autoguide import AutoGuide
 from torch.utils import _pytree as pytree
 
@@ -24,6 +25,7 @@ from amortized.path import reverse_rollout, rollout, score
 from amortized.processes.reference import MixtureReference
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.targets.devices import available_device
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import warm_up
@@ -37,10 +39,10 @@ POLISH_STEPS = 50
 class DiffusionGuide(AutoGuide):
     """Posterior draws, log evidence and a verdict for any Pyro model: warm up, whiten, train, weigh.
 
-    ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=64)``. ``recipe``: how it
-    is trained. ``seed``: the same seed gives the same draws on the same machine. ``max_seconds``: wall-clock limit of
-    ``fit``, which stops earlier when the weights are even enough or have stopped improving. ``device``: where the model's
-    arguments, the network and the chains go.
+    ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``.
+    ``recipe``: how it is trained. ``seed``: the same seed gives the same draws on the same machine, as long as no time
+    limit cuts the work short. ``max_seconds``: limit of ``fit``, wall clock; it stops earlier when the weights are even
+    enough or have stopped improving. ``device``: where the model's arguments, the network and the chains go.
 
     >>> def model(y):
     ...     mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
@@ -69,7 +71,7 @@ class DiffusionGuide(AutoGuide):
         self.recipe = recipe
         self.seed = seed
         self.max_seconds = max_seconds
-        self.device = available(device)
+        self.device = available_device(device)
         self.progress = progress
         self.training_record: Training | None = None
 
@@ -79,17 +81,16 @@ class DiffusionGuide(AutoGuide):
         Raises ``ModelError`` where the model has no density to learn, ``ValueError`` where it is finite at no start.
         """
         began = time.perf_counter()
-        if self.prototype_trace is None:
-            self._setup_prototype(*args, **kwargs)
-        else:
+        if self.training_record is not None:
             self.target.check_arguments(*self._placed(args, kwargs))
+        self._setup_prototype(*args, **kwargs)
         with self._placement():
             self.training_record = train(
                 self.sampler,
                 self.white,
                 (self.ends, self.log_ends),
                 self.recipe,
-                self.max_seconds - (time.perf_counter() - began),
+                0.85 * self.max_seconds - (time.perf_counter() - began),
                 self.generator,
                 self.progress,
             )
@@ -127,18 +128,21 @@ class DiffusionGuide(AutoGuide):
     @torch.no_grad()
     def _weigh(self) -> None:
         """Fresh paths, and paths noised back from held-out draws: what every later judgement reads."""
-        process, policy = self.sampler.process, self.sampler.policy
-        self.log_weights = self.sampler.sample_paths(self.white, FINAL_PATHS, self.generator).log_weight
+        trained = self._trained()
+        self.log_weights = trained.sample_paths(self.white, FINAL_PATHS, self.generator).log_weight
         held_out = slice(0, self.recipe.held_out)
-        back = reverse_rollout(
-            process, policy, self.white, self.ends[held_out], self.log_ends[held_out], self.generator
-        )
-        self.reverse_log_weights = score(process, policy, back).log_weight
+        ends, log_ends = self.ends[held_out], self.log_ends[held_out]
+        back = reverse_rollout(trained.process, trained.policy, self.white, ends, log_ends, self.generator)
+        self.reverse_log_weights = score(trained.process, trained.policy, back).log_weight
+
+    def _trained(self) -> DiffusionSampler:
+        record = self.training_record
+        return self.sampler if record is None else DiffusionSampler(record.sampling, self.sampler.policy)
 
     def _require_fit(self, asked: str) -> None:
         if self.training_record is None:
             raise RuntimeError(
-                f"{type(self).__name__}.{asked} was called before fit: write guide.fit(*args), with the model's arguments"
+                f"{type(self).__name__}.{asked} was called before fit: write guide.fit(*args) with the model's arguments"
             )
 
     def draw(self, num_samples: int, correction: str = "resample") -> Draws:
@@ -163,10 +167,10 @@ class DiffusionGuide(AutoGuide):
     @torch.no_grad()
     def _ends(self, count: int, correction: str) -> tuple[Tensor, Tensor | None]:
         if correction == "none":
-            path = self.sampler.sample_paths(self.white, count, self.generator)
+            path = self._trained().sample_paths(self.white, count, self.generator)
             return path.ends, path.log_weight
         spare = min(MAX_POOL, 1.5 / max(effective_sample_fraction(self.log_weights), 1e-9))
-        pool = self.sampler.sample_paths(self.white, int(spare * count) + 1, self.generator)
+        pool = self._trained().sample_paths(self.white, int(spare * count) + 1, self.generator)
         rows = systematic(pool.log_weight, count, self.generator)
         ends = pool.ends[rows[torch.randperm(count, generator=self.generator, device=self.device)]]
         if correction == "mcmc":
@@ -230,34 +234,32 @@ class DiffusionGuide(AutoGuide):
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
-        """One draw as a Pyro guide: every latent as a ``Delta`` with its log-Jacobian, and one factor for the path.
+        """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.
 
-        The factor is ``log p₀ + Σ (log P_F − log P_B)``, so that ``Trace_ELBO`` sees a valid lower bound on the extended
-        space of paths. Enclosing plates (``Predictive(..., parallel=True)``) ask for several draws at once.
+        The factor is ``log p₀ + Σ (log P_F − log P_B) − log |det dz/dx|``, so that ``Trace_ELBO`` sees a valid lower
+        bound on the extended space of paths. An enclosing plate (vectorized particles, ``Predictive(parallel=True)``)
+        asks for several draws at once. The grid is the one of training, which may be coarser than ``sample``'s. Before
+        ``fit``, the first call warms up and whitens on ``args`` and leaves the training to SVI.
         """
         if self.prototype_trace is None:
-            self._setup_prototype(*args, **kwargs)
-        with self._placement():
-            zero = dist.Normal(torch.zeros(1, device=self.device), 1.0).to_event(1).mask(False)
-            shape = pyro.sample("_amortized_shape", zero, infer={"is_auxiliary": True}).shape[:-1]
-            process, policy = self.sampler.process, self.sampler.policy
-            path = rollout(process, policy, self.white, shape.numel(), evaluate_ends=False)
-            x = self.white.unwhiten(path.ends)
-            values, log_dets = self.target.unpack(x)
-        log_density = (path.log_proposal - self.white.log_det).to(x.dtype).reshape(shape)
-        pyro.factor("_amortized_path", log_density, has_rsample=True)
+            with poutine.block():
+                self._setup_prototype(*args, **kwargs)
+        sampler = self.sampler
+        plates = dist.Normal(torch.zeros((), device=self.device), 1.0).mask(False)
+        shape = pyro.sample("_amortized_plates", plates, infer={"is_auxiliary": True}).shape
+        with self._placement(), poutine.block():
+            path = rollout(sampler.process, sampler.policy, self.white, shape.numel(), evaluate_ends=False)
+            values, log_dets = self.target.unpack(self.white.unwhiten(path.ends))
+        log_jacobian = self.white.log_det + torch.stack(list(log_dets.values())).sum(0)
+        pyro.factor("_amortized_path", (path.log_proposal - log_jacobian).reshape(shape), has_rsample=True)
+        frames = {plate for site in self.target.latents.values() for plate in site.plates}
+        opened = {name: pyro.plate(name, size, dim=dim) for name, size, dim in sorted(frames)}
         draws = {}
         for name, site in self.target.latents.items():
-            value = values[name].reshape(shape + site.shape)
-            density = -log_dets[name].reshape(shape)
-            draws[name] = pyro.sample(name, dist.Delta(value, log_density=density, event_dim=len(site.shape)))
+            plate_dims = len(site.shape) - site.event_dim
+            value = values[name].reshape(shape[: max(0, len(shape) - plate_dims)] + site.shape)
+            with ExitStack() as stack:
+                for plate, _, _ in site.plates:
+                    stack.enter_context(opened[plate])
+                draws[name] = pyro.sample(name, dist.Delta(value, event_dim=site.event_dim))
         return draws
-
-
-def available(device: torch.device | str) -> torch.device:
-    """The device, after a trial allocation; raises ``ValueError`` that names it and what to write."""
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device={str(device)!r} is not there ({error}); write device='cpu'") from error
-    return torch.device(device)

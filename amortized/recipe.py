@@ -45,8 +45,11 @@ class Recipe:
 class Training:
     """What a run left behind: the loss of each step by stage, and the judgements with the step they were made at.
 
-    Steps of the bridge stage come first and count on into the off-policy stage.
+    Steps of the bridge stage come first and count on into the off-policy stage. ``sampling``: the process on the grid
+    that sampling should use, where the policy was trained on a coarser one.
     """
+
+    sampling: Process
 
     bridge_losses: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -70,7 +73,7 @@ def train(
     buffer = ReplayBuffer(target.dim, device=ends.device)
     buffer.add(ends, log_target)
     behaviour = Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), every=50, steps=20))
-    record = Training()
+    record = Training(process)
 
     def judge(step: TrainingStep) -> Evaluation:
         return evaluate(process, step.policy, target, held_out, generator=generator)
@@ -97,7 +100,7 @@ def train(
     soon = time.perf_counter() + 0.3 * seconds
     record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
-    sampler.process = refined(process, policy, target, held_out, recipe.refinements, generator)
+    record.sampling = refined(process, policy, target, held_out, recipe.refinements, generator)
     return record
 
 
@@ -110,7 +113,7 @@ def refined(
     generator: Generator | None = None,
     worth: float = 0.03,
 ) -> Process:
-    """The process on the coarsest grid, out of its own times ``factors``, whose overlap is within ``worth`` of the best."""
+    """The process on the coarsest of its grids times ``factors`` whose overlap is within ``worth`` of the best."""
     choices = [process.with_steps(factor * process.steps) for factor in sorted(factors)]
     overlaps = [evaluate(choice, policy, target, held_out, generator=generator).overlap for choice in choices]
     return next(choice for choice, overlap in zip(choices, overlaps, strict=True) if overlap >= max(overlaps) - worth)

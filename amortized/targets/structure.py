@@ -74,8 +74,12 @@ class _Discovering(LatentMessenger):
                 "write the site in coordinates that have one, for instance a Normal normalised by hand"
             ) from error
         size = unconstrained_shape.numel()
+        place = slice(self.dim, self.dim + size)
+        frames = [frame for frame in message["cond_indep_stack"] if frame.vectorized]
+        plates = tuple((frame.name, frame.size, frame.dim) for frame in frames)
+        event_dim = len(fn.event_shape)
         self.latents[name] = LatentSite(
-            name, fn.support, shape, unconstrained_shape, size, slice(self.dim, self.dim + size)
+            name, fn.support, shape, event_dim, plates, unconstrained_shape, size, place
         )
         self.dim += size
         draw = torch.rand(unconstrained_shape, generator=self.generator, dtype=self.dtype) * 2 - 1

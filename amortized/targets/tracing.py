@@ -29,12 +29,15 @@ class LatentSite:
     """Where one latent site lies in ``x: (D,)`` and in the model's own space.
 
     ``shape``: of its value, plates and event together. ``unconstrained_shape``, of ``size`` numbers: of its
-    coordinates ``x[slice]``. ``support``: the constraint seen when the model was first traced.
+    coordinates ``x[slice]``. ``event_dim``: how many of the value's last dimensions are no plates. ``support``: the
+    constraint seen when the model was first traced. ``plates``: (name, size, dim) of the vectorized plates around it.
     """
 
     name: str
     support: constraints.Constraint
     shape: torch.Size
+    event_dim: int
+    plates: tuple[tuple[str, int, int], ...]
     unconstrained_shape: torch.Size
     size: int
     slice: slice
@@ -75,8 +78,13 @@ def undisturbed(device: torch.device | None = None) -> Iterator[None]:
     """Runs Pyro code with validation off, and leaves random states, parameter store and validation as they were."""
     store = pyro.get_param_store()
     cuda = [device] if device is not None and device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), store.scope(store.get_state()), pyro.validation_enabled(False):
-        yield
+    known = set(store.keys())
+    with torch.random.fork_rng(devices=cuda), pyro.validation_enabled(False):
+        try:
+            yield
+        finally:
+            for name in set(store.keys()) - known:
+                del store[name]
 
 
 class LatentMessenger(Messenger):
