@@ -103,12 +103,13 @@ def numbers(mean: float, sd: float, *others: float) -> list[str]:
 
 
 def cost_table(file: ModelFile, guide: DiffusionGuide, reference: Draws | None) -> str:
-    """Seconds, density calls, log evidence and what each method knows of its own draws."""
+    """Seconds, density calls (draws included), log evidence and what each method knows of its own draws."""
     found = guide.diagnose()
+    calls = guide.target.calls - (0 if reference is None else reference.target_calls)
     table = [
         ["", "guide"],
         ["seconds", f"{guide.seconds:.1f}"],
-        ["density calls", f"{guide.target.calls - (reference.target_calls if reference else 0):,}"],
+        ["density calls", f"{calls:,}"],
         ["log evidence", str(found.log_evidence)],
         ["effective draws", f"{found.ess_fraction:.0%}"],
         ["Pareto k-hat", f"{found.khat:.2f}"],

@@ -97,11 +97,13 @@ def during_training(axes: Axes, title: str, corner: Corner = "upper right") -> A
 
 
 def weights(axes: Axes, log_weights: np.ndarray, evidence: Estimate, khat: float, ess_fraction: float) -> Axes:
-    """Histogram of the log weights of fresh paths ``(N,)``, relative to log Z: a spike at 0 for a perfect sampler."""
+    """Histogram of the log weights of fresh paths ``(N,)``, relative to log Z: a spike at 0 for a perfect sampler.
+
+    The lowest 0.5 % are cut, which count for nothing; the highest are all shown."""
     relative = log_weights[np.isfinite(log_weights)] - evidence.value
     low, high = np.quantile(relative, 0.005), max(relative.max(), 0.0)
     high = max(high, low + 1e-3)
-    axes.hist(np.clip(relative, low, high), np.linspace(low, high, 41), color=BLUE, alpha=0.45, linewidth=0)
+    axes.hist(relative, np.linspace(low, high, 41), color=BLUE, alpha=0.45, linewidth=0)
     axes.axvline(0.0, color="black", linewidth=1.2)
     axes.set_title("log weights of the draws")
     axes.set_xlabel("log weight − log evidence (nats)")
