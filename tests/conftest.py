@@ -13,6 +13,14 @@ def fresh_pyro():
     pyro.set_rng_seed(0)
 
 
+@pytest.fixture
+def in_double_precision():
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(default)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]):
     if torch.cuda.is_available():
         return

@@ -61,14 +61,6 @@ def check(example: Example, tolerance: float) -> None:
     assert (back - x).abs().max() <= 100 * tolerance
 
 
-@pytest.fixture
-def in_double_precision():
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(default)
-
-
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in SINGLE_ONLY])
 def test_density_and_gradient_are_exact_in_double_precision(name, in_double_precision):
     check(doubled(PROGRAMS[name]), 1e-10)

@@ -1,0 +1,42 @@
+"""Targets whose log Z is known, and policies that are not what they started as."""
+
+import math
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.policies import LangevinMLP, Policy
+from amortized.targets.density import DensityTarget
+
+
+def seeded(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def gaussian(mean: list[float], covariance: list[list[float]] | Tensor, log_partition: float = 0.0) -> DensityTarget:
+    """``Z · N(mean, covariance)`` in the default dtype."""
+    location, matrix = torch.tensor(mean), torch.as_tensor(covariance)
+    normal = torch.distributions.MultivariateNormal(location, matrix)
+    return DensityTarget(lambda x: normal.log_prob(x) + log_partition, len(mean), dtype=location.dtype)
+
+
+def isotropic(dim: int, scale: float = 1.0, log_partition: float = 0.0) -> DensityTarget:
+    """``Z · N(0, scale² I)``."""
+    constant = log_partition - dim * math.log(scale * math.sqrt(2 * math.pi))
+    return DensityTarget(lambda x: constant - 0.5 * (x / scale).square().sum(-1), dim, dtype=torch.get_default_dtype())
+
+
+def perturbed(policy: Policy, spread: float, seed: int = 0) -> Policy:
+    """The same policy with ``N(0, spread²)`` added to every weight, in place."""
+    generator = seeded(seed)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter += spread * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    return policy
+
+
+def network(dim: int, spread: float = 0.0, seed: int = 0, width: int = 8, **options) -> LangevinMLP:
+    """A small policy, every weight of it fixed by the seed; ``spread=0`` leaves its control at zero."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return perturbed(LangevinMLP(dim, width=width, **options), spread, seed)
