@@ -17,6 +17,7 @@ from amortized.diagnostics.comparison import Arrays, Difference, Moments, aligne
 from amortized.draws import Draws
 from amortized.guide import DiffusionGuide
 from amortized.targets.base import Target
+from amortized.targets.devices import available_device
 
 BASELINES: dict[str, Callable[[Target, int], Draws]] = {"nuts": lambda target, seed: nuts.run(target, seed=seed)}
 """What ``--compare`` can run: ``(target, seed) -> Draws``."""
@@ -44,13 +45,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def make_guide(file: ModelFile, arguments: argparse.Namespace) -> DiffusionGuide:
-    limit = {} if arguments.max_seconds is None else {"max_seconds": arguments.max_seconds}
     try:
-        return DiffusionGuide(
-            file.model, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty(), **limit
-        )
+        device = available_device(arguments.device)
     except ValueError as error:
-        raise UserError(" ".join(str(error).split())) from error
+        raise UserError(f"device {arguments.device} is not there: type --device cpu") from error
+    limit = {} if arguments.max_seconds is None else {"max_seconds": arguments.max_seconds}
+    return DiffusionGuide(file.model, seed=arguments.seed, device=device, progress=sys.stderr.isatty(), **limit)
 
 
 def say(text: str) -> None:

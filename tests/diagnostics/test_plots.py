@@ -1,0 +1,63 @@
+"""Pictures: what is shown and what is left out; the figures themselves were looked at by eye."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from amortized.diagnostics import picture, plots
+from amortized.diagnostics.evaluation import Evaluation
+from amortized.diagnostics.verdict import Diagnosis
+from amortized.draws import Estimate
+
+RANDOM = np.random.default_rng(0)
+EVALUATIONS = [(0, Evaluation(-3.0, -1.0, -2.0, 0.4, 0.5)), (100, Evaluation(-2.1, -1.9, -2.0, 0.9, 0.9))]
+FOUND = Diagnosis(0.9, 0.3, -2.1, -1.9, Estimate(-2.0, 0.01), 0.0, "trustworthy", "None needed.")
+
+
+def contents(sites: dict[str, tuple[int, ...]], compared: bool = True, **changes) -> picture.Contents:
+    ours, reference = ({name: RANDOM.normal(size=(1, 50, *shape)) for name, shape in sites.items()} for _ in range(2))
+    parts = {
+        "title": "example",
+        "ours": ours,
+        "diagnosis": FOUND,
+        "log_weights": RANDOM.normal(-2.0, 0.3, 500),
+        "evaluations": EVALUATIONS,
+        "enough": 0.95,
+        "reference": reference if compared else None,
+        "label": "NUTS",
+        "truth": -2.0,
+    }
+    return picture.Contents(**{**parts, **changes})
+
+
+@pytest.mark.parametrize("dim", [1, 5, 12, 50])
+def test_picture_of_any_dimension(dim: int, tmp_path):
+    figure = picture.draw(contents({"x": (dim,)}, compared=dim != 5))
+    assert len(figure.axes) >= min(dim, plots.PANELS) + 3
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == "x[0]" and "log weights of the draws" in titles
+    figure.savefig(tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("weights", [np.full(100, -2.0), np.append(np.full(99, -2.0), -np.inf)])
+def test_equal_and_zero_weights(weights: np.ndarray, tmp_path):
+    once = EVALUATIONS[:1]
+    picture.draw(contents({"x": ()}, log_weights=weights, evaluations=once, truth=None)).savefig(tmp_path / "p.png")
+
+
+def test_whole_sites_are_shown_and_derived_ones_first():
+    sites = contents({"z": (8,), "theta": (8,), "mu": (), "constant": ()}).ours
+    sites = {**sites, "constant": np.ones((1, 50))}
+    assert plots.chosen(sites, ["theta"]) == ["mu", *(f"theta[{index}]" for index in range(8))]
+    assert plots.chosen(sites, panels=4) == ["mu", "z[0]", "z[1]", "z[2]"]
+
+
+def test_everything_is_shown_where_it_fits_in_the_order_of_the_sites():
+    assert plots.chosen(contents({"b": (2,), "a": ()}).ours) == ["b[0]", "b[1]", "a"]
+
+
+def test_bounds_far_off_at_first_do_not_flatten_the_band():
+    far = [(0, Evaluation(-900.0, 900.0, -2.0, 0.0, 0.0)), *EVALUATIONS[1:]]
+    axes = plots.bounds(Figure().add_subplot(), far, Estimate(-2.0, 0.01))
+    low, high = axes.get_ylim()
+    assert -3 < low < -2.1 and -1.9 < high < 0
