@@ -35,7 +35,7 @@ def scored(objective: Objective, process: Process, policy: Policy, target, batch
 @every_process
 @every_objective
 def test_at_the_solution_there_is_nothing_to_learn(objective_class, process_class, in_double_precision):
-    """Target = reference law, zero control; there maximum likelihood is log p₀ − log N − Σ log P_B, by reversibility."""
+    """Target = reference law, zero control, where maximum likelihood is log p₀ − log N − Σ log P_B."""
     process, policy = process_class(STEPS, SCALE), network(DIM)
     objective = build(objective_class, **parts(process))
     path = scored(objective, process, policy, isotropic(DIM, SCALE))

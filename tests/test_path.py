@@ -1,0 +1,149 @@
+"""Rollouts record the densities that scoring finds; a gradient through the simulation is the slope of its loss."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from amortized.path import Path, kernel, reverse_rollout, rollout, score
+from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
+from amortized.processes.base import log_normal
+from amortized.processes.reference import MixtureReference
+from amortized.targets.density import DensityTarget
+from tests.known import gaussian, network, seeded
+
+DIM, STEPS, BATCH = 2, 5, 6
+REFERENCE = MixtureReference(
+    torch.tensor([0.4, 0.6]), torch.tensor([[-1.0, 0.0], [1.0, 0.5]]), torch.stack([torch.eye(2), 0.5 * torch.eye(2)])
+)
+PROCESSES = [OrnsteinUhlenbeck(STEPS, 1.3), PinnedBrownian(STEPS, 1.3), OrnsteinUhlenbeck(STEPS, reference=REFERENCE)]
+every_process = pytest.mark.parametrize("process", PROCESSES, ids=["ou", "brownian", "mixture"])
+
+
+def target() -> DensityTarget:
+    return gaussian([1.0, -1.0], [[0.5, 0.2], [0.2, 1.5]], log_partition=2.0)
+
+
+def log_weight_by_hand(process, policy, path: Path) -> torch.Tensor:
+    """The equation at the head of path.py, a path and a step at a time."""
+    total = path.log_target.clone()
+    for b in range(path.states.shape[1]):
+        total[b] -= process.log_prior(path.states[0, b][None])[0]
+        for k in range(process.steps):
+            x, y = path.states[k, b][None], path.states[k + 1, b][None]
+            visited = None if path.scores is None else path.scores[k, b][None]
+            total[b] += log_normal(x, *process.backward(k, y))[0]
+            total[b] -= log_normal(y, *kernel(process, policy, k, x, visited))[0]
+    return total
+
+
+@pytest.mark.parametrize("inflation", [1.0, 1.7])
+@pytest.mark.parametrize("langevin", [False, True])
+@every_process
+def test_scoring_finds_what_the_rollout_recorded(process, langevin, inflation, in_double_precision):
+    policy = network(DIM, 0.2, langevin=langevin)
+    path = rollout(process, policy, target(), BATCH, seeded(), inflation)
+    again = score(process, policy, Path(path.states, path.log_target, path.scores))
+    for name in ("log_prior", "log_forward", "log_backward", "log_weight"):
+        torch.testing.assert_close(getattr(path, name), getattr(again, name), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(path.log_weight, log_weight_by_hand(process, policy, path), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(path.log_target, target().log_prob(path.ends))
+
+
+@every_process
+def test_inflation_widens_the_steps_by_its_factor(process, in_double_precision):
+    """The residuals in units of the policy's own deviation have the inflation as theirs: 20 000 draws, five errors."""
+    policy = network(DIM, 0.2).requires_grad_(False)
+    path = rollout(process, policy, target(), 10_000, seeded(), inflation=1.5)
+    for k in range(STEPS):
+        mean, std = kernel(process, policy, k, path.states[k], None)
+        spread = ((path.states[k + 1] - mean) / std).std()
+        assert abs(float(spread) / 1.5 - 1) < 5 / math.sqrt(2 * 20_000)
+
+
+@pytest.mark.parametrize("langevin", [False, True])
+@every_process
+def test_a_reverse_rollout_ends_where_it_was_told(process, langevin, in_double_precision):
+    policy, ends = network(DIM, 0.2, langevin=langevin), torch.randn(BATCH, DIM)
+    path = reverse_rollout(process, policy, target(), ends, target().log_prob(ends), seeded())
+    assert path.states.shape == (STEPS + 1, BATCH, DIM)
+    assert torch.equal(path.ends, ends)
+    assert torch.equal(path.states, process.bridge(ends, seeded()))
+    scored = score(process, policy, path)
+    torch.testing.assert_close(scored.log_weight, log_weight_by_hand(process, policy, scored), rtol=1e-10, atol=1e-10)
+    if langevin:
+        for k in range(STEPS):
+            torch.testing.assert_close(path.scores[k], target().log_prob_and_score(path.states[k])[1])
+
+
+@every_process
+def test_the_gradient_through_the_simulation_is_the_slope_of_the_bound(process, in_double_precision):
+    """Reverse KL on eight paths of a fixed seed; central differences of step 1e-5 along five directions."""
+    policy = network(DIM, 0.2, depth=1)
+    weights = list(policy.parameters())
+
+    def loss() -> torch.Tensor:
+        return -rollout(process, policy, quartic, 8, seeded()).log_weight.mean()
+
+    quartic = DensityTarget(lambda x: -(0.1 * x**4 + 0.3 * x.square() - x).sum(-1), DIM, dtype=torch.float64)
+    gradients = torch.autograd.grad(loss(), weights)
+    for seed in range(5):
+        generator = seeded(seed)
+        directions = [torch.randn(weight.shape, generator=generator) for weight in weights]
+        values = []
+        with torch.no_grad():
+            for shift in (1e-5, -2e-5, 1e-5):
+                for weight, direction in zip(weights, directions, strict=True):
+                    weight += shift * direction
+                values.append(float(loss()))
+        slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
+        assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-7)
+
+
+def test_ends_need_not_be_evaluated():
+    calls = target()
+    path = rollout(PROCESSES[0], network(DIM), calls, BATCH, evaluate_ends=False)
+    assert calls.calls == 0
+    assert (path.log_target == 0).all()
+    torch.testing.assert_close(path.log_weight, -path.log_proposal)
+
+
+@pytest.mark.parametrize(("langevin", "calls"), [(False, BATCH), (True, BATCH * (STEPS + 1))])
+def test_a_rollout_calls_the_target_once_a_visit(langevin, calls):
+    counted = target()
+    rollout(PROCESSES[0], network(DIM, langevin=langevin), counted, BATCH)
+    assert counted.calls == calls
+
+
+def test_the_same_seed_walks_the_same_path():
+    policy = network(DIM, 0.2)
+    one, two, other = (rollout(PROCESSES[0], policy, target(), BATCH, seeded(seed)) for seed in (3, 3, 4))
+    assert torch.equal(one.states, two.states) and torch.equal(one.log_weight, two.log_weight)
+    assert not torch.equal(one.states, other.states)
+
+
+def test_a_context_reaches_the_policy_at_every_step(in_double_precision):
+    policy = network(DIM, 0.2, context_dim=3)
+    paths = [
+        rollout(PROCESSES[0], policy, target(), BATCH, seeded(), context=value * torch.ones(BATCH, 3))
+        for value in (0.0, 1.0)
+    ]
+    assert not torch.allclose(paths[0].states, paths[1].states)
+    for path in paths:
+        again = score(PROCESSES[0], policy, path)
+        torch.testing.assert_close(again.log_forward, path.log_forward)
+    swapped = score(PROCESSES[0], policy, dataclasses.replace(paths[0], context=paths[1].context))
+    assert not torch.allclose(swapped.log_forward, paths[0].log_forward)
+
+
+def test_weights_are_summed_in_double_precision():
+    path = rollout(PROCESSES[0], network(DIM), target(), BATCH)
+    assert path.states.dtype == torch.float32
+    assert path.log_weight.dtype == path.log_proposal.dtype == path.log_target.dtype == torch.float64
+
+
+def test_an_unscored_path_says_how_to_score_it():
+    path = Path(states=torch.zeros(2, 1, 1), log_target=torch.zeros(1))
+    with pytest.raises(ValueError, match=r"path = score\(process, policy, path\)"):
+        _ = path.log_weight
