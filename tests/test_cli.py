@@ -34,7 +34,7 @@ WITHOUT_DATA = """
 import pyro, pyro.distributions as dist
 
 def model():
-    pyro.sample("x", dist.Normal(0.0, 1.0).expand([2]).to_event(1))
+    pyro.sample("inner/x", dist.Normal(0.0, 1.0).expand([2]).to_event(1))
 """
 DISCRETE = """
 import torch, pyro, pyro.distributions as dist
@@ -92,6 +92,8 @@ def test_fit_without_data_nor_comparison(write, tmp_path: Path, capsys):
     assert cli.main(argv) == 0
     assert "50 %" in capsys.readouterr().out
     assert len(list((tmp_path / "a" / "b").iterdir())) == 3
+    posterior = importlib.import_module("arviz").from_netcdf(tmp_path / "a" / "b" / "posterior.nc").posterior
+    assert posterior["inner.x"].shape == (1, 100, 2)
 
 
 def test_info(write, capsys):

@@ -18,9 +18,10 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 2 after a user's error (one line on stderr), 130 after Ctrl-C."""
     arguments = parser().parse_args(argv)
-    warnings.showwarning = one_line_warning
     try:
-        arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = one_line_warning
+            arguments.run(arguments)
     except UserError as error:
         print(f"amortized: {error}", file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ from typing import Any
 from amortized.baselines import nuts
 from amortized.cli import outputs
 from amortized.cli.model_file import ModelFile, UserError, blaming, load
-from amortized.diagnostics import picture
+from amortized.diagnostics import arviz, picture
 from amortized.diagnostics.comparison import Arrays, Difference, Moments, aligned, compare, moments
 from amortized.draws import Draws
 from amortized.guide import DiffusionGuide
@@ -98,7 +98,7 @@ def numbers(mean: float, sd: float, *others: float) -> list[str]:
     >>> numbers(4.39721, 3.2518), numbers(-0.0012345, 0.0004321), numbers(40123.4, 12000.0)
     (['4.40', '3.25'], ['-0.001234', '0.000432'], ['40123', '12000'])
     """
-    decimals = max(0, 2 - math.floor(math.log10(sd)))
+    decimals = max(0, 2 - math.floor(math.log10(sd))) if 0 < sd < math.inf else math.inf
     return [f"{value:.{decimals}f}" if decimals < 10 else f"{value:.3e}" for value in (mean, sd, *others)]
 
 
@@ -156,6 +156,6 @@ def write(
         deterministic=list(guide.target.structure.deterministic),
     )
     with outputs.together(folder) as temporary:
-        data.to_netcdf(str(temporary / "posterior.nc"))
+        arviz.save(data, str(temporary / "posterior.nc"))
         outputs.write_summary(temporary / "summary.csv", [("guide", moments(ours)), *others])
         picture.draw(contents).savefig(temporary / "posterior.png")

@@ -30,6 +30,17 @@ def inference_data(groups: Groups, attributes: Mapping[str, float | int | str]) 
     return data
 
 
+def save(data: Any, path: str) -> None:
+    """Write the record as netCDF; a slash in a site's name, which the format keeps for folders, becomes a dot."""
+
+    def dotted(dataset: Any) -> Any:
+        names = {str(name) for name in (*dataset.variables, *dataset.dims)}
+        return dataset.rename({name: name.replace("/", ".") for name in names if "/" in name})
+
+    renamed = data.map_over_datasets(dotted) if hasattr(data, "map_over_datasets") else data.map(dotted)
+    renamed.to_netcdf(path)
+
+
 def summary(data: Any) -> Any:
     """ArviZ's summary table of the posterior, a pandas frame with one row for each scalar."""
     return importlib.import_module("arviz").summary(data)

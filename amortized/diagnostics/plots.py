@@ -36,17 +36,22 @@ Corner = Literal["upper right", "lower right"]
 def marginal(axes: Axes, name: str, ours: np.ndarray, reference: np.ndarray | None = None, bins: int = 32) -> Axes:
     """Histogram of ``ours: (N,)``, filled, under the outline of ``reference: (M,)``; tails beyond 0.2 % are cut.
 
+    Draws that are not finite are left out.
+
     >>> from matplotlib.figure import Figure
     >>> axes = Figure().add_subplot()
     >>> marginal(axes, "mu", np.arange(100.0)).get_title()
     'mu'
     """
-    both = [ours] if reference is None else [ours, reference]
-    limits = min(np.quantile(x, 0.002) for x in both), max(np.quantile(x, 0.998) for x in both)
-    edges = np.linspace(*limits, bins + 1)
-    axes.hist(ours, edges, density=True, color=BLUE, alpha=0.45, linewidth=0)
-    if reference is not None:
-        axes.hist(reference, edges, density=True, histtype="step", color=ORANGE, linewidth=1.4)
+    both = [draws[np.isfinite(draws)] for draws in (ours, reference) if draws is not None]
+    low, high = np.quantile(np.concatenate(both), [0.002, 0.998]) if any(map(len, both)) else (0.0, 1.0)
+    edges = np.linspace(low, high, bins + 1).tolist()
+    fill, outline = (
+        {"color": BLUE, "alpha": 0.45, "linewidth": 0},
+        {"histtype": "step", "color": ORANGE, "linewidth": 1.4},
+    )
+    for draws, style in zip(both, (fill, outline), strict=False):
+        axes.hist(draws, edges, weights=np.full(len(draws), 1 / max(len(draws), 1)), **style)
     axes.set_title(name)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
@@ -99,12 +104,13 @@ def during_training(axes: Axes, title: str, corner: Corner = "upper right") -> A
 def weights(axes: Axes, log_weights: np.ndarray, evidence: Estimate, khat: float, ess_fraction: float) -> Axes:
     """Histogram of the log weights of fresh paths ``(N,)``, relative to log Z: a spike at 0 for a perfect sampler.
 
-    The lowest 0.5 % are cut, which count for nothing; the highest are all shown."""
+    The lowest 2 % are cut, which count for little; the highest are all shown."""
     relative = log_weights[np.isfinite(log_weights)] - evidence.value
-    low, high = np.quantile(relative, 0.005), max(relative.max(), 0.0)
+    low, high = np.quantile(relative, 0.02), max(relative.max(), 0.0)
     high = max(high, low + 1e-3)
     axes.hist(relative, np.linspace(low, high, 41), color=BLUE, alpha=0.45, linewidth=0)
-    axes.axvline(0.0, color="black", linewidth=1.2)
+    axes.axvline(0.0, ymax=0.8, color="black", linewidth=1.2)
+    axes.set_ylim(0, 1.25 * axes.get_ylim()[1])
     axes.set_title("log weights of the draws")
     axes.set_xlabel("log weight − log evidence (nats)")
     axes.set_yticks([])

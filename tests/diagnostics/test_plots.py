@@ -61,3 +61,10 @@ def test_bounds_far_off_at_first_do_not_flatten_the_band():
     axes = plots.bounds(Figure().add_subplot(), far, Estimate(-2.0, 0.01))
     low, high = axes.get_ylim()
     assert -3 < low < -2.1 and -1.9 < high < 0
+
+
+def test_draws_that_are_not_finite_are_left_out():
+    draws = np.append(RANDOM.normal(size=99), np.inf)
+    counted = plots.marginal(Figure().add_subplot(), "x", draws, np.full(9, np.nan)).patches
+    assert sum(bar.get_height() for bar in counted[:32]) == pytest.approx(97 / 99)
+    plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan))
