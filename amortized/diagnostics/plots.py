@@ -33,7 +33,7 @@ PANELS = 12
 Corner = Literal["upper right", "lower right"]
 
 
-def marginal(axes: Axes, name: str, ours: np.ndarray, reference: np.ndarray | None = None, bins: int = 32) -> Axes:
+def marginal(axes: Axes, name: str, ours: np.ndarray, reference: np.ndarray | None = None) -> Axes:
     """Histogram of ``ours: (N,)``, filled, under the outline of ``reference: (M,)``; tails beyond 0.2 % are cut.
 
     Draws that are not finite are left out.
@@ -45,7 +45,7 @@ def marginal(axes: Axes, name: str, ours: np.ndarray, reference: np.ndarray | No
     """
     both = [draws[np.isfinite(draws)] for draws in (ours, reference) if draws is not None]
     low, high = np.quantile(np.concatenate(both), [0.002, 0.998]) if any(map(len, both)) else (0.0, 1.0)
-    edges = np.linspace(low, high, bins + 1).tolist()
+    edges = np.linspace(low, high, int(2 * len(ours) ** (1 / 3)) + 2).tolist()  # Rice's rule
     fill, outline = (
         {"color": BLUE, "alpha": 0.45, "linewidth": 0},
         {"histtype": "step", "color": ORANGE, "linewidth": 1.4},

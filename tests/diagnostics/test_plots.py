@@ -65,6 +65,7 @@ def test_bounds_far_off_at_first_do_not_flatten_the_band():
 
 def test_draws_that_are_not_finite_are_left_out():
     draws = np.append(RANDOM.normal(size=99), np.inf)
-    counted = plots.marginal(Figure().add_subplot(), "x", draws, np.full(9, np.nan)).patches
-    assert sum(bar.get_height() for bar in counted[:32]) == pytest.approx(97 / 99)
+    bars = plots.marginal(Figure().add_subplot(), "x", draws).patches
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(97 / 99)
+    plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan), draws)
     plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan))
