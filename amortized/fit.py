@@ -107,10 +107,10 @@ def optimise(
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), MAX_GRADIENT_NORM)
-        if norm.isfinite() and all(flow.grad is None or bool(flow.grad.isfinite().all()) for flow in flows):
-            optimizer.step()
-        else:
+        if not (norm.isfinite() and all(flow.grad is None or bool(flow.grad.isfinite().all()) for flow in flows)):
+            optimizer.zero_grad(set_to_none=True)
             skipped += 1
+        optimizer.step()
         schedule.step()
         average.update_parameters(policy)
         record = TrainingStep(step + 1, steps, float(value.detach()), average.module, skipped)

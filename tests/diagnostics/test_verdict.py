@@ -1,0 +1,126 @@
+"""Planted failures are seen, good samplers are not slandered."""
+
+import math
+
+import pytest
+import torch
+
+from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Diagnosis, diagnose
+from amortized.draws import Estimate
+from amortized.path import reverse_rollout, score
+from amortized.processes import OrnsteinUhlenbeck
+from amortized.processes.reference import MixtureReference
+from amortized.samplers import DiffusionSampler
+from amortized.targets.density import DensityTarget
+from tests.known import gaussian, network, seeded
+
+SEPARATION = 8.0
+
+
+def two_modes(weight: float = 0.5) -> tuple[DensityTarget, torch.Tensor]:
+    """``w N(0, 1) + (1 − w) N(8, 1)``, normalised, and exact draws of it."""
+    centres, logs = torch.tensor([0.0, SEPARATION]), torch.tensor([weight, 1 - weight]).log()
+    constant = 0.5 * math.log(2 * math.pi)
+    target = DensityTarget(lambda x: (logs - 0.5 * (x - centres).square()).logsumexp(-1) - constant, 1)
+    ends = torch.randn(4000, 1, generator=seeded(5))
+    ends[torch.rand(4000, generator=seeded(6)) > weight] += SEPARATION
+    return target, ends
+
+
+def judged(
+    target: DensityTarget,
+    ends: torch.Tensor,
+    reference: MixtureReference | None = None,
+    evidence: Estimate = Estimate(0.0, 0.01),  # noqa: B008
+    trusted: bool = True,
+) -> Diagnosis:
+    """An untrained sampler, which draws its reference, judged against draws of the target."""
+    sampler = DiffusionSampler(OrnsteinUhlenbeck(32, reference=reference), network(1))
+    fresh = sampler.sample_paths(target, 4000, seeded()).log_weight
+    with torch.no_grad():
+        log_target = target.log_prob(ends).double()
+        noised = reverse_rollout(sampler.process, sampler.policy, target, ends, log_target, seeded(1))
+        backward = score(sampler.process, sampler.policy, noised).log_weight
+    return diagnose(fresh, backward, evidence, trusted)
+
+
+def test_a_good_sampler_is_trustworthy():
+    found = judged(gaussian([0.1], [[0.9]]), 0.1 + 0.9**0.5 * torch.randn(4000, 1, generator=seeded(5)))
+    assert found.verdict == TRUSTWORTHY
+    assert found.elbo <= found.log_evidence.value <= found.eubo
+    assert found.khat < 0.7 and found.ess_fraction > 0.9 and found.unseen == 0
+
+
+def test_a_sampler_of_both_modes_is_trustworthy():
+    both = MixtureReference(torch.tensor([0.5, 0.5]), torch.tensor([[0.0], [SEPARATION]]), torch.ones(2, 1, 1))
+    target, ends = two_modes()
+    assert judged(target, ends, both).verdict == TRUSTWORTHY
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.9])
+@pytest.mark.parametrize("evidence", [0.0, None], ids=["true log Z", "the same wrong log Z"])
+def test_a_sampler_of_one_mode_of_two_is_not(weight, evidence):
+    """Its weights are perfect (ESS ≈ 1); what the warm-up knows of the other mode gives it away, log Z or draws."""
+    target, ends = two_modes(weight)
+    found = judged(target, ends, evidence=Estimate(math.log(weight) if evidence is None else evidence, 0.01))
+    assert found.ess_fraction > 0.95
+    assert found.unseen == pytest.approx(1 - weight, abs=0.02)
+    assert found.verdict == UNTRUSTED
+    assert "hardly goes" in found.advice and "Train longer" in found.advice
+
+
+def test_wrong_weights_of_the_modes_are_not_trusted_unresampled():
+    """A mode of weight one half that gets one path in twenty: ESS 0.19, nothing unseen."""
+    rare = MixtureReference(torch.tensor([0.95, 0.05]), torch.tensor([[0.0], [SEPARATION]]), torch.ones(2, 1, 1))
+    target, ends = two_modes()
+    assert judged(target, ends, rare).verdict == USABLE
+
+
+@pytest.mark.parametrize("deviation", [3.0, 5.0])
+def test_heavy_tails_are_not_trusted(deviation):
+    """Target N(0, σ²) under a sampler of N(0, 1): the weights' tail index is 1 − 1/σ², 0.89 and 0.96."""
+    ends = deviation * torch.randn(4000, 1, generator=seeded(5))
+    found = judged(gaussian([0.0], [[deviation**2]]), ends)
+    assert found.verdict == UNTRUSTED
+    assert found.khat >= 0.7 and "k-hat" in found.advice
+
+
+def normal_weights(deviation: float, count: int = 4000, seed: int = 0) -> torch.Tensor:
+    """Log weights of mean weight 1."""
+    return deviation * torch.randn(count, generator=seeded(seed), dtype=torch.float64) - deviation**2 / 2
+
+
+def test_each_reason_is_named():
+    good = normal_weights(0.3)
+    assert diagnose(good, good, Estimate(0.0, 0.01), True).verdict == TRUSTWORTHY
+    differing = diagnose(good, good, Estimate(2.0, 0.1), True)
+    assert differing.verdict == UNTRUSTED and "og Z differs from the warm-up's" in differing.advice
+    few = diagnose(good[:50], good, Estimate(0.0, 0.01), True)
+    assert few.verdict == UNTRUSTED and "of 50 paths count" in few.advice
+    unseen = torch.cat([good, torch.full((200,), 9.0)])
+    assert "5% of the warm-up's draws" in diagnose(good, unseen, Estimate(0.0, 0.01), True).advice
+
+
+def test_a_vague_warm_up_may_differ():
+    good = normal_weights(0.3)
+    assert diagnose(good, good, Estimate(2.0, 1.0), True).verdict == TRUSTWORTHY
+
+
+def test_moderate_weights_and_doubtful_warm_ups_ask_for_resampling():
+    spread, good = normal_weights(1.25), normal_weights(0.3)
+    wide = diagnose(spread, spread, Estimate(0.0, 0.05), True)
+    assert wide.verdict == USABLE and 0.02 < wide.ess_fraction < 0.3 and "resamples" in wide.advice
+    doubtful = diagnose(good, good, Estimate(0.0, 0.05), False)
+    assert doubtful.verdict == USABLE and "second seed" in doubtful.advice
+
+
+def test_weights_that_are_all_zero_are_not_trusted():
+    none = torch.full((4000,), -torch.inf, dtype=torch.float64)
+    assert diagnose(none, none, Estimate(0.0, 0.05), True).verdict == UNTRUSTED
+
+
+def test_it_prints_as_a_short_table():
+    good = normal_weights(0.3)
+    lines = str(diagnose(good, good, Estimate(0.0, 0.01), True)).splitlines()
+    assert lines[0].split() == ["verdict", "trustworthy"]
+    assert [line[:16].strip() for line in lines[1:4]] == ["log evidence", "ELBO … EUBO", "effective draws"]

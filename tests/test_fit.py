@@ -1,0 +1,215 @@
+"""The training loop: what it refuses, what it learns, when it stops, what it survives."""
+
+import math
+
+import pytest
+import torch
+
+import amortized.objectives
+import amortized.processes
+from amortized._types import TrainingStep
+from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayBuffer
+from amortized.callbacks import History
+from amortized.fit import EMA_DECAY, check_pair, fit, fit_bridges, optimise
+from amortized.objectives import LogVariance, MaximumLikelihood, Objective, TrajectoryBalance
+from amortized.path import Path, rollout
+from amortized.processes import OrnsteinUhlenbeck
+from amortized.processes.base import Process
+from amortized.targets.density import DensityTarget
+from tests.contracts.discovery import build, concrete_classes
+from tests.known import gaussian, isotropic, network, seeded
+
+OBJECTIVES = concrete_classes(amortized.objectives, Objective)
+PROCESSES = concrete_classes(amortized.processes, Process)
+MEAN, COVARIANCE = torch.tensor([0.8, -0.6]), torch.tensor([[0.5, 0.2], [0.2, 0.6]])
+LOG_PARTITION = 2.0
+
+
+class ReverseBound(Objective):
+    """−log w through the simulation: meaningless on paths from anywhere else."""
+
+    on_policy_only = True
+    differentiates_rollout = True
+
+    def forward(self, path: Path) -> torch.Tensor:
+        return -path.log_weight
+
+
+def normal() -> DensityTarget:
+    return gaussian(MEAN.tolist(), COVARIANCE, LOG_PARTITION)
+
+
+def remembered(count: int = 4000) -> ReplayBuffer:
+    ends = MEAN + torch.randn(count, 2, generator=seeded(9)) @ torch.linalg.cholesky(COVARIANCE).mT
+    buffer = ReplayBuffer(dim=2, capacity=count)
+    buffer.add(ends, normal().log_prob(ends))
+    return buffer
+
+
+@torch.no_grad()
+def bound_and_evidence(process: Process, policy) -> tuple[float, float]:
+    log_weight = rollout(process, policy, normal(), 4000, seeded(8)).log_weight
+    return float(log_weight.mean()), float(log_weight.logsumexp(0)) - math.log(4000)
+
+
+@pytest.mark.parametrize("behaviour", [Exploration(), Mixture(OnPolicy(), Exploration()), Replay(ReplayBuffer(2))])
+def test_a_biased_pair_is_refused_with_the_fix(behaviour):
+    with pytest.raises(ValueError, match=r"ReverseBound is biased on .*OnPolicy\(\).*LogVariance\(\)"):
+        fit(OrnsteinUhlenbeck(4), network(2), normal(), ReverseBound(), behaviour)
+
+
+@pytest.mark.parametrize("behaviour", [OnPolicy(), Mixture(OnPolicy(), OnPolicy())])
+def test_a_fair_pair_is_taken(behaviour):
+    check_pair(ReverseBound(), behaviour)
+    check_pair(LogVariance(), Exploration())
+
+
+@pytest.mark.parametrize("process_class", PROCESSES)
+@pytest.mark.parametrize("objective_class", [*OBJECTIVES, ReverseBound])
+def test_every_objective_learns_a_gaussian_on_every_process(objective_class, process_class):
+    """ELBO from two nats below log Z to 0.3; log Z to 0.06, five standard errors of 4 000 weights of ESS 0.6."""
+    process, policy = process_class(4), network(2, width=32, depth=1)
+    objective = build(objective_class, dim=2, steps=4, process=process)
+    if objective_class is MaximumLikelihood:
+        behaviour = Replay(remembered(), remember=False)
+    elif objective.on_policy_only:
+        behaviour = OnPolicy()
+    else:
+        behaviour = Mixture(OnPolicy(), Replay(remembered(), remember=False))
+    assert bound_and_evidence(process, policy)[0] < LOG_PARTITION - 1.5
+    fit(process, policy, normal(), objective, behaviour, 150, 64, learning_rate=1e-2, generator=seeded())
+    bound, evidence = bound_and_evidence(process, policy)
+    assert LOG_PARTITION - 0.3 < bound < LOG_PARTITION + 0.02
+    assert abs(evidence - LOG_PARTITION) < 0.06
+    if isinstance(objective, TrajectoryBalance):
+        assert objective.log_partition.item() == pytest.approx(LOG_PARTITION, abs=0.2)
+
+
+@pytest.mark.parametrize("process_class", PROCESSES)
+def test_bridges_alone_learn_a_gaussian(process_class):
+    process, policy = process_class(4), network(2, width=32, depth=1)
+    fit_bridges(process, policy, normal(), remembered().ends, 150, 256, learning_rate=1e-2, generator=seeded())
+    bound, evidence = bound_and_evidence(process, policy)
+    assert LOG_PARTITION - 0.3 < bound < LOG_PARTITION + 0.02
+    assert abs(evidence - LOG_PARTITION) < 0.06
+
+
+def test_the_same_seed_trains_the_same_policy():
+    policies = []
+    for seed in (0, 0, 1):
+        policies.append(network(2))
+        fit(OrnsteinUhlenbeck(4), policies[-1], normal(), LogVariance(), OnPolicy(), 5, 16, generator=seeded(seed))
+    weights = [torch.cat([p.detach().flatten() for p in policy.parameters()]) for policy in policies]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_the_first_batch_initialises_and_every_batch_is_observed():
+    class Watching(LogVariance):
+        first: list[int] = []
+
+        def initialise(self, path: Path) -> None:
+            self.first.append(path.states.shape[1])
+
+    class Remembering(OnPolicy):
+        seen: list[torch.Size] = []
+
+        def observe(self, path: Path) -> None:
+            self.seen.append(path.log_weight.shape)
+
+    fit(OrnsteinUhlenbeck(4), network(2), normal(), Watching(), Remembering(), steps=3, batch=7)
+    assert Watching.first == [7] and Remembering.seen == [(7,)] * 3
+
+
+def test_any_callback_stops_the_run_and_all_of_them_see_the_step():
+    def third(step: TrainingStep) -> bool:
+        return step.number == 3
+
+    history = History()
+    fit(OrnsteinUhlenbeck(4), network(2), normal(), LogVariance(), OnPolicy(), 50, 8, callbacks=[third, history])
+    assert len(history.losses) == 3 and history.skipped == 0
+
+
+def test_callbacks_are_told_where_the_run_stands():
+    records: list[TrainingStep] = []
+    fit(OrnsteinUhlenbeck(4), network(2), normal(), LogVariance(), OnPolicy(), 3, 8, callbacks=[records.append])
+    assert [(record.number, record.planned) for record in records] == [(1, 3), (2, 3), (3, 3)]
+    assert all(math.isfinite(record.loss) for record in records)
+
+
+def test_the_policy_ends_with_the_average_of_its_weights():
+    """The loss is linear in one weight, so Adam moves it by the learning rate: weights by hand, averaged by hand."""
+    policy = network(1)
+    weight = policy.shift.bias
+    visited = []
+
+    def loss(step: int) -> torch.Tensor:
+        visited.append(weight.item())
+        return weight.sum()
+
+    optimise(policy, loss, steps=30, learning_rate=1e-2, callbacks=[])
+    optimised = [*visited[1:], None]
+    average = optimised[0]
+    for value in optimised[1:-1]:
+        average = EMA_DECAY * average + (1 - EMA_DECAY) * value
+    assert visited[-1] < -0.05
+    assert weight.item() == pytest.approx(EMA_DECAY * average + (1 - EMA_DECAY) * visited[-1], abs=5e-4)
+    assert weight.item() > visited[-1] + 0.01
+
+
+def test_the_norm_of_the_gradient_is_clipped():
+    """Beyond norm 1 only the direction counts: a loss a thousand times as steep trains the same."""
+    ends = []
+    for steepness in (10.0, 10_000.0):
+        policy = network(1)
+        optimise(policy, lambda step: steepness * (policy.shift.bias - 1).square().sum(), 10, 1e-2, [])  # noqa: B023
+        ends.append(policy.shift.bias.item())
+    assert ends[0] == pytest.approx(ends[1], rel=1e-4) and ends[0] > 0.005
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_is_skipped_and_counted(bad):
+    policy, history = network(1), History()
+
+    def loss(step: int) -> torch.Tensor:
+        return (policy.shift.bias - 1).square().sum() * (bad if step in (0, 3) else 1.0)
+
+    optimise(policy, loss, 10, 1e-2, [history])
+    assert history.skipped == 2 and len(history.losses) == 10
+    assert all(bool(parameter.isfinite().all()) for parameter in policy.parameters())
+    assert policy.shift.bias.item() > 0.001
+
+
+def test_what_the_objective_learns_is_protected_too():
+    """A NaN that reaches log Z alone must not stay there."""
+    policy, objective, history = network(1), TrajectoryBalance(), History()
+
+    def loss(step: int) -> torch.Tensor:
+        return policy.shift.bias.sum() + objective.log_partition * (math.nan if step == 1 else 1.0)
+
+    optimise(policy, loss, 4, 1e-2, [history], objective)
+    assert objective.log_partition.isfinite() and history.skipped == 1
+
+
+def test_training_goes_on_where_half_of_the_space_has_no_density():
+    """A half-normal: half of the fresh paths weigh nothing, and no step is lost for it."""
+    constant = 0.5 * math.log(2 / math.pi)
+    target = DensityTarget(lambda x: torch.where(x[:, 0] > 0, constant - 0.5 * x[:, 0].square(), -torch.inf), 1)
+    process, policy, history = OrnsteinUhlenbeck(8), network(1, width=32), History()
+    for objective in (LogVariance(), TrajectoryBalance()):
+        fit(process, policy, target, objective, OnPolicy(), 20, 64, callbacks=[history], generator=seeded())
+        assert history.skipped == 0
+        assert all(math.isfinite(loss) for loss in history.losses)
+        assert all(bool(parameter.isfinite().all()) for parameter in [*policy.parameters(), *objective.parameters()])
+
+
+def test_off_policy_losses_need_no_gradient_through_the_simulation():
+    modes = []
+
+    class Asking(OnPolicy):
+        def propose(self, *arguments, **options) -> Path:
+            modes.append(torch.is_grad_enabled())
+            return super().propose(*arguments, **options)
+
+    for objective in (LogVariance(), ReverseBound()):
+        fit(OrnsteinUhlenbeck(4), network(2), isotropic(2), objective, Asking(), steps=1, batch=4)
+    assert modes == [False, True]
