@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
 import pyro
@@ -31,15 +32,18 @@ from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import warm_up
 
 CORRECTIONS = ("resample", "none", "mcmc")
-FINAL_PATHS = 8_000
+PATHS = 8_000
 MAX_POOL = 16
 POLISH_STEPS = 50
+DEAR = 5e-5
+DEAR_PATHS = 2_000
 
 
 class DiffusionGuide(AutoGuide):
     """Posterior draws, log evidence and a verdict for any Pyro model: warm up, whiten, train, weigh.
 
-    ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``.
+    ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``; by default a
+    ``GFlowNet`` that sees the density's gradient, unless one was measured to cost over 50 microseconds a particle.
     ``recipe``: how it is trained. ``seed``: the same seed gives the same draws on the same machine, as long as no time
     limit cuts the work short. ``max_seconds``: limit of ``fit``, wall clock; it stops earlier when the weights are even
     enough or have stopped improving. ``device``: where the model's arguments, the network and the chains go.
@@ -59,7 +63,7 @@ class DiffusionGuide(AutoGuide):
         self,
         model: Callable,
         *,
-        sampler: Callable[[int, MixtureReference], DiffusionSampler] = GFlowNet,
+        sampler: Callable[[int, MixtureReference], DiffusionSampler] | None = None,
         recipe: Recipe = Recipe(),  # noqa: B008
         seed: int = 0,
         max_seconds: float = 60.0,
@@ -116,9 +120,11 @@ class DiffusionGuide(AutoGuide):
             self.white = WhitenedTarget(self.target, warm.shift, warm.scale_tril)
             mixture = warm.mixture.inverse_affine(self.white.shift, self.white.scale_tril)
             reference = MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
+            self.paths = PATHS if _seconds_a_particle(self.target, warm.draws) < DEAR else DEAR_PATHS
+            make = self.make_sampler or partial(GFlowNet, langevin=self.paths == PATHS)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
-                self.sampler = self.make_sampler(self.target.dim, reference).to(self.device)
+                self.sampler = make(self.target.dim, reference).to(self.device)
         order = torch.randperm(len(warm.draws), generator=self.generator, device=self.device)
         self.ends = self.white.whiten(warm.draws[order])
         self.log_ends = warm.log_prob[order].double() + self.white.log_det
@@ -129,7 +135,7 @@ class DiffusionGuide(AutoGuide):
     def _weigh(self) -> None:
         """Fresh paths, and paths noised back from held-out draws: what every later judgement reads."""
         trained = self._trained()
-        self.log_weights = trained.sample_paths(self.white, FINAL_PATHS, self.generator).log_weight
+        self.log_weights = trained.sample_paths(self.white, self.paths, self.generator).log_weight
         held_out = slice(0, self.recipe.held_out)
         ends, log_ends = self.ends[held_out], self.log_ends[held_out]
         back = reverse_rollout(trained.process, trained.policy, self.white, ends, log_ends, self.generator)
@@ -142,7 +148,7 @@ class DiffusionGuide(AutoGuide):
     def _require_fit(self, asked: str) -> None:
         if self.training_record is None:
             raise RuntimeError(
-                f"{type(self).__name__}.{asked} was called before fit: write guide.fit(*args) with the model's arguments"
+                f"{type(self).__name__}.{asked} came before fit: write guide.fit(*args) with the model's arguments"
             )
 
     def draw(self, num_samples: int, correction: str = "resample") -> Draws:
@@ -188,7 +194,7 @@ class DiffusionGuide(AutoGuide):
         return self.draw(num_samples, correction).sites
 
     def log_evidence(self) -> Estimate:
-        """log Z in nats with its standard error, from 8,000 fresh paths at the end of ``fit``."""
+        """log Z in nats with its standard error, from up to 8,000 fresh paths at the end of ``fit``."""
         self._require_fit("log_evidence")
         return log_evidence(self.log_weights)
 
@@ -263,3 +269,12 @@ class DiffusionGuide(AutoGuide):
                     stack.enter_context(opened[plate])
                 draws[name] = pyro.sample(name, dist.Delta(value, event_dim=site.event_dim))
         return draws
+
+
+def _seconds_a_particle(target: PyroTarget, x: Tensor, particles: int = 128, trials: int = 3) -> float:
+    times = []
+    for _ in range(trials):
+        began = time.process_time()
+        target.log_prob_and_score(x[:particles])
+        times.append(time.process_time() - began)
+    return min(times) / particles

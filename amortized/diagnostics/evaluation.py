@@ -36,7 +36,7 @@ def evaluate(
     policy: Policy,
     target: Target,
     held_out: tuple[Tensor, Tensor],
-    count: int = 2_000,
+    count: int = 1_000,
     generator: Generator | None = None,
 ) -> Evaluation:
     """Evaluate on ``count`` fresh paths and on ``held_out``: draws ``(N, D)`` of the target and their ``log R``."""

@@ -1,0 +1,248 @@
+"""The façade on models whose posterior is known in closed form, as a Pyro guide, and its errors."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro.infer import SVI, Predictive, Trace_ELBO
+from pyro.optim import Adam  # pyright: ignore[reportAttributeAccessIssue]
+
+from amortized import DiffusionGuide, Recipe
+from amortized.samplers import GFlowNet
+from amortized.targets.tracing import ModelError
+
+QUICK = Recipe(bridge_steps=50, steps=50, every=50, held_out=256)
+DATA = torch.tensor([1.0, 2.0, 3.0])
+
+
+def conjugate(y, scale=0.5):
+    mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+    pyro.deterministic("twice", 2 * mean)
+    with pyro.plate("data", len(y)):
+        pyro.sample("y", dist.Normal(mean, scale), obs=y)
+
+
+def conjugate_truth(y, scale=0.5):
+    """Posterior mean and sd, and the log evidence: y ~ N(0, scale² I + 1 1ᵀ)."""
+    precision = 1 + len(y) / scale**2
+    covariance = scale**2 * torch.eye(len(y)) + torch.ones(len(y), len(y))
+    evidence = dist.MultivariateNormal(torch.zeros(len(y)), covariance).log_prob(y)
+    return float(y.sum() / scale**2 / precision), precision**-0.5, float(evidence)
+
+
+def hierarchy(y):
+    location = pyro.sample("location", dist.Normal(0.0, 2.0))
+    pyro.sample("weights", dist.Dirichlet(torch.ones(3)))
+    with pyro.plate("group", len(y)):
+        effect = pyro.sample("effect", dist.Normal(location, 1.0))
+        pyro.sample("pair", dist.Normal(torch.zeros(len(y), 2), 1.0).to_event(1))
+        pyro.sample("y", dist.Normal(effect, 0.5), obs=y)
+
+
+@pytest.fixture(autouse=True)
+def clean_store():
+    pyro.clear_param_store()
+    yield
+    pyro.clear_param_store()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return DiffusionGuide(conjugate, progress=False, recipe=QUICK).fit(DATA)
+
+
+@pytest.fixture(scope="module")
+def hierarchical():
+    return DiffusionGuide(hierarchy, progress=False, recipe=QUICK).fit(DATA)
+
+
+@pytest.mark.parametrize("correction", ["resample", "none", "mcmc"])
+def test_draws_have_the_posterior_moments(fitted, correction):
+    mean, sd, _ = conjugate_truth(DATA)
+    draws = fitted.sample(4_000, correction=correction)
+    assert draws["mean"].shape == draws["twice"].shape == (4_000,)
+    assert torch.equal(draws["twice"], 2 * draws["mean"])
+    # 4,000 resampled out of 6,000 paths: standard errors of at most sd/√2400 and sd/√4800; 4 of each
+    assert abs(float(draws["mean"].mean()) - mean) < 4 * sd / math.sqrt(2_400)
+    assert abs(float(draws["mean"].std()) / sd - 1) < 4 / math.sqrt(4_800)
+
+
+def test_log_evidence_is_the_closed_form(fitted):
+    estimate = fitted.log_evidence()
+    assert abs(estimate.value - conjugate_truth(DATA)[2]) < 3 * estimate.std_error + 1e-4
+    assert estimate.std_error < 0.02
+
+
+def test_diagnosis_brackets_the_evidence_and_trusts_an_easy_posterior(fitted):
+    diagnosis = fitted.diagnose()
+    assert diagnosis.verdict == "trustworthy"
+    assert diagnosis.elbo <= diagnosis.log_evidence.value <= diagnosis.eubo + 0.01
+    assert "trustworthy" in str(diagnosis)
+
+
+def test_median_and_quantiles(fitted):
+    mean, sd, _ = conjugate_truth(DATA)
+    assert abs(float(fitted.median()["mean"]) - mean) < 0.15 * sd
+    low, high = fitted.quantiles([0.05, 0.95])["mean"]
+    assert abs(float(low) - (mean - 1.645 * sd)) < 0.25 * sd and abs(float(high) - (mean + 1.645 * sd)) < 0.25 * sd
+
+
+def test_the_same_seed_gives_the_same_draws():
+    first, second = (
+        DiffusionGuide(conjugate, seed=3, progress=False, recipe=QUICK).fit(DATA).sample(50)["mean"] for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_the_global_random_state_does_not_matter():
+    draws = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        draws.append(DiffusionGuide(conjugate, progress=False, recipe=QUICK).fit(DATA).sample(50)["mean"])
+    assert torch.equal(*draws)
+
+
+def test_fit_again_takes_the_new_data():
+    guide = DiffusionGuide(conjugate, progress=False, recipe=QUICK).fit(DATA)
+    other = DATA - 3.0
+    mean, sd, _ = conjugate_truth(other)
+    assert abs(float(guide.fit(other).sample(2_000)["mean"].mean()) - mean) < 0.15 * sd
+
+
+def test_arviz_has_all_groups_and_the_record(hierarchical):
+    data = hierarchical.to_arviz(num_samples=100)
+    assert data.posterior["effect"].shape == (1, 100, 3)
+    assert data.log_likelihood["y"].shape == (1, 100, 3)
+    assert data.observed_data["y"].shape == (3,)
+    assert data.sample_stats["lp"].shape == (1, 100)
+    assert data.posterior.attrs["verdict"] == hierarchical.diagnose().verdict
+
+
+def test_trace_elbo_sees_the_samplers_own_bound(hierarchical):
+    path = hierarchical.sampler.sample_paths(hierarchical.white, 4_000, hierarchical.generator)
+    pyro.set_rng_seed(0)
+    count = 2_000
+    elbo = Trace_ELBO(num_particles=count, vectorize_particles=True, max_plate_nesting=1)
+    bound = -elbo.loss(hierarchy, hierarchical, DATA)
+    # two independent means of log weights with sd s over 4,000 and 2,000 paths: 4 standard errors of their difference
+    error = float(path.log_weight.std()) * math.sqrt(1 / 4_000 + 1 / count)
+    assert abs(bound - float(path.log_weight.mean())) < 4 * error
+
+
+def test_vectorized_and_single_particles_agree(hierarchical):
+    pyro.set_rng_seed(0)
+    single = torch.tensor([-Trace_ELBO().loss(hierarchy, hierarchical, DATA) for _ in range(100)])
+    elbo = Trace_ELBO(num_particles=1_000, vectorize_particles=True, max_plate_nesting=1)
+    together = -elbo.loss(hierarchy, hierarchical, DATA)
+    assert abs(float(single.mean()) - together) < 4 * float(single.std()) * math.sqrt(1 / 100 + 1 / 1_000)
+
+
+def test_svi_sets_up_and_trains_an_unfitted_guide():
+    pyro.set_rng_seed(0)
+    guide = DiffusionGuide(hierarchy, progress=False, sampler=partial(GFlowNet, langevin=False))
+    elbo = Trace_ELBO(num_particles=32, vectorize_particles=True, max_plate_nesting=1)
+    before = elbo.loss(hierarchy, guide, DATA)
+    with torch.no_grad():
+        guide.sampler.policy.shift.bias.add_(0.5)
+    svi = SVI(hierarchy, guide, Adam({"lr": 3e-3}), elbo)
+    losses = torch.tensor([svi.step(DATA) for _ in range(100)])
+    # the spoilt bias costs over a nat; a mean of 20 losses of 32 particles is known to better than 0.1
+    assert losses[:5].mean() > before + 1.0
+    assert losses[-20:].mean() < losses[:5].mean() - 1.0
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_predictive_draws_from_the_posterior(hierarchical, parallel):
+    pyro.set_rng_seed(0)
+    count = 400 if parallel else 30
+    predicted = Predictive(hierarchy, guide=hierarchical, num_samples=count, parallel=parallel)(DATA)
+    assert predicted["effect"].shape == (count, 3) and predicted["pair"].shape == (count, 3, 2)
+    expected = hierarchical.sample(2_000, correction="none")["effect"]
+    # 4 standard errors of a mean of `count` draws beside one of 2,000
+    error = expected.std(0) * math.sqrt(1 / count + 1 / 2_000)
+    assert bool(((predicted["effect"].mean(0) - expected.mean(0)).abs() < 4 * error).all())
+
+
+def test_the_models_parameters_stay_as_they_are():
+    def with_parameter(y):
+        scale = pyro.param("scale", torch.tensor(0.5))
+        conjugate(y, scale)
+
+    guide = DiffusionGuide(with_parameter, progress=False, recipe=QUICK).fit(DATA)
+    mean, sd, _ = conjugate_truth(DATA)
+    assert abs(float(guide.sample(2_000)["mean"].mean()) - mean) < 0.15 * sd
+    assert "scale" not in pyro.get_param_store()
+
+
+@pytest.mark.parametrize("ask", ["sample", "draw"])
+def test_sample_before_fit(ask):
+    with pytest.raises(RuntimeError, match=r"before fit: write guide.fit\(\*args\)"):
+        getattr(DiffusionGuide(conjugate), ask)(10)
+
+
+@pytest.mark.parametrize("ask", ["log_evidence", "diagnose", "to_arviz", "median"])
+def test_everything_else_before_fit(ask):
+    with pytest.raises(RuntimeError, match="before fit"):
+        getattr(DiffusionGuide(conjugate), ask)()
+
+
+def test_unknown_correction(fitted):
+    with pytest.raises(ValueError, match="correction='smooth': write one of 'resample', 'none', 'mcmc'"):
+        fitted.sample(10, correction="smooth")
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(ValueError, match=r"device 'cuda:99' is not there .* type device='cpu'"):
+        DiffusionGuide(conjugate, device="cuda:99")
+
+
+def test_arguments_of_another_structure(fitted):
+    with pytest.raises(ValueError, match=r"argument 'y' .* shape \(2,\)"):
+        fitted.fit(DATA[:2])
+
+
+def test_a_model_without_latents():
+    with pytest.raises(ModelError, match="no continuous latent site"):
+        DiffusionGuide(lambda: pyro.sample("y", dist.Normal(0.0, 1.0), obs=torch.tensor(1.0)), progress=False).fit()
+
+
+def test_data_with_nan():
+    with pytest.raises(ModelError, match=r"'y'.*NaN|NaN.*'y'"):
+        DiffusionGuide(conjugate, progress=False).fit(torch.tensor([1.0, float("nan")]))
+
+
+def test_a_density_that_is_nowhere_finite():
+    def impossible():
+        pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.factor("never", torch.tensor(-float("inf")))
+
+    with pytest.raises((ModelError, ValueError), match="never"):
+        DiffusionGuide(impossible, progress=False).fit()
+
+
+@pytest.mark.slow
+def test_a_model_that_branches_on_a_value_falls_back_and_warns():
+    def branching(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        scale = 0.5 if mean > -100 else 1.0
+        pyro.sample("y", dist.Normal(mean, scale).to_event(0).expand([3]).to_event(1), obs=y)
+
+    with pytest.warns(UserWarning, match="one particle after the other"):
+        guide = DiffusionGuide(branching, progress=False, max_seconds=10.0, recipe=QUICK).fit(DATA)
+    mean, sd, _ = conjugate_truth(DATA)
+    assert abs(float(guide.sample(200)["mean"].mean()) - mean) < 0.5 * sd
+
+
+@pytest.mark.gpu
+def test_the_main_job_on_a_gpu():
+    guide = DiffusionGuide(conjugate, device="cuda", progress=False, recipe=QUICK).fit(DATA)
+    mean, sd, evidence = conjugate_truth(DATA)
+    draws = guide.sample(4_000)["mean"]
+    assert draws.device.type == "cuda"
+    assert abs(float(draws.mean()) - mean) < 4 * sd / math.sqrt(2_400)
+    assert abs(guide.log_evidence().value - evidence) < 3 * guide.log_evidence().std_error + 1e-4
