@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -94,14 +95,16 @@ def picture(outcomes: list[Outcome]) -> Figure:
 
 
 def scatter(axes: Axes, outcome: Outcome, draws: dict[str, Tensor], color: str) -> None:
-    """Draws in the plane: positions of both sensors with the beacons, or the mixture with its components' centres."""
+    """Draws in the plane: both sensors, 200 pairs joined, and the beacons; or the mixture and its centres."""
     if outcome.name == "two_sensors":
+        pairs = draws["position"][:: len(draws["position"]) // 200].numpy()
+        axes.add_collection(LineCollection(list(pairs), colors=color, linewidths=0.6, alpha=0.25))
         for sensor, marker in ((0, "o"), (1, "^")):
             east, north = draws["position"][:, sensor].T
             label = ("first", "second")[sensor] + " sensor"
-            axes.scatter(east, north, s=9, marker=marker, color=color, alpha=0.25, linewidth=0, label=label)
+            axes.scatter(east, north, s=12, marker=marker, color=color, alpha=0.25, linewidth=0, label=label)
         axes.scatter(*outcome.model["BEACONS"].T, s=90, marker="*", color="black", label="beacon")
-        axes.set(xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), xlabel="east (km)")
+        axes.set(xlim=(-2.4, 2.4), ylim=(-2.4, 2.4), xlabel="east (km)")
         for handle in axes.legend(loc="upper right", fontsize=8).legend_handles:
             handle.set_alpha(1)  # type: ignore[union-attr]
     else:
