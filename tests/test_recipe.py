@@ -99,7 +99,7 @@ def test_time_ends_training():
 
 
 def test_a_grid_is_refined_only_where_it_pays():
-    """One step is exact where target = reference; two narrow modes need more, and get the coarsest grid that serves."""
+    """One step is exact where target = reference; two modes six deviations apart need more."""
     simple = whitened(gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]))
     ends = torch.randn(500, 2, generator=seeded(5))
     process = OrnsteinUhlenbeck(1)
@@ -109,8 +109,8 @@ def test_a_grid_is_refined_only_where_it_pays():
     modes = whitened(DensityTarget(lambda x: (-0.5 * (x - centres[:, 0]).square()).logsumexp(-1), 1))
     ends = torch.randn(500, 1, generator=seeded(5)) + centres[torch.arange(500) % 2]
     process = OrnsteinUhlenbeck(1, reference=MixtureReference(torch.ones(2) / 2, centres, torch.ones(2, 1, 1)))
-    chosen = refined(process, network(1), modes, (ends, modes.log_prob(ends)), (16, 1, 64), seeded())
-    assert chosen.steps == 16 and chosen.reference is process.reference
+    chosen = refined(process, network(1), modes, (ends, modes.log_prob(ends)), (64, 1), seeded())
+    assert chosen.steps == 64 and chosen.reference is process.reference
 
 
 @pytest.mark.parametrize("progress", [False, True])
