@@ -6,7 +6,9 @@ import math
 import pytest
 import torch
 
+from amortized._types import Control
 from amortized.path import Path, kernel, reverse_rollout, rollout, score
+from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.processes.base import log_normal
 from amortized.processes.reference import MixtureReference
@@ -99,6 +101,27 @@ def test_the_gradient_through_the_simulation_is_the_slope_of_the_bound(process, 
                 values.append(float(loss()))
         slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
         assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-7)
+
+
+@every_process
+def test_the_policy_is_told_features_time_and_shift(process):
+    """At step k: x in units of the reference, t_k, and the reference's deviation times the gap between the scores."""
+    told = []
+
+    class Recording(Policy):
+        def forward(self, x, t, langevin=None, context=None) -> Control:
+            told.append((x, t, langevin, context))
+            return Control(torch.zeros_like(x), 0.0)
+
+    x, gradient, context = torch.randn(BATCH, DIM), torch.randn(BATCH, DIM), torch.randn(BATCH, 3)
+    for k in range(STEPS):
+        kernel(process, Recording(), k, x, gradient, context)
+        features, t, langevin, condition = told[-1]
+        assert t.shape == (1, 1) and t.item() == pytest.approx(k / STEPS)
+        assert torch.equal(features, process.features(k, x)) and condition is context
+        assert torch.equal(langevin, process.langevin(x, gradient, process.belief(k, x)))
+        kernel(process, Recording(), k, x, None)
+        assert told[-1][2] is None
 
 
 def test_ends_need_not_be_evaluated():

@@ -7,8 +7,9 @@ import torch
 
 from amortized.objectives import MaximumLikelihood
 from amortized.objectives.maximum_likelihood import bridge_regression
-from amortized.path import Path, reverse_rollout, score
+from amortized.path import Path, kernel, reverse_rollout, score
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
+from amortized.processes.base import log_normal
 from tests.known import gaussian, network, seeded
 
 every_process = pytest.mark.parametrize("process_class", [OrnsteinUhlenbeck, PinnedBrownian])
@@ -38,6 +39,21 @@ def test_both_have_the_same_gradient(process_class, langevin, in_double_precisio
     error = difference.std(0) / math.sqrt(100)
     assert (gradient.mean(0).abs() > 10 * error).any(), "too noisy to tell"
     assert (difference.mean(0).abs() < 4 * error).all()
+
+
+@every_process
+def test_the_next_state_is_integrated_out_exactly(process_class, in_double_precision):
+    """−log P_F is quadratic in x_{k+1}, so the mean of the points one deviation to either side is exact."""
+    process, policy, steps = process_class(4), network(1, 0.3, depth=1), 4
+    ends = torch.randn(50, 1, generator=seeded(1))
+    generator = seeded(2)
+    k = torch.randint(steps, (50,), generator=generator)
+    x = process.noised(k, ends, generator)
+    mean, std = kernel(process, policy, k, x, None)
+    centre, variance = process.bridge_forward(k, x, ends)
+    sides = [log_normal(centre + sign * variance.sqrt(), mean, std) for sign in (-1, 1)]
+    expected = -steps * (0.5 * (sides[0] + sides[1]) + 0.5 * math.log(2 * math.pi))
+    torch.testing.assert_close(bridge_regression(process, policy, gaussian([0.0], [[1.0]]), ends, seeded(2)), expected)
 
 
 @every_process
