@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-
-from amortized._types import Sites, Tensor
+from torch import Tensor
 
 
 class Estimate(NamedTuple):
@@ -29,7 +28,7 @@ class Draws:
     ``target_calls``: evaluations of the log density, with or without its gradient, one per particle.
     """
 
-    sites: Sites
+    sites: dict[str, Tensor]
     method: str
     log_weights: Tensor | None = None
     log_evidence: Estimate | None = None

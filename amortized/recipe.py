@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours import LocalSearch, Mixture, OnPolicy, Replay, ReplayBuffer
@@ -76,7 +77,8 @@ def train(
     record = Training(process)
 
     def judge(step: TrainingStep) -> Evaluation:
-        return evaluate(process, step.policy, target, held_out, generator=generator)
+        averaged = cast(Policy, step.policy)
+        return evaluate(process, averaged, target, held_out, generator=generator)
 
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)

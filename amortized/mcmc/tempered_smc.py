@@ -117,6 +117,11 @@ class Mover:
         return self.jump(density, state), acceptance
 
 
+def _blend(base: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], beta: float) -> tuple[Tensor, Tensor]:
+    """Log density and score of ``base^(1−β) target^β`` from those of both."""
+    return (1 - beta) * base[0] + beta * target[0], (1 - beta) * base[1] + beta * target[1]
+
+
 @torch.no_grad()
 def run(
     target,
@@ -130,12 +135,11 @@ def run(
     """Carries ``particles`` draws of ``base`` through ``π_β ∝ base^(1−β) R^β`` from β = 0 to 1.
 
     Each β keeps ``ess_fraction`` of the effective sample size (by bisection); the increments' mean weights multiply to
-    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, and jumps along
-    single axes of ``axes @ x`` (default: of x). ``target``: a ``Target`` or a
-    function ``x -> (log_prob, score)``. The standard error is that of the families of the first particles
-    (Chan and Lai 2013; Lee and Whiteley, arXiv 1509.00394). Stops early, ``finished`` false, when
-    ``stop()`` says so. Raises ValueError when the density is zero at every draw of the base.
-    Del Moral, Doucet and Jasra (2006), JRSS B 68.
+    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, and jumps along single axes of
+    ``axes @ x`` (default: of x). ``target``: a ``Target`` or a function ``x -> (log_prob, score)``. The standard error
+    is that of the families of the first particles (Chan and Lai 2013; Lee and Whiteley, arXiv 1509.00394). Stops
+    early, ``finished`` false, when ``stop()`` says so. Raises ValueError when the density is zero at every draw of the
+    base. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
     >>> base = GaussianMixture(torch.ones(1), torch.zeros(1, 2), 3 * torch.eye(2)[None])
     >>> result = run(lambda x: (-0.5 * x.square().sum(-1), -x), base, 512, torch.Generator().manual_seed(0))
@@ -164,14 +168,9 @@ def run(
         )
 
         def tempered(x: Tensor, beta: float = temperature) -> tuple[Tensor, Tensor]:
-            (value, slope), (base_value, base_slope) = density(x), base.log_prob_and_score(x)
-            return (1 - beta) * base_value + beta * value, (1 - beta) * base_slope + beta * slope
+            return _blend(base.log_prob_and_score(x), density(x), beta)
 
-        state = State(
-            x,
-            (1 - temperature) * base_log_prob + temperature * log_prob,
-            (1 - temperature) * base_score + temperature * score,
-        )
+        state = State(x, *_blend((base_log_prob, base_score), (log_prob, score), temperature))
         state, acceptance = mover.moves(tempered, state, factors)
         x = state.x
         log_prob, score = density(x)
