@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
@@ -100,6 +101,12 @@ class DiffusionGuide(AutoGuide):
             )
             self._weigh()
         self.seconds = time.perf_counter() - began
+        if self.training_record.skipped:
+            warnings.warn(
+                f"{self.training_record.skipped} training steps had no finite gradient and were skipped; "
+                f"the density was not finite at {self.target.nonfinite} points. The weights account for it",
+                stacklevel=2,
+            )
         return self
 
     def _placement(self) -> AbstractContextManager:

@@ -47,7 +47,7 @@ class Training:
     """What a run left behind: the loss of each step by stage, and the judgements with the step they were made at.
 
     Steps of the bridge stage come first and count on into the off-policy stage. ``sampling``: the process on the grid
-    that sampling should use, where the policy was trained on a coarser one.
+    that sampling should use, where the policy was trained on a coarser one. ``skipped``: steps without a finite gradient.
     """
 
     sampling: Process
@@ -55,6 +55,7 @@ class Training:
     bridge_losses: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
+    skipped: int = 0
 
 
 def train(
@@ -89,6 +90,7 @@ def train(
             convergence.restore(policy)
         done = len(record.bridge_losses)
         record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]
+        record.skipped += history.skipped
         return history.losses
 
     def on_bridges(callbacks: list[Callback]) -> None:
