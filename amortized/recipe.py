@@ -47,7 +47,8 @@ class Training:
     """What a run left behind: the loss of each step by stage, and the judgements with the step they were made at.
 
     Steps of the bridge stage come first and count on into the off-policy stage. ``sampling``: the process on the grid
-    that sampling should use, where the policy was trained on a coarser one. ``skipped``: steps without a finite gradient.
+    that sampling should use, where the policy was trained on a coarser one. ``skipped``: steps that had no finite
+    gradient.
     """
 
     sampling: Process
