@@ -3,6 +3,7 @@
 from amortized.draws import Draws, Estimate
 from amortized.guide import DiffusionGuide
 from amortized.recipe import Recipe
+from amortized.samplers import GFlowNet
 
-__all__ = ["DiffusionGuide", "Draws", "Estimate", "Recipe"]
+__all__ = ["DiffusionGuide", "Draws", "Estimate", "GFlowNet", "Recipe"]
 __version__ = "0.1.0"

@@ -68,11 +68,17 @@ class Convergence:
         self.best = -1.0
         self.best_weights: dict | None = None
         self._waited = 0
+        self._unjudged: TrainingStep | None = None
 
     def __call__(self, step: TrainingStep) -> bool:
+        self._unjudged = step
         if step.number % self.every and step.number != step.planned:
             return False
+        return self._judge(step)
+
+    def _judge(self, step: TrainingStep) -> bool:
         evaluation = self.evaluate(step)
+        self._unjudged = None
         self.evaluations.append((step.number, evaluation))
         self._waited = 0 if evaluation.overlap > self.best + self.margin else self._waited + 1
         if evaluation.overlap > self.best:
@@ -81,7 +87,9 @@ class Convergence:
         return evaluation.overlap >= self.enough or self._waited >= self.patience
 
     def restore(self, policy: nn.Module) -> None:
-        """Load the weights of the best evaluation, if there was one."""
+        """Judge the last step if that is still to do, and load the weights of the best evaluation."""
+        if self._unjudged is not None:
+            self._judge(self._unjudged)
         if self.best_weights is not None:
             policy.load_state_dict(self.best_weights)
 

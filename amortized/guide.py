@@ -27,6 +27,7 @@ from amortized.path import reverse_rollout, rollout, score
 from amortized.processes.reference import MixtureReference
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import available_device
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
@@ -46,8 +47,8 @@ class DiffusionGuide(AutoGuide):
     ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``; by default a
     ``GFlowNet`` that sees the density's gradient, unless one was measured to cost over 50 microseconds a particle.
     ``recipe``: how it is trained. ``seed``: the same seed gives the same draws on the same machine, as long as no time
-    limit cuts the work short. ``max_seconds``: limit of ``fit``, wall clock; it stops earlier when the weights are even
-    enough or have stopped improving. ``device``: where the model's arguments, the network and the chains go.
+    limit cuts the work short. ``max_seconds``: limit of ``fit``, wall clock, which a density of over a millisecond a
+    particle can overrun. ``device``: where the model's arguments, the network and the chains go.
 
     >>> def model(y):
     ...     mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
@@ -76,9 +77,13 @@ class DiffusionGuide(AutoGuide):
         self.recipe = recipe
         self.seed = seed
         self.max_seconds = max_seconds
+        if not max_seconds > 0:
+            raise ValueError(f"max_seconds={max_seconds}: write a positive number of seconds, for instance 60")
         self.device = available_device(device)
         self.progress = progress
         self.training_record: Training | None = None
+        self.log_weights: Tensor | None = None
+        self.seconds = 0.0
 
     def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:
         """Warm up, whiten, train and weigh, on the model's own arguments; returns the guide itself.
@@ -86,27 +91,26 @@ class DiffusionGuide(AutoGuide):
         Raises ``ModelError`` where the model has no density to learn, ``ValueError`` where it is finite at no start.
         """
         began = time.perf_counter()
-        if self.training_record is not None:
+        if self.prototype_trace is not None:
             self.target.check_arguments(*self._placed(args, kwargs))
         self._setup_prototype(*args, **kwargs)
+        left = max(0.0, 0.85 * self.max_seconds - (time.perf_counter() - began))
+        job = self.sampler, self.white, (self.ends, self.log_ends), self.recipe, left
         with self._placement():
-            self.training_record = train(
-                self.sampler,
-                self.white,
-                (self.ends, self.log_ends),
-                self.recipe,
-                0.85 * self.max_seconds - (time.perf_counter() - began),
-                self.generator,
-                self.progress,
-            )
+            self.training_record = train(*job, self.generator, self.progress)
             self._weigh()
         self.seconds = time.perf_counter() - began
-        if self.training_record.skipped:
-            warnings.warn(
-                f"{self.training_record.skipped} training steps had no finite gradient and were skipped; "
-                f"the density was not finite at {self.target.nonfinite} points. The weights account for it",
-                stacklevel=2,
+        if skipped := self.training_record.skipped:
+            warnings.warn(f"{skipped} training steps had no finite gradient and were skipped", stacklevel=2)
+        return self
+
+    def to(self, device: torch.device | str) -> DiffusionGuide:
+        """Choose where ``fit`` will run; raises ``RuntimeError`` once fitted: the density was captured where it is."""
+        if self.prototype_trace is not None and available_device(device) != self.device:
+            raise RuntimeError(
+                f"this guide lives on {self.device}: write DiffusionGuide(model, device={str(device)!r}) and fit again"
             )
+        self.device = available_device(device)
         return self
 
     def _placement(self) -> AbstractContextManager:
@@ -118,31 +122,32 @@ class DiffusionGuide(AutoGuide):
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
         """What needs no training: the density, the warm-up, whitened coordinates and a fresh sampler."""
         args, kwargs = self._placed(args, kwargs)
-        self.generator = torch.Generator(self.device).manual_seed(self.seed)
+        generator = torch.Generator(self.device).manual_seed(self.seed)
         with self._placement():
-            self.target = PyroTarget(self.model, args, kwargs, seed=self.seed)
-            warm = warm_up(
-                self.target, generator=self.generator, max_seconds=0.5 * self.max_seconds, progress=self.progress
-            )
-            self.white = WhitenedTarget(self.target, warm.shift, warm.scale_tril)
-            mixture = warm.mixture.inverse_affine(self.white.shift, self.white.scale_tril)
+            capture_seconds = min(20.0, 0.2 * self.max_seconds)
+            target = PyroTarget(self.model, args, kwargs, seed=self.seed, capture_seconds=capture_seconds)
+            warm = warm_up(target, generator=generator, max_seconds=0.5 * self.max_seconds, progress=self.progress)
+            white = WhitenedTarget(target, warm.shift, warm.scale_tril)
+            mixture = warm.mixture.inverse_affine(white.shift, white.scale_tril)
             reference = MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
-            self.paths = PATHS if _seconds_a_particle(self.target, warm.draws) < DEAR else DEAR_PATHS
-            make = self.make_sampler or partial(GFlowNet, langevin=self.paths == PATHS)
-            with torch.random.fork_rng(devices=[]):
+            dear = seconds_a_particle(target, warm.draws) > DEAR
+            make = self.make_sampler or partial(GFlowNet, langevin=not dear)
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
                 torch.manual_seed(self.seed)
-                self.sampler = make(self.target.dim, reference).to(self.device)
-        order = torch.randperm(len(warm.draws), generator=self.generator, device=self.device)
-        self.ends = self.white.whiten(warm.draws[order])
-        self.log_ends = warm.log_prob[order].double() + self.white.log_det
-        self.warm = warm
-        self.prototype_trace = self.target.latents
+                sampler = make(target.dim, reference).to(self.device)
+        order = torch.randperm(len(warm.draws), generator=generator, device=self.device)
+        self.target, self.white, self.warm, self.sampler, self.generator = target, white, warm, sampler, generator
+        self.ends = white.whiten(warm.draws[order])
+        self.log_ends = warm.log_prob[order].double() + white.log_det
+        self.paths = DEAR_PATHS if dear else PATHS
+        self.training_record = self.log_weights = None
+        self.prototype_trace = target.latents
 
     @torch.no_grad()
     def _weigh(self) -> None:
         """Fresh paths, and paths noised back from held-out draws: what every later judgement reads."""
         trained = self._trained()
-        self.log_weights = trained.sample_paths(self.white, self.paths, self.generator).log_weight
+        _, self.log_weights = trained.sample(self.white, self.paths, self.generator)
         held_out = slice(0, self.recipe.held_out)
         ends, log_ends = self.ends[held_out], self.log_ends[held_out]
         back = reverse_rollout(trained.process, trained.policy, self.white, ends, log_ends, self.generator)
@@ -152,22 +157,34 @@ class DiffusionGuide(AutoGuide):
         record = self.training_record
         return self.sampler if record is None else DiffusionSampler(record.sampling, self.sampler.policy)
 
-    def _require_fit(self, asked: str) -> None:
-        if self.training_record is None:
+    def _weights(self, asked: str) -> Tensor:
+        """Log weights of fresh paths, drawn anew where SVI has moved the policy since."""
+        if self.prototype_trace is None:
             raise RuntimeError(
                 f"{type(self).__name__}.{asked} came before fit: write guide.fit(*args) with the model's arguments"
             )
+        if self.log_weights is None:
+            with self._placement():
+                self._weigh()
+        assert self.log_weights is not None
+        return self.log_weights
 
     def draw(self, num_samples: int, correction: str = "resample") -> Draws:
         """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
-        self._require_fit("sample")
+        return self._draw(num_samples, correction)[0]
+
+    def _draw(self, num_samples: int, correction: str) -> tuple[Draws, Tensor]:
+        self._weights("sample")
+        if not (isinstance(num_samples, int) and num_samples > 0):
+            raise ValueError(f"num_samples={num_samples!r}: write a whole number from 1, for instance 4_000")
         if correction not in CORRECTIONS:
             raise ValueError(f"correction={correction!r}: write one of {', '.join(map(repr, CORRECTIONS))}")
         began, calls = time.perf_counter(), self.target.calls
         with self._placement():
             ends, weights = self._ends(num_samples, correction)
-            sites = self.target.constrain(self.white.unwhiten(ends))
-        return Draws(
+            x = self.white.unwhiten(ends)
+            sites = self.target.constrain(x)
+        draws = Draws(
             sites=sites,
             method=type(self).__name__,
             log_weights=weights,
@@ -176,16 +193,16 @@ class DiffusionGuide(AutoGuide):
             target_calls=self.target.calls - calls,
             attributes={"seed": self.seed, "correction": correction, "fit_seconds": self.seconds},
         )
+        return draws, x
 
     @torch.no_grad()
     def _ends(self, count: int, correction: str) -> tuple[Tensor, Tensor | None]:
         if correction == "none":
-            path = self._trained().sample_paths(self.white, count, self.generator)
-            return path.ends, path.log_weight
-        spare = min(MAX_POOL, 1.5 / max(effective_sample_fraction(self.log_weights), 1e-9))
-        pool = self._trained().sample_paths(self.white, int(spare * count) + 1, self.generator)
-        rows = systematic(pool.log_weight, count, self.generator)
-        ends = pool.ends[rows[torch.randperm(count, generator=self.generator, device=self.device)]]
+            return self._trained().sample(self.white, count, self.generator)
+        spare = min(MAX_POOL, 1.5 / max(effective_sample_fraction(self._weights("sample")), 1e-9))
+        pool, log_weights = self._trained().sample(self.white, int(spare * count) + 1, self.generator)
+        rows = systematic(log_weights, count, self.generator)
+        ends = pool[rows[torch.randperm(count, generator=self.generator, device=self.device)]]
         if correction == "mcmc":
             density = self.white.log_prob_and_score
             step_size = torch.full((count,), 0.1, dtype=ends.dtype, device=self.device)
@@ -202,13 +219,12 @@ class DiffusionGuide(AutoGuide):
 
     def log_evidence(self) -> Estimate:
         """log Z in nats with its standard error, from up to 8,000 fresh paths at the end of ``fit``."""
-        self._require_fit("log_evidence")
-        return log_evidence(self.log_weights)
+        return log_evidence(self._weights("log_evidence"))
 
     def diagnose(self) -> Diagnosis:
         """Whether to trust the draws: weights, bounds, agreement with the warm-up, and a verdict in plain words."""
-        self._require_fit("diagnose")
-        return diagnose(self.log_weights, self.reverse_log_weights, self.warm.log_evidence, self.warm.trustworthy)
+        fresh, warm = self._weights("diagnose"), self.warm
+        return diagnose(fresh, self.reverse_log_weights, warm.log_evidence, warm.trustworthy, warm.status)
 
     def median(self, *args: Any, **kwargs: Any) -> Sites:
         """Posterior median of every latent site, from 4,000 draws; the model's arguments are accepted and ignored."""
@@ -216,15 +232,18 @@ class DiffusionGuide(AutoGuide):
 
     def quantiles(self, quantiles: list[float], *args: Any, **kwargs: Any) -> Sites:
         """Posterior quantiles ``{site: (len(quantiles), *event)}`` from 4,000 draws."""
+        self._weights("quantiles")
+        levels = torch.as_tensor(quantiles, device=self.device)
+        if not bool(((levels >= 0) & (levels <= 1)).all()):
+            raise ValueError(f"quantiles={quantiles}: write levels between 0 and 1, for instance [0.05, 0.5, 0.95]")
         draws = self.sample(4_000)
-        levels = torch.tensor(quantiles, device=self.device)
         return {name: draws[name].quantile(levels.to(draws[name].dtype), dim=0) for name in self.target.latents}
 
     def to_arviz(self, num_samples: int = 4_000) -> Any:
         """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""
-        draws = self.draw(num_samples)
+        self._weights("to_arviz")
+        draws, x = self._draw(num_samples, "resample")
         with self._placement():
-            x = self.target.unconstrain(draws.sites)
             log_likelihood = self.target.pointwise_log_likelihood(x)
             log_prob = self.target.log_prob(x)
         evidence = self.log_evidence()
@@ -257,6 +276,8 @@ class DiffusionGuide(AutoGuide):
         if self.prototype_trace is None:
             with poutine.block():
                 self._setup_prototype(*args, **kwargs)
+        if torch.is_grad_enabled():
+            self.log_weights = None
         sampler = self.sampler
         plates = dist.Normal(torch.zeros((), device=self.device), 1.0).mask(False)
         shape = pyro.sample("_amortized_plates", plates, infer={"is_auxiliary": True}).shape
@@ -276,12 +297,3 @@ class DiffusionGuide(AutoGuide):
                     stack.enter_context(opened[plate])
                 draws[name] = pyro.sample(name, dist.Delta(value, event_dim=site.event_dim))
         return draws
-
-
-def _seconds_a_particle(target: PyroTarget, x: Tensor, particles: int = 128, trials: int = 3) -> float:
-    times = []
-    for _ in range(trials):
-        began = time.process_time()
-        target.log_prob_and_score(x[:particles])
-        times.append(time.process_time() - began)
-    return min(times) / particles

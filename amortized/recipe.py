@@ -8,23 +8,28 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from amortized._types import Callback, Generator, Tensor, TrainingStep
-from amortized.behaviours import LocalSearch, Mixture, OnPolicy, Replay, ReplayBuffer
+from amortized.behaviours import Behaviour, LocalSearch, Mixture, OnPolicy, Replay, ReplayBuffer
 from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.diagnostics.evaluation import Evaluation, evaluate
 from amortized.fit import fit, fit_bridges
-from amortized.objectives import LogVariance
+from amortized.objectives import LogVariance, Objective
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.samplers import DiffusionSampler
 from amortized.targets.whitening import WhitenedTarget
 
 
+def half_replayed(buffer: ReplayBuffer) -> Behaviour:
+    """Half of a batch fresh, half noised back from replayed draws; MALA moves 256 of them every 50 batches."""
+    return Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), every=50, steps=20))
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How much of each part; ``train`` runs it.
 
-    ``bridge_steps`` of maximum likelihood on ``bridge_batch`` noised draws each; then at most ``steps`` of VarGrad on
-    ``batch`` paths, half fresh and half noised back from replayed draws that MALA keeps moving. Both are judged every
+    ``bridge_steps`` of maximum likelihood on ``bridge_batch`` noised draws each; then at most ``steps`` of the
+    ``objective`` on ``batch`` paths of ``behaviour``, which gets a buffer with the warm-up's draws. Both are judged every
     ``every`` steps by how far fresh and noised-back paths overlap, on ``held_out`` draws that never train; the best
     policy is kept, and a stage ends when the overlap reaches ``enough`` or ``patience`` judgements bring nothing.
     Sampling then takes as many times the steps of training as pays, out of ``refinements``.
@@ -40,6 +45,8 @@ class Recipe:
     patience: int = 2
     held_out: int = 512
     refinements: tuple[int, ...] = (1, 2, 4)
+    objective: Callable[[], Objective] = LogVariance
+    behaviour: Callable[[ReplayBuffer], Behaviour] = half_replayed
 
 
 @dataclass
@@ -69,13 +76,14 @@ def train(
     progress: bool = False,
 ) -> Training:
     """Train ``sampler`` on ``target`` from the warm-up's ``draws``: ends ``(N, D)`` in random order and their log R."""
+    if not 0 < recipe.held_out < len(draws[0]):
+        raise ValueError(f"held_out={recipe.held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
     deadline = time.perf_counter() + seconds
     process, policy = sampler.process, sampler.policy
     held_out = draws[0][: recipe.held_out], draws[1][: recipe.held_out]
     ends, log_target = draws[0][recipe.held_out :], draws[1][recipe.held_out :]
     buffer = ReplayBuffer(target.dim, device=ends.device)
     buffer.add(ends, log_target)
-    behaviour = Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), every=50, steps=20))
     record = Training(process)
 
     def judge(step: TrainingStep) -> Evaluation:
@@ -100,7 +108,8 @@ def train(
 
     def off_policy(callbacks: list[Callback]) -> None:
         steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
-        fit(process, policy, target, LogVariance(), behaviour, steps, batch, rate, callbacks, generator)
+        objective, behaviour = recipe.objective().to(ends.device), recipe.behaviour(buffer)
+        fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator)
 
     soon = time.perf_counter() + 0.3 * seconds
     record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)

@@ -124,14 +124,14 @@ def test_arviz_has_all_groups_and_the_record(hierarchical):
 
 
 def test_trace_elbo_sees_the_samplers_own_bound(hierarchical):
-    path = hierarchical.sampler.sample_paths(hierarchical.white, 4_000, hierarchical.generator)
+    _, log_weight = hierarchical.sampler.sample(hierarchical.white, 4_000, hierarchical.generator)
     pyro.set_rng_seed(0)
     count = 2_000
     elbo = Trace_ELBO(num_particles=count, vectorize_particles=True, max_plate_nesting=1)
     bound = -elbo.loss(hierarchy, hierarchical, DATA)
     # two independent means of log weights with sd s over 4,000 and 2,000 paths: 4 standard errors of their difference
-    error = float(path.log_weight.std()) * math.sqrt(1 / 4_000 + 1 / count)
-    assert abs(bound - float(path.log_weight.mean())) < 4 * error
+    error = float(log_weight.std()) * math.sqrt(1 / 4_000 + 1 / count)
+    assert abs(bound - float(log_weight.mean())) < 4 * error
 
 
 def test_vectorized_and_single_particles_agree(hierarchical):
@@ -177,6 +177,57 @@ def test_the_models_parameters_stay_as_they_are():
     mean, sd, _ = conjugate_truth(DATA)
     assert abs(float(guide.sample(2_000)["mean"].mean()) - mean) < 0.15 * sd
     assert "scale" not in pyro.get_param_store()
+
+
+def test_a_refit_that_fails_leaves_the_old_one_whole():
+    guide = DiffusionGuide(conjugate, progress=False, recipe=QUICK).fit(DATA)
+    evidence = guide.log_evidence()
+    with pytest.raises(ModelError):
+        guide.fit(torch.full((3,), float("nan")))
+    mean, sd, _ = conjugate_truth(DATA)
+    assert guide.log_evidence() == evidence
+    assert abs(float(guide.sample(2_000)["mean"].mean()) - mean) < 0.15 * sd
+
+
+def test_draws_after_svi_are_weighed_anew(fitted):
+    guide = DiffusionGuide(conjugate, progress=False, recipe=QUICK)
+    elbo = Trace_ELBO(num_particles=8, vectorize_particles=True, max_plate_nesting=1)
+    SVI(conjugate, guide, Adam({"lr": 1e-3}), elbo).step(DATA)
+    estimate = guide.log_evidence()
+    assert abs(estimate.value - conjugate_truth(DATA)[2]) < 4 * estimate.std_error + 1e-3
+    assert guide.sample(10)["mean"].shape == (10,)
+
+
+def test_an_observed_python_number():
+    def model(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+
+    guide = DiffusionGuide(model, progress=False, recipe=QUICK).fit(2.0)
+    assert abs(float(guide.sample(2_000)["mean"].mean()) - 1.0) < 0.1
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5])
+def test_a_number_of_draws_that_is_none(fitted, count):
+    with pytest.raises(ValueError, match=rf"num_samples={count}: write a whole number"):
+        fitted.sample(count)
+
+
+def test_a_quantile_that_is_none(fitted):
+    with pytest.raises(ValueError, match=r"quantiles=\[50\]: write levels between 0 and 1"):
+        fitted.quantiles([50])
+
+
+def test_no_time_at_all():
+    with pytest.raises(ValueError, match="max_seconds=0: write a positive number"):
+        DiffusionGuide(conjugate, max_seconds=0)
+
+
+def test_moving_before_and_after_fit(fitted):
+    with pytest.raises(ValueError, match="is not there"):
+        DiffusionGuide(conjugate).to("cuda:99")
+    assert DiffusionGuide(conjugate).to("cpu").device.type == "cpu"
+    assert fitted.to("cpu") is fitted
 
 
 @pytest.mark.parametrize("ask", ["sample", "draw"])

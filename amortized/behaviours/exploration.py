@@ -19,6 +19,8 @@ class Exploration(Behaviour):
     def __init__(self, inflation: float = 0.2, decay_steps: int | None = None):
         if inflation < 0:
             raise ValueError(f"inflation={inflation}: exploration adds noise; write inflation=0.2")
+        if decay_steps is not None and decay_steps < 1:
+            raise ValueError(f"decay_steps={decay_steps}: write a number of proposals, or None to explore for ever")
         self.inflation = inflation
         self.decay_steps = decay_steps
         self.proposals = 0

@@ -142,7 +142,7 @@ def write(
 ) -> None:
     """The three files of a run, all of them or none."""
     others = [] if reference is None else [(reference.method, moments(reference.arrays()))]
-    assert guide.training_record is not None
+    assert guide.training_record is not None and guide.log_weights is not None
     contents = picture.Contents(
         title=" ".join([file.path.stem.replace("_", " "), *([] if file.name == "model" else [f"({file.name})"])]),
         ours=ours,

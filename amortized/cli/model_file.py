@@ -54,7 +54,15 @@ def load(path: Path, name: str = "model") -> ModelFile:
     args, kwargs = find_data(module, path)
     check_call(model, args, kwargs, path, name)
     truth = getattr(module, "LOG_EVIDENCE", None)
-    return ModelFile(path, name, model, args, kwargs, None if truth is None else float(next(iter(as_tuple(truth)))))
+    return ModelFile(path, name, model, args, kwargs, None if truth is None else number(truth, path))
+
+
+def number(value: Any, path: Path) -> float:
+    """The file's LOG_EVIDENCE: a number, or the first of a pair."""
+    try:
+        return float(as_tuple(value)[0])
+    except (TypeError, ValueError, IndexError) as error:
+        raise UserError(f"{path}: LOG_EVIDENCE = {value!r}: write a number, or (value, standard error)") from error
 
 
 def as_tuple(value: Any) -> tuple:

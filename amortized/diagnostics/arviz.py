@@ -41,6 +41,3 @@ def save(data: Any, path: str) -> None:
     renamed.to_netcdf(path)
 
 
-def summary(data: Any) -> Any:
-    """ArviZ's summary table of the posterior, a pandas frame with one row for each scalar."""
-    return importlib.import_module("arviz").summary(data)

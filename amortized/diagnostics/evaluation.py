@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -50,5 +51,11 @@ def evaluate(
         eubo=float(backward.mean()),
         log_evidence=log_partition,
         ess_fraction=effective_sample_fraction(forward),
-        overlap=min(float((sign * (log_w - log_partition)).clamp(max=0.0).exp().mean()) for sign, log_w in sides),
+        overlap=min(_overlap(sign * (log_w - log_partition)) for sign, log_w in sides),
     )
+
+
+def _overlap(log_ratio: Tensor) -> float:
+    """``mean min(1, ratio)``; 0 where the evidence it is relative to is zero or not a number."""
+    value = float(log_ratio.clamp(max=0.0).exp().mean())
+    return value if math.isfinite(value) else 0.0

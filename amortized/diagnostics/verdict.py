@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from amortized._types import Tensor
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.draws import Estimate
@@ -12,6 +14,9 @@ from amortized.mcmc.resampling import pareto_shape
 TRUSTWORTHY = "trustworthy"
 USABLE = "usable after resampling"
 UNTRUSTED = "not to be trusted"
+
+EVEN = 0.9
+"""Effective fraction from which the weights are so even that the shape of their tail does not matter."""
 
 LARGE_WEIGHT = 5.0
 """Nats above log Z from which a draw of the target counts as unseen by the sampler."""
@@ -53,6 +58,7 @@ def diagnose(
     reverse_log_weights: Tensor,
     warm_up_evidence: Estimate,
     warm_up_trusted: bool,
+    warm_up_status: str = "",
 ) -> Diagnosis:
     """Judge a sampler by the log weights of its fresh paths ``(N,)`` and of paths noised back from draws ``(M,)``."""
     evidence = log_evidence(log_weights)
@@ -62,21 +68,34 @@ def diagnose(
     disagreement = abs(evidence.value - warm_up_evidence.value)
     allowed = max(0.5, 3 * (evidence.std_error**2 + warm_up_evidence.std_error**2) ** 0.5)
     reasons = []
-    if khat >= 0.7:
+    outside = float((log_weights == -torch.inf).double().mean())
+    undefined = int(log_weights.isnan().sum()) + int(reverse_log_weights.isnan().sum())
+    if undefined:
+        reasons.append(f"{undefined} paths have a weight that is not a number")
+    if not (khat < 0.7 or fraction >= EVEN):
         reasons.append(f"the weights have too heavy a tail (k-hat {khat:.2f}, should be below 0.7)")
-    if fraction * len(log_weights) < 100:
+    if not fraction * len(log_weights) >= 100:
         reasons.append(f"only {fraction * len(log_weights):.0f} of {len(log_weights)} paths count")
     if unseen > 0.02:
         reasons.append(f"{unseen:.0%} of the warm-up's draws lie where the sampler hardly goes")
-    if disagreement > allowed:
+    if not disagreement <= allowed:
         reasons.append(f"log Z differs from the warm-up's ({evidence} against {warm_up_evidence})")
     if reasons:
-        verdict, advice = UNTRUSTED, _sentence(reasons) + " Train longer: DiffusionGuide(model, max_seconds=600)."
-    elif fraction < 0.3 or not warm_up_trusted:
+        verdict = UNTRUSTED
+        advice = _sentence(reasons) + (
+            " Train longer, DiffusionGuide(model, max_seconds=600, recipe=Recipe(steps=5_000, patience=10)), "
+            "or write the model in coordinates that are closer to independent."
+        )
+    elif fraction < 0.3 or not warm_up_trusted or outside > 0.005:
         verdict = USABLE
         advice = "Use sample(n), which resamples by the weights, and log_evidence(); do not use correction='none'."
+        if outside > 0.005:
+            advice += (
+                f" {outside:.1%} of the paths end where the density is zero: as it should be under a hard constraint, "
+                "otherwise the posterior may be improper; give every site a proper prior."
+            )
         if not warm_up_trusted:
-            advice += " The warm-up could not confirm the weights of the modes: compare a second seed."
+            advice += f" Compare DiffusionGuide(model, seed=1): the warm-up is not sure of itself ({warm_up_status})."
     else:
         verdict, advice = TRUSTWORTHY, "None needed. A mode that no start reached is invisible to every check here."
     return Diagnosis(

@@ -26,5 +26,7 @@ class TrajectoryBalance(Objective):
         return huber(finite_or_nan(path.log_weight) - self.log_partition, self.delta)
 
     def initialise(self, path: Path) -> None:
-        with torch.no_grad():
-            self.log_partition.copy_(finite_or_nan(path.log_weight).nanmedian())
+        median = finite_or_nan(path.log_weight).nanmedian()
+        if median.isfinite():
+            with torch.no_grad():
+                self.log_partition.copy_(median)

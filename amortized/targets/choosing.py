@@ -50,9 +50,9 @@ class Reference:
 
 def dispersed_starts(count: int, dim: int, dtype: torch.dtype, device: torch.device, seed: int) -> Tensor:
     """``(count, dim)`` normal draws, their standard deviations cycling through ``SPREADS`` (the first point is 0)."""
-    generator = torch.Generator().manual_seed(seed)
-    spreads = torch.tensor(SPREADS).repeat(count // len(SPREADS) + 1)[:count, None]
-    return (torch.randn(count, dim, generator=generator) * spreads).to(device, dtype)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    spreads = torch.tensor(SPREADS, device="cpu").repeat(count // len(SPREADS) + 1)[:count, None]
+    return (torch.randn(count, dim, generator=generator, device="cpu") * spreads).to(device, dtype)
 
 
 def reference(program: Program, seed: int) -> Reference:

@@ -82,7 +82,7 @@ class _Discovering(LatentMessenger):
             name, fn.support, shape, event_dim, plates, unconstrained_shape, size, place
         )
         self.dim += size
-        draw = torch.rand(unconstrained_shape, generator=self.generator, dtype=self.dtype) * 2 - 1
+        draw = torch.rand(unconstrained_shape, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
         self.drawn.extend(_own_draw(fn))
         return draw.to(self.device)
 
@@ -190,7 +190,9 @@ def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: to
         deterministic={name: site["value"].shape for name, site in sites.items() if is_deterministic(site)},
         observed={name: sites[name]["log_prob"].shape for name in observed},
         observations={
-            name: sites[name]["value"] for name in observed if _same(sites[name]["value"], other.nodes[name]["value"])
+            name: torch.as_tensor(sites[name]["value"])
+            for name in observed
+            if _same(torch.as_tensor(sites[name]["value"]), torch.as_tensor(other.nodes[name]["value"]))
         },
         plate_depth=max(depths, default=0),
         parameters=found.parameters,

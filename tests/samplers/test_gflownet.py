@@ -20,5 +20,5 @@ def test_options_reach_the_parts():
 
 def test_untrained_it_samples_a_gaussian_reference_exactly():
     """With the target equal to the reference every weight is Z; single precision over 16 steps."""
-    log_weight = GFlowNet(2).sample_paths(isotropic(2, log_partition=3.0), 50, seeded()).log_weight
+    _, log_weight = GFlowNet(2).sample(isotropic(2, log_partition=3.0), 50, seeded())
     assert (log_weight - 3.0).abs().max() < 1e-3
