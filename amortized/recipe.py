@@ -29,9 +29,9 @@ class Recipe:
     """How much of each part; ``train`` runs it.
 
     ``bridge_steps`` of maximum likelihood on ``bridge_batch`` noised draws each; then at most ``steps`` of the
-    ``objective`` on ``batch`` paths of ``behaviour``, which gets a buffer with the warm-up's draws. Both are judged every
-    ``every`` steps by how far fresh and noised-back paths overlap, on ``held_out`` draws that never train; the best
-    policy is kept, and a stage ends when the overlap reaches ``enough`` or ``patience`` judgements bring nothing.
+    ``objective`` on ``batch`` paths of ``behaviour``, which gets a buffer with the warm-up's draws. Both are judged
+    every ``every`` steps by how far fresh and noised-back paths overlap, on ``held_out`` draws that never train; the
+    best policy is kept, and a stage ends when the overlap reaches ``enough`` or ``patience`` judgements bring nothing.
     Sampling then takes as many times the steps of training as pays, out of ``refinements``.
     """
 
