@@ -21,6 +21,7 @@ from amortized.targets.base import Target
 from amortized.targets.whitening import WhitenedTarget
 
 START_SCALES = (1.0, 3.0, 10.0, 30.0)
+UNBOUNDED = 1e12
 WIDER = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
 
 
@@ -81,6 +82,11 @@ def find_modes(
     local = sharpened(plain, best, generator)
     local = joined(local, passed)
     local = local.take(distinct(local))
+    if local.elbo.numel() > 0 and float(local.elbo[0]) > UNBOUNDED:
+        raise ValueError(
+            f"the log density climbs to {float(local.elbo[0]):.2g} and on: the posterior looks improper; "
+            "give every site a proper prior, or data that tie it down"
+        )
     if local.elbo.numel() == 0:
         top = state.log_prob.argmax()
         return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None]), state

@@ -207,6 +207,24 @@ def test_an_observed_python_number():
     assert abs(float(guide.sample(2_000)["mean"].mean()) - 1.0) < 0.1
 
 
+def test_an_observed_list():
+    def model(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(mean, 1.0).expand([2]).to_event(1), obs=y)
+
+    with pytest.raises(ModelError, match=r"observed site 'y' is a list, not a tensor: type obs=torch.as_tensor"):
+        DiffusionGuide(model, progress=False).fit([1.0, 2.0])
+
+
+def test_a_posterior_without_a_maximum():
+    def improper():
+        pyro.sample("scale", dist.ImproperUniform(dist.constraints.positive, (), ()))
+        pyro.sample("other", dist.Normal(0.0, 1.0))
+
+    with pytest.raises(ValueError, match="improper; give every site a proper prior"):
+        DiffusionGuide(improper, progress=False).fit()
+
+
 @pytest.mark.parametrize("count", [0, -1, 2.5])
 def test_a_number_of_draws_that_is_none(fitted, count):
     with pytest.raises(ValueError, match=rf"num_samples={count}: write a whole number"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyro.poutine as poutine
 import torch
 from pyro.poutine.subsample_messenger import _Subsample
@@ -147,6 +148,11 @@ def _run(model, args, kwargs, parameters, generator, dtype, device):
         torch.manual_seed(generator.initial_seed())
         with found:
             trace = poutine.trace(model).get_trace(*args, **kwargs)
+        for name, site in trace.nodes.items():
+            value = site.get("value")
+            if site["type"] == "sample" and site["is_observed"] and isinstance(value, (list, tuple, np.ndarray)):
+                kind = type(value).__name__
+                raise ModelError(f"observed site {name!r} is a {kind}, not a tensor: type obs=torch.as_tensor(...)")
         trace.compute_log_prob()
     return found, trace
 
