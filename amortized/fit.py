@@ -91,7 +91,7 @@ def rate(step: int, steps: int) -> float:
     [0.17, 1.0, 0.51, 0.0]
     """
     rise = max(1.0, WARM_STEPS * steps)
-    fall = min(1.0, step / steps)
+    fall = min(1.0, step / max(steps, 1))
     cosine = math.cos(math.pi * max(0.0, fall - WARM_STEPS) / (1 - WARM_STEPS))
     return min(1.0, (step + 1) / (rise + 1)) * 0.5 * (1 + cosine)
 

@@ -13,6 +13,8 @@ from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import Adam  # pyright: ignore[reportAttributeAccessIssue]
 
 from amortized import DiffusionGuide, Recipe
+from amortized.behaviours import OnPolicy
+from amortized.objectives import TrajectoryBalance
 from amortized.samplers import GFlowNet
 from amortized.targets.tracing import ModelError
 
@@ -105,6 +107,20 @@ def test_the_global_random_state_does_not_matter():
         torch.manual_seed(seed)
         draws.append(DiffusionGuide(conjugate, progress=False, recipe=QUICK).fit(DATA).sample(50)["mean"])
     assert torch.equal(*draws)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(bridge_steps=0, steps=0, held_out=256),
+        Recipe(bridge_steps=19, steps=19, held_out=256, objective=TrajectoryBalance, behaviour=lambda _: OnPolicy()),
+    ],
+    ids=["no training", "trajectory balance on-policy"],
+)
+def test_a_recipe_of_other_parts(recipe):
+    guide = DiffusionGuide(conjugate, progress=False, recipe=recipe).fit(DATA)
+    estimate = guide.log_evidence()
+    assert abs(estimate.value - conjugate_truth(DATA)[2]) < 4 * estimate.std_error + 1e-3
 
 
 def test_fit_again_takes_the_new_data():
