@@ -18,12 +18,13 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.diagnostics import arviz
+from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.verdict import Diagnosis, diagnose
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.draws import Draws, Estimate, by_chain
 from amortized.mcmc import mala
 from amortized.mcmc.resampling import systematic
-from amortized.path import reverse_rollout, rollout, score
+from amortized.path import rollout
 from amortized.processes.reference import MixtureReference
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler, GFlowNet
@@ -148,10 +149,9 @@ class DiffusionGuide(AutoGuide):
         """Fresh paths, and paths noised back from held-out draws: what every later judgement reads."""
         trained = self._trained()
         _, self.log_weights = trained.sample(self.white, self.paths, self.generator)
-        held_out = slice(0, self.recipe.held_out)
-        ends, log_ends = self.ends[held_out], self.log_ends[held_out]
-        back = reverse_rollout(trained.process, trained.policy, self.white, ends, log_ends, self.generator)
-        self.reverse_log_weights = score(trained.process, trained.policy, back).log_weight
+        parts = trained.process, trained.policy, self.white
+        held_out = self.ends[: self.recipe.held_out], self.log_ends[: self.recipe.held_out]
+        self.reverse_log_weights = reverse_log_weights(*parts, held_out, self.generator)
 
     def _trained(self) -> DiffusionSampler:
         record = self.training_record

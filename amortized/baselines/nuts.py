@@ -117,10 +117,10 @@ def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int,
 
 def dispersed_starts(target: Target, chains: int, seed: int, rounds: int = 10, tries: int = 64) -> Tensor:
     """Starts ``(chains, D)`` uniform in [-2, 2]^D, as Stan's; the cube is halved while too few densities are finite."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     half_width = 2.0
     for _ in range(rounds):
-        uniform = torch.rand(max(tries, chains), target.dim, generator=generator, dtype=target.dtype)
+        uniform = torch.rand(max(tries, chains), target.dim, generator=generator, dtype=target.dtype, device="cpu")
         points = (half_width * (2 * uniform - 1)).to(target.device)
         value, score = target.log_prob_and_score(points)
         finite = points[value.isfinite() & score.isfinite().all(-1)]

@@ -41,8 +41,7 @@ class LocalSearch(Behaviour):
     def search(self, target: Target, generator: Generator | None = None) -> None:
         """One round of chains from ends that the replay would draw."""
         buffer = self.replay.buffer
-        rows = (buffer.by_rank if self.replay.prioritize else buffer.uniform)(self.chains, generator=generator)
-        state = mala.init(target.log_prob_and_score, buffer.ends[rows])
+        state = mala.init(target.log_prob_and_score, buffer.ends[self.replay.rows(self.chains, generator)])
         step_size = torch.full((self.chains,), self.step_size, dtype=state.x.dtype, device=state.x.device)
         state, step_size, info = mala.run(target.log_prob_and_score, state, self.steps, step_size, generator)
         self.step_size = float(step_size.median())

@@ -66,13 +66,17 @@ class Replay(Behaviour):
         self.prioritize = prioritize
         self.remember = remember
 
+    def rows(self, count: int, generator: Generator | None = None) -> Tensor:
+        """Row numbers of the buffer, drawn as this replay draws them."""
+        draw = self.buffer.by_rank if self.prioritize else self.buffer.uniform
+        return draw(count, generator=generator)
+
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> Path:
         if len(self.buffer) == 0:
             raise ValueError("the replay buffer is empty; write buffer.add(ends, log_target) with the warm-up's draws")
-        draw = self.buffer.by_rank if self.prioritize else self.buffer.uniform
-        rows = draw(batch, generator=generator)
+        rows = self.rows(batch, generator)
         return reverse_rollout(
             process, policy, target, self.buffer.ends[rows], self.buffer.log_target[rows], generator
         )

@@ -32,6 +32,18 @@ class Evaluation:
 
 
 @torch.no_grad()
+def reverse_log_weights(
+    process: Process,
+    policy: Policy,
+    target: Target,
+    draws: tuple[Tensor, Tensor],
+    generator: Generator | None = None,
+) -> Tensor:
+    """Log weights ``(N,)`` of paths noised back from ``draws``: ends ``(N, D)`` and their ``log R``."""
+    return score(process, policy, reverse_rollout(process, policy, target, *draws, generator)).log_weight
+
+
+@torch.no_grad()
 def evaluate(
     process: Process,
     policy: Policy,
@@ -42,8 +54,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate on ``count`` fresh paths and on ``held_out``: draws ``(N, D)`` of the target and their ``log R``."""
     forward = rollout(process, policy, target, count, generator).log_weight
-    ends, log_target = held_out
-    backward = score(process, policy, reverse_rollout(process, policy, target, ends, log_target, generator)).log_weight
+    backward = reverse_log_weights(process, policy, target, held_out, generator)
     log_partition = float(log_mean_exp(forward))
     sides = ((1, forward), (-1, backward))
     return Evaluation(

@@ -89,6 +89,7 @@ class Process(nn.Module, ABC):
             "endpoint_std": endpoint_variance[:-1].sqrt(),
             "endpoint_scale": endpoint_scale[:-1],
             "noise_variances": noise,
+            "noise_deviations": noise.clamp(min=0.0).sqrt(),
         }
 
     def _at(self, table: str, k: int | Tensor, x: Tensor) -> Tensor:
@@ -135,9 +136,7 @@ class Process(nn.Module, ABC):
     def noised(self, k: Tensor, ends: Tensor, generator: Generator | None = None) -> Tensor:
         """One state ``x_k | x_K`` for every row: ``k: (B,)``, ``ends: (B, D)``."""
         noise = torch.randn(ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
-        t = self.times[k]
-        signal = self.signal(t).to(ends.dtype)[:, None]
-        return signal * ends + self.noise_variance(t).clamp(min=0.0).sqrt().to(ends.dtype)[:, None] * noise
+        return self._at("signals", k, ends) * ends + self._at("noise_deviations", k, ends) * noise
 
     def bridge_forward(self, k: int | Tensor, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of ``x_{k+1}`` given both ``x_k = x`` and the end ``x_K``."""

@@ -44,9 +44,7 @@ class MixtureReference(nn.Module):
         c, noise = signal[..., None], noise_variance[..., None]
         axes, variances = self.axes.to(x.dtype), self.variances.to(x.dtype)
         total = (c.square() * variances + noise).clamp(min=1e-30)
-        residual = torch.einsum("...d,jde->...je", x, axes) - c * self.rotated_means.to(x.dtype)
-        log_likelihood = -0.5 * (residual.square() / total + total.log()).sum(-1)
-        responsibility = (self.log_weights.to(x.dtype) + log_likelihood).softmax(-1)[..., None]
+        residual, responsibility = self._components(x, c * self.rotated_means.to(x.dtype), total)
         gain = c * variances / total
         means = self.means.to(x.dtype) + torch.einsum("...je,jde->...jd", gain * residual, axes)
         own = torch.einsum("...je,jde->...jd", variances * (1 - c * gain), axes.square())
@@ -57,7 +55,11 @@ class MixtureReference(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """``∇ log Σ_j w_j N(x; m_j, C_j)``, ``(..., D)``."""
         axes, variances = self.axes.to(x.dtype), self.variances.to(x.dtype)
-        residual = torch.einsum("...d,jde->...je", x, axes) - self.rotated_means.to(x.dtype)
-        log_likelihood = -0.5 * (residual.square() / variances + variances.log()).sum(-1)
-        responsibility = (self.log_weights.to(x.dtype) + log_likelihood).softmax(-1)[..., None]
+        residual, responsibility = self._components(x, self.rotated_means.to(x.dtype), variances)
         return -(responsibility * torch.einsum("...je,jde->...jd", residual / variances, axes)).sum(-2)
+
+    def _components(self, x: Tensor, rotated_means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+        """x minus each component's mean along its axes ``(..., J, D)``, and the responsibilities ``(..., J, 1)``."""
+        residual = torch.einsum("...d,jde->...je", x, self.axes.to(x.dtype)) - rotated_means
+        log_likelihood = -0.5 * (residual.square() / variances + variances.log()).sum(-1)
+        return residual, (self.log_weights.to(x.dtype) + log_likelihood).softmax(-1)[..., None]
