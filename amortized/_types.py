@@ -37,13 +37,14 @@ class Control(NamedTuple):
 
 
 class TrainingStep(NamedTuple):
-    """What a callback sees: the optimiser step's number (from 1), how many are planned, the loss, the averaged policy,
-    and how many steps so far left the weights alone because the gradient was not finite."""
+    """What a callback sees: the optimiser step's number (from 1), how many are planned, the loss, the averaged parts
+    ``{"process": …, "policy": …}``, and how many steps so far left the weights alone because the gradient was not
+    finite."""
 
     number: int
     planned: int
     loss: float
-    policy: nn.Module
+    parts: nn.ModuleDict
     skipped: int = 0
 
 

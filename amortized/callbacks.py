@@ -17,7 +17,7 @@ class History:
     """Keeps the loss of every step, and how many steps were skipped because their gradient was not finite.
 
     >>> history = History()
-    >>> history(TrainingStep(number=1, planned=2, loss=0.5, policy=nn.Identity(), skipped=1))
+    >>> history(TrainingStep(number=1, planned=2, loss=0.5, parts=nn.ModuleDict(), skipped=1))
     False
     >>> history.losses, history.skipped
     ([0.5], 1)
@@ -44,11 +44,11 @@ class TimeLimit:
 
 
 class Convergence:
-    """Evaluates every ``every`` steps, keeps the best policy, and stops when it has stopped getting better.
+    """Evaluates every ``every`` steps, keeps the best weights, and stops when they have stopped getting better.
 
     The criterion is ``Evaluation.overlap``, the smaller of the forward and the reverse overlap of the paths' laws: stop
     at ``enough``, or when ``patience`` evaluations in a row are not better than the best by ``margin``.
-    ``evaluations`` holds (step, evaluation) pairs; ``restore(policy)`` puts the best weights back.
+    ``evaluations`` holds (step, evaluation) pairs; ``restore(parts)`` puts the best weights back.
     """
 
     def __init__(
@@ -83,15 +83,15 @@ class Convergence:
         self._waited = 0 if evaluation.overlap > self.best + self.margin else self._waited + 1
         if evaluation.overlap > self.best:
             self.best = evaluation.overlap
-            self.best_weights = copy.deepcopy(step.policy.state_dict())
+            self.best_weights = copy.deepcopy(step.parts.state_dict())
         return evaluation.overlap >= self.enough or self._waited >= self.patience
 
-    def restore(self, policy: nn.Module) -> None:
+    def restore(self, parts: nn.Module) -> None:
         """Judge the last step if that is still to do, and load the weights of the best evaluation."""
         if self._unjudged is not None:
             self._judge(self._unjudged)
         if self.best_weights is not None:
-            policy.load_state_dict(self.best_weights)
+            parts.load_state_dict(self.best_weights)
 
 
 class ProgressBar:

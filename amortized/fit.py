@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours.base import Behaviour
 from amortized.objectives.base import Objective
 from amortized.objectives.maximum_likelihood import bridge_regression
-from amortized.path import score
+from amortized.path import score, with_log_targets
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.processes.linear import LinearProcess
 from amortized.targets.base import Target
 
 EMA_DECAY = 0.99
 MAX_GRADIENT_NORM = 1.0
 WARM_STEPS = 0.05
+
+
+TrainingGrid = Callable[[Process, Generator | None], Process]
 
 
 def check_pair(objective: Objective, behaviour: Behaviour) -> None:
@@ -42,30 +48,36 @@ def fit(
     learning_rate: float = 5e-3,
     callbacks: Sequence[Callback] = (),
     generator: Generator | None = None,
+    grid: TrainingGrid | None = None,
 ) -> None:
-    """Train the policy on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
+    """Train on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
 
-    Raises ``ValueError`` where the pair is biased. The learning rate rises over the first steps and falls as a cosine;
-    gradients are clipped to norm 1; weights are averaged exponentially. A step whose gradient is not finite is skipped,
-    counted and told to the callbacks, one of which stops the loop by returning True.
+    The policy is trained, and whatever the process learns. ``grid`` lays every batch on times of its own, which need not
+    be those of sampling: ``Coarse(steps)``, ``Random(steps)``. Raises ``ValueError`` where the pair is biased. The
+    learning rate rises over the first steps and falls as a cosine; gradients are clipped to norm 1; weights are averaged
+    exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which stops
+    the loop by returning True.
     """
     check_pair(objective, behaviour)
 
     def loss(step: int) -> Tensor:
+        laid = process if grid is None else grid(process, generator)
         with torch.set_grad_enabled(objective.differentiates_rollout):
-            path = behaviour.propose(process, policy, target, batch, generator)
+            path = behaviour.propose(laid, policy, target, batch, generator)
+        if objective.needs_log_targets:
+            path = with_log_targets(laid, target, path)
         if not objective.differentiates_rollout:
-            path = score(process, policy, path)
+            path = score(laid, policy, path)
         if step == 0:
             objective.initialise(path)
         behaviour.observe(path)
         return objective(path).mean()
 
-    optimise(policy, loss, steps, learning_rate, callbacks, objective)
+    optimise(process, policy, loss, steps, learning_rate, callbacks, objective)
 
 
 def fit_bridges(
-    process: Process,
+    process: LinearProcess,
     policy: Policy,
     target: Target,
     ends: Tensor,
@@ -81,7 +93,7 @@ def fit_bridges(
         rows = torch.randint(len(ends), (batch,), generator=generator, device=ends.device)
         return bridge_regression(process, policy, target, ends[rows], generator).mean() / process.steps
 
-    optimise(policy, loss, steps, learning_rate, callbacks)
+    optimise(process, policy, loss, steps, learning_rate, callbacks)
 
 
 def rate(step: int, steps: int) -> float:
@@ -97,6 +109,7 @@ def rate(step: int, steps: int) -> float:
 
 
 def optimise(
+    process: Process,
     policy: Policy,
     loss: Callable[[int], Tensor],
     steps: int,
@@ -104,28 +117,30 @@ def optimise(
     callbacks: Sequence[Callback],
     objective: Objective | None = None,
 ) -> None:
-    """Adam on ``loss(step)``; the policy ends with the exponential average of its weights."""
-    groups = [{"params": list(policy.parameters()), "lr": learning_rate}]
+    """Adam on ``loss(step)``; process and policy end with the exponential average of their weights."""
+    parts = nn.ModuleDict({"process": process, "policy": policy})
+    groups = [{"params": list(parts.parameters()), "lr": learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
     if objective is not None:
         groups.append({"params": flows, "lr": objective.learning_rate})
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
-    average = AveragedModel(policy, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
+    average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
     skipped = 0
     for step in range(steps):
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), MAX_GRADIENT_NORM)
+        norm = torch.nn.utils.clip_grad_norm_(parts.parameters(), MAX_GRADIENT_NORM)
         if not (norm.isfinite() and all(flow.grad is None or bool(flow.grad.isfinite().all()) for flow in flows)):
             optimizer.zero_grad(set_to_none=True)
             skipped += 1
         optimizer.step()
         schedule.step()
-        average.update_parameters(policy)
-        record = TrainingStep(step + 1, steps, float(value.detach()), average.module, skipped)
+        average.update_parameters(parts)
+        averaged = cast(nn.ModuleDict, average.module)
+        record = TrainingStep(step + 1, steps, float(value.detach()), averaged, skipped)
         if any([callback(record) for callback in callbacks]):
             break
-    policy.load_state_dict(average.module.state_dict())
+    parts.load_state_dict(average.module.state_dict())

@@ -16,16 +16,20 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.policies.base import Policy
-from amortized.processes.base import Process, log_normal
+from amortized.processes.base import Process
+from amortized.processes.transitions import log_normal
 from amortized.targets.base import Target
 
 
 @dataclass(frozen=True)
 class Path:
-    """B paths of K steps. ``states: (K+1, B, D)``; ``log_target = log R(x_K): (B,)`` float64.
+    """B paths of K steps. ``states: (K+1, B, S)``; ``log_target = log R(x_K): (B,)`` float64.
 
-    ``scores: (K, B, D)`` is ``∇ log R`` at the states before each step, where the policy needs it.
-    ``log_prior: (B,)``, ``log_forward`` and ``log_backward: (K, B)`` are there once the path is scored.
+    ``scores: (K, B, D)`` is ``∇ log R`` where each step asks for it, if the policy does; ``log_targets: (K, B)`` float64
+    is ``log R`` at the same places, there whenever the scores are. ``context: (B, C)``: the condition of each path.
+    ``log_prior: (B,)``, ``log_forward`` and ``log_backward: (K, B)``, ``times: (K,)``, ``features: (K, B, S)`` and
+    ``log_marginal: (K, B)`` (the reference's density of the states before each step) are there once the path is scored.
+    ``dim``: D where a state carries more than the target's variables, else ``None``.
     """
 
     states: Tensor
@@ -35,11 +39,16 @@ class Path:
     log_prior: Tensor | None = None
     log_forward: Tensor | None = None
     log_backward: Tensor | None = None
+    log_targets: Tensor | None = None
+    times: Tensor | None = None
+    features: Tensor | None = None
+    log_marginal: Tensor | None = None
+    dim: int | None = None
 
     @property
     def ends(self) -> Tensor:
-        """``x_K: (B, D)``."""
-        return self.states[-1]
+        """The target's variables of ``x_K``: ``(B, D)``."""
+        return self.states[-1][..., : self.dim]
 
     @property
     def log_proposal(self) -> Tensor:
@@ -61,7 +70,7 @@ def kernel(
     t = process.times[k].to(x.dtype)
     t = t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
     belief = process.belief(k, x)
-    langevin = process.langevin(x, score, belief) if score is not None else None
+    langevin = process.langevin(process.visited(k, x), score, belief) if score is not None else None
     return process.forward(k, x, belief, policy(process.features(k, x), t, langevin, context))
 
 
@@ -82,25 +91,32 @@ def rollout(
     constants. ``evaluate_ends=False`` leaves ``log_target`` at 0.
     """
     x = process.sample_prior(batch, target.dim, generator)
-    states, scores, log_forward, log_backward = [x], [], [], []
+    states, scores, log_targets, log_forward, log_backward = [x], [], [], [], []
     for k in range(process.steps):
         if policy.needs_score:
-            scores.append(target.log_prob_and_score(x.detach())[1])
+            value, gradient = target.log_prob_and_score(process.visited(k, x).detach())
+            log_targets.append(value.double())
+            scores.append(gradient)
         mean, std = kernel(process, policy, k, x, scores[-1] if scores else None, context)
-        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        y = mean + inflation * std * noise
-        log_forward.append(log_normal(y, mean, std))
-        log_backward.append(log_normal(x, *process.backward(k, y)))
+        drawn = process.transition.draw(mean, inflation * std, generator)
+        log_forward.append(process.transition.log_prob(drawn, mean, std))
+        y = process.advance(k, x, drawn)
+        log_backward.append(log_normal(process.retraced(k, x), *process.backward(k, y, context)))
         x = y
         states.append(x)
-    return Path(
-        states=torch.stack(states),
-        log_target=_log_target(target, x) if evaluate_ends else x.new_zeros(batch, dtype=torch.float64),
-        scores=torch.stack(scores) if scores else None,
-        context=context,
-        log_prior=process.log_prior(states[0]),
-        log_forward=torch.stack(log_forward),
-        log_backward=torch.stack(log_backward),
+    ends = x[..., : target.dim]
+    return _described(
+        process,
+        Path(
+            states=torch.stack(states),
+            log_target=_log_target(target, ends) if evaluate_ends else x.new_zeros(batch, dtype=torch.float64),
+            scores=torch.stack(scores) if scores else None,
+            context=context,
+            log_targets=torch.stack(log_targets) if scores else None,
+            log_forward=torch.stack(log_forward),
+            log_backward=torch.stack(log_backward),
+            dim=target.dim,
+        ),
     )
 
 
@@ -111,14 +127,30 @@ def reverse_rollout(
     ends: Tensor,
     log_target: Tensor,
     generator: Generator | None = None,
+    context: Tensor | None = None,
 ) -> Path:
     """Noise known ends ``(B, D)`` back to the prior: states and scores, not yet the kernels' densities."""
-    states = process.bridge(ends, generator)
-    scores = None
-    if policy.needs_score:
-        visited = states[:-1].reshape(-1, states.shape[-1])
-        scores = target.log_prob_and_score(visited)[1].reshape(states[:-1].shape).to(states.dtype)
-    return Path(states=states, log_target=log_target, scores=scores)
+    path = Path(process.bridge(ends, generator, context), log_target, context=context, dim=ends.shape[-1])
+    return with_scores(process, target, path) if policy.needs_score else path
+
+
+def with_scores(process: Process, target: Target, path: Path) -> Path:
+    """The path with ``log R`` and its score wherever a step asks for them, in one batched call."""
+    places = process.visited(torch.arange(process.steps, device=path.states.device), path.states[:-1])
+    log_targets, scores = target.log_prob_and_score(places.reshape(-1, places.shape[-1]))
+    shape = places.shape[:-1]
+    return replace(
+        path, scores=scores.reshape(places.shape).to(path.states.dtype), log_targets=log_targets.double().reshape(shape)
+    )
+
+
+def with_log_targets(process: Process, target: Target, path: Path) -> Path:
+    """The path with ``log R`` wherever a step starts, in one batched call; the path itself if it has them."""
+    if path.log_targets is not None:
+        return path
+    places = process.visited(torch.arange(process.steps, device=path.states.device), path.states[:-1])
+    log_targets = target.log_prob(places.reshape(-1, places.shape[-1])).double()
+    return replace(path, log_targets=log_targets.reshape(places.shape[:-1]))
 
 
 def score(process: Process, policy: Policy, path: Path) -> Path:
@@ -127,11 +159,23 @@ def score(process: Process, policy: Policy, path: Path) -> Path:
     k = torch.arange(process.steps, device=x.device)
     context = path.context if path.context is None else path.context.expand(process.steps, *path.context.shape)
     mean, std = kernel(process, policy, k, x, path.scores, context)
+    scored = replace(
+        path,
+        log_forward=process.transition.log_prob(process.moved(k, y), mean, std),
+        log_backward=log_normal(process.retraced(k, x), *process.backward(k, y, context)),
+    )
+    return _described(process, scored)
+
+
+def _described(process: Process, path: Path) -> Path:
+    """The path with what an objective reads of its process: prior, times, features and the reference's marginals."""
+    x, k = path.states[:-1], torch.arange(process.steps, device=path.states.device)
     return replace(
         path,
-        log_prior=process.log_prior(path.states[0]),
-        log_forward=log_normal(y, mean, std),
-        log_backward=log_normal(x, *process.backward(k, y)),
+        log_prior=process.log_boundary(path.states[0], path.states[-1]),
+        times=process.times[:-1].to(x.dtype),
+        features=process.features(k, x),
+        log_marginal=process.log_marginal(k, x),
     )
 
 

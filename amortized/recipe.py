@@ -7,21 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
+from torch import nn
+
 from amortized._types import Callback, Generator, Tensor, TrainingStep
-from amortized.behaviours import Behaviour, LocalSearch, Mixture, OnPolicy, Replay, ReplayBuffer
+from amortized.behaviours import Behaviour, LocalSearch, MALASearch, Mixture, OnPolicy, Replay, ReplayBuffer
 from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.diagnostics.evaluation import Evaluation, evaluate
 from amortized.fit import fit, fit_bridges
 from amortized.objectives import LogVariance, Objective
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
 from amortized.targets.whitening import WhitenedTarget
 
 
 def half_replayed(buffer: ReplayBuffer) -> Behaviour:
     """Half of a batch fresh, half noised back from replayed draws; MALA moves 256 of them every 50 batches."""
-    return Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), every=50, steps=20))
+    return Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), MALASearch(steps=20), every=50))
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def train(
         raise ValueError(f"held_out={recipe.held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
     deadline = time.perf_counter() + seconds
     process, policy = sampler.process, sampler.policy
+    parts = nn.ModuleDict({"process": process, "policy": policy})
     held_out = draws[0][: recipe.held_out], draws[1][: recipe.held_out]
     ends, log_target = draws[0][recipe.held_out :], draws[1][recipe.held_out :]
     buffer = ReplayBuffer(target.dim, device=ends.device)
@@ -87,16 +91,16 @@ def train(
     record = Training(process)
 
     def judge(step: TrainingStep) -> Evaluation:
-        averaged = cast(Policy, step.policy)
-        return evaluate(process, averaged, target, held_out, generator=generator)
+        averaged = cast(Process, step.parts["process"]), cast(Policy, step.parts["policy"])
+        return evaluate(*averaged, target, held_out, generator=generator)
 
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
         convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
-        if not convergence(TrainingStep(0, steps, 0.0, policy)):
+        if not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar])
-            convergence.restore(policy)
+            convergence.restore(parts)
         done = len(record.bridge_losses)
         record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]
         record.skipped += history.skipped
@@ -104,6 +108,8 @@ def train(
 
     def on_bridges(callbacks: list[Callback]) -> None:
         steps, batch, rate = recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate
+        if not isinstance(process, LinearProcess):
+            raise ValueError(f"{type(process).__name__} has no bridges in closed form: write Recipe(bridge_steps=0)")
         fit_bridges(process, policy, target, ends, steps, batch, rate, callbacks, generator)
 
     def off_policy(callbacks: list[Callback]) -> None:
@@ -112,7 +118,8 @@ def train(
         fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator)
 
     soon = time.perf_counter() + 0.3 * seconds
-    record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
+    if recipe.bridge_steps:
+        record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
     record.sampling = refined(process, policy, target, held_out, recipe.refinements, generator)
     return record

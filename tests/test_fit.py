@@ -146,7 +146,7 @@ def test_the_policy_ends_with_the_average_of_its_weights():
         visited.append(weight.item())
         return weight.sum()
 
-    optimise(policy, loss, steps=30, learning_rate=1e-2, callbacks=[])
+    optimise(OrnsteinUhlenbeck(4), policy, loss, steps=30, learning_rate=1e-2, callbacks=[])
     optimised = [*visited[1:], None]
     average = optimised[0]
     for value in optimised[1:-1]:
@@ -161,7 +161,7 @@ def test_the_norm_of_the_gradient_is_clipped():
     ends = []
     for steepness in (10.0, 10_000.0):
         policy = network(1)
-        optimise(policy, lambda step: steepness * (policy.shift.bias - 1).square().sum(), 10, 1e-2, [])  # noqa: B023
+        optimise(OrnsteinUhlenbeck(4), policy, lambda step: steepness * (policy.shift.bias - 1).square().sum(), 10, 1e-2, [])  # noqa: B023
         ends.append(policy.shift.bias.item())
     assert ends[0] == pytest.approx(ends[1], rel=1e-4) and ends[0] > 0.005
 
@@ -173,7 +173,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(bad):
     def loss(step: int) -> torch.Tensor:
         return (policy.shift.bias - 1).square().sum() * (bad if step in (0, 3) else 1.0)
 
-    optimise(policy, loss, 10, 1e-2, [history])
+    optimise(OrnsteinUhlenbeck(4), policy, loss, 10, 1e-2, [history])
     assert history.skipped == 2 and len(history.losses) == 10
     assert all(bool(parameter.isfinite().all()) for parameter in policy.parameters())
     assert policy.shift.bias.item() > 0.001
@@ -186,7 +186,7 @@ def test_what_the_objective_learns_is_protected_too():
     def loss(step: int) -> torch.Tensor:
         return policy.shift.bias.sum() + objective.log_partition * (math.nan if step == 1 else 1.0)
 
-    optimise(policy, loss, 4, 1e-2, [history], objective)
+    optimise(OrnsteinUhlenbeck(4), policy, loss, 4, 1e-2, [history], objective)
     assert objective.log_partition.isfinite() and history.skipped == 1
 
 

@@ -10,7 +10,7 @@ from amortized._types import Control
 from amortized.path import Path, kernel, reverse_rollout, rollout, score
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
-from amortized.processes.base import log_normal
+from amortized.processes.transitions import log_normal
 from amortized.processes.reference import MixtureReference
 from amortized.targets.density import DensityTarget
 from tests.known import gaussian, network, seeded

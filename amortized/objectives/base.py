@@ -16,11 +16,13 @@ class Objective(nn.Module, ABC):
 
     An objective owns what it learns beside the policy (a log Z), trained at ``learning_rate``. ``on_policy_only`` says
     that the loss means something only on fresh, uninflated paths of the policy itself; ``differentiates_rollout`` that
-    gradients go through the simulation. Both are refused by behaviours that cannot give them.
+    gradients go through the simulation. Both are refused by behaviours that cannot give them. ``needs_log_targets``
+    asks for the target's log density at every state that a step starts from.
     """
 
     on_policy_only: bool = False
     differentiates_rollout: bool = False
+    needs_log_targets: bool = False
     learning_rate: float = 1e-2
 
     @abstractmethod

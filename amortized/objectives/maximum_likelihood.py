@@ -8,7 +8,7 @@ from amortized._types import Generator, Tensor
 from amortized.objectives.base import Objective
 from amortized.path import Path, kernel
 from amortized.policies.base import Policy
-from amortized.processes.base import Process
+from amortized.processes.linear import LinearProcess
 from amortized.targets.base import Target
 
 
@@ -22,7 +22,7 @@ class MaximumLikelihood(Objective):
 
 
 def bridge_regression(
-    process: Process, policy: Policy, target: Target, ends: Tensor, generator: Generator | None = None
+    process: LinearProcess, policy: Policy, target: Target, ends: Tensor, generator: Generator | None = None
 ) -> Tensor:
     """``K · E[−log P_F(x_{k+1} | x_k)]`` per row, at one random step of the bridge to each of ``ends: (B, D)``.
 

@@ -16,8 +16,10 @@ class LangevinMLP(Policy):
     """``shift = f(x, t) + g(t) · clip(langevin)``, ``log variance = v(x, t)``, from one residual perceptron.
 
     ``langevin`` gives the network the target's score (Langevin parametrization, arXiv 2111.15141, 2402.05098), both as
-    an input and as the added term, each element clipped to ``± clip``. ``learned_variance=False`` fixes v = 0.
-    All heads start at zero, so that a fresh policy is the reference process.
+    an input and as the added term, each element clipped to ``± clip``. ``tempered`` multiplies it by t, which makes it
+    the score of the path of densities from the reference to the target. ``learned_variance=False`` fixes v = 0.
+    ``state_dim``: size of a state that carries more than the target's D variables. All heads start at zero, so that a
+    fresh policy is the reference process.
 
     >>> policy = LangevinMLP(dim=2)
     >>> control = policy(torch.randn(5, 2), torch.rand(5, 1))
@@ -34,14 +36,17 @@ class LangevinMLP(Policy):
         learned_variance: bool = True,
         context_dim: int = 0,
         clip: float = 10.0,
+        tempered: bool = False,
+        state_dim: int | None = None,
     ):
         super().__init__()
         self.needs_score = langevin
         self.learned_variance = learned_variance
         self.clip = clip
+        self.tempered = tempered
         self.time = CosineTime()
         time_size = self.time.frequencies.numel()
-        self.read_state = nn.Linear(dim * (2 if langevin else 1) + context_dim, width)
+        self.read_state = nn.Linear((state_dim or dim) + (dim if langevin else 0) + context_dim, width)
         self.read_time = nn.Linear(time_size, width * depth)
         self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.shift = _zero(nn.Linear(width, dim))
@@ -53,7 +58,7 @@ class LangevinMLP(Policy):
         inputs = [x]
         if self.needs_score:
             assert langevin is not None
-            langevin = langevin.clamp(-self.clip, self.clip)
+            langevin = (langevin * t if self.tempered else langevin).clamp(-self.clip, self.clip)
             inputs.append(langevin)
         if context is not None:
             inputs.append(context)

@@ -1,157 +1,120 @@
-"""The contract of a process: a linear Gaussian noising chain, its bridges, and how a control steers its reversal."""
+"""The contract of a process: a prior, a noising chain, and how a control steers its reversal."""
 
 from __future__ import annotations
 
-import math
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from amortized._types import Belief, Control, Generator, Tensor
-from amortized.processes.reference import MixtureReference
+from amortized.processes.transitions import Transition
 
-LOG_TWO_PI = math.log(2 * math.pi)
-POINT_MASS_STD = 1 / math.sqrt(2 * math.pi)
-
-
-def log_normal(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """``log N(x; mean, diag std²)`` summed over the last dimension; ``(..., D) -> (...)``."""
-    residual = (x - mean) / std
-    return -0.5 * (residual.square() + LOG_TWO_PI).sum(-1) - std.log().expand_as(residual).sum(-1)
+Grid = Callable[[int], Tensor]
 
 
 class Process(nn.Module, ABC):
-    """A Gaussian noising chain ``x_k | x_K ~ N(c_k x_K, n_k²)`` on the times ``t_0 = 0 < … < t_K = 1``.
+    """A Markov chain on the times ``t_0 = 0 < … < t_K = 1``, noising from right to left, steered from left to right.
 
-    A concrete process gives only ``signal(t) = c`` and ``noise_variance(t) = n²`` with ``c(1) = 1``, ``n(1) = 0``;
-    a Markov chain of Gaussians has no further freedom. Everything else follows:
-
-    - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, where ``b_k = c_k / c_{k+1}`` and
-      ``r_k² = n_k² − b_k² n²_{k+1}``;
-    - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior. With a
-      ``MixtureReference`` the ends follow that mixture instead, and only the prior stays as it was;
-    - the forward kernel under a control: the bridge to ``x_K`` averaged over the Gaussian belief about ``x_K`` that the
-      control states. Its mean and variance hold for any step length, so a control depends on ``(x, t)`` alone.
-
-    At zero control and without a mixture the chain is reversible, exactly:
-    ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B``.
-    A point mass (a pinned start) is written as a Gaussian of deviation 1/√(2π), whose log density at its mean is 0.
+    A state is ``(..., S)``: the target's D variables first, then what the process adds (velocities; mostly nothing).
+    One step draws the *moved* part of the state from a ``transition`` whose mean and deviation ``forward`` gives, and
+    ``advance`` makes it the next state; ``moved`` and ``retraced`` read that part back from the later and from the
+    earlier state, so that both kernels are densities of the same variable. At zero control and with Gaussian
+    transitions the chain is the reference, exactly reversible unless a mixture takes the reference's place.
     """
 
     times: Tensor
-    prior_noise: Tensor
-    prior_std: Tensor
+    transition: Transition
+    grid: Grid
+    steps: int
 
-    def __init__(self, steps: int, scale: float = 1.0, reference: MixtureReference | None = None):
+    def __init__(self, steps: int, scale: float, transition: Transition, grid: Grid):
         super().__init__()
         if steps < 1:
             raise ValueError(f"steps={steps}: a path needs at least one step; write steps=32")
         if not scale > 0:
             raise ValueError(f"scale={scale}: the reference's deviation must be positive; write scale=1.0")
-        self.steps = steps
         self.scale = scale
-        self.reference = reference
-        for name, table in self._tables(torch.linspace(0, 1, steps + 1, dtype=torch.float64)).items():
+        self.transition = transition
+        self.grid = grid
+        self._lay(grid(steps))
+
+    @abstractmethod
+    def _tables(self, times: Tensor) -> dict[str, Tensor]:
+        """Everything that depends on the times alone, float64."""
+
+    def _lay(self, times: Tensor) -> None:
+        self.steps = len(times) - 1
+        for name, table in {"times": times, **self._tables(times)}.items():
             self.register_buffer(name, table, persistent=False)
 
-    @abstractmethod
-    def signal(self, t: Tensor) -> Tensor:
-        """``c(t)``: how much of ``x_K`` is left at time t, between 0 and 1; ``c(1) = 1``."""
+    def on(self, times: Tensor) -> Process:
+        """The same process, its learned parts shared, on other times: ``(K+1,)`` float64, rising from 0 to 1."""
+        if not (times[0] == 0 and times[-1] == 1 and bool((times.diff() > 0).all())):
+            raise ValueError(f"times={times.tolist()}: write times that rise from 0 to 1")
+        twin = copy.copy(self)
+        twin._buffers = dict(self._buffers)
+        twin._lay(times.to(self.times.device))
+        return twin
 
-    @abstractmethod
-    def noise_variance(self, t: Tensor) -> Tensor:
-        """``n(t)²``: variance of ``x_t`` given ``x_K``, in squared units of x; ``n(1) = 0``."""
-
-    def _tables(self, times: Tensor) -> dict[str, Tensor]:
-        signal, noise = self.signal(times), self.noise_variance(times)
-        noise[-1] = 0.0
-        marginal = signal.square() * self.scale**2 + noise
-        decay = signal[:-1] / signal[1:]
-        backward_variance = (noise[:-1] - decay.square() * noise[1:]).clamp(min=0.0)
-        keep = torch.where(noise[:-1] > 0, noise[1:] * decay / noise[:-1].clamp(min=1e-300), 0.0)
-        endpoint_scale = torch.where(marginal > 0, signal * self.scale**2 / marginal.clamp(min=1e-300), 0.0)
-        endpoint_variance = torch.where(marginal > 0, self.scale**2 * noise / marginal.clamp(min=1e-300), self.scale**2)
-        reach = signal[1:] - keep * signal[:-1]
-        marginal_std, backward_std = marginal.sqrt(), backward_variance.sqrt()
-        return {
-            "times": times,
-            "signals": signal,
-            "marginal_std": torch.where(marginal_std > 0, marginal_std, 1.0),
-            "prior_noise": marginal_std[:1],
-            "prior_std": torch.where(marginal_std > 0, marginal_std, POINT_MASS_STD)[:1],
-            "keep": keep,
-            "decay": decay,
-            "backward_noise": backward_std,
-            "backward_std": torch.where(backward_std > 0, backward_std, POINT_MASS_STD),
-            "bridge_variance": noise[1:] * (1.0 - keep * decay),
-            "reach": reach,
-            "endpoint_std": endpoint_variance[:-1].sqrt(),
-            "endpoint_scale": endpoint_scale[:-1],
-            "noise_variances": noise,
-            "noise_deviations": noise.clamp(min=0.0).sqrt(),
-        }
+    def with_steps(self, steps: int) -> Process:
+        """The same process on another number of steps; a policy serves both, since a control knows no step length."""
+        return self.on(self.grid(steps))
 
     def _at(self, table: str, k: int | Tensor, x: Tensor) -> Tensor:
         value = getattr(self, table)[k].to(x.dtype)
         return value.reshape(value.shape + (1,) * (x.ndim - value.ndim))
 
+    @abstractmethod
     def sample_prior(self, batch: int, dim: int, generator: Generator | None = None) -> Tensor:
-        """States ``x_0: (B, D)``."""
-        noise = torch.randn(batch, dim, generator=generator, device=self.prior_noise.device)
-        return noise * self.prior_noise.to(noise.dtype)
+        """States ``x_0: (B, S)`` for a target of ``dim`` variables."""
 
-    def log_prior(self, x: Tensor) -> Tensor:
-        """``log p₀(x_0)``: ``(B, D) -> (B,)``."""
-        return log_normal(x, torch.zeros_like(x), self.prior_std.to(x.dtype))
+    @abstractmethod
+    def log_boundary(self, first: Tensor, last: Tensor) -> Tensor:
+        """``log p₀(x_0)``, less the log density of what ``x_K`` carries beside the target's variables: ``(B,)``."""
 
+    @abstractmethod
+    def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:
+        """Log density of the reference at step k: ``(..., S) -> (...)``, a first guess of a state's flow."""
+
+    @abstractmethod
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
-        """What the reference says of ``x_K`` given ``x_k = x``; k is a step, or one for each leading slice of x."""
-        if self.reference is None:
-            return Belief(self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x))
-        mean, variance = self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x))
-        return Belief(mean, variance.sqrt())
+        """What the reference says of where a control steers to, given ``x_k = x``; k is a step, or one a slice of x."""
 
+    @abstractmethod
     def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end that belief and control describe."""
-        reach = self._at("reach", k, x)
-        mean = self._at("keep", k, x) * x + reach * (belief.mean + belief.deviation * control.shift)
-        spread = belief.deviation * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
-        return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
+        """Mean and deviation of the moved part of ``x_{k+1}`` given ``x_k = x``."""
 
-    def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
-        return self._at("decay", k, y) * y, self._at("backward_std", k, y)
+    @abstractmethod
+    def backward(self, k: int | Tensor, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the retraced part of ``x_k`` given ``x_{k+1} = y``: the noising kernel."""
 
-    def bridge(self, ends: Tensor, generator: Generator | None = None) -> Tensor:
-        """All states ``(K+1, B, D)`` of noising chains that end in ``ends: (B, D)``, drawn at once."""
-        noise = torch.randn(self.steps, *ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
-        k = torch.arange(1, self.steps, device=ends.device)
-        signal = self._at("signals", k, noise)
-        wander = (self._at("backward_noise", k, noise) / signal * noise[1:]).flip(0).cumsum(0).flip(0)
-        states = torch.cat([signal * (ends + wander), ends[None]])
-        first = self._at("decay", 0, ends) * states[0] + self._at("backward_noise", 0, ends) * noise[0]
-        return torch.cat([first[None], states])
+    @abstractmethod
+    def advance(self, k: int | Tensor, x: Tensor, moved: Tensor) -> Tensor:
+        """``x_{k+1}`` from ``x_k = x`` and its moved part."""
 
-    def noised(self, k: Tensor, ends: Tensor, generator: Generator | None = None) -> Tensor:
-        """One state ``x_k | x_K`` for every row: ``k: (B,)``, ``ends: (B, D)``."""
-        noise = torch.randn(ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
-        return self._at("signals", k, ends) * ends + self._at("noise_deviations", k, ends) * noise
+    @abstractmethod
+    def moved(self, k: int | Tensor, y: Tensor) -> Tensor:
+        """The part of ``x_{k+1} = y`` that the forward kernel drew."""
 
-    def bridge_forward(self, k: int | Tensor, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of ``x_{k+1}`` given both ``x_k = x`` and the end ``x_K``."""
-        mean = self._at("keep", k, x) * x + self._at("reach", k, x) * ends
-        return mean, self._at("bridge_variance", k, x)
+    @abstractmethod
+    def retraced(self, k: int | Tensor, x: Tensor) -> Tensor:
+        """The part of ``x_k = x`` that the noising kernel drew."""
 
+    @abstractmethod
+    def visited(self, k: int | Tensor, x: Tensor) -> Tensor:
+        """The target's variables ``(..., D)`` at which a step from ``x_k = x`` asks for the score."""
+
+    @abstractmethod
     def features(self, k: int | Tensor, x: Tensor) -> Tensor:
         """The state in units of the reference's deviation at step k: what a network should see."""
-        return x / self._at("marginal_std", k, x)
 
+    @abstractmethod
     def langevin(self, x: Tensor, score: Tensor, belief: Belief) -> Tensor:
-        """The shift that one gradient step proposes: ``deviation of x_K × ∇ log (R / reference)(x)``, ``(..., D)``."""
-        reference = -x / self.scale**2 if self.reference is None else self.reference.score(x)
-        return belief.deviation * (score - reference)
+        """The shift that one gradient step proposes: ``(..., D)``; ``x`` are visited variables."""
 
-    def with_steps(self, steps: int) -> Process:
-        """The same process on another number of steps; a policy serves both, since a control knows no step length."""
-        return type(self)(steps, self.scale, self.reference).to(self.times.device)
+    @abstractmethod
+    def bridge(self, ends: Tensor, generator: Generator | None = None, context: Tensor | None = None) -> Tensor:
+        """All states ``(K+1, B, S)`` of noising chains that end in ``ends: (B, D)``."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from amortized._types import Tensor
-from amortized.processes.base import Process
+from amortized.processes.linear import LinearProcess
 
 
-class PinnedBrownian(Process):
+class PinnedBrownian(LinearProcess):
     """Brownian motion that starts at 0 and reaches N(0, scale²) at t = 1: ``c = t``, ``n² = scale² t (1 − t)``.
 
     Zhang & Chen, "Path Integral Sampler", arXiv 2111.15141.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from amortized._types import Tensor
-from amortized.processes.base import Process
+from amortized.processes.linear import LinearProcess
 
 
-class OrnsteinUhlenbeck(Process):
+class OrnsteinUhlenbeck(LinearProcess):
     """N(0, scale²) at every time, integrated exactly on a cosine clock: ``c = sin(πt/2)``, ``n² = scale² cos²(πt/2)``.
 
     The start forgets the end entirely (``c = 0``), so the prior is exact, and half of the steps fall where the noise is

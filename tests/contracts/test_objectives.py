@@ -8,7 +8,8 @@ import amortized.processes
 from amortized.objectives import MaximumLikelihood, Objective
 from amortized.path import Path, rollout, score
 from amortized.policies import Policy
-from amortized.processes.base import Process, log_normal
+from amortized.processes.base import Process
+from amortized.processes.transitions import log_normal
 from tests.contracts.discovery import build, concrete_classes
 from tests.known import gaussian, isotropic, network, perturbed, seeded
 

@@ -8,7 +8,8 @@ import torch
 import amortized.processes
 from amortized._types import Belief, Control
 from amortized.path import rollout, score
-from amortized.processes.base import Process, log_normal
+from amortized.processes.base import Process
+from amortized.processes.transitions import log_normal
 from amortized.processes.reference import MixtureReference
 from tests.contracts.discovery import concrete_classes
 from tests.known import isotropic, network, seeded

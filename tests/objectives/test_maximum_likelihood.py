@@ -9,7 +9,7 @@ from amortized.objectives import MaximumLikelihood
 from amortized.objectives.maximum_likelihood import bridge_regression
 from amortized.path import Path, kernel, reverse_rollout, score
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
-from amortized.processes.base import log_normal
+from amortized.processes.transitions import log_normal
 from tests.known import gaussian, network, seeded
 
 every_process = pytest.mark.parametrize("process_class", [OrnsteinUhlenbeck, PinnedBrownian])

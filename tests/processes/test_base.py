@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
-from amortized.processes.base import POINT_MASS_STD, Process, log_normal
+from amortized.processes.base import Process
+from amortized.processes.linear import POINT_MASS_STD
+from amortized.processes.transitions import log_normal
 
 
 def test_log_normal_is_the_density_of_independent_gaussians(in_double_precision):

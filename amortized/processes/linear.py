@@ -1,0 +1,175 @@
+"""Linear Gaussian noising chains: their bridges in closed form, and beliefs about the end as controls."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import nn
+
+from amortized._types import Belief, Control, Generator, Tensor
+from amortized.processes.base import Grid, Process
+from amortized.processes.grids import Uniform
+from amortized.processes.reference import MixtureReference
+from amortized.processes.transitions import Gaussian, Transition, log_normal, standard_normal
+
+POINT_MASS_STD = 1 / math.sqrt(2 * math.pi)
+
+
+class LinearProcess(Process):
+    """A Gaussian noising chain ``x_k | x_K ~ N(c_k x_K, n_k²)``.
+
+    A concrete process gives only ``signal(t) = c`` and ``noise_variance(t) = n²`` with ``c(1) = 1``, ``n(1) = 0``;
+    a Markov chain of Gaussians has no further freedom. Everything else follows:
+
+    - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, where ``b_k = c_k / c_{k+1}`` and
+      ``r_k² = n_k² − b_k² n²_{k+1}``. ``noising``, a policy of its own, learns to bend it: mean ``+ r_k shift``,
+      variance ``× exp(log variance)``;
+    - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior. With a
+      ``reference`` mixture the ends follow that mixture instead, and only the prior stays as it was;
+    - the forward kernel under a control: the bridge to ``x_K`` averaged over the Gaussian belief about ``x_K`` that the
+      control states. Its mean and variance hold for any step length, so a control depends on ``(x, t)`` alone.
+
+    At zero control and without a mixture the chain is reversible, exactly:
+    ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B``.
+    A point mass (a pinned start) is written as a Gaussian of deviation 1/√(2π), whose log density at its mean is 0.
+    ``transition``: the forward law, ``Gaussian()`` or ``StudentT()``. ``grid``: where the steps lie.
+    """
+
+    prior_noise: Tensor
+    prior_std: Tensor
+
+    def __init__(
+        self,
+        steps: int,
+        scale: float = 1.0,
+        reference: MixtureReference | None = None,
+        *,
+        noising: nn.Module | None = None,
+        transition: Transition = Gaussian(),  # noqa: B008
+        grid: Grid = Uniform(),  # noqa: B008
+    ):
+        super().__init__(steps, scale, transition, grid)
+        self.reference = reference
+        self.noising = noising
+
+    @abstractmethod
+    def signal(self, t: Tensor) -> Tensor:
+        """``c(t)``: how much of ``x_K`` is left at time t, between 0 and 1; ``c(1) = 1``."""
+
+    @abstractmethod
+    def noise_variance(self, t: Tensor) -> Tensor:
+        """``n(t)²``: variance of ``x_t`` given ``x_K``, in squared units of x; ``n(1) = 0``."""
+
+    def _tables(self, times: Tensor) -> dict[str, Tensor]:
+        signal, noise = self.signal(times), self.noise_variance(times)
+        noise[-1] = 0.0
+        marginal = signal.square() * self.scale**2 + noise
+        decay = signal[:-1] / signal[1:]
+        backward_variance = (noise[:-1] - decay.square() * noise[1:]).clamp(min=0.0)
+        keep = torch.where(noise[:-1] > 0, noise[1:] * decay / noise[:-1].clamp(min=1e-300), 0.0)
+        endpoint_scale = torch.where(marginal > 0, signal * self.scale**2 / marginal.clamp(min=1e-300), 0.0)
+        endpoint_variance = torch.where(marginal > 0, self.scale**2 * noise / marginal.clamp(min=1e-300), self.scale**2)
+        reach = signal[1:] - keep * signal[:-1]
+        marginal_std, backward_std = marginal.sqrt(), backward_variance.sqrt()
+        return {
+            "signals": signal,
+            "marginal_std": torch.where(marginal_std > 0, marginal_std, 1.0),
+            "marginal_density_std": torch.where(marginal_std > 0, marginal_std, POINT_MASS_STD),
+            "prior_noise": marginal_std[:1],
+            "prior_std": torch.where(marginal_std > 0, marginal_std, POINT_MASS_STD)[:1],
+            "keep": keep,
+            "decay": decay,
+            "backward_noise": backward_std,
+            "backward_std": torch.where(backward_std > 0, backward_std, POINT_MASS_STD),
+            "bridge_variance": noise[1:] * (1.0 - keep * decay),
+            "reach": reach,
+            "endpoint_std": endpoint_variance[:-1].sqrt(),
+            "endpoint_scale": endpoint_scale[:-1],
+            "noise_variances": noise,
+            "noise_deviations": noise.clamp(min=0.0).sqrt(),
+        }
+
+    def sample_prior(self, batch: int, dim: int, generator: Generator | None = None) -> Tensor:
+        noise = torch.randn(batch, dim, generator=generator, device=self.prior_noise.device)
+        return noise * self.prior_noise.to(noise.dtype)
+
+    def log_prior(self, x: Tensor) -> Tensor:
+        """``log p₀(x_0)``: ``(B, D) -> (B,)``."""
+        return log_normal(x, torch.zeros_like(x), self.prior_std.to(x.dtype))
+
+    def log_boundary(self, first: Tensor, last: Tensor) -> Tensor:
+        return self.log_prior(first)
+
+    def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:
+        return log_normal(x, torch.zeros_like(x), self._at("marginal_density_std", k, x))
+
+    def belief(self, k: int | Tensor, x: Tensor) -> Belief:
+        """What the reference says of ``x_K`` given ``x_k = x``; k is a step, or one for each leading slice of x."""
+        if self.reference is None:
+            return Belief(self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x))
+        mean, variance = self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x))
+        return Belief(mean, variance.sqrt())
+
+    def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end that belief and control describe."""
+        reach = self._at("reach", k, x)
+        mean = self._at("keep", k, x) * x + reach * (belief.mean + belief.deviation * control.shift)
+        spread = belief.deviation * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
+        return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
+
+    def backward(self, k: int | Tensor, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
+        mean, std = self._at("decay", k, y) * y, self._at("backward_std", k, y)
+        if self.noising is None:
+            return mean, std
+        noise = self._at("backward_noise", k, y)
+        control = self.noising(self.features(k + 1, y), self._at("times", k + 1, y), None, context)
+        return mean + noise * control.shift, std * (0.5 * control.log_variance * (noise > 0)).exp()
+
+    def advance(self, k: int | Tensor, x: Tensor, moved: Tensor) -> Tensor:
+        return moved
+
+    def moved(self, k: int | Tensor, y: Tensor) -> Tensor:
+        return y
+
+    def retraced(self, k: int | Tensor, x: Tensor) -> Tensor:
+        return x
+
+    def visited(self, k: int | Tensor, x: Tensor) -> Tensor:
+        return x
+
+    def bridge(self, ends: Tensor, generator: Generator | None = None, context: Tensor | None = None) -> Tensor:
+        """All states ``(K+1, B, D)`` of noising chains that end in ``ends``: at once, or by steps once noising learns."""
+        noise = torch.randn(self.steps, *ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
+        if self.noising is not None:
+            states = [ends]
+            for k in reversed(range(self.steps)):
+                mean, std = self.backward(k, states[-1], context)
+                states.append(mean + std * noise[k] * (self._at("backward_noise", k, ends) > 0))
+            return torch.stack(states[::-1])
+        k = torch.arange(1, self.steps, device=ends.device)
+        signal = self._at("signals", k, noise)
+        wander = (self._at("backward_noise", k, noise) / signal * noise[1:]).flip(0).cumsum(0).flip(0)
+        states = torch.cat([signal * (ends + wander), ends[None]])
+        first = self._at("decay", 0, ends) * states[0] + self._at("backward_noise", 0, ends) * noise[0]
+        return torch.cat([first[None], states])
+
+    def noised(self, k: Tensor, ends: Tensor, generator: Generator | None = None) -> Tensor:
+        """One state ``x_k | x_K`` of the chain before noising learns, for every row: ``k: (B,)``, ``ends: (B, D)``."""
+        noise = standard_normal(ends, generator)
+        return self._at("signals", k, ends) * ends + self._at("noise_deviations", k, ends) * noise
+
+    def bridge_forward(self, k: int | Tensor, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of ``x_{k+1}`` given both ``x_k = x`` and the end, before noising learns."""
+        mean = self._at("keep", k, x) * x + self._at("reach", k, x) * ends
+        return mean, self._at("bridge_variance", k, x)
+
+    def features(self, k: int | Tensor, x: Tensor) -> Tensor:
+        return x / self._at("marginal_std", k, x)
+
+    def langevin(self, x: Tensor, score: Tensor, belief: Belief) -> Tensor:
+        """The shift that one gradient step proposes: ``deviation of x_K × ∇ log (R / reference)(x)``, ``(..., D)``."""
+        reference = -x / self.scale**2 if self.reference is None else self.reference.score(x)
+        return belief.deviation * (score - reference)
