@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from amortized._types import Generator
+import torch
+
+from amortized._types import Generator, Tensor
 from amortized.path import Path
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -25,5 +27,15 @@ class Behaviour(ABC):
     ) -> Path:
         """``batch`` paths: their states, ``log R`` at their ends and, where the policy needs them, their scores."""
 
-    def observe(self, path: Path) -> None:  # noqa: B027
-        """See the scored path that a step trained on; nothing by default."""
+    def fresh(self, batch: int) -> Tensor:
+        """Which of the ``batch`` paths proposed last were simulated, not noised back: ``(batch,)`` bool; all of them.
+
+        Ends of the others came out of a buffer, or were drawn by weight, and are not to be remembered again.
+        """
+        return torch.ones(batch, dtype=torch.bool)
+
+    def observe(self, path: Path, fresh: Tensor | None = None) -> None:  # noqa: B027
+        """See the scored path that a step trained on; nothing by default.
+
+        ``fresh: (B,)`` marks the simulated rows; None means that this behaviour proposed the path and knows itself.
+        """

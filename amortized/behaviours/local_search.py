@@ -1,13 +1,14 @@
-"""Replay whose ends are improved by parallel Langevin chains in the target's space."""
+"""Replay whose buffer is improved by a search in the target's space."""
 
 from __future__ import annotations
 
 import torch
 
-from amortized._types import Generator
+from amortized._types import Generator, Tensor
 from amortized.behaviours.base import Behaviour
 from amortized.behaviours.replay import Replay
-from amortized.mcmc import mala
+from amortized.behaviours.searches.base import Search
+from amortized.behaviours.searches.mala import MALASearch
 from amortized.path import Path
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -15,38 +16,43 @@ from amortized.targets.base import Target
 
 
 class LocalSearch(Behaviour):
-    """Every ``every`` proposals, ``chains`` remembered ends make ``steps`` MALA moves and join the buffer.
+    """Every ``every`` proposals a search starts from ``chains`` ends that the replay draws, and fills its buffer.
 
-    The step size, one per chain, is adapted to an acceptance of 0.574 and its median kept for the next search.
-    Local search in target space of arXiv 2402.05098, section 4.2, with the chains' gradients reused.
+    ``search`` is 50 adapted MALA moves if it is None. Local search in target space of arXiv 2402.05098, section 4.2,
+    with ``MALASearch(steps=200, burn_in=100)``.
     """
 
-    def __init__(self, replay: Replay, every: int = 100, chains: int = 256, steps: int = 50, step_size: float = 0.01):
+    def __init__(self, replay: Replay, search: Search | None = None, every: int = 100, chains: int = 256):
+        if every < 1 or chains < 1:
+            raise ValueError(f"every={every}, chains={chains}: both count from one; write every=100, chains=256")
         self.replay = replay
+        self.search = MALASearch() if search is None else search
         self.every = every
         self.chains = chains
-        self.steps = steps
-        self.step_size = step_size
         self.acceptance = float("nan")
         self.proposals = 0
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> Path:
-        if self.proposals % self.every == 0 and len(self.replay.buffer) > 0:
-            self.search(target, generator)
+        if self.proposals % self.every == 0 and (len(self.replay.buffer) > 0 or not self.search.needs_starts):
+            self.refresh(target, generator)
         self.proposals += 1
         return self.replay.propose(process, policy, target, batch, generator)
 
-    def search(self, target: Target, generator: Generator | None = None) -> None:
-        """One round of chains from ends that the replay would draw."""
+    def refresh(self, target: Target, generator: Generator | None = None) -> None:
+        """One search, whose finds join the buffer."""
         buffer = self.replay.buffer
-        state = mala.init(target.log_prob_and_score, buffer.ends[self.replay.rows(self.chains, generator)])
-        step_size = torch.full((self.chains,), self.step_size, dtype=state.x.dtype, device=state.x.device)
-        state, step_size, info = mala.run(target.log_prob_and_score, state, self.steps, step_size, generator)
-        self.step_size = float(step_size.median())
-        self.acceptance = float(info.acceptance.mean())
-        buffer.add(state.x, state.log_prob)
+        if self.search.needs_starts:
+            starts = buffer.ends[self.replay.rows(self.chains, generator)]
+        else:
+            starts = torch.zeros_like(buffer.ends[:1]).expand(self.chains, -1)
+        found = self.search(target, starts, generator)
+        self.acceptance = found.acceptance
+        buffer.add(found.ends, found.log_target)
 
-    def observe(self, path: Path) -> None:
-        self.replay.observe(path)
+    def fresh(self, batch: int) -> Tensor:
+        return self.replay.fresh(batch)
+
+    def observe(self, path: Path, fresh: Tensor | None = None) -> None:
+        self.replay.observe(path, fresh)

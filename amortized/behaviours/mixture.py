@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
 import torch
 
-from amortized._types import Generator
+from amortized._types import Generator, Tensor
 from amortized.behaviours.base import Behaviour
 from amortized.path import Path
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
+
+SHARED = ("times", "dim")
+
+
+def join(paths: Sequence[Path]) -> Path:
+    """One record of all the paths, in order; what one of them lacks the whole lacks. They share times and ``dim``."""
+    joined = {}
+    for name in [field.name for field in fields(Path) if field.name not in SHARED]:
+        parts = [getattr(path, name) for path in paths]
+        along = 0 if name == "context" or parts[0] is None or parts[0].ndim == 1 else 1
+        joined[name] = None if any(part is None for part in parts) else torch.cat(parts, along)
+    return replace(paths[0], **joined)
 
 
 class Mixture(Behaviour):
@@ -21,6 +36,8 @@ class Mixture(Behaviour):
     """
 
     def __init__(self, *behaviours: Behaviour, shares: tuple[float, ...] | None = None):
+        if not behaviours:
+            raise ValueError("behaviours=(): nothing to mix; write Mixture(OnPolicy(), Replay(buffer))")
         if shares is not None and (len(shares) != len(behaviours) or min(shares) <= 0):
             raise ValueError(f"shares={shares}: write one positive share for each of the {len(behaviours)} behaviours")
         self.behaviours = behaviours
@@ -36,14 +53,13 @@ class Mixture(Behaviour):
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> Path:
         counts = zip(self.behaviours, self.split(batch), strict=True)
-        paths = [behaviour.propose(process, policy, target, count, generator) for behaviour, count in counts if count]
-        scores = [path.scores for path in paths if path.scores is not None]
-        return Path(
-            states=torch.cat([path.states for path in paths], 1),
-            log_target=torch.cat([path.log_target for path in paths]),
-            scores=torch.cat(scores, 1) if scores else None,
-        )
+        return join([part.propose(process, policy, target, count, generator) for part, count in counts if count])
 
-    def observe(self, path: Path) -> None:
+    def fresh(self, batch: int) -> Tensor:
+        counts = zip(self.behaviours, self.split(batch), strict=True)
+        return torch.cat([behaviour.fresh(count) for behaviour, count in counts])
+
+    def observe(self, path: Path, fresh: Tensor | None = None) -> None:
+        fresh = self.fresh(len(path.ends)) if fresh is None else fresh
         for behaviour in self.behaviours:
-            behaviour.observe(path)
+            behaviour.observe(path, fresh)

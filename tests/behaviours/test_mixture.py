@@ -1,11 +1,17 @@
 """Mixtures split a batch by shares and are on-policy only if all of their parts are."""
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 
-from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayBuffer
+from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
+from amortized.behaviours.mixture import join
+from amortized.path import Path, rollout, score
 from amortized.processes import OrnsteinUhlenbeck
 from tests.known import isotropic, network, seeded
+
+PROCESS = OrnsteinUhlenbeck(4)
 
 
 @pytest.mark.parametrize(
@@ -36,16 +42,55 @@ def test_each_part_fills_its_columns(langevin):
     assert path.states.shape == (5, 8, 2)
     assert (path.ends[:2] == 50).all() and (path.ends[2:] < 50).all()
     assert (path.log_target[:2] == 0).all()
-    assert path.scores is None if not langevin else path.scores.shape == (4, 8, 2)
+    assert (None if path.scores is None else path.scores.shape) == ((4, 8, 2) if langevin else None)
 
 
 def test_a_part_whose_share_rounds_to_nothing_proposes_nothing():
     mixture = Mixture(Replay(ReplayBuffer(dim=2)), OnPolicy(), shares=(1, 9))
-    assert mixture.propose(OrnsteinUhlenbeck(4), network(2), isotropic(2), 5).states.shape == (5, 5, 2)
+    assert mixture.propose(PROCESS, network(2), isotropic(2), 5).states.shape == (5, 5, 2)
 
 
 def test_every_part_observes():
     buffers = [ReplayBuffer(dim=2), ReplayBuffer(dim=2)]
     mixture = Mixture(Replay(buffers[0]), OnPolicy(), Replay(buffers[1], remember=False))
-    mixture.observe(OnPolicy().propose(OrnsteinUhlenbeck(4), network(2), isotropic(2), 5))
+    mixture.observe(OnPolicy().propose(PROCESS, network(2), isotropic(2), 5), torch.ones(5, dtype=torch.bool))
     assert [len(buffer) for buffer in buffers] == [5, 0]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_buffer_grows_by_the_simulated_ends_alone(nested):
+    """Three batches of 8: 3 fresh and 3 explored paths each are new, 2 are replayed; no end is there twice."""
+    buffer = ReplayBuffer(dim=2)
+    buffer.add(torch.randn(10, 2, generator=seeded(9)), torch.zeros(10))
+    if nested:
+        mixture = Mixture(Mixture(OnPolicy(), Exploration()), Mixture(Replay(buffer), Sleep()), shares=(6, 2))
+    else:
+        mixture = Mixture(OnPolicy(), Replay(buffer), Exploration(), shares=(3, 2, 3))
+    policy, generator = network(2, 0.2), seeded()
+    for _ in range(3):
+        with torch.no_grad():
+            path = mixture.propose(PROCESS, policy, isotropic(2), 8, generator)
+        mixture.observe(score(PROCESS, policy, path))
+    assert len(buffer) == 10 + 3 * 6
+    assert len(buffer.ends[: len(buffer)].unique(dim=0)) == len(buffer)
+    assert buffer.log_weight[:10].isnan().all() and buffer.log_weight[10:28].isfinite().all()
+
+
+def test_records_are_joined_field_by_field():
+    """Whatever a record holds for each path follows in order; what is missing in one is missing in the whole."""
+    policy = network(2, 0.2, langevin=True)
+    paths = [rollout(PROCESS, policy, isotropic(2), count, seeded(count)) for count in (2, 3)]
+    paths = [replace(path, context=torch.full((len(path.ends), 6), float(len(path.ends)))) for path in paths]
+    whole = join(paths)
+    for name in [field.name for field in fields(Path)]:
+        first, second, both = (getattr(path, name) for path in (*paths, whole))
+        if isinstance(first, torch.Tensor) and name != "times":
+            axis = first.shape.index(2) if name == "context" or first.ndim == 1 else 1
+            assert torch.equal(both, torch.cat([first, second], axis)), name
+    torch.testing.assert_close(whole.log_weight, torch.cat([path.log_weight for path in paths]))
+    assert join([paths[0], replace(paths[1], log_forward=None)]).log_forward is None
+
+
+def test_nothing_to_mix_is_refused():
+    with pytest.raises(ValueError, match=r"Mixture\(OnPolicy\(\), Replay\(buffer\)\)"):
+        Mixture()

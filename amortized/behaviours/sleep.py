@@ -1,0 +1,40 @@
+"""Paths noised back from the policy's own draws, taken by their weights."""
+
+from __future__ import annotations
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.behaviours.base import Behaviour
+from amortized.mcmc.resampling import systematic
+from amortized.path import Path, reverse_rollout, rollout
+from amortized.policies.base import Policy
+from amortized.processes.base import Process
+from amortized.targets.base import Target
+
+
+class Sleep(Behaviour):
+    """Simulates the policy, resamples the ends by their weights, and noises these back: draws ≈ target, no memory.
+
+    Under ``MaximumLikelihood`` the gradient is that of ``KL(target paths ‖ policy)``, self-normalised over
+    the ``batch`` simulated paths and so biased by O(1 / effective sample size). ``dreams`` simulates so many paths for
+    each one that is noised back, which lowers that bias. Raises ValueError where every simulated end has density zero.
+    Reweighted wake-sleep, arXiv 1406.2751.
+    """
+
+    def __init__(self, dreams: int = 1):
+        if dreams < 1:
+            raise ValueError(f"dreams={dreams}: write how many paths to simulate for each one to train on, dreams=1")
+        self.dreams = dreams
+
+    def propose(
+        self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
+    ) -> Path:
+        with torch.no_grad():
+            dreamt = rollout(process, policy, target, self.dreams * batch, generator)
+        log_weight = torch.where(dreamt.log_weight.isnan(), -torch.inf, dreamt.log_weight)
+        rows = systematic(log_weight, batch, generator)
+        return reverse_rollout(process, policy, target, dreamt.ends[rows], dreamt.log_target[rows], generator)
+
+    def fresh(self, batch: int) -> Tensor:
+        return torch.zeros(batch, dtype=torch.bool)
