@@ -1,10 +1,23 @@
-"""What every behaviour promises: whole paths, true densities at their ends, scores where they are needed, one seed."""
+"""What every behaviour promises: whole paths, true densities at their ends, scores where they are needed, one seed.
+
+And what every priority and every search of a replay promises.
+"""
 
 import pytest
 import torch
 
 import amortized.behaviours
-from amortized.behaviours import Behaviour, Exploration, OnPolicy, Replay, ReplayBuffer
+from amortized.behaviours import (
+    Behaviour,
+    Exploration,
+    LocalSearch,
+    Mixture,
+    OnPolicy,
+    Priority,
+    Replay,
+    ReplayBuffer,
+    Search,
+)
 from amortized.objectives import LogVariance
 from amortized.path import Path, score
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
@@ -14,6 +27,8 @@ from tests.known import gaussian, network, seeded
 BATCH, DIM, STEPS = 9, 2, 4
 BEHAVIOURS = concrete_classes(amortized.behaviours, Behaviour)
 every_behaviour = pytest.mark.parametrize("behaviour_class", BEHAVIOURS)
+every_priority = pytest.mark.parametrize("priority_class", concrete_classes(amortized.behaviours, Priority))
+every_search = pytest.mark.parametrize("search_class", concrete_classes(amortized.behaviours, Search))
 every_process = pytest.mark.parametrize("process_class", [OrnsteinUhlenbeck, PinnedBrownian])
 langevin_or_not = pytest.mark.parametrize("langevin", [False, True], ids=["plain", "langevin"])
 
@@ -87,3 +102,63 @@ def test_a_behaviour_that_says_on_policy_proposes_fair_paths(behaviour_class):
     policy = network(DIM, 0.1)
     again = score(OrnsteinUhlenbeck(STEPS), policy, path)
     torch.testing.assert_close(path.log_weight, again.log_weight, rtol=1e-4, atol=1e-4)
+
+
+def filled(count: int = 50) -> ReplayBuffer:
+    buffer, ends = ReplayBuffer(DIM, capacity=1_000), torch.randn(count, DIM, generator=seeded())
+    buffer.add(ends, normal().log_prob(ends))
+    return buffer
+
+
+@every_behaviour
+def test_a_replay_beside_it_remembers_the_fresh_ends_alone(behaviour_class):
+    """Three batches shared by a behaviour and a replay: the buffer grows by as many rows as were simulated."""
+    behaviour, buffer = fresh(behaviour_class), filled()
+    mixture, generator, policy = Mixture(behaviour, Replay(buffer)), seeded(), network(DIM, 0.1)
+    expected = len(buffer)
+    for _ in range(3):
+        with torch.no_grad():
+            path = mixture.propose(OrnsteinUhlenbeck(STEPS), policy, normal(), 2 * BATCH, generator)
+        which = behaviour.fresh(BATCH)
+        assert which.shape == (BATCH,) and which.dtype == torch.bool
+        assert behaviour_class.on_policy <= bool(which.all())
+        mixture.observe(score(OrnsteinUhlenbeck(STEPS), policy, path))
+        expected += int(which.sum())
+    assert len(buffer) == expected
+    assert len(buffer.ends[:expected].unique(dim=0)) == expected
+
+
+@every_priority
+def test_a_priority_draws_rows_that_are_filled(priority_class):
+    """Of 50 rows in a ring of 1 000, from one seed; more than one of them, and as many as asked for."""
+    buffer = filled()
+    rows, again = (priority_class().rows(buffer, 200, seeded()) for _ in range(2))
+    assert rows.shape == (200,) and rows.dtype == torch.int64
+    assert rows.min() >= 0 and rows.max() < 50 and len(rows.unique()) > 1
+    assert torch.equal(rows, again)
+
+
+@every_search
+def test_a_search_leaves_exact_draws_exact(search_class):
+    """2 000 exact draws: mean and variances within five standard errors of 1 000 draws, densities true, one seed.
+
+    Half as many, since annealed particles share ancestors.
+    """
+    deviations = torch.tensor([0.5, 1.5]).sqrt()
+    starts = torch.tensor([1.0, -1.0]) + torch.randn(2_000, DIM, generator=seeded()) @ torch.linalg.cholesky(
+        torch.tensor([[0.5, 0.2], [0.2, 1.5]])
+    ).mT
+    found, again = (search_class()(normal(), starts, seeded(1)) for _ in range(2))
+    torch.testing.assert_close(found.log_target, normal().log_prob(found.ends))
+    assert torch.equal(found.ends, again.ends) and 0 < found.acceptance <= 1
+    error = (found.ends.mean(0) - torch.tensor([1.0, -1.0])) / deviations
+    assert (error.abs() < 5 / 1_000**0.5).all()
+    assert ((found.ends.std(0) / deviations).square() - 1).abs().max() < 5 * (2 / 1_000) ** 0.5
+
+
+@every_search
+@every_priority
+def test_every_search_goes_with_every_priority(search_class, priority_class):
+    behaviour = LocalSearch(Replay(filled(), priority_class()), search_class(), chains=20)
+    path = behaviour.propose(OrnsteinUhlenbeck(STEPS), network(DIM), normal(), BATCH, seeded())
+    assert len(behaviour.replay.buffer) == 70 and path.states.shape == (STEPS + 1, BATCH, DIM)
