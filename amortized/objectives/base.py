@@ -14,14 +14,16 @@ from amortized.path import Path
 class Objective(nn.Module, ABC):
     """``(Path) -> (B,)``: a loss for every scored path, in nats or squared nats.
 
-    An objective owns what it learns beside the policy (a log Z), trained at ``learning_rate``. ``on_policy_only`` says
-    that the loss means something only on fresh, uninflated paths of the policy itself; ``differentiates_rollout`` that
-    gradients go through the simulation. Both are refused by behaviours that cannot give them. ``needs_log_targets``
-    asks for the target's log density at every state that a step starts from.
+    An objective owns what it learns beside the policy (a log Z, a flow), trained at ``learning_rate``. What it declares
+    is checked against the behaviour before training: ``on_policy_only``, the loss means something only on fresh,
+    uninflated paths of the policy itself; ``differentiates_rollout``, gradients go through the simulation;
+    ``needs_draws``, paths must be noised back from draws of the target. ``needs_log_targets`` asks for the target's log
+    density at every state that a step starts from. A path without finite weight has loss and gradient 0.
     """
 
     on_policy_only: bool = False
     differentiates_rollout: bool = False
+    needs_draws: bool = False
     needs_log_targets: bool = False
     learning_rate: float = 1e-2
 
@@ -31,6 +33,21 @@ class Objective(nn.Module, ABC):
 
     def initialise(self, path: Path) -> None:  # noqa: B027
         """Set what the objective learns from a first scored path; nothing by default."""
+
+
+class PartitionObjective(Objective):
+    """An objective that learns ``log_partition``, log Z in nats, from the first batch's median log weight on."""
+
+    def __init__(self, learning_rate: float = 1e-2):
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.log_partition = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def initialise(self, path: Path) -> None:
+        median = finite_or_nan(path.log_weight).nanmedian()
+        if median.isfinite():
+            with torch.no_grad():
+                self.log_partition.copy_(median)
 
 
 def finite_or_nan(log_weight: Tensor) -> Tensor:

@@ -1,0 +1,35 @@
+"""Detailed balance: every single step should carry the flow of its state to the next."""
+
+from __future__ import annotations
+
+from amortized._types import Tensor
+from amortized.objectives.base import PartitionObjective, huber
+from amortized.objectives.flows import StateFlow
+from amortized.path import Path
+
+
+class DetailedBalance(PartitionObjective):
+    """``mean_k (log F_k P_F − log F_{k+1} P_B)²`` with a learned state flow F, whose ends are ``Z p₀`` and R.
+
+    Each step squared up to ``delta`` nats and linear beyond. ``dim``: the size of a state. ``forward_looking`` lets the
+    flow read the target along the path. Valid for paths from anywhere. Bengio et al., arXiv 2111.09266.
+
+    >>> sum(weights.numel() for weights in DetailedBalance(dim=2).parameters()) > 1
+    True
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        forward_looking: bool = False,
+        width: int = 64,
+        delta: float = 10.0,
+        learning_rate: float = 1e-2,
+    ):
+        super().__init__(learning_rate)
+        self.needs_log_targets = forward_looking
+        self.delta = delta
+        self.flow = StateFlow(dim, width, forward_looking=forward_looking)
+
+    def forward(self, path: Path) -> Tensor:
+        return huber(self.flow(path, self.log_partition).diff(dim=0), self.delta).mean(0)

@@ -1,0 +1,80 @@
+"""State flows: the learned mass of paths through every state, and the potentials that balance makes constant."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from amortized._types import Tensor
+from amortized.path import Path
+from amortized.policies.embeddings import CosineTime
+
+
+class StateFlow(nn.Module):
+    """``log F_k(x) = log Z + log m_k(x) + f(x, t)``: the reference's marginal m_k, corrected by a residual perceptron.
+
+    ``forward_looking`` knows the target too: ``(1 − t) (log Z + log m_k) + t log R(x) + f(x, t)`` (arXiv 2302.01687,
+    2402.05098). f starts at zero. ``dim``: the size S of a state. The ends of a path need no learning: ``F_0 = Z p₀``,
+    ``F_K = R``.
+
+    >>> StateFlow(dim=2).correction(torch.randn(4, 7, 2), torch.rand(4)).shape
+    torch.Size([4, 7])
+    """
+
+    def __init__(self, dim: int, width: int = 64, depth: int = 2, forward_looking: bool = False):
+        super().__init__()
+        self.forward_looking = forward_looking
+        self.time = CosineTime()
+        self.read_state = nn.Linear(dim, width)
+        self.read_time = nn.Linear(self.time.frequencies.numel(), width)
+        self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.head = nn.Linear(width, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def correction(self, features: Tensor, times: Tensor) -> Tensor:
+        """``f: (K, B)`` float64 from the states ``features: (K, B, S)`` and ``times: (K,)``."""
+        weight = self.read_state.weight
+        time = self.read_time(self.time(times.to(weight.dtype)[:, None]))[:, None]
+        hidden = self.read_state(features.to(weight.dtype))
+        for block in self.blocks:
+            hidden = hidden + block(nn.functional.silu(hidden + time))
+        return self.head(nn.functional.silu(hidden))[..., 0].double()
+
+    def forward(self, path: Path, log_partition: Tensor) -> Tensor:
+        """``log F_k(x_k) − Σ_{j<k} (log P_F − log P_B)``, the same for every k at balance: ``(K+1, B)`` float64.
+
+        The last less the first is ``log w − log Z``. NaN where a state has no finite value, and all along a path that
+        has no finite weight. Raises ``ValueError`` for a path that lacks what the flow reads.
+        """
+        if path.features is None or path.times is None or path.log_marginal is None or path.log_prior is None:
+            raise ValueError("this path is not scored; write path = score(process, policy, path)")
+        log_marginal, log_prior = path.log_marginal.double(), path.log_prior.double()
+        inner = log_partition + log_marginal
+        if self.forward_looking:
+            if path.log_targets is None:
+                raise ValueError(
+                    "a forward-looking flow reads log R along the path; write "
+                    "path = with_log_targets(process, target, path)"
+                )
+            times = path.times.double()[:, None]
+            inner = (1 - times) * inner + times * path.log_targets.double()
+        inner = inner + self.correction(path.features, path.times)
+        carried = _carried(path, log_marginal[0], log_prior)
+        first, last = log_partition + log_prior + carried, path.log_target.double() + carried
+        log_flow = torch.cat([first[None], inner[1:], last[None]])
+        potential = log_flow - _log_ratio(path)
+        return torch.where(potential.isfinite() & path.log_weight.isfinite(), potential, torch.nan)
+
+
+def _carried(path: Path, log_marginal: Tensor, log_prior: Tensor) -> Tensor:
+    """Log density of what ``x_K`` carries beside the target's variables, which ``log_prior`` has left out: ``(B,)``."""
+    alone = path.dim is None or path.states.shape[-1] == path.dim
+    return torch.zeros_like(log_prior) if alone else log_marginal - log_prior
+
+
+def _log_ratio(path: Path) -> Tensor:
+    """``Σ_{j<k} (log P_F − log P_B)`` for k = 0 … K: ``(K+1, B)``."""
+    assert path.log_forward is not None and path.log_backward is not None
+    steps = path.log_forward.double() - path.log_backward.double()
+    return torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)])

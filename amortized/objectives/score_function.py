@@ -1,0 +1,37 @@
+"""Reverse KL by the log-derivative trick: no gradient through the simulation, nor of the target."""
+
+from __future__ import annotations
+
+import torch
+
+from amortized._types import Tensor
+from amortized.objectives.base import Objective, finite_or_nan
+from amortized.path import Path
+
+
+class ScoreFunction(Objective):
+    """Value ``−log w``, gradient ``−(log w − b) ∇ log P_F − ∇ log P_B``: unbiased for the slope of reverse KL.
+
+    The baseline ``b`` is the mean log weight of the other paths of the batch; log P_F sums the prior and all forward
+    kernels. Only for fresh paths of the policy. A path without finite weight counts as 0 and teaches nothing; the
+    gradient is the mean over the batch, which needs two finite paths. Williams, doi 10.1007/BF00992696; VarGrad,
+    arXiv 2010.10436, has the same gradient.
+
+    >>> zero = torch.zeros(1, 3)
+    >>> path = Path(torch.zeros(2, 3, 1), torch.tensor([1.0, 2.0, 6.0]), None, None, zero[0], zero, zero)
+    >>> ScoreFunction()(path).tolist()
+    [-1.0, -2.0, -6.0]
+    """
+
+    on_policy_only = True
+
+    def forward(self, path: Path) -> Tensor:
+        if path.log_prior is None or path.log_forward is None or path.log_backward is None:
+            raise ValueError("this path is not scored; write path = score(process, policy, path)")
+        log_weight = finite_or_nan(path.log_weight.detach())
+        count = log_weight.isfinite().sum()
+        advantage = count / (count - 1).clamp(min=1) * (log_weight - log_weight.nanmean())
+        log_forward = path.log_prior.double() + path.log_forward.double().sum(0)
+        log_backward = path.log_backward.double().sum(0)
+        slope = advantage * (log_forward - log_forward.detach()) + (log_backward - log_backward.detach())
+        return -torch.where(log_weight.isnan(), 0.0, log_weight + slope)
