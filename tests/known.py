@@ -1,11 +1,14 @@
 """Targets whose log Z is known, and policies that are not what they started as."""
 
 import math
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from amortized._types import Generator, Tensor
-from amortized.policies import LangevinMLP, Policy
+from amortized.policies import LangevinMLP
+from amortized.processes.base import Process
 from amortized.targets.density import DensityTarget
 
 
@@ -26,8 +29,11 @@ def isotropic(dim: int, scale: float = 1.0, log_partition: float = 0.0) -> Densi
     return DensityTarget(lambda x: constant - 0.5 * (x / scale).square().sum(-1), dim, dtype=torch.get_default_dtype())
 
 
-def perturbed(policy: Policy, spread: float, seed: int = 0) -> Policy:
-    """The same policy with ``N(0, spread²)`` added to every weight, in place."""
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def perturbed(policy: Module, spread: float, seed: int = 0) -> Module:
+    """The same module with ``N(0, spread²)`` added to every weight, in place."""
     generator = seeded(seed)
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -40,3 +46,9 @@ def network(dim: int, spread: float = 0.0, seed: int = 0, width: int = 8, **opti
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return perturbed(LangevinMLP(dim, width=width, **options), spread, seed)
+
+
+def steering(process: Process, dim: int, spread: float = 0.0, seed: int = 0, **options) -> LangevinMLP:
+    """``network`` for a process whose states may carry more than the target's ``dim`` variables."""
+    state_dim = process.sample_prior(1, dim, seeded()).shape[-1]
+    return network(dim, spread, seed, state_dim=state_dim, **options)

@@ -6,7 +6,6 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-import torch
 from torch import nn
 
 from amortized._types import Belief, Control, Generator, Tensor
@@ -46,14 +45,14 @@ class Process(nn.Module, ABC):
         """Everything that depends on the times alone, float64."""
 
     def _lay(self, times: Tensor) -> None:
+        if not (times[0] == 0 and times[-1] == 1 and bool((times.diff() > 0).all())):
+            raise ValueError(f"times={times.tolist()}: write times that rise from 0 to 1")
         self.steps = len(times) - 1
         for name, table in {"times": times, **self._tables(times)}.items():
             self.register_buffer(name, table, persistent=False)
 
     def on(self, times: Tensor) -> Process:
         """The same process, its learned parts shared, on other times: ``(K+1,)`` float64, rising from 0 to 1."""
-        if not (times[0] == 0 and times[-1] == 1 and bool((times.diff() > 0).all())):
-            raise ValueError(f"times={times.tolist()}: write times that rise from 0 to 1")
         twin = copy.copy(self)
         twin._buffers = dict(self._buffers)
         twin._lay(times.to(self.times.device))
@@ -72,8 +71,16 @@ class Process(nn.Module, ABC):
         """States ``x_0: (B, S)`` for a target of ``dim`` variables."""
 
     @abstractmethod
+    def log_prior(self, x: Tensor) -> Tensor:
+        """``log p₀(x_0)``: ``(B, S) -> (B,)``."""
+
+    @abstractmethod
+    def log_carried(self, x: Tensor) -> Tensor:
+        """Log density, known beforehand, of what ``x_K`` carries beside the target's variables: ``(B, S) -> (B,)``."""
+
     def log_boundary(self, first: Tensor, last: Tensor) -> Tensor:
-        """``log p₀(x_0)``, less the log density of what ``x_K`` carries beside the target's variables: ``(B,)``."""
+        """``log p₀(x_0)`` less the log density of what ``x_K`` carries: ``(B,)``."""
+        return self.log_prior(first) - self.log_carried(last)
 
     @abstractmethod
     def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:

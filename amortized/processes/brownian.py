@@ -12,7 +12,7 @@ class PinnedBrownian(LinearProcess):
     Zhang & Chen, "Path Integral Sampler", arXiv 2111.15141.
 
     >>> process = PinnedBrownian(steps=4, scale=2.0)
-    >>> process.sample_prior(2, dim=1).tolist()
+    >>> process.sample_prior(2, dim=1).abs().tolist()
     [[0.0], [0.0]]
     """
 

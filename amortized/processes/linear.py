@@ -50,6 +50,11 @@ class LinearProcess(Process):
         transition: Transition = Gaussian(),  # noqa: B008
         grid: Grid = Uniform(),  # noqa: B008
     ):
+        if getattr(noising, "needs_score", False):
+            raise ValueError(
+                "noising asks for the target's score, which a noising kernel does not see; "
+                "write noising=LangevinMLP(dim, langevin=False)"
+            )
         super().__init__(steps, scale, transition, grid)
         self.reference = reference
         self.noising = noising
@@ -96,11 +101,10 @@ class LinearProcess(Process):
         return noise * self.prior_noise.to(noise.dtype)
 
     def log_prior(self, x: Tensor) -> Tensor:
-        """``log p₀(x_0)``: ``(B, D) -> (B,)``."""
         return log_normal(x, torch.zeros_like(x), self.prior_std.to(x.dtype))
 
-    def log_boundary(self, first: Tensor, last: Tensor) -> Tensor:
-        return self.log_prior(first)
+    def log_carried(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[..., 0])
 
     def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:
         return log_normal(x, torch.zeros_like(x), self._at("marginal_density_std", k, x))
@@ -141,7 +145,7 @@ class LinearProcess(Process):
         return x
 
     def bridge(self, ends: Tensor, generator: Generator | None = None, context: Tensor | None = None) -> Tensor:
-        """All states ``(K+1, B, D)`` of noising chains that end in ``ends``: at once, or by steps once noising learns."""
+        """Noising chains that end in ``ends: (B, D)``, all at once, or step by step where noising learns."""
         noise = torch.randn(self.steps, *ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
         if self.noising is not None:
             states = [ends]

@@ -48,7 +48,7 @@ class Gaussian(Transition):
 class StudentT(Transition):
     """Student's t with ``degrees`` of freedom, scaled to deviation ``std``: long steps now and then.
 
-    ``x = mean + std √((ν−2)/ν) t_ν``, each coordinate on its own. Raises ``ValueError`` for ν ≤ 2, which has no variance.
+    ``x = mean + std √((ν−2)/ν) t_ν``, each coordinate on its own. Raises ``ValueError`` for ν ≤ 2: no variance.
 
     >>> law = StudentT(degrees=5.0)
     >>> draws = law.draw(torch.zeros(20_000, 1), torch.ones(1), torch.Generator().manual_seed(0))

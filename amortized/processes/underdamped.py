@@ -60,14 +60,14 @@ class Underdamped(Process):
     def sample_prior(self, batch: int, dim: int, generator: Generator | None = None) -> Tensor:
         return self.scale * torch.randn(batch, 2 * dim, generator=generator, device=self.times.device)
 
-    def log_boundary(self, first: Tensor, last: Tensor) -> Tensor:
-        velocity = last.chunk(2, -1)[1]
-        scale = first.new_tensor([self.scale])
-        carried = log_normal(velocity, torch.zeros_like(velocity), scale)
-        return log_normal(first, torch.zeros_like(first), scale) - carried
+    def log_prior(self, x: Tensor) -> Tensor:
+        return log_normal(x, torch.zeros_like(x), x.new_tensor([self.scale]))
+
+    def log_carried(self, x: Tensor) -> Tensor:
+        return self.log_prior(x.chunk(2, -1)[1])
 
     def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:
-        return log_normal(x, torch.zeros_like(x), x.new_tensor([self.scale]))
+        return self.log_prior(x)
 
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
         """Mean and deviation of the velocity after the kick, under the reference."""

@@ -1,4 +1,4 @@
-"""What every process promises: a reversible reference, bridges with the stated law, kernels that fit together."""
+"""What every process promises: a reversible reference, one density for a draw, grids that share what learns."""
 
 import math
 
@@ -6,161 +6,140 @@ import pytest
 import torch
 
 import amortized.processes
-from amortized._types import Belief, Control
-from amortized.path import rollout, score
+from amortized._types import Control
+from amortized.path import Path, rollout, score
 from amortized.processes.base import Process
-from amortized.processes.transitions import log_normal
-from amortized.processes.reference import MixtureReference
+from amortized.processes.grids import Coarse, Power, Random
+from amortized.processes.transitions import StudentT, log_normal, standard_normal
 from tests.contracts.discovery import concrete_classes
-from tests.known import isotropic, network, seeded
+from tests.known import gaussian, isotropic, seeded, steering
 
 PROCESSES = concrete_classes(amortized.processes, Process)
 every_process = pytest.mark.parametrize("process_class", PROCESSES)
 every_size = pytest.mark.parametrize(("steps", "scale"), [(1, 1.0), (2, 0.3), (7, 2.5), (33, 1.0)])
-WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
-MEANS = torch.tensor([[-2.0], [1.0]], dtype=torch.float64)
-DEVIATIONS = torch.tensor([[[0.5]], [[0.9]]], dtype=torch.float64)
+
+
+def anywhere(process: Process, batch: int, dim: int, spread: float = 1.0) -> torch.Tensor:
+    """States ``(K+1, B, S)`` that steps of any length reach: the contract holds off the chain's own paths too."""
+    generator = seeded(1)
+    states = [spread * standard_normal(process.sample_prior(batch, dim, seeded()), generator)]
+    for k in range(process.steps):
+        states.append(process.advance(k, states[-1], spread * torch.randn(batch, dim, generator=generator)))
+    return torch.stack(states)
 
 
 @every_process
 @every_size
 def test_zero_control_is_reversible(process_class, steps, scale, in_double_precision):
-    process, policy = process_class(steps, scale), network(3)
+    process = process_class(steps, scale)
+    policy = steering(process, 3)
     path = rollout(process, policy, isotropic(3), 16, seeded())
     end = log_normal(path.ends, torch.zeros(3), torch.full((3,), scale))
     assert (path.log_proposal - end).abs().max() < 1e-10
-    anywhere = torch.randn(steps + 1, 16, 3, generator=seeded()) * 3 * scale
-    elsewhere = score(process, policy, type(path)(anywhere, torch.zeros(16)))
-    end = log_normal(anywhere[-1], torch.zeros(3), torch.full((3,), scale))
-    assert ((elsewhere.log_proposal - end) / elsewhere.log_proposal.abs().clamp(min=1)).abs().max() < 1e-10
+    path = score(process, policy, Path(anywhere(process, 16, 3, 3 * scale), torch.zeros(16), dim=3))
+    end = log_normal(path.ends, torch.zeros(3), torch.full((3,), scale))
+    assert ((path.log_proposal - end) / path.log_proposal.abs().clamp(min=1)).abs().max() < 1e-10
 
 
 @every_process
 @every_size
 def test_the_reference_runs_from_the_prior_to_the_end(process_class, steps, scale, in_double_precision):
     """Moments of 20 000 ends: five standard errors of a mean and of a variance."""
-    path = rollout(process_class(steps, scale), network(1), isotropic(1), 20_000, seeded())
-    assert path.ends.mean().abs() < 5 * scale / math.sqrt(20_000)
-    assert (path.ends.var() / scale**2 - 1).abs() < 5 * math.sqrt(2 / 20_000)
+    process = process_class(steps, scale)
+    ends = rollout(process, steering(process, 1), isotropic(1), 20_000, seeded()).ends
+    assert ends.mean().abs() < 5 * scale / math.sqrt(20_000)
+    assert (ends.var() / scale**2 - 1).abs() < 5 * math.sqrt(2 / 20_000)
 
 
 @every_process
 @every_size
-def test_bridges_have_the_stated_signal_and_noise(process_class, steps, scale, in_double_precision):
-    """Five standard errors of 20 000 draws: n/√N for a mean, √(2/N) relative for a variance, r√N for a covariance."""
+def test_noised_reference_ends_have_the_marginals_that_are_stated(process_class, steps, scale, in_double_precision):
+    """20 000 features have mean 0 and deviation 1, five errors of each, and log_marginal is their density."""
+    process, count = process_class(steps, scale), 20_000
+    states = process.bridge(scale * torch.randn(count, 1, generator=seeded(1)), seeded())
+    features = process.features(torch.arange(steps), states[:-1])
+    pinned = bool((process.sample_prior(2, 1, seeded()) == 0).all())
+    for k in range(int(pinned), steps):
+        assert features[k].mean(0).abs().max() < 5 / math.sqrt(count)
+        assert (features[k].std(0) - 1).abs().max() < 5 / math.sqrt(2 * count)
+        size = features.shape[-1]
+        offset = process.log_marginal(k, states[k]) - log_normal(features[k], torch.zeros(size), torch.ones(size))
+        assert offset.std() < 1e-8
+
+
+@every_process
+@pytest.mark.parametrize("langevin", [False, True], ids=["plain", "langevin"])
+def test_scoring_finds_the_densities_that_a_rollout_records(process_class, langevin, in_double_precision):
+    process = process_class(5, 1.3, transition=StudentT(), grid=Power(2.0))
+    policy, target = steering(process, 2, 0.2, langevin=langevin), gaussian([1.0, -1.0], torch.eye(2))
+    path = rollout(process, policy, target, 8, seeded())
+    again = score(process, policy, Path(path.states, path.log_target, path.scores, dim=2))
+    for name in ("log_prior", "log_forward", "log_backward", "features", "times", "log_marginal"):
+        torch.testing.assert_close(getattr(again, name), getattr(path, name), rtol=1e-10, atol=1e-10)
+
+
+@every_process
+@every_size
+def test_what_a_step_draws_is_read_back_from_both_of_its_states(process_class, steps, scale, in_double_precision):
+    process = process_class(steps, scale)
+    for k, x in enumerate(anywhere(process, 4, 2, scale)[:-1]):
+        moved = scale * torch.randn(4, 2)
+        y = process.advance(k, x, moved)
+        torch.testing.assert_close(process.moved(k, y), moved, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(process.advance(k, x, process.moved(k, y)), y, rtol=1e-10, atol=1e-10)
+        assert process.visited(k, x).shape == process.retraced(k, x).shape == (4, 2)
+
+
+@every_process
+@every_size
+def test_bridges_draw_from_the_noising_kernel(process_class, steps, scale, in_double_precision):
+    """Mean and deviation of 20 000 retraced draws in units of the kernel's own: five standard errors of each."""
     process, count = process_class(steps, scale), 20_000
     ends = torch.full((count, 1), 1.7 * scale)
-    signal, noise = process.signal(process.times), process.noise_variance(process.times).clamp(min=0)
     states = process.bridge(ends, seeded())
-    picked = torch.stack([process.noised(torch.full((count,), k), ends, seeded(k)) for k in range(steps)])
-    assert (states[-1] == ends).all()
-    for drawn in (states[:-1, :, 0], picked[:, :, 0]):
-        assert ((drawn.mean(1) - signal[:-1] * 1.7 * scale).abs() <= 5 * (noise[:-1] / count).sqrt() + 1e-12).all()
-        assert ((drawn.var(1) - noise[:-1]).abs() <= 5 * math.sqrt(2 / count) * noise[:-1] + 1e-12).all()
-    centred = states[:, :, 0] - signal[:, None] * 1.7 * scale
-    covariance = (centred[:-1] * centred[1:]).mean(1)
-    expected = signal[:-1] / signal[1:] * noise[1:]
-    assert ((covariance - expected).abs() <= 5 * (2 * noise[:-1] * noise[1:] / count).sqrt() + 1e-12).all()
-
-
-@every_process
-@every_size
-def test_the_bridge_kernel_is_the_noising_kernel_turned_by_bayes(process_class, steps, scale, in_double_precision):
-    process = process_class(steps, scale)
-    x, end = torch.tensor([[0.4 * scale]]), torch.tensor([[-1.1 * scale]])
+    assert (states[-1][..., :1] == ends).all()
     for k in range(steps):
-        mean, variance = process.bridge_forward(k, x, end)
-        if k == steps - 1:
-            expected_mean, expected_variance = end, torch.zeros(1, 1)
-        else:
-            slope = process.backward(k, torch.ones(1, 1))[0]
-            spread = process.backward(k, x)[1].square()
-            later = process.times[k + 1]
-            noise = process.noise_variance(later)
-            expected_variance = 1 / (slope.square() / spread + 1 / noise)
-            expected_mean = expected_variance * (slope * x / spread + process.signal(later) * end / noise)
-        torch.testing.assert_close(mean, expected_mean, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(variance, expected_variance, rtol=1e-10, atol=1e-12)
-
-
-@every_process
-@every_size
-def test_a_controlled_kernel_is_the_bridge_averaged_over_the_stated_end(
-    process_class, steps, scale, in_double_precision
-):
-    process = process_class(steps, scale)
-    x = torch.tensor([[0.4, -0.2]]) * scale
-    belief = Belief(torch.tensor([[0.9, -1.0]]), torch.tensor([[0.5, 2.0]]))
-    control = Control(torch.tensor([[1.5, 0.0]]), torch.tensor([[-0.7, 0.4]]))
-    end = belief.mean + belief.deviation * control.shift
-    for k in range(steps):
-        mean, std = process.forward(k, x, belief, control)
-        bridge_mean, bridge_variance = process.bridge_forward(k, x, end)
-        reach = process.bridge_forward(k, x, end + 1)[0] - bridge_mean
-        end_variance = belief.deviation.square() * torch.as_tensor(control.log_variance).exp()
-        variance = bridge_variance + reach.square() * end_variance
-        torch.testing.assert_close(mean, bridge_mean, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(std.square(), variance, rtol=1e-10, atol=1e-12)
+        mean, std = process.backward(k, states[k + 1])
+        residual = (process.retraced(k, states[k]) - mean) / std
+        if residual.abs().max() == 0:
+            continue
+        assert residual.mean().abs() < 5 / math.sqrt(count)
+        assert (residual.std() - 1).abs() < 5 / math.sqrt(2 * count)
+        moved = process.moved(k, states[k + 1])
+        rebuilt = process.advance(k, states[k], moved)
+        torch.testing.assert_close(rebuilt, states[k + 1], rtol=1e-9, atol=1e-9)
 
 
 @every_process
 def test_one_call_over_all_steps_equals_a_loop(process_class, in_double_precision):
     process = process_class(5, 1.3)
-    x, control = torch.randn(5, 4, 2), Control(torch.randn(5, 4, 2), torch.randn(5, 4, 2))
+    x, control = anywhere(process, 4, 2)[:-1], Control(torch.randn(5, 4, 2), torch.randn(5, 4, 2))
     steps = torch.arange(5)
+    maps = (process.features, process.visited, process.moved, process.retraced, process.log_marginal)
     belief = process.belief(steps, x)
-    together = [*process.forward(steps, x, belief, control), *process.backward(steps, x), process.features(steps, x)]
+    together = [*process.forward(steps, x, belief, control), *process.backward(steps, x), *(f(steps, x) for f in maps)]
     for k in range(5):
-        alone_belief = process.belief(k, x[k])
-        alone_control = Control(control.shift[k], torch.as_tensor(control.log_variance)[k])
-        alone = [
-            *process.forward(k, x[k], alone_belief, alone_control),
-            *process.backward(k, x[k]),
-            process.features(k, x[k]),
-        ]
+        belief, log_variance = process.belief(k, x[k]), torch.as_tensor(control.log_variance)[k]
+        forward = process.forward(k, x[k], belief, Control(control.shift[k], log_variance))
+        alone = [*forward, *process.backward(k, x[k]), *(f(k, x[k]) for f in maps)]
         for one, all_of_them in zip(alone, together, strict=True):
-            torch.testing.assert_close(one, all_of_them[k].expand_as(one) if all_of_them[k].ndim else one)
+            torch.testing.assert_close(one.expand_as(all_of_them[k]), all_of_them[k].expand_as(all_of_them[k]))
 
 
 @every_process
-def test_the_belief_under_a_mixture_is_what_quadrature_gives(process_class, in_double_precision):
-    """1-D, a grid of 40 000 points; the mixture keeps its tables in single precision, hence 1e-5."""
-    process = process_class(6, 1.2, MixtureReference(WEIGHTS, MEANS, DEVIATIONS))
-    end = torch.linspace(-9, 9, 40_001)
-    prior = (WEIGHTS.log()[:, None] + log_normal(end[:, None, None], MEANS, DEVIATIONS[:, :, 0]).T).logsumexp(0)
-    for k in range(6):
-        signal, noise = process.signal(process.times[k]), process.noise_variance(process.times[k])
-        for x in (-1.0, 0.0, 0.6) if noise > 0 else (0.0,):
-            likelihood = -0.5 * (x - signal * end).square() / noise if noise > 0 else torch.zeros_like(end)
-            posterior = (prior + likelihood).softmax(0)
-            mean = (posterior * end).sum()
-            deviation = (posterior * (end - mean).square()).sum().sqrt()
-            belief = process.belief(k, torch.tensor([[x]]))
-            assert abs(belief.mean.item() - mean) < 1e-5
-            assert abs(belief.deviation.item() - deviation) < 1e-5
-
-
-@every_process
-def test_a_mixture_of_the_reference_alone_changes_nothing(process_class, in_double_precision):
-    plain = process_class(4, 1.5)
-    same = process_class(4, 1.5, MixtureReference(torch.ones(1), torch.zeros(1, 2), 1.5 * torch.eye(2)[None]))
-    x, steps = torch.randn(4, 3, 2), torch.arange(4)
-    x[0] *= plain.prior_noise
-    belief, score_of_target = plain.belief(steps, x), torch.randn(4, 3, 2)
-    for one, other in zip(belief, same.belief(steps, x), strict=True):
-        torch.testing.assert_close(one.expand_as(x), other, rtol=1e-6, atol=1e-6)
-    shift = plain.langevin(x, score_of_target, belief)
-    torch.testing.assert_close(shift, same.langevin(x, score_of_target, belief), rtol=1e-6, atol=1e-6)
-    assert plain.langevin(x, -x / 1.5**2, belief).abs().max() < 1e-12
-
-
-@every_process
-def test_other_steps_keep_the_scale_and_the_reference(process_class):
-    reference = MixtureReference(WEIGHTS, MEANS, DEVIATIONS)
-    process = process_class(4, 1.7, reference).with_steps(9)
-    assert type(process) is process_class
-    assert (process.steps, process.scale, len(process.times)) == (9, 1.7, 10)
-    assert process.reference is reference
+def test_other_times_change_the_tables_and_nothing_else(process_class):
+    process = process_class(4, 1.7, transition=StudentT(7.0), grid=Power(2.0))
+    before = {name: table.clone() for name, table in process.named_buffers()}
+    for twin in (process.with_steps(9), Coarse(9)(process), Random(9)(process, seeded())):
+        assert type(twin) is process_class
+        assert (twin.steps, twin.scale, len(twin.times)) == (9, 1.7, 10)
+        assert twin.transition is process.transition and twin.grid is process.grid
+        fresh = process_class(9, 1.7, grid=lambda steps, times=twin.times: times)
+        for name, table in twin.named_buffers():
+            torch.testing.assert_close(table, dict(fresh.named_buffers())[name])
+    assert process.steps == 4
+    for name, table in process.named_buffers():
+        assert torch.equal(table, before[name])
 
 
 @every_process
@@ -168,3 +147,12 @@ def test_other_steps_keep_the_scale_and_the_reference(process_class):
 def test_impossible_sizes_are_refused_by_name(process_class, arguments, named):
     with pytest.raises(ValueError, match=named):
         process_class(*arguments)
+
+
+@every_process
+def test_times_that_do_not_rise_are_refused_by_name(process_class):
+    for times in ([0.0, 0.5, 0.5, 1.0], [0.1, 1.0], [0.0, 0.9]):
+        with pytest.raises(ValueError, match="times="):
+            process_class(4).on(torch.tensor(times, dtype=torch.float64))
+        with pytest.raises(ValueError, match="times="):
+            process_class(4, grid=lambda steps, times=times: torch.tensor(times, dtype=torch.float64))
