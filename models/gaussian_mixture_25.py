@@ -11,11 +11,12 @@ import torch
 
 REFERENCE = "Zhang and Chen (2022), Path Integral Sampler; Sendera et al. (2024), arXiv 2402.05098"
 
-LOG_EVIDENCE = (0.0, 0.0)
+LOG_EVIDENCE = (0.0, 0.0)  # normalized
 
 MODES = torch.cartesian_prod(torch.arange(-10.0, 11.0, 5.0), torch.arange(-10.0, 11.0, 5.0))
 MODE_WEIGHTS = torch.full((25,), 1 / 25)
 STANDARD_DEVIATION = 0.3**0.5
+SCALE = 5.0**0.5  # of the reference diffusion in the published runs
 
 
 class Mixture(dist.MixtureSameFamily):

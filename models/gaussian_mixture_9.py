@@ -1,0 +1,44 @@
+"""Nine well separated Gaussians on a grid in the plane, all of the same weight.
+
+    x ~ mean over m in {-5, 0, 5}² of N(m, 0.3 I)
+
+Neighbours lie nine standard deviations apart: a chain never leaves the component that it starts in.
+"""
+
+import pyro
+import pyro.distributions as dist
+import torch
+
+REFERENCE = "Zhang and Chen (2022), Path Integral Sampler, arXiv 2111.15141"
+
+LOG_EVIDENCE = (0.0, 0.0)  # normalized
+
+MODES = torch.cartesian_prod(torch.arange(-5.0, 6.0, 5.0), torch.arange(-5.0, 6.0, 5.0))
+MODE_WEIGHTS = torch.full((9,), 1 / 9)
+STANDARD_DEVIATION = 0.3**0.5
+SCALE = 5.0**0.5  # of the reference diffusion, as published for the mixture of 25
+
+
+class Mixture(dist.MixtureSameFamily):
+    """A mixture whose support has a transform to unconstrained space; PyTorch's own has none."""
+
+    support = dist.constraints.real_vector
+
+
+def data() -> tuple[()]:
+    return ()
+
+
+def model() -> None:
+    components = dist.Normal(MODES, STANDARD_DEVIATION).to_event(1)
+    pyro.sample("x", Mixture(dist.Categorical(probs=MODE_WEIGHTS), components))
+
+
+def sample(n: int) -> dict[str, torch.Tensor]:
+    """Exact draws: ``{"x": (n, 2)}``."""
+    return {"x": MODES[torch.randint(9, (n,))] + STANDARD_DEVIATION * torch.randn(n, 2)}
+
+
+def mode(draws: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Index into `MODES` of the component that each draw is nearest to: ``(n,)``."""
+    return torch.cdist(draws["x"], MODES).argmin(-1)
