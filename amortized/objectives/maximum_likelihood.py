@@ -15,6 +15,8 @@ from amortized.targets.base import Target
 class MaximumLikelihood(Objective):
     """``−Σ_k log P_F(x_{k+1} | x_k)`` on paths noised from draws of the target (the sleep phase of a GFlowNet)."""
 
+    needs_draws = True
+
     def forward(self, path: Path) -> Tensor:
         if path.log_forward is None:
             raise ValueError("this path is not scored; write path = score(process, policy, path)")

@@ -29,9 +29,9 @@ class ScoreFunction(Objective):
         if path.log_prior is None or path.log_forward is None or path.log_backward is None:
             raise ValueError("this path is not scored; write path = score(process, policy, path)")
         log_weight = finite_or_nan(path.log_weight.detach())
-        count = log_weight.isfinite().sum()
-        advantage = count / (count - 1).clamp(min=1) * (log_weight - log_weight.nanmean())
+        known = log_weight.isfinite()
+        advantage = known.sum() / (known.sum() - 1).clamp(min=1) * (log_weight - log_weight.nanmean())
         log_forward = path.log_prior.double() + path.log_forward.double().sum(0)
         log_backward = path.log_backward.double().sum(0)
-        slope = advantage * (log_forward - log_forward.detach()) + (log_backward - log_backward.detach())
-        return -torch.where(log_weight.isnan(), 0.0, log_weight + slope)
+        slope = torch.where(known, advantage, 0.0) * log_forward + log_backward
+        return -torch.where(known, log_weight + (slope - slope.detach()), 0.0)

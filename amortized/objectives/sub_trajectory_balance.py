@@ -15,8 +15,8 @@ class SubTrajectoryBalance(PartitionObjective):
 
     A is what balance makes constant along a path; F is a learned state flow whose ends are ``Z p₀`` and R. Small λ, the
     ``decay``, is detailed balance, large λ trajectory balance. Squared up to a root mean square of ``delta`` nats, and
-    linear beyond. ``dim``: the size of a state. ``forward_looking`` (FL-SubTB) lets the flow read the target along the path. Valid for
-    paths from anywhere. Madan et al., arXiv 2209.12782; Pan et al., 2302.01687; Zhang et al., 2310.02679.
+    linear beyond. ``dim``: the size of a state. ``forward_looking`` (FL-SubTB) lets the flow read the target along the
+    path. Valid for paths from anywhere. Madan et al., arXiv 2209.12782; Pan et al., 2302.01687; 2310.02679.
 
     >>> SubTrajectoryBalance(dim=2, decay=0.9).pairs(2, torch.float64).tolist()
     [[0.0, 0.9, 0.81], [0.9, 0.0, 0.9], [0.81, 0.9, 0.0]]
