@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from amortized.diagnostics.weights import effective_sample_fraction, log_evidence, log_mean_exp
+from amortized.diagnostics.weights import (
+    bootstrap_log_evidence,
+    effective_sample_fraction,
+    evidence_gap,
+    log_evidence,
+    log_mean_exp,
+    reverse_effective_sample_fraction,
+)
 from tests.known import seeded
 
 
@@ -43,3 +50,43 @@ def test_a_shift_of_the_weights_shifts_the_evidence_alone():
 )
 def test_the_effective_fraction_is_kishs(log_weights, fraction):
     assert effective_sample_fraction(torch.tensor(log_weights)) == pytest.approx(fraction, rel=1e-6)
+
+
+def test_the_bootstrap_agrees_with_the_delta_method():
+    """Log-normal weights; the error of 2 000 resamples has a relative error of 1/√4000 = 1.6 %: within 6 %."""
+    log_weights = 0.7 * torch.randn(4_000, generator=seeded(), dtype=torch.float64) - 800
+    bootstrap, delta = bootstrap_log_evidence(log_weights, 2_000, seeded()), log_evidence(log_weights)
+    assert bootstrap.value == delta.value
+    assert bootstrap.std_error == pytest.approx(delta.std_error, rel=0.06)
+    assert bootstrap == bootstrap_log_evidence(log_weights, 2_000, seeded())
+
+
+def test_the_bootstrap_of_nothing_is_no_number():
+    value, error = bootstrap_log_evidence(torch.full((4,), -torch.inf))
+    assert value == -math.inf and math.isnan(error)
+    with pytest.raises(ValueError, match="repeats: 1"):
+        bootstrap_log_evidence(torch.zeros(4), 1)
+
+
+def test_the_effective_fraction_is_the_same_from_both_sides():
+    """p = N(0, 1), q = N(0, s²), s = 1.5: 1 / E_p[w] = √(2s² − 1) / s² = 0.831; bounded weights: within 2 %."""
+    noise, scale = torch.randn(20_000, generator=seeded(), dtype=torch.float64), 1.5
+
+    def log_weight(x):
+        return math.log(scale) - x.square() / 2 + (x / scale).square() / 2 + 7
+
+    truth = math.sqrt(2 * scale**2 - 1) / scale**2
+    assert reverse_effective_sample_fraction(log_weight(noise)) == pytest.approx(truth, rel=0.02)
+    assert effective_sample_fraction(log_weight(scale * noise)) == pytest.approx(truth, rel=0.02)
+
+
+def test_a_draw_that_the_sampler_never_makes_leaves_no_effective_fraction():
+    assert reverse_effective_sample_fraction(torch.tensor([0.0, torch.inf])) == 0.0
+
+
+def test_the_gap_is_both_divergences():
+    """q = N(1, 1) for p = N(0, 1): both divergences are ½; the errors of 20 000 log weights of deviation 1 are 0.01."""
+    noise = torch.randn(20_000, generator=seeded(), dtype=torch.float64)
+    fresh, noised_back = 0.5 - (noise + 1), 0.5 - noise
+    assert evidence_gap(fresh, noised_back) == pytest.approx(1.0, abs=1e-9)
+    assert float(fresh.mean()) == pytest.approx(-0.5, abs=0.03)
