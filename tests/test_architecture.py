@@ -16,7 +16,9 @@ RANKS = [
     {"samplers", "callbacks", "fit"},
     {"recipe"},
     {"guide", "baselines"},
-    {"benchmark", "cli"},
+    {"guides"},
+    {"benchmark"},
+    {"cli"},
     {"__init__", "__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}

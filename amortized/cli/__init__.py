@@ -1,4 +1,4 @@
-"""The command line: ``amortized fit FILE`` and ``amortized info FILE``, on any file with a Pyro model."""
+"""The command line: ``amortized fit``, ``info`` and ``bench``, on any file with a Pyro model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import amortized
-from amortized.cli import fit, info
-from amortized.cli.model_file import UserError
+from amortized.benchmark.model_file import UserError
+from amortized.cli import bench, fit, info
 
 INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 2 after a user's error (one line on stderr), 130 after Ctrl-C."""
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_args(bench.spelled_out(sys.argv[1:] if argv is None else list(argv)))
     try:
         with warnings.catch_warnings():
             warnings.showwarning = one_line_warning
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"amortized: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\namortized: interrupted, nothing was written", file=sys.stderr)
+        print(f"\namortized: interrupted, {arguments.kept}", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -38,8 +38,9 @@ def one_line_warning(message, category, filename, lineno, file=None, line=None) 
 def parser() -> argparse.ArgumentParser:
     """Options of every command; ``run`` is what carries the command out."""
     root = argparse.ArgumentParser(prog="amortized", description=amortized.__doc__)
+    root.set_defaults(kept="nothing was written")
     root.add_argument("--version", action="version", version=f"amortized {amortized.__version__}")
-    commands = root.add_subparsers(title="commands", required=True, metavar="{fit,info}")
+    commands = root.add_subparsers(title="commands", required=True, metavar="{fit,info,bench}")
 
     command = commands.add_parser("fit", help="draw from the posterior of a file's model, and say whether to trust it")
     add_file(command)
@@ -54,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("info", help="show sites, supports, shapes, and how the density is batched")
     add_file(command)
     command.set_defaults(run=info.run)
+
+    bench.add(commands.add_parser("bench", help="every method on every model at an equal budget; report DIR"), positive)
     return root
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from amortized.baselines import nuts
+from amortized.benchmark.model_file import ModelFile, UserError, blaming, load
 from amortized.cli import outputs
-from amortized.cli.model_file import ModelFile, UserError, blaming, load
 from amortized.diagnostics import arviz, picture
 from amortized.diagnostics.comparison import Arrays, Difference, Moments, aligned, compare, moments
 from amortized.draws import Draws

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from amortized.cli.model_file import UserError
+from amortized.benchmark.model_file import UserError
 from amortized.diagnostics.comparison import Moments
 
 

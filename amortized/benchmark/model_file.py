@@ -25,7 +25,10 @@ class UserError(Exception):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """``model(*args, **kwargs)`` of one file; ``log_evidence``: what the file says it should be, in nats."""
+    """``model(*args, **kwargs)`` of one file; ``log_evidence``: what the file says it should be, in nats.
+
+    ``module``: the file itself, for the other names in it.
+    """
 
     path: Path
     name: str
@@ -33,14 +36,15 @@ class ModelFile:
     args: tuple
     kwargs: dict[str, Any]
     log_evidence: float | None
+    module: ModuleType
 
     @property
     def title(self) -> str:
         return f"{self.name} of {self.path}"
 
 
-def load(path: Path, name: str = "model") -> ModelFile:
-    """Run the file at ``path`` as a module, take the model ``name`` from it and call its ``data``.
+def load(path: Path, name: str = "model", options: tuple = ()) -> ModelFile:
+    """Run the file at ``path`` as a module, take the model ``name`` from it and call its ``data(*options)``.
 
     ``data`` returns a tuple of positional arguments or a dict of keywords; without it the model gets no arguments.
     Raises ``UserError``.
@@ -51,10 +55,10 @@ def load(path: Path, name: str = "model") -> ModelFile:
     with blaming(path):
         module = imported(path)
     model = find_model(module, path, name)
-    args, kwargs = find_data(module, path)
+    args, kwargs = find_data(module, path, options)
     check_call(model, args, kwargs, path, name)
     truth = getattr(module, "LOG_EVIDENCE", None)
-    return ModelFile(path, name, model, args, kwargs, None if truth is None else number(truth, path))
+    return ModelFile(path, name, model, args, kwargs, None if truth is None else number(truth, path), module)
 
 
 def number(value: Any, path: Path) -> float:
@@ -100,12 +104,16 @@ def defined_in(module: ModuleType, value: Any) -> bool:
     return own_function or isinstance(value, torch.nn.Module)
 
 
-def find_data(module: ModuleType, path: Path) -> tuple[tuple, dict[str, Any]]:
+def find_data(module: ModuleType, path: Path, options: tuple = ()) -> tuple[tuple, dict[str, Any]]:
     data = getattr(module, "data", None)
+    if options and not callable(data):
+        raise UserError(f"{path} has no function data to take {options}: write def data(...): in it, or leave them out")
     if data is None:
         return (), {}
+    if options:
+        check_options(data, options, path)
     with blaming(path):
-        value = data() if callable(data) else data
+        value = data(*options) if callable(data) else data
     if isinstance(value, dict):
         return (), value
     if isinstance(value, tuple):
@@ -114,6 +122,14 @@ def find_data(module: ModuleType, path: Path) -> tuple[tuple, dict[str, Any]]:
         f"{path}: data() returned a {type(value).__name__}: return a tuple of the model's arguments, as in "
         "return (y,), or a dict of keywords"
     )
+
+
+def check_options(data: Callable, options: tuple, path: Path) -> None:
+    signature = inspect.signature(data)
+    try:
+        signature.bind(*options)
+    except TypeError as error:
+        raise UserError(f"{path}: data{signature} does not take {options}: {error}; leave them out") from error
 
 
 def check_call(model: Callable, args: tuple, kwargs: dict[str, Any], path: Path, name: str) -> None:

@@ -1,0 +1,168 @@
+"""One cell of the benchmark, model x method x seed x budget, and the folder where its result lies as one JSON file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amortized.benchmark import truth
+from amortized.benchmark.budget import Budget
+from amortized.benchmark.model_file import UserError
+
+UNITS = {"seconds": "seconds", "steps": "steps", "energy_calls": "energy-calls"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``method`` on ``model(*data(*options))`` of the file at ``path``, trained within ``budget`` from ``seed``."""
+
+    path: Path
+    options: tuple
+    method: str
+    seed: int
+    budget: Budget
+
+    @property
+    def target(self) -> str:
+        """The target's name in tables: the file's stem, with the options in brackets.
+
+        >>> Cell(Path("models/many_well.py"), (128,), "pis", 0, Budget(steps=10)).target
+        'many_well(128)'
+        """
+        return self.path.stem + (f"({', '.join(map(repr, self.options))})" if self.options else "")
+
+    @property
+    def label(self) -> str:
+        """The method's name in tables; of a function in a file without the folders.
+
+        >>> Cell(Path("models/funnel.py"), (), "mine/own.py:train", 0, Budget(steps=10)).label
+        'own:train'
+        """
+        file, _, function = self.method.rpartition(":")
+        return f"{Path(file).stem}:{function}" if file.endswith(".py") else self.method
+
+    @property
+    def key(self) -> str:
+        """The file name without its ending.
+
+        >>> Cell(Path("models/many_well.py"), (128,), "tb-expl", 0, Budget(steps=10)).key
+        'many_well-128__tb-expl__steps-10__seed-0'
+        """
+        names = (slug(self.target), slug(self.label), slug(describe(self.budget)), f"seed-{self.seed}")
+        return "__".join(names)
+
+    def as_json(self) -> dict[str, Any]:
+        """What identifies the cell, as plain data."""
+        return {
+            "model": str(self.path),
+            "options": list(self.options),
+            "target": self.target,
+            "method": self.label,
+            "seed": self.seed,
+            "budget": asdict(self.budget),
+        }
+
+
+def slug(text: str) -> str:
+    """Characters that every file system takes.
+
+    >>> slug("log_gaussian_cox(20, True)"), slug("own:train")
+    ('log_gaussian_cox-20-True', 'own-train')
+    """
+    return re.sub(r"[^\w.]+", "-", text).strip("-")
+
+
+def describe(budget: Budget) -> str:
+    """The one limit of a budget, in words.
+
+    >>> describe(Budget(seconds=120.0)), describe(Budget(energy_calls=1_000_000))
+    ('seconds 120', 'energy-calls 1000000')
+    """
+    [(name, value)] = [(name, getattr(budget, name)) for name in UNITS if getattr(budget, name) is not None]
+    return f"{UNITS[name]} {value:.15g}"
+
+
+def grid(models: Sequence[str], methods: Sequence[str], seeds: int, budget: Budget) -> list[Cell]:
+    """Every model with every method and seed 0 .. ``seeds - 1``, all of one seed before the next.
+
+    Raises ``UserError`` where two cells would have one file name.
+    """
+    targets = [truth.parse(model) for model in models]
+    cells = [Cell(*target, method, seed, budget) for seed in range(seeds) for target in targets for method in methods]
+    keys = Counter(cell.key for cell in cells)
+    twice = next((cell for cell in cells if keys[cell.key] > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice.target} with {twice.label} is there twice: give every model and method once")
+    return cells
+
+
+def place(folder: Path, cell: Cell) -> Path:
+    return folder / f"{cell.key}.json"
+
+
+def write(folder: Path, cell: Cell, result: dict[str, Any]) -> Path:
+    """Write ``result`` as the cell's file, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = place(folder, cell)
+    text = json.dumps(plain({**cell.as_json(), **result}), indent=1, allow_nan=False) + "\n"
+    temporary = folder / f".{cell.key}.{os.getpid()}"
+    with temporary.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, file)
+    return file
+
+
+def plain(value: Any) -> Any:
+    """JSON knows no infinities: numbers that are not finite become "inf", "-inf" and "nan", which ``float`` reads.
+
+    >>> plain({"elbo": -math.inf, "losses": (1.0, math.nan), "steps": 3})
+    {'elbo': '-inf', 'losses': [1.0, 'nan'], 'steps': 3}
+    """
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Every result in ``folder``, in the order of the file names.
+
+    Raises ``UserError`` where there is none, or where a file is not a result.
+    """
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise UserError(f"{folder} has no results: run amortized bench MODEL... --out {folder}")
+    return [read_file(file) for file in files]
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    try:
+        result = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({error}): delete it, and run the benchmark again") from error
+    missing = [name for name in ("target", "method", "seed", "budget", "status") if name not in result]
+    if missing:
+        raise UserError(f"{file} is not a result of the benchmark, it has no {missing[0]}: move it elsewhere")
+    return result
+
+
+def unfinished(cells: Sequence[Cell], folder: Path, retry: bool = False) -> list[Cell]:
+    """The cells without a result in ``folder``; with ``retry`` those that failed too."""
+    left = []
+    for cell in cells:
+        file = place(folder, cell)
+        if not file.exists() or (retry and read_file(file)["status"] == "failed"):
+            left.append(cell)
+    return left

@@ -1,0 +1,79 @@
+"""All cells at once: processes of this machine, or the workers of a Dask cluster; each result is kept as it comes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tqdm import tqdm
+
+from amortized.benchmark import cells
+from amortized.benchmark.cells import Cell
+from amortized.benchmark.model_file import UserError
+from amortized.benchmark.suite import run_cell
+
+
+def run(
+    todo: Sequence[Cell],
+    folder: Path,
+    jobs: int = 1,
+    backend: str = "loky",
+    scheduler: str | None = None,
+    progress: bool = True,
+) -> int:
+    """Run every cell, ``jobs`` at a time and each on one thread, and write its result; how many failed.
+
+    ``backend``: "loky", processes of this machine, or "dask": the workers of the cluster at ``scheduler``, or of one
+    on this machine with ``jobs`` workers. Only this process writes into ``folder``.
+
+    Raises ``UserError`` where joblib or dask is not installed.
+    """
+    joblib = extra("joblib")
+    failed = 0
+    with pool(joblib, jobs, backend, scheduler), tqdm(total=len(todo), unit="cell", disable=not progress) as bar:
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+        calls = (joblib.delayed(numbered)(index, absolute(cell)) for index, cell in enumerate(todo))
+        for index, result in parallel(calls):
+            cell = todo[index]
+            cells.write(folder, cell, result)
+            failed += result["status"] == "failed"
+            bar.set_postfix_str(f"{cell.target} {cell.label} seed {cell.seed} {result['status']}")
+            bar.update()
+    return failed
+
+
+def numbered(index: int, cell: Cell) -> tuple[int, dict[str, Any]]:
+    return index, run_cell(cell)
+
+
+@contextmanager
+def pool(joblib: ModuleType, jobs: int, backend: str, scheduler: str | None) -> Iterator[None]:
+    """Where joblib's calls run inside the block."""
+    if backend == "loky":
+        with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+            yield
+        return
+    distributed = extra("distributed")
+    where = {"address": scheduler} if scheduler else {"n_workers": jobs, "threads_per_worker": 1}
+    with distributed.Client(**where), joblib.parallel_config("dask"):
+        yield
+
+
+def absolute(cell: Cell) -> Cell:
+    """The same cell with paths that a worker in another folder finds too."""
+    file, _, function = cell.method.rpartition(":")
+    method = f"{Path(file).absolute()}:{function}" if file.endswith(".py") else cell.method
+    return replace(cell, path=cell.path.absolute(), method=method)
+
+
+def extra(name: str) -> ModuleType:
+    """A module of the optional extra ``bench``."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"the benchmark needs {name}: pip install 'amortized[bench]'") from error

@@ -1,0 +1,102 @@
+"""One cell from start to end: the target, the training, the measurement, and an error kept as a result."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyro
+import torch
+
+from amortized.benchmark import machine, truth
+from amortized.benchmark.cells import Cell
+from amortized.benchmark.measurement import measure
+from amortized.benchmark.model_file import UserError, blaming, imported
+
+if TYPE_CHECKING:
+    from amortized.benchmark.methods import Method
+
+LOSSES = 200
+
+
+def trainer(name: str) -> Method:
+    """The method called ``name``, or the function after the colon in ``mine.py:train``.
+
+    Raises ``UserError`` where there is no such method.
+    """
+    path, _, function = name.rpartition(":")
+    if path.endswith(".py"):
+        return from_file(Path(path), function)
+    from amortized.benchmark.methods import method  # every sampler there is, which other commands need not load
+
+    try:
+        return method(name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def from_file(path: Path, name: str) -> Method:
+    if not path.is_file():
+        raise UserError(f"{path} is not there: type the path of a Python file with a function {name}")
+    with blaming(path):
+        train: Any = getattr(imported(path), name, None)
+    if train is None:
+        raise UserError(f"{path} has no function {name}: write def {name}(target, scale, budget, seed): in it")
+    return train
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Train and measure one cell on one thread; plain data, ready for JSON.
+
+    ``status`` is "finished", or "failed" with the ``error`` in one line and its ``traceback``: a method that breaks on
+    a target is a finding too. The same cell gives the same numbers, times excepted, unless its budget is in seconds.
+    """
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    result: dict[str, Any] = {"versions": machine.versions(), "machine": machine.machine(), "source": digest(cell.path)}
+    try:
+        result |= {"status": "finished", **finished(cell)}
+    except Exception as error:
+        text = " ".join(str(error).split())
+        result |= {"status": "failed", "error": f"{type(error).__name__}: {text}", "traceback": traceback.format_exc()}
+    return {**result, "total_seconds": time.perf_counter() - began}
+
+
+def finished(cell: Cell) -> dict[str, Any]:
+    pyro.clear_param_store()
+    pyro.set_rng_seed(cell.seed)
+    problem = truth.problem(cell.path, cell.options)
+    trained = trainer(cell.method)(problem.target, problem.scale, cell.budget, cell.seed)
+    return {
+        "dimension": problem.target.dim,
+        "truth": None if problem.log_evidence is None else problem.log_evidence._asdict(),
+        "metrics": measure(problem, trained, cell.seed),
+        "training": {
+            "seconds": trained.seconds,
+            "steps": trained.steps,
+            "energy_calls": trained.energy_calls,
+            **thinned(trained.losses),
+        },
+    }
+
+
+def thinned(losses: Sequence[float]) -> dict[str, list]:
+    """At most 200 of the losses, first and last among them, beside their step's number from 1.
+
+    >>> thinned([3.0, 2.0])
+    {'loss_steps': [1, 2], 'losses': [3.0, 2.0]}
+    >>> len(thinned([0.0] * 1_000)["losses"])
+    200
+    """
+    kept = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), LOSSES)).round().astype(int)).tolist()
+    return {"loss_steps": [index + 1 for index in kept], "losses": [float(losses[index]) for index in kept]}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, which tells whether a result was made with its present text."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

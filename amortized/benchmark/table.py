@@ -1,0 +1,173 @@
+"""Results to tables: for every target and budget one row a method, means over seeds with their spread."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from amortized.benchmark.budget import Budget
+from amortized.benchmark.cells import describe
+
+Result = Mapping[str, Any]
+"""One cell's JSON."""
+
+Published = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Figures from elsewhere: ``{target: {method: {metric: value}}}``."""
+
+
+class Column(NamedTuple):
+    """``part`` and ``name``: where a result keeps the figure; ``meaning``: one line under the tables."""
+
+    part: str
+    name: str
+    title: str
+    meaning: str
+
+
+COLUMNS = (
+    Column("metrics", "delta", "Δ", "log Z − ELBO over 2,000 paths, nats"),
+    Column("metrics", "rw", "RW", "log Z − its estimate by 2,000 path weights, nats"),
+    Column("metrics", "elbo", "ELBO", "mean log weight of 2,000 paths, nats"),
+    Column("metrics", "log_evidence", "log Ẑ", "log mean weight of 2,000 paths, nats"),
+    Column("metrics", "eubo", "EUBO", "mean log weight of paths noised back from 2,000 exact draws, nats"),
+    Column("metrics", "gap", "gap", "EUBO − ELBO, nats"),
+    Column("metrics", "ess", "ESS", "effective share of the draws"),
+)
+COSTS = (
+    Column("training", "energy_calls", "energy calls", "densities evaluated in training, one a particle"),
+    Column("training", "steps", "steps", "gradient steps"),
+)
+TIMES = (Column("training", "seconds", "seconds", "of training, on the budget's clock"),)
+REPLACED = {"elbo": "delta", "eubo": "delta", "log_evidence": "rw"}
+"""Figures that give way to others where log Z is known."""
+
+
+@dataclass
+class Table:
+    """One target at one budget: ``rows`` of text under ``head``; ``facts`` and ``failures``, a line each."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    facts: list[str]
+    failures: list[str] = field(default_factory=list)
+
+
+def tables(
+    results: Sequence[Result],
+    times: bool = True,
+    methods: Sequence[str] | None = None,
+    published: Published | None = None,
+) -> list[Table]:
+    """One table for each target and budget, methods in the order of ``methods`` or of the alphabet.
+
+    ``times=False`` leaves out everything that differs between two runs of the same cells. ``published`` adds, beside
+    a metric that it has for a target, a column of its own.
+    """
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        if methods is None or result["method"] in methods:
+            groups.setdefault((result["target"], describe(Budget(**result["budget"]))), []).append(result)
+    return [
+        table(f"{target}, {budget}", group, columns(group, times), methods, (published or {}).get(target, {}))
+        for (target, budget), group in sorted(groups.items())
+    ]
+
+
+def columns(group: Sequence[Result], times: bool) -> list[Column]:
+    """Those for which some result has a figure."""
+    wanted = [*COLUMNS, *(TIMES if times else ()), *COSTS]
+    there = [column for column in wanted if any(figures([result], column) for result in group)]
+    names = {column.name for column in there}
+    return [column for column in there if REPLACED.get(column.name) not in names]
+
+
+def figures(results: Sequence[Result], column: Column) -> list[float]:
+    """The column's figure in every result that has it."""
+    values = (result.get(column.part, {}).get(column.name) for result in results)
+    return [float(value) for value in values if value is not None]
+
+
+def table(
+    title: str,
+    group: Sequence[Result],
+    there: Sequence[Column],
+    methods: Sequence[str] | None,
+    published: Mapping[str, Mapping[str, float]],
+) -> Table:
+    names = {result["method"] for result in group}
+    order = sorted(names) if methods is None else [name for name in methods if name in names]
+    beside = {column.name for column in there if any(column.name in row for row in published.values())}
+    head = ["method", "seeds"]
+    for column in there:
+        head += [column.title, f"{column.title} published"] if column.name in beside else [column.title]
+    rows = []
+    for name in order:
+        of_method = [result for result in group if result["method"] == name]
+        row = [name, seeds(of_method)]
+        for column in there:
+            row.append(mean_and_spread(figures(of_method, column)))
+            if column.name in beside:
+                value = published.get(name, {}).get(column.name)
+                row.append("" if value is None else number(value))
+        rows.append(row)
+    failures = [
+        f"{result['method']}, seed {result['seed']}: {result['error']}"
+        for result in group
+        if result["status"] == "failed"
+    ]
+    return Table(title, head, rows, facts(group), failures)
+
+
+def seeds(results: Sequence[Result]) -> str:
+    """How many seeds, and how many of them failed."""
+    failed = sum(result["status"] == "failed" for result in results)
+    return f"{len(results)}, {failed} failed" if failed else str(len(results))
+
+
+def facts(group: Sequence[Result]) -> list[str]:
+    """Dimension, truth and noise floors."""
+    known = next((result for result in group if result["status"] == "finished"), None)
+    if known is None:
+        return []
+    truth = known["truth"]
+    said = "unknown" if truth is None else f"{truth['value']:.4f} ± {truth['std_error']:.4f} nats"
+    return [f"{known['dimension']} dimensions; log Z {said}"]
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation, with the decimals that the mean deserves.
+
+    >>> mean_and_spread([0.21, 0.19, 0.23]), mean_and_spread([640, 640]), mean_and_spread([])
+    ('0.210 ± 0.020', '640', '–')
+    """
+    if not values:
+        return "–"
+    mean = statistics.fmean(values)
+    if len(values) == 1 or min(values) == max(values):
+        return number(mean)
+    return f"{number(mean)} ± {number(deviation(values), mean)}"
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation over seeds; not a number where a value is infinite."""
+    if max(map(abs, values)) == float("inf"):
+        return float("nan")
+    return statistics.stdev(values)
+
+
+def number(value: float, like: float | None = None) -> str:
+    """Three decimals below 10, fewer above, none of a whole number; ``like``: the number whose decimals to take.
+
+    >>> number(0.0412), number(-41.26), number(20.0), number(2_345_678.9), number(0.00001), number(0.0)
+    ('0.041', '-41.26', '20', '2,345,679', '1e-05', '0')
+    """
+    if like is None and float(value).is_integer():
+        return f"{value:,.0f}"
+    size = abs(value if like is None else like)
+    if like is None and 0 < size < 5e-4:
+        return f"{value:.0e}"
+    decimals = 3 if size < 10 else 2 if size < 100 else 1 if size < 1_000 else 0
+    return f"{value:,.{decimals}f}"

@@ -1,0 +1,116 @@
+"""A benchmark's target: a model file with its options, and what the file knows to be true of it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amortized._types import Tensor
+from amortized.benchmark.model_file import ModelFile, UserError, as_tuple, blaming, load
+from amortized.draws import Estimate
+from amortized.targets.pyro_model import PyroTarget
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A target and its truth. Draws are in the target's unconstrained space.
+
+    ``scale``: the reference deviation that methods start from; ``log_evidence``: log Z with its standard error, in
+    nats; ``sample(count, seed) -> (count, D)``: exact draws; ``mode: (N, D) -> (N,)`` (or ``(N, blocks)``): the mode
+    of each draw; ``mode_weights``: the modes' true weights. ``None`` where the file does not say.
+    """
+
+    target: PyroTarget
+    scale: float = 1.0
+    log_evidence: Estimate | None = None
+    sample: Callable[[int, int], Tensor] | None = None
+    mode: Callable[[Tensor], Tensor] | None = None
+    mode_weights: Tensor | None = None
+
+
+def parse(text: str) -> tuple[Path, tuple]:
+    """A model file and the options of its ``data``: what follows a colon, as Python literals.
+
+    Raises ``UserError`` where the options are no literals.
+
+    >>> parse("models/many_well.py:128"), parse("models/funnel.py")[1], parse("models/log_gaussian_cox.py:20,True")[1]
+    ((PosixPath('models/many_well.py'), (128,)), (), (20, True))
+    """
+    path, _, options = text.partition(":")
+    if not options:
+        return Path(path), ()
+    try:
+        return Path(path), tuple(ast.literal_eval(f"({options},)"))
+    except (SyntaxError, ValueError) as error:
+        message = f"{text}: the options {options} are not Python literals: type them as in {path}:128 or {path}:20,True"
+        raise UserError(message) from error
+
+
+def problem(path: Path, options: tuple = ()) -> Problem:
+    """The target ``model(*data(*options))`` of the file at ``path``, and its truth.
+
+    The file may have: ``LOG_EVIDENCE = (value, standard error)`` or ``log_evidence(*arguments)``; exact draws
+    ``sample(n, *arguments) -> {site: (n, *event)}``; ``mode(draws) -> labels`` and ``MODE_WEIGHTS``; ``SCALE``.
+
+    Raises ``UserError`` where the file is at fault.
+    """
+    file = load(path, options=options)
+    with blaming(path):
+        target = PyroTarget(file.model, file.args, file.kwargs)
+        weights = answer(file, "mode_weights")
+    return Problem(
+        target=target,
+        scale=float(getattr(file.module, "SCALE", 1.0)),
+        log_evidence=evidence(file),
+        sample=sampler(file, target) if hasattr(file.module, "sample") else None,
+        mode=labeller(file, target) if hasattr(file.module, "mode") else None,
+        mode_weights=None if weights is None else torch.as_tensor(weights),
+    )
+
+
+def answer(file: ModelFile, name: str) -> Any:
+    """``name(*arguments)`` of the file, else its constant ``NAME``, else ``None``."""
+    function = getattr(file.module, name, None)
+    return getattr(file.module, name.upper(), None) if function is None else called(function, file)
+
+
+def called(function: Callable, file: ModelFile, *first: Any) -> Any:
+    """``function(*first, *arguments)``, or without the model's arguments where it takes none."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*first, *file.args, **file.kwargs)
+    except TypeError:
+        return function(*first)
+    return function(*first, *file.args, **file.kwargs)
+
+
+def evidence(file: ModelFile) -> Estimate | None:
+    with blaming(file.path):
+        value = answer(file, "log_evidence")
+    if value is None:
+        return None
+    numbers = [float(number) for number in as_tuple(value)]
+    return Estimate(numbers[0], numbers[1] if len(numbers) > 1 else 0.0)
+
+
+def sampler(file: ModelFile, target: PyroTarget) -> Callable[[int, int], Tensor]:
+    def sample(count: int, seed: int) -> Tensor:
+        with torch.random.fork_rng(devices=[]), blaming(file.path):
+            torch.manual_seed(seed)
+            return target.unconstrain(called(file.module.sample, file, count))
+
+    return sample
+
+
+def labeller(file: ModelFile, target: PyroTarget) -> Callable[[Tensor], Tensor]:
+    def mode(x: Tensor) -> Tensor:
+        with blaming(file.path):
+            return called(file.module.mode, file, target.constrain(x))
+
+    return mode

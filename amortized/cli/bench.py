@@ -1,0 +1,155 @@
+"""``amortized bench MODEL...``: run the benchmark's cells; ``amortized bench report DIR``: their tables and figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from amortized.benchmark import cells, figures, jobs, report, truth
+from amortized.benchmark.budget import Budget
+from amortized.benchmark.cells import Cell
+from amortized.benchmark.model_file import UserError
+from amortized.benchmark.suite import digest, trainer
+from amortized.benchmark.table import Published, Result, tables
+from amortized.cli.outputs import check_writable, together
+
+ACTIONS = ("run", "report")
+
+
+def spelled_out(argv: Sequence[str]) -> list[str]:
+    """``bench MODEL`` is short for ``bench run MODEL``.
+
+    >>> spelled_out(["bench", "models/funnel.py", "--steps", "9"])
+    ['bench', 'run', 'models/funnel.py', '--steps', '9']
+    >>> spelled_out(["bench", "report", "runs/bench"])
+    ['bench', 'report', 'runs/bench']
+    """
+    if argv[:1] == ["bench"] and argv[1:] and argv[1] not in (*ACTIONS, "-h", "--help"):
+        return ["bench", "run", *argv[1:]]
+    return list(argv)
+
+
+def add(command: argparse.ArgumentParser, positive: Callable[[str], float]) -> None:
+    """The options of both actions."""
+    actions = command.add_subparsers(title="actions", required=True, metavar="{run,report}")
+    action = actions.add_parser("run", help="train and measure every model x method x seed; goes on where it was")
+    action.add_argument("models", nargs="+", metavar="MODEL", help="a model file, options of its data after a colon")
+    action.add_argument("--methods", type=listed, required=True, metavar="A,B", help="methods, with commas between")
+    action.add_argument("--seeds", type=count, default=1, metavar="N", help="seeds 0 to N - 1 (default 1)")
+    budget = action.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--seconds", type=positive, metavar="S", help="equal clock: seconds of training")
+    budget.add_argument("--steps", type=count, metavar="N", help="equal gradient steps")
+    budget.add_argument("--energy-calls", type=count, metavar="N", help="equal cost: density evaluations in training")
+    action.add_argument("--jobs", type=count, default=1, metavar="N", help="cells at once, a thread each (default 1)")
+    action.add_argument("--backend", choices=["loky", "dask"], default="loky", help="processes here, or a Dask cluster")
+    action.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster (default: one on this machine)")
+    action.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="default runs/bench")
+    action.add_argument("--retry", action="store_true", help="run failed cells again")
+    action.set_defaults(run=run, kept="the finished cells are kept, the same command goes on from them")
+
+    action = actions.add_parser("report", help="tables as Markdown and HTML, and figures, from a folder of results")
+    action.add_argument("folder", type=Path, metavar="DIR", help="the folder of results")
+    action.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: the results' own)")
+    action.add_argument("--metric", default="delta", metavar="NAME", help="of the figure (default delta)")
+    action.add_argument("--methods", type=listed, metavar="A,B", help="only these, in this order")
+    action.add_argument("--published", type=Path, metavar="JSON", help="{target: {method: {metric: value}}}")
+    action.add_argument("--no-times", action="store_true", help="leave out what differs between two equal runs")
+    action.set_defaults(run=write_report)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check_writable(arguments.out)
+    if arguments.scheduler and arguments.backend != "dask":
+        raise UserError(f"--scheduler {arguments.scheduler} is a Dask cluster's: add --backend dask")
+    budget = Budget(seconds=arguments.seconds, steps=arguments.steps, energy_calls=arguments.energy_calls)
+    wanted = cells.grid(arguments.models, arguments.methods, arguments.seeds, budget)
+    for method in arguments.methods:
+        trainer(method)
+    todo = cells.unfinished(wanted, arguments.out, arguments.retry)
+    for path, options in dict.fromkeys((cell.path, cell.options) for cell in todo):
+        truth.problem(path, options)
+    check_sources([cell for cell in wanted if cell not in todo], arguments.out)
+    print(f"{len(wanted)} cells, {len(wanted) - len(todo)} of them finished", file=sys.stderr)
+    progress = sys.stderr.isatty()
+    failed = jobs.run(todo, arguments.out, arguments.jobs, arguments.backend, arguments.scheduler, progress)
+    if failed:
+        print(f"{failed} cells failed: the report tells why, --retry runs them again", file=sys.stderr)
+    results = [cells.read_file(cells.place(arguments.out, cell)) for cell in wanted]
+    print(report.markdown(tables(results), results), end="")
+
+
+def check_sources(kept: Sequence[Cell], folder: Path) -> None:
+    """Warn of results that were made with another text of their model file."""
+    for path in dict.fromkeys(cell.path for cell in kept):
+        made = {cells.read_file(cells.place(folder, cell))["source"] for cell in kept if cell.path == path}
+        if made != {digest(path)}:
+            warnings.warn(f"{folder} has results of another version of {path}: take another --out", stacklevel=2)
+
+
+def write_report(arguments: argparse.Namespace) -> None:
+    folder = arguments.out or arguments.folder
+    check_writable(folder)
+    results = cells.read(arguments.folder)
+    if arguments.methods:
+        check_methods(results, arguments.methods)
+        results = [result for result in results if result["method"] in arguments.methods]
+    made = tables(results, not arguments.no_times, arguments.methods, read_published(arguments.published))
+    pictures = None if arguments.no_times else draw(results, arguments.metric)
+    name = f"{arguments.metric}_by_seconds.png" if pictures else None
+    with together(folder) as temporary:
+        (temporary / "report.md").write_text(report.markdown(made, results, name))
+        (temporary / "report.html").write_text(report.page(made, results, pictures))
+        if pictures and name:
+            (temporary / name).write_bytes(pictures[0])
+    print(f"written to {folder}: report.md, report.html{f', {name}' if name else ''}")
+
+
+def draw(results: Sequence[Result], metric: str) -> tuple[bytes, bytes] | None:
+    """The figure on light and on dark ground; ``None`` where no result has the metric."""
+    try:
+        column = figures.column_named(metric)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if not any(figures.figures([result], column) for result in results):
+        return None
+    return figures.against_seconds(results, column), figures.against_seconds(results, column, dark=True)
+
+
+def check_methods(results: Sequence[Result], methods: Sequence[str]) -> None:
+    there = sorted({result["method"] for result in results})
+    for method in methods:
+        if method not in there:
+            raise UserError(f"no result of method {method}: there are {', '.join(there)}")
+
+
+def read_published(file: Path | None) -> Published | None:
+    if file is None:
+        return None
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"--published {file}: {error}; write JSON, {{target: {{method: {{metric: 1.0}}}}}}") from None
+
+
+def listed(text: str) -> list[str]:
+    """Names with commas between.
+
+    >>> listed("pis,dds")
+    ['pis', 'dds']
+    """
+    names = text.split(",")
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name in it")
+    return names
+
+
+def count(text: str) -> int:
+    """A whole number above zero."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value

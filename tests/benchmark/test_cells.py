@@ -1,0 +1,79 @@
+"""Names of cells, and files that appear whole or not at all."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from amortized.benchmark import cells
+from amortized.benchmark.budget import Budget
+from amortized.benchmark.cells import Cell
+from amortized.benchmark.model_file import UserError
+
+STEPS = Budget(steps=10)
+CELL = Cell(Path("models/funnel.py"), (), "tb", 0, STEPS)
+
+
+def test_the_grid_is_every_combination_one_seed_after_the_other():
+    made = cells.grid(["funnel.py", "many_well.py:8"], ["pis", "tb"], 2, STEPS)
+    assert [(cell.target, cell.method, cell.seed) for cell in made[:5]] == [
+        ("funnel", "pis", 0),
+        ("funnel", "tb", 0),
+        ("many_well(8)", "pis", 0),
+        ("many_well(8)", "tb", 0),
+        ("funnel", "pis", 1),
+    ]
+    assert len({cell.key for cell in made}) == len(made) == 8
+
+
+@pytest.mark.parametrize("models", [["funnel.py", "other/funnel.py"], ["funnel.py", "funnel.py"]])
+def test_two_cells_of_one_name_are_refused(models: list[str]):
+    with pytest.raises(UserError, match="funnel with pis is there twice"):
+        cells.grid(models, ["pis"], 1, STEPS)
+
+
+def test_a_key_tells_every_part():
+    budgets = [STEPS, Budget(steps=11), Budget(seconds=10.0), Budget(energy_calls=10)]
+    others = [Cell(CELL.path, (), "tb", 0, budget) for budget in budgets]
+    others += [Cell(CELL.path, (1,), "tb", 0, STEPS), Cell(CELL.path, (), "tb-ls", 0, STEPS)]
+    others += [Cell(CELL.path, (), "tb", 1, STEPS)]
+    assert len({cell.key for cell in others}) == len(others)
+
+
+def test_written_and_read(tmp_path: Path):
+    file = cells.write(tmp_path / "new", CELL, {"status": "finished", "metrics": {"eubo": math.inf}})
+    assert [other.name for other in file.parent.iterdir()] == ["funnel__tb__steps-10__seed-0.json"]
+    [result] = cells.read(file.parent)
+    assert result["target"] == "funnel" and result["budget"]["steps"] == 10 and result["seed"] == 0
+    assert float(result["metrics"]["eubo"]) == math.inf
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):
+    cells.write(tmp_path, CELL, {"status": "finished"})
+    with pytest.raises(TypeError):
+        cells.write(tmp_path, CELL, {"status": object()})
+    assert cells.read(tmp_path)[0]["status"] == "finished"
+
+
+def test_finished_cells_are_left_out_and_failed_ones_retried_on_demand(tmp_path: Path):
+    made = cells.grid(["funnel.py"], ["a", "b", "c"], 1, STEPS)
+    cells.write(tmp_path, made[0], {"status": "finished"})
+    cells.write(tmp_path, made[1], {"status": "failed", "error": "x"})
+    assert cells.unfinished(made, tmp_path) == made[2:]
+    assert cells.unfinished(made, tmp_path, retry=True) == made[1:]
+    assert cells.unfinished(made, tmp_path / "none") == made
+
+
+def test_a_folder_without_results(tmp_path: Path):
+    with pytest.raises(UserError, match="has no results: run amortized bench MODEL"):
+        cells.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "is not JSON"), (json.dumps({"target": "x"}), "not a result of the benchmark")]
+)
+def test_a_file_that_is_no_result(tmp_path: Path, text: str, said: str):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(UserError, match=said):
+        cells.read(tmp_path)

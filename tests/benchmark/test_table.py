@@ -1,0 +1,80 @@
+"""Tables from results written by hand."""
+
+import math
+from typing import Any
+
+import pytest
+
+from amortized.benchmark.table import mean_and_spread, number, tables
+
+
+def result(method: str = "tb", seed: int = 0, target: str = "funnel", **metrics: Any) -> dict[str, Any]:
+    return {
+        "target": target,
+        "method": method,
+        "seed": seed,
+        "budget": {"steps": 20},
+        "status": "finished",
+        "dimension": 10,
+        "truth": {"value": 0.5, "std_error": 0.01},
+        "metrics": {"elbo": -1.0, "delta": 1.5, "rw": 0.25, "log_evidence": 0.25, **metrics},
+        "training": {"seconds": 2.0, "steps": 20, "energy_calls": 640},
+    }
+
+
+FAILED = {**result("dds", 1), "status": "failed", "error": "ValueError: no"}
+del FAILED["metrics"], FAILED["training"]
+
+
+def test_a_row_a_method_and_means_over_seeds():
+    [table] = tables([result(seed=0), result(seed=1, delta=2.5), FAILED])
+    assert table.title == "funnel, steps 20" and table.facts == ["10 dimensions; log Z 0.5000 ± 0.0100 nats"]
+    assert table.head == ["method", "seeds", "Δ", "RW", "seconds", "energy calls", "steps"]
+    assert table.rows == [
+        ["dds", "1, 1 failed", *["–"] * 5],
+        ["tb", "2", "2 ± 0.707", "0.250", "2", "640", "20"],
+    ]
+    assert table.failures == ["dds, seed 1: ValueError: no"]
+
+
+def test_without_a_truth_the_bounds_themselves():
+    bare = {**result(), "truth": None, "metrics": {"elbo": -1.5, "log_evidence": 0.25}}
+    [table] = tables([bare])
+    assert table.head[2:4] == ["ELBO", "log Ẑ"] and "log Z unknown" in table.facts[0]
+
+
+def test_targets_and_budgets_are_apart():
+    longer = {**result(), "budget": {"seconds": 3.0}}
+    assert [table.title for table in tables([result(), longer, result(target="a")])] == [
+        "a, steps 20",
+        "funnel, seconds 3",
+        "funnel, steps 20",
+    ]
+
+
+def test_without_times():
+    [table] = tables([result()], times=False)
+    assert "seconds" not in table.head
+
+
+def test_methods_in_the_order_asked_for():
+    [table] = tables([result("a"), result("b"), result("c")], methods=["c", "a"])
+    assert [row[0] for row in table.rows] == ["c", "a"]
+
+
+def test_published_figures_stand_beside_ours():
+    [table] = tables([result("a"), result("b")], published={"funnel": {"a": {"delta": 0.84}}})
+    assert table.head[2:5] == ["Δ", "Δ published", "RW"]
+    assert [row[3] for row in table.rows] == ["0.840", ""]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([math.inf], "inf"), ([math.inf, 1.0], "inf ± nan"), ([math.nan], "nan"), ([1.25, 1.35], "1.300 ± 0.071")],
+)
+def test_numbers_that_are_not_finite_are_shown(values: list[float], text: str):
+    assert mean_and_spread(values) == text
+
+
+def test_small_numbers_keep_a_digit():
+    assert number(3.2e-6) == "3e-06" and number(-3.2e-6) == "-3e-06"
