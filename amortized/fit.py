@@ -29,12 +29,24 @@ TrainingGrid = Callable[[Process, Generator | None], Process]
 
 
 def check_pair(objective: Objective, behaviour: Behaviour) -> None:
-    """Raise where the objective would be biased on the behaviour's paths."""
+    """Raise ``ValueError`` where the objective would be biased, or would learn nothing, on the behaviour's paths."""
+    loss, paths = type(objective).__name__, type(behaviour).__name__
     if objective.on_policy_only and not behaviour.on_policy:
         raise ValueError(
-            f"{type(objective).__name__} is biased on the paths of {type(behaviour).__name__}: it needs fresh paths of "
+            f"{loss} is biased on the paths of {paths}: it needs fresh paths of "
             "the policy; write behaviour=OnPolicy(), or objective=LogVariance(), which takes paths from anywhere"
         )
+    if objective.needs_draws and _simulates(behaviour):
+        raise ValueError(
+            f"{loss} learns nothing of the target from the simulated paths of {paths}: it makes likely whatever it is "
+            "shown, and needs paths that are noised back from draws; write behaviour=Replay(buffer, remember=False), "
+            "behaviour=Sleep(), or objective=LogVariance(), which takes paths from anywhere"
+        )
+
+
+def _simulates(behaviour: Behaviour) -> bool:
+    parts = getattr(behaviour, "behaviours", ())
+    return any(_simulates(part) for part in parts) if parts else bool(behaviour.fresh(1).any())
 
 
 def fit(
@@ -49,14 +61,16 @@ def fit(
     callbacks: Sequence[Callback] = (),
     generator: Generator | None = None,
     grid: TrainingGrid | None = None,
+    pace: Callable[[int], float] | None = None,
 ) -> None:
     """Train on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
 
-    The policy is trained, and whatever the process learns. ``grid`` lays every batch on times of its own, which need not
-    be those of sampling: ``Coarse(steps)``, ``Random(steps)``. Raises ``ValueError`` where the pair is biased. The
-    learning rate rises over the first steps and falls as a cosine; gradients are clipped to norm 1; weights are averaged
-    exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which stops
-    the loop by returning True.
+    The policy is trained, and whatever the process learns. ``grid`` lays every batch on times of its own, which need
+    not be those of sampling: ``Coarse(steps)``, ``Random(steps)``. Raises ``ValueError`` where the pair is biased. The
+    learning rate rises over the first steps and falls as a cosine of the part of the run that is over, which ``pace``
+    tells where the run is not limited by ``steps``; gradients are clipped to norm 1; weights are averaged
+    exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which
+    stops the loop by returning True.
     """
     check_pair(objective, behaviour)
 
@@ -73,7 +87,7 @@ def fit(
         behaviour.observe(path)
         return objective(path).mean()
 
-    optimise(process, policy, loss, steps, learning_rate, callbacks, objective)
+    optimise(process, policy, loss, steps, learning_rate, callbacks, objective, pace)
 
 
 def fit_bridges(
@@ -96,7 +110,7 @@ def fit_bridges(
     optimise(process, policy, loss, steps, learning_rate, callbacks)
 
 
-def rate(step: int, steps: int) -> float:
+def rate(step: float, steps: int) -> float:
     """The factor of the learning rate: up a line over the first steps, down a cosine over the rest.
 
     >>> [round(rate(step, 100), 2) for step in (0, 5, 52, 100)]
@@ -116,6 +130,7 @@ def optimise(
     learning_rate: float,
     callbacks: Sequence[Callback],
     objective: Objective | None = None,
+    pace: Callable[[int], float] | None = None,
 ) -> None:
     """Adam on ``loss(step)``; process and policy end with the exponential average of their weights."""
     parts = nn.ModuleDict({"process": process, "policy": policy})
@@ -125,7 +140,8 @@ def optimise(
         groups.append({"params": flows, "lr": objective.learning_rate})
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
+    over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
     average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
     skipped = 0
     for step in range(steps):

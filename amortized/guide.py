@@ -20,24 +20,20 @@ from amortized._types import Sites, Tensor
 from amortized.diagnostics import arviz
 from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.verdict import Diagnosis, diagnose
-from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
+from amortized.diagnostics.weights import log_evidence
 from amortized.draws import Draws, Estimate, by_chain
-from amortized.mcmc import mala
-from amortized.mcmc.resampling import systematic
 from amortized.path import rollout
 from amortized.processes.reference import MixtureReference
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.samplers.corrections import corrected
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import available_device
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import warm_up
 
-CORRECTIONS = ("resample", "none", "mcmc")
 PATHS = 8_000
-MAX_POOL = 16
-POLISH_STEPS = 50
 DEAR = 5e-5
 DEAR_PATHS = 2_000
 
@@ -46,8 +42,9 @@ class DiffusionGuide(AutoGuide):
     """Posterior draws, log evidence and a verdict for any Pyro model: warm up, whiten, train, weigh.
 
     ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``; by default a
-    ``GFlowNet`` that sees the density's gradient, unless one was measured to cost over 50 microseconds a particle.
-    ``recipe``: how it is trained. ``seed``: the same seed gives the same draws on the same machine, as long as no time
+    ``GFlowNet`` that sees the density's gradient, unless one was measured to cost over 50 microseconds a particle, or
+    as ``langevin`` says. ``recipe``: how it is trained, which ``exploration`` (share of extra noise) and
+    ``local_search`` change where it is off-policy; a biased combination raises ``ValueError``. ``seed``: the same seed gives the same draws on the same machine, as long as no time
     limit cuts the work short. ``max_seconds``: limit of ``fit``, wall clock, which a density of over a millisecond a
     particle can overrun. ``device``: where the model's arguments, the network and the chains go.
 
@@ -62,12 +59,18 @@ class DiffusionGuide(AutoGuide):
     'trustworthy'
     """
 
+    preset: Callable[..., DiffusionSampler] = GFlowNet
+    default_recipe = Recipe()
+
     def __init__(
         self,
         model: Callable,
         *,
         sampler: Callable[[int, MixtureReference], DiffusionSampler] | None = None,
-        recipe: Recipe = Recipe(),  # noqa: B008
+        recipe: Recipe | None = None,
+        langevin: bool | None = None,
+        exploration: float | None = None,
+        local_search: bool | None = None,
         seed: int = 0,
         max_seconds: float = 60.0,
         device: torch.device | str = "cpu",
@@ -75,7 +78,8 @@ class DiffusionGuide(AutoGuide):
     ):
         super().__init__(model)
         self.make_sampler = sampler
-        self.recipe = recipe
+        self.langevin = langevin
+        self.recipe = (recipe or self.default_recipe).with_behaviour(exploration, local_search)
         self.seed = seed
         self.max_seconds = max_seconds
         if not max_seconds > 0:
@@ -132,7 +136,8 @@ class DiffusionGuide(AutoGuide):
             mixture = warm.mixture.inverse_affine(white.shift, white.scale_tril)
             reference = MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
             dear = seconds_a_particle(target, warm.draws) > DEAR
-            make = self.make_sampler or partial(GFlowNet, langevin=not dear)
+            langevin = not dear if self.langevin is None else self.langevin
+            make = self.make_sampler or partial(type(self).preset, langevin=langevin)
             with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
                 torch.manual_seed(self.seed)
                 sampler = make(target.dim, reference).to(self.device)
@@ -177,11 +182,11 @@ class DiffusionGuide(AutoGuide):
         self._weights("sample")
         if not (isinstance(num_samples, int) and num_samples > 0):
             raise ValueError(f"num_samples={num_samples!r}: write a whole number from 1, for instance 4_000")
-        if correction not in CORRECTIONS:
-            raise ValueError(f"correction={correction!r}: write one of {', '.join(map(repr, CORRECTIONS))}")
         began, calls = time.perf_counter(), self.target.calls
         with self._placement():
-            ends, weights = self._ends(num_samples, correction)
+            ends, weights = corrected(
+                self._trained(), self.white, num_samples, correction, self._weights("sample"), self.generator
+            )
             x = self.white.unwhiten(ends)
             sites = self.target.constrain(x)
         draws = Draws(
@@ -194,20 +199,6 @@ class DiffusionGuide(AutoGuide):
             attributes={"seed": self.seed, "correction": correction, "fit_seconds": self.seconds},
         )
         return draws, x
-
-    @torch.no_grad()
-    def _ends(self, count: int, correction: str) -> tuple[Tensor, Tensor | None]:
-        if correction == "none":
-            return self._trained().sample(self.white, count, self.generator)
-        spare = min(MAX_POOL, 1.5 / max(effective_sample_fraction(self._weights("sample")), 1e-9))
-        pool, log_weights = self._trained().sample(self.white, int(spare * count) + 1, self.generator)
-        rows = systematic(log_weights, count, self.generator)
-        ends = pool[rows[torch.randperm(count, generator=self.generator, device=self.device)]]
-        if correction == "mcmc":
-            density = self.white.log_prob_and_score
-            step_size = torch.full((count,), 0.1, dtype=ends.dtype, device=self.device)
-            ends = mala.run(density, mala.init(density, ends), POLISH_STEPS, step_size, self.generator)[0].x
-        return ends, None
 
     def sample(self, num_samples: int, correction: str = "resample") -> Sites:
         """Posterior draws ``{site: (num_samples, *event)}`` in the model's own space, deterministic sites included.

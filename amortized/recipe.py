@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from torch import nn
@@ -13,7 +13,7 @@ from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours import Behaviour, LocalSearch, MALASearch, Mixture, OnPolicy, Replay, ReplayBuffer
 from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.diagnostics.evaluation import Evaluation, evaluate
-from amortized.fit import fit, fit_bridges
+from amortized.fit import TrainingGrid, check_pair, fit, fit_bridges
 from amortized.objectives import LogVariance, Objective
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -22,9 +22,31 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.whitening import WhitenedTarget
 
 
-def half_replayed(buffer: ReplayBuffer) -> Behaviour:
-    """Half of a batch fresh, half noised back from replayed draws; MALA moves 256 of them every 50 batches."""
-    return Mixture(OnPolicy(), LocalSearch(Replay(buffer, remember=False), MALASearch(steps=20), every=50))
+def log_variance(dim: int) -> Objective:
+    """VarGrad, which has nothing to learn beside the policy."""
+    return LogVariance()
+
+
+def on_policy(buffer: ReplayBuffer) -> Behaviour:
+    """Fresh paths of the policy alone, for objectives that need them."""
+    return OnPolicy()
+
+
+@dataclass(frozen=True)
+class OffPolicy:
+    """Half of a batch fresh, half noised back from replayed draws.
+
+    ``exploration``: the share by which the noise of fresh paths is inflated. ``local_search``: MALA moves 256 of the
+    remembered draws every 50 batches, and they join the buffer.
+    """
+
+    exploration: float = 0.0
+    local_search: bool = True
+
+    def __call__(self, buffer: ReplayBuffer) -> Behaviour:
+        fresh = Exploration(self.exploration) if self.exploration else OnPolicy()
+        replay = Replay(buffer, remember=False)
+        return Mixture(fresh, LocalSearch(replay, MALASearch(steps=20), every=50) if self.local_search else replay)
 
 
 @dataclass(frozen=True)
@@ -32,7 +54,8 @@ class Recipe:
     """How much of each part; ``train`` runs it.
 
     ``bridge_steps`` of maximum likelihood on ``bridge_batch`` noised draws each; then at most ``steps`` of the
-    ``objective`` on ``batch`` paths of ``behaviour``, which gets a buffer with the warm-up's draws. Both are judged
+    ``objective`` (made for D variables) on ``batch`` paths of ``behaviour``, which gets a buffer with the warm-up's
+    draws, on the times that ``grid`` lays where they are not those of sampling. Both are judged
     every ``every`` steps by how far fresh and noised-back paths overlap, on ``held_out`` draws that never train; the
     best policy is kept, and a stage ends when the overlap reaches ``enough`` or ``patience`` judgements bring nothing.
     Sampling then takes as many times the steps of training as pays, out of ``refinements``.
@@ -48,8 +71,26 @@ class Recipe:
     patience: int = 2
     held_out: int = 512
     refinements: tuple[int, ...] = (1, 2, 4)
-    objective: Callable[[], Objective] = LogVariance
-    behaviour: Callable[[ReplayBuffer], Behaviour] = half_replayed
+    objective: Callable[[int], Objective] = log_variance
+    behaviour: Callable[[ReplayBuffer], Behaviour] = OffPolicy()
+    grid: TrainingGrid | None = None
+
+    def __post_init__(self) -> None:
+        check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
+
+    def with_behaviour(self, exploration: float | None, local_search: bool | None) -> Recipe:
+        """The recipe with these parts of its behaviour changed; ``ValueError`` where it has no such parts."""
+        wanted = {"exploration": exploration, "local_search": local_search}
+        changes = {name: value for name, value in wanted.items() if value is not None}
+        if not changes:
+            return self
+        if not isinstance(self.behaviour, OffPolicy):
+            given = ", ".join(f"{name}={value}" for name, value in changes.items())
+            raise ValueError(
+                f"{given}: {type(self.objective(1)).__name__} here trains on its own paths alone, and would be biased "
+                "on any other; write TBGuide(model, ...) or VarGradGuide(model, ...), which take paths from anywhere"
+            )
+        return replace(self, behaviour=replace(self.behaviour, **changes))
 
 
 @dataclass
@@ -114,8 +155,8 @@ def train(
 
     def off_policy(callbacks: list[Callback]) -> None:
         steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
-        objective, behaviour = recipe.objective().to(ends.device), recipe.behaviour(buffer)
-        fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator)
+        objective, behaviour = recipe.objective(target.dim).to(ends.device), recipe.behaviour(buffer)
+        fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator, recipe.grid)
 
     soon = time.perf_counter() + 0.3 * seconds
     if recipe.bridge_steps:

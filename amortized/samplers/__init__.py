@@ -1,6 +1,10 @@
 """Samplers: presets that name a process and a policy."""
 
 from amortized.samplers.base import DiffusionSampler
+from amortized.samplers.dds import DDS
+from amortized.samplers.dis import DIS
 from amortized.samplers.gflownet import GFlowNet
+from amortized.samplers.pis import PIS
+from amortized.samplers.underdamped import UDS
 
-__all__ = ["DiffusionSampler", "GFlowNet"]
+__all__ = ["DDS", "DIS", "PIS", "UDS", "DiffusionSampler", "GFlowNet"]

@@ -1,18 +1,25 @@
-"""The default sampler: a noising process that the mixture of the warm-up already denoises, and a network on top."""
+"""The sampler of generative flow networks, and the default: a process of choice, trained off-policy."""
 
 from __future__ import annotations
 
 from amortized.policies.langevin_mlp import LangevinMLP
+from amortized.processes.base import Grid
+from amortized.processes.grids import Uniform
+from amortized.processes.linear import LinearProcess
 from amortized.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from amortized.processes.reference import MixtureReference
+from amortized.processes.transitions import Gaussian, Transition
 from amortized.samplers.base import DiffusionSampler
 
 
 class GFlowNet(DiffusionSampler):
-    """Ornstein-Uhlenbeck noise, a learned denoiser with learned variance, trained off-policy (arXiv 2402.05098).
+    """Noise reversed by a learned denoiser with learned variance, trained off-policy (arXiv 2402.05098).
 
-    ``dim``: D. ``reference``: the mixture to start from. ``langevin=True`` shows the network how the target's score
-    differs from the reference's, at one target call a step.
+    ``process``: Ornstein-Uhlenbeck, or any other linear one, ``PinnedBrownian`` being the paper's.
+    ``dim``: D. ``reference``: a mixture to start from. ``scale``: the reference's deviation where there is none.
+    ``langevin`` shows the network the target's score, at one target call a step; ``tempered`` the score of the path
+    between reference and target. ``learned_noising`` trains the noising kernel too; ``transition=StudentT()`` has heavy
+    tails; ``grid=Power(2.0)`` shortens the steps towards the target.
     """
 
     def __init__(
@@ -20,11 +27,19 @@ class GFlowNet(DiffusionSampler):
         dim: int,
         reference: MixtureReference | None = None,
         steps: int = 16,
+        scale: float = 1.0,
         width: int = 64,
+        *,
+        process: type[LinearProcess] = OrnsteinUhlenbeck,
         langevin: bool = True,
+        tempered: bool = False,
         learned_variance: bool = True,
+        learned_noising: bool = False,
+        transition: Transition = Gaussian(),  # noqa: B008
+        grid: Grid = Uniform(),  # noqa: B008
     ):
+        noising = LangevinMLP(dim, width) if learned_noising else None
         super().__init__(
-            OrnsteinUhlenbeck(steps, reference=reference),
-            LangevinMLP(dim, width=width, langevin=langevin, learned_variance=learned_variance),
+            process(steps, scale, reference, noising=noising, transition=transition, grid=grid),
+            LangevinMLP(dim, width, langevin=langevin, learned_variance=learned_variance, tempered=tempered),
         )

@@ -1,0 +1,73 @@
+"""What every method of a benchmark may spend: equal seconds, equal gradient steps or equal energy calls."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from amortized._types import TrainingStep
+from amortized.targets.base import Target
+
+CLOCKS = {"process": time.process_time, "wall": time.perf_counter}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Exactly one limit: ``seconds``, ``steps`` of the optimiser, or ``energy_calls`` (log densities, one a particle).
+
+    ``clock``: what seconds are counted on. ``"process"`` counts the CPU time of this process, which does not suffer
+    from other jobs on the machine; ``"wall"`` is the clock on the wall, right where an accelerator does the work.
+    """
+
+    seconds: float | None = None
+    steps: int | None = None
+    energy_calls: int | None = None
+    clock: str = "process"
+
+    def __post_init__(self) -> None:
+        limits = {"seconds": self.seconds, "steps": self.steps, "energy_calls": self.energy_calls}
+        given = {name: value for name, value in limits.items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(f"a budget has exactly one limit, got {given or 'none'}: write Budget(seconds=120)")
+        if not next(iter(given.values())) > 0:
+            raise ValueError(f"{given}: a budget must be positive; write Budget(seconds=120)")
+        if self.clock not in CLOCKS:
+            raise ValueError(f"clock={self.clock!r}: write one of {', '.join(map(repr, CLOCKS))}")
+
+
+class Meter:
+    """Measures what a run has used of its budget; a callback that stops it, and the pace of its learning rate.
+
+    >>> from amortized.targets.density import DensityTarget
+    >>> meter = Meter(Budget(steps=4), DensityTarget(lambda x: -x.square().sum(-1), dim=1))
+    >>> meter.pace(1), meter.pace(4)
+    (0.25, 1.0)
+    """
+
+    def __init__(self, budget: Budget, target: Target):
+        self.budget = budget
+        self.target = target
+        self.clock = CLOCKS[budget.clock]
+        self.began = self.clock()
+        self.calls_before = target.calls
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, on the budget's clock."""
+        return self.clock() - self.began
+
+    @property
+    def energy_calls(self) -> int:
+        return self.target.calls - self.calls_before
+
+    def pace(self, step: int) -> float:
+        """The part of the budget that is used before optimiser step ``step``: from 0 to 1."""
+        if self.budget.steps is not None:
+            return min(1.0, step / self.budget.steps)
+        if self.budget.energy_calls is not None:
+            return min(1.0, self.energy_calls / self.budget.energy_calls)
+        assert self.budget.seconds is not None
+        return min(1.0, self.seconds / self.budget.seconds)
+
+    def __call__(self, step: TrainingStep) -> bool:
+        return self.pace(step.number) >= 1

@@ -1,0 +1,67 @@
+"""The guides by the name of their method: each only names its parts, and everything else is ``DiffusionGuide``."""
+
+from __future__ import annotations
+
+from amortized.guide import DiffusionGuide
+from amortized.objectives import DetailedBalance, LogVariance, ReverseKL, SubTrajectoryBalance, TrajectoryBalance
+from amortized.recipe import Recipe, on_policy
+from amortized.samplers import DDS, DIS, PIS, GFlowNet
+
+
+SIMULATED = Recipe(bridge_steps=0, objective=lambda dim: ReverseKL(), behaviour=on_policy)
+
+
+class PISGuide(DiffusionGuide):
+    """Brownian motion from a point, trained by reverse KL through the simulation (arXiv 2111.15141)."""
+
+    preset = PIS
+    default_recipe = SIMULATED
+
+
+class DDSGuide(DiffusionGuide):
+    """Ornstein-Uhlenbeck noise, trained by reverse KL through the simulation (arXiv 2302.13834)."""
+
+    preset = DDS
+    default_recipe = SIMULATED
+
+
+class DISGuide(DiffusionGuide):
+    """Variance-preserving noise, trained by reverse KL through the simulation (arXiv 2211.01364)."""
+
+    preset = DIS
+    default_recipe = SIMULATED
+
+
+class TBGuide(DiffusionGuide):
+    """Trajectory balance, off-policy (arXiv 2301.12594, 2402.05098)."""
+
+    preset = GFlowNet
+    default_recipe = Recipe(objective=lambda dim: TrajectoryBalance())
+
+
+class VarGradGuide(DiffusionGuide):
+    """The log-variance loss, off-policy (arXiv 2010.10436, 2402.05098): what ``DiffusionGuide`` itself does."""
+
+    preset = GFlowNet
+    default_recipe = Recipe(objective=lambda dim: LogVariance())
+
+
+class DBGuide(DiffusionGuide):
+    """Detailed balance, off-policy (arXiv 2111.09266)."""
+
+    preset = GFlowNet
+    default_recipe = Recipe(objective=lambda dim: DetailedBalance(dim))
+
+
+class SubTBGuide(DiffusionGuide):
+    """Sub-trajectory balance, off-policy (arXiv 2209.12782)."""
+
+    preset = GFlowNet
+    default_recipe = Recipe(objective=lambda dim: SubTrajectoryBalance(dim))
+
+
+class FLSubTBGuide(DiffusionGuide):
+    """Forward-looking sub-trajectory balance, off-policy (arXiv 2302.01687, 2402.05098)."""
+
+    preset = GFlowNet
+    default_recipe = Recipe(objective=lambda dim: SubTrajectoryBalance(dim, forward_looking=True))

@@ -1,0 +1,46 @@
+"""What can be done to a trained sampler's draws so that they follow the target more closely."""
+
+from __future__ import annotations
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.mcmc import mala
+from amortized.mcmc.resampling import effective_sample_size, systematic
+from amortized.samplers.base import DiffusionSampler
+from amortized.targets.base import Target
+
+CORRECTIONS = ("resample", "none", "mcmc")
+MAX_POOL = 16
+POLISH_STEPS = 50
+
+
+@torch.no_grad()
+def corrected(
+    sampler: DiffusionSampler,
+    target: Target,
+    count: int,
+    correction: str,
+    log_weights: Tensor,
+    generator: Generator | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """``count`` ends ``(count, D)``, and their log weights where they are not of equal weight.
+
+    ``"none"``: the sampler's own. ``"resample"``: drawn in excess, as earlier ``log_weights`` show is needed (at most 16
+    times), and resampled systematically. ``"mcmc"``: resampled, then 50 MALA moves each. Raises ``ValueError`` for any
+    other word.
+    """
+    if correction not in CORRECTIONS:
+        raise ValueError(f"correction={correction!r}: write one of {', '.join(map(repr, CORRECTIONS))}")
+    if correction == "none":
+        return sampler.sample(target, count, generator)
+    efficiency = float(effective_sample_size(log_weights)) / len(log_weights)
+    spare = min(MAX_POOL, 1.5 / max(efficiency, 1e-9))
+    pool, pool_log_weights = sampler.sample(target, int(spare * count) + 1, generator)
+    rows = systematic(pool_log_weights, count, generator)
+    ends = pool[rows[torch.randperm(count, generator=generator, device=rows.device)]]
+    if correction == "mcmc":
+        density = target.log_prob_and_score
+        step_size = torch.full((count,), 0.1, dtype=ends.dtype, device=ends.device)
+        ends = mala.run(density, mala.init(density, ends), POLISH_STEPS, step_size, generator)[0].x
+    return ends, None

@@ -1,0 +1,50 @@
+"""A budget has one limit; its meter stops a run there, and paces it on the way."""
+
+import pytest
+
+from amortized.behaviours import OnPolicy
+from amortized.benchmark.budget import Budget, Meter
+from amortized.callbacks import History
+from amortized.fit import fit
+from amortized.objectives import LogVariance
+from amortized.processes import OrnsteinUhlenbeck
+from tests.known import isotropic, network, seeded
+
+
+def run(budget: Budget) -> tuple[History, Meter]:
+    target, history = isotropic(2), History()
+    meter = Meter(budget, target)
+    parts = OrnsteinUhlenbeck(4), network(2), target, LogVariance(), OnPolicy()
+    fit(*parts, steps=10_000, batch=8, callbacks=[history, meter], generator=seeded(), pace=meter.pace)
+    return history, meter
+
+
+def test_steps_are_counted():
+    history, meter = run(Budget(steps=7))
+    assert len(history.losses) == 7
+    assert [meter.pace(step) for step in (0, 7, 9)] == [0.0, 1.0, 1.0]
+
+
+def test_energy_calls_are_counted():
+    history, meter = run(Budget(energy_calls=40))
+    assert (len(history.losses), meter.energy_calls) == (5, 40)
+
+
+@pytest.mark.parametrize("clock", ["process", "wall"])
+def test_seconds_are_counted(clock):
+    history, meter = run(Budget(seconds=0.2, clock=clock))
+    assert len(history.losses) > 1 and 0.2 <= meter.seconds < 20
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [({}, "none"), ({"steps": 3, "seconds": 1.0}, "steps.*seconds|seconds.*steps"), ({"steps": 0}, "must be positive")],
+)
+def test_a_budget_that_is_none_is_refused(limits, named):
+    with pytest.raises(ValueError, match=named):
+        Budget(**limits)
+
+
+def test_another_clock_is_refused():
+    with pytest.raises(ValueError, match="clock='sun'"):
+        Budget(steps=1, clock="sun")

@@ -1,0 +1,50 @@
+"""Every preset names its parts, hands its options on, and starts as its reference."""
+
+import pytest
+import torch
+
+from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped, VariancePreserving
+from amortized.processes.grids import Power
+from amortized.processes.reference import MixtureReference
+from amortized.processes.transitions import StudentT
+from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
+from tests.known import isotropic, seeded
+
+PROCESSES = {PIS: PinnedBrownian, DDS: OrnsteinUhlenbeck, DIS: VariancePreserving, GFlowNet: OrnsteinUhlenbeck}
+every_linear = pytest.mark.parametrize("preset", PROCESSES, ids=lambda preset: preset.__name__)
+every_preset = pytest.mark.parametrize("preset", [*PROCESSES, UDS], ids=lambda preset: preset.__name__)
+
+
+@every_linear
+def test_options_reach_the_parts(preset):
+    reference = MixtureReference(torch.ones(1), torch.zeros(1, 3), torch.eye(3)[None])
+    transition = StudentT(4.0)
+    sampler = preset(3, reference, steps=5, width=11, langevin=False, transition=transition, grid=Power(2.0))
+    assert type(sampler.process) is PROCESSES[preset]
+    assert (sampler.process.steps, sampler.process.reference) == (5, reference)
+    assert sampler.process.transition is transition
+    torch.testing.assert_close(sampler.process.times, Power(2.0)(5))
+    assert sampler.policy.read_state.out_features == 11
+    assert not sampler.policy.needs_score and preset(3, langevin=True).policy.needs_score
+    assert preset(3, langevin=True, tempered=True).policy.tempered
+    for learned in (False, True):
+        assert (preset(3, learned_variance=learned).policy.log_variance is not None) == learned
+        assert (preset(3, learned_noising=learned).process.noising is not None) == learned
+
+
+def test_the_papers_process_is_an_option_of_the_generative_flow_network():
+    assert type(GFlowNet(2, process=PinnedBrownian).process) is PinnedBrownian
+
+
+def test_the_underdamped_preset_carries_velocities():
+    sampler = UDS(3, steps=4, duration=2.0, friction=1.5)
+    assert isinstance(sampler.process, Underdamped)
+    assert (sampler.process.duration, sampler.process.friction) == (2.0, 1.5)
+    assert sampler.sample(isotropic(3), 5, seeded())[0].shape == (5, 3)
+
+
+@every_preset
+def test_untrained_it_samples_a_gaussian_reference_exactly(preset):
+    """With the target equal to the reference every weight is Z; single precision over up to 32 steps."""
+    _, log_weight = preset(2).sample(isotropic(2, log_partition=3.0), 50, seeded())
+    assert (log_weight - 3.0).abs().max() < 1e-3
