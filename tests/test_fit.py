@@ -1,38 +1,35 @@
 """The training loop: what it refuses, what it learns, when it stops, what it survives."""
 
 import math
+from itertools import cycle
 
 import pytest
 import torch
 
+import amortized.behaviours
 import amortized.objectives
 import amortized.processes
 from amortized._types import TrainingStep
-from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayBuffer
+from amortized.behaviours import Alternate, Behaviour, Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
 from amortized.callbacks import History
 from amortized.fit import EMA_DECAY, check_pair, fit, fit_bridges, optimise
-from amortized.objectives import LogVariance, MaximumLikelihood, Objective, TrajectoryBalance
+from amortized.objectives import LogVariance, MaximumLikelihood, Objective, ReverseKL, TrajectoryBalance
 from amortized.path import Path, rollout
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
+from amortized.processes.linear import LinearProcess
 from amortized.targets.density import DensityTarget
 from tests.contracts.discovery import build, concrete_classes
 from tests.known import gaussian, isotropic, network, seeded
 
 OBJECTIVES = concrete_classes(amortized.objectives, Objective)
+BEHAVIOURS = concrete_classes(amortized.behaviours, Behaviour)
 PROCESSES = concrete_classes(amortized.processes, Process)
+every_objective = pytest.mark.parametrize("objective_class", OBJECTIVES)
+every_behaviour = pytest.mark.parametrize("behaviour_class", BEHAVIOURS)
+every_process = pytest.mark.parametrize("process_class", PROCESSES)
 MEAN, COVARIANCE = torch.tensor([0.8, -0.6]), torch.tensor([[0.5, 0.2], [0.2, 0.6]])
 LOG_PARTITION = 2.0
-
-
-class ReverseBound(Objective):
-    """−log w through the simulation: meaningless on paths from anywhere else."""
-
-    on_policy_only = True
-    differentiates_rollout = True
-
-    def forward(self, path: Path) -> torch.Tensor:
-        return -path.log_weight
 
 
 def normal() -> DensityTarget:
@@ -46,52 +43,92 @@ def remembered(count: int = 4000) -> ReplayBuffer:
     return buffer
 
 
+def behaving(behaviour_class: type[Behaviour]) -> Behaviour:
+    """The behaviour over draws of the target; several of them where it takes several."""
+    replay = Replay(remembered(), remember=False)
+    return build(behaviour_class, buffer=replay.buffer, replay=replay, behaviours=(OnPolicy(), replay, Exploration()))
+
+
+def suited(objective: Objective) -> Behaviour:
+    if objective.needs_draws:
+        return behaving(Replay)
+    return OnPolicy() if objective.on_policy_only else Mixture(OnPolicy(), behaving(Replay))
+
+
 @torch.no_grad()
 def bound_and_evidence(process: Process, policy) -> tuple[float, float]:
     log_weight = rollout(process, policy, normal(), 4000, seeded(8)).log_weight
     return float(log_weight.mean()), float(log_weight.logsumexp(0)) - math.log(4000)
 
 
-@pytest.mark.parametrize("behaviour", [Exploration(), Mixture(OnPolicy(), Exploration()), Replay(ReplayBuffer(2))])
-def test_a_biased_pair_is_refused_with_the_fix(behaviour):
-    with pytest.raises(ValueError, match=r"ReverseBound is biased on .*OnPolicy\(\).*LogVariance\(\)"):
-        fit(OrnsteinUhlenbeck(4), network(2), normal(), ReverseBound(), behaviour)
-
-
-@pytest.mark.parametrize("behaviour", [OnPolicy(), Mixture(OnPolicy(), OnPolicy())])
-def test_a_fair_pair_is_taken(behaviour):
-    check_pair(ReverseBound(), behaviour)
-    check_pair(LogVariance(), Exploration())
-
-
-@pytest.mark.parametrize("process_class", PROCESSES)
-@pytest.mark.parametrize("objective_class", [*OBJECTIVES, ReverseBound])
-def test_every_objective_learns_a_gaussian_on_every_process(objective_class, process_class):
-    """ELBO from two nats below log Z to 0.3; log Z to 0.06, five standard errors of 4 000 weights of ESS 0.6."""
-    process, policy = process_class(4), network(2, width=32, depth=1)
-    objective = build(objective_class, dim=2, steps=4, process=process)
-    if objective_class is MaximumLikelihood:
-        behaviour = Replay(remembered(), remember=False)
-    elif objective.on_policy_only:
-        behaviour = OnPolicy()
-    else:
-        behaviour = Mixture(OnPolicy(), Replay(remembered(), remember=False))
+def trains(process: Process, objective_class: type[Objective], behaviour: Behaviour | None, steps: int) -> Objective:
+    """ELBO from 1.5 nats below log Z to half a nat; log Z to 0.05, four standard errors of 4 000 weights of ESS 0.6."""
+    state_dim = process.sample_prior(1, 2).shape[-1]
+    policy = network(2, width=32, depth=1, state_dim=state_dim)
+    objective = build(objective_class, dim=state_dim, steps=process.steps, process=process)
+    behaviour = behaviour or suited(objective)
     assert bound_and_evidence(process, policy)[0] < LOG_PARTITION - 1.5
-    fit(process, policy, normal(), objective, behaviour, 150, 64, learning_rate=1e-2, generator=seeded())
+    fit(process, policy, normal(), objective, behaviour, steps, 64, learning_rate=2e-2, generator=seeded())
     bound, evidence = bound_and_evidence(process, policy)
-    assert LOG_PARTITION - 0.3 < bound < LOG_PARTITION + 0.02
-    assert abs(evidence - LOG_PARTITION) < 0.06
+    assert LOG_PARTITION - 0.5 < bound < LOG_PARTITION + 0.02
+    assert abs(evidence - LOG_PARTITION) < 0.05
+    return objective
+
+
+@pytest.mark.parametrize(
+    "behaviour", [Exploration(), Mixture(OnPolicy(), Exploration()), Alternate(OnPolicy(), Sleep()), behaving(Replay)]
+)
+def test_a_biased_pair_is_refused_with_the_fix(behaviour):
+    with pytest.raises(ValueError, match=r"ReverseKL is biased on .*OnPolicy\(\).*LogVariance\(\)"):
+        fit(OrnsteinUhlenbeck(4), network(2), normal(), ReverseKL(), behaviour)
+
+
+@pytest.mark.parametrize(
+    "behaviour", [OnPolicy(), Exploration(), Mixture(Sleep(), Exploration()), Alternate(Exploration(), Sleep())]
+)
+def test_likelihood_of_what_the_policy_drew_is_refused_with_the_fix(behaviour):
+    with pytest.raises(ValueError, match=r"MaximumLikelihood learns nothing .*Replay\(buffer, remember=False\)"):
+        fit(OrnsteinUhlenbeck(4), network(2), normal(), MaximumLikelihood(), behaviour)
+
+
+def test_a_fair_pair_is_taken():
+    check_pair(ReverseKL(), OnPolicy())
+    check_pair(ReverseKL(), Mixture(OnPolicy(), OnPolicy()))
+    check_pair(LogVariance(), Exploration())
+    check_pair(MaximumLikelihood(), Sleep())
+    check_pair(MaximumLikelihood(), Alternate(Sleep(), Replay(ReplayBuffer(2))))
+
+
+@pytest.mark.parametrize(("objective_class", "process_class"), list(zip(OBJECTIVES, cycle(PROCESSES), strict=False)))
+def test_every_objective_and_every_process_learns_a_gaussian(objective_class, process_class):
+    objective = trains(process_class(4), objective_class, None, 100)
     if isinstance(objective, TrajectoryBalance):
-        assert objective.log_partition.item() == pytest.approx(LOG_PARTITION, abs=0.2)
+        assert objective.log_partition.item() == pytest.approx(LOG_PARTITION, abs=0.3)
 
 
-@pytest.mark.parametrize("process_class", PROCESSES)
+@pytest.mark.slow
+@every_process
+@every_behaviour
+@every_objective
+def test_every_pair_learns_or_is_refused(objective_class, behaviour_class, process_class):
+    process, behaviour = process_class(4), behaving(behaviour_class)
+    objective = build(objective_class, dim=process.sample_prior(1, 2).shape[-1], process=process)
+    try:
+        check_pair(objective, behaviour)
+    except ValueError as refusal:
+        assert (objective.on_policy_only or objective.needs_draws) and "write behaviour=" in str(refusal)
+    else:
+        trains(process, objective_class, behaviour, 100)
+
+
+@pytest.mark.parametrize("process_class", concrete_classes(amortized.processes, LinearProcess))
 def test_bridges_alone_learn_a_gaussian(process_class):
+    """ELBO from 1.5 nats below log Z to 0.3; log Z to 0.05, four standard errors of 4 000 weights of ESS 0.6."""
     process, policy = process_class(4), network(2, width=32, depth=1)
     fit_bridges(process, policy, normal(), remembered().ends, 150, 256, learning_rate=1e-2, generator=seeded())
     bound, evidence = bound_and_evidence(process, policy)
     assert LOG_PARTITION - 0.3 < bound < LOG_PARTITION + 0.02
-    assert abs(evidence - LOG_PARTITION) < 0.06
+    assert abs(evidence - LOG_PARTITION) < 0.05
 
 
 def test_the_same_seed_trains_the_same_policy():
@@ -161,7 +198,11 @@ def test_the_norm_of_the_gradient_is_clipped():
     ends = []
     for steepness in (10.0, 10_000.0):
         policy = network(1)
-        optimise(OrnsteinUhlenbeck(4), policy, lambda step: steepness * (policy.shift.bias - 1).square().sum(), 10, 1e-2, [])  # noqa: B023
+
+        def loss(step: int, policy=policy, steepness=steepness) -> torch.Tensor:
+            return steepness * (policy.shift.bias - 1).square().sum()
+
+        optimise(OrnsteinUhlenbeck(4), policy, loss, 10, 1e-2, [])
         ends.append(policy.shift.bias.item())
     assert ends[0] == pytest.approx(ends[1], rel=1e-4) and ends[0] > 0.005
 
@@ -210,6 +251,6 @@ def test_off_policy_losses_need_no_gradient_through_the_simulation():
             modes.append(torch.is_grad_enabled())
             return super().propose(*arguments, **options)
 
-    for objective in (LogVariance(), ReverseBound()):
+    for objective in (LogVariance(), ReverseKL()):
         fit(OrnsteinUhlenbeck(4), network(2), isotropic(2), objective, Asking(), steps=1, batch=4)
     assert modes == [False, True]
