@@ -1,0 +1,138 @@
+"""Sequential Monte Carlo along the paths of a trained sampler: particles that lose are replaced on the way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.diagnostics.weights import log_evidence, log_mean_exp
+from amortized.draws import Estimate
+from amortized.mcmc.resampling import effective_sample_size, systematic
+from amortized.objectives.flows import StateFlow
+from amortized.path import kernel
+from amortized.processes.base import Process
+from amortized.processes.transitions import log_normal
+from amortized.samplers.base import DiffusionSampler
+from amortized.targets.base import Target
+
+
+class SequentialDraws(NamedTuple):
+    """Ends ``(R·N, D)`` of R runs of N particles and their log weights ``(R·N,)`` in nats, whose mean weight is Ẑ.
+
+    ``log_evidence``: log Ẑ with its standard error; ``resampled``: how often a run resampled, on average.
+    """
+
+    ends: Tensor
+    log_weights: Tensor
+    log_evidence: Estimate
+    resampled: float
+
+
+@torch.no_grad()
+def sample_sequentially(
+    sampler: DiffusionSampler,
+    target: Target,
+    count: int,
+    threshold: float = 0.5,
+    generator: Generator | None = None,
+    runs: int = 8,
+    flow: StateFlow | None = None,
+) -> SequentialDraws:
+    """``runs`` independent populations of ``count`` particles, each steered by the policy and resampled on the way.
+
+    The particles are weighted by intermediate densities ``γ_0 = p₀, …, γ_K = R``, which a step multiplies by
+    ``γ_{k+1}(x_{k+1}) P_B(x_k | x_{k+1}) / (γ_k(x_k) P_F(x_{k+1} | x_k))``; where their effective sample size falls
+    under ``threshold · count`` they are resampled systematically. ``γ_k = m_k^(1−t_k) R^t_k`` with the reference's
+    marginal m_k, at one target call a step and particle, or the state flow that an objective has learned:
+    ``flow=objective.flow``, no target call unless it looks forward. Ẑ is unbiased for any γ and any threshold; with
+    ``threshold=0`` nothing is resampled and the weights are those of ``sampler.sample``. The standard error is that
+    between runs; of a single run, that of its families (Lee and Whiteley, arXiv 1509.00394). Raises ``ValueError``
+    for a threshold outside [0, 1] or no run. Del Moral, Doucet and Jasra (2006), JRSS B 68.
+
+    >>> from amortized.samplers import GFlowNet
+    >>> from amortized.targets.density import DensityTarget
+    >>> normal = DensityTarget(lambda x: -0.5 * (x - 1).square().sum(-1), dim=2)
+    >>> draws = sample_sequentially(GFlowNet(2, steps=8), normal, 256, generator=torch.Generator().manual_seed(0))
+    >>> abs(draws.log_evidence.value - 1.8379) < 4 * draws.log_evidence.std_error
+    True
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold}: it is a share of the particles; write threshold=0.5")
+    if runs < 1:
+        raise ValueError(f"runs={runs}: at least one population is needed; write runs=8")
+    process, policy = sampler.process, sampler.policy
+    x = process.sample_prior(runs * count, target.dim, generator)
+    log_ratio = -process.log_prior(x).double()
+    counted = torch.zeros_like(log_ratio)
+    families, resampled = torch.arange(runs * count, device=x.device), 0
+    reads_target = flow is None or flow.forward_looking
+    for k in range(process.steps):
+        log_target, score = None, None
+        weighs = threshold > 0 and k > 0
+        if policy.needs_score:
+            log_target, score = target.log_prob_and_score(process.visited(k, x))
+        elif weighs and reads_target:
+            log_target = target.log_prob(process.visited(k, x))
+        if weighs:
+            log_density = log_ratio + _log_intermediate(process, k, x, log_target if reads_target else None, flow, runs)
+            log_weights = (log_density - counted).reshape(runs, count)
+            chosen, common = _resampled(log_weights, threshold, generator)
+            resampled += int(common.isfinite().sum())
+            counted = torch.where(common.isfinite(), log_density[chosen] - common, counted)
+            x, log_ratio, families = x[chosen], log_ratio[chosen], families[chosen]
+            score = score if score is None else score[chosen]
+        mean, std = kernel(process, policy, k, x, score)
+        moved = process.transition.draw(mean, std, generator)
+        y = process.advance(k, x, moved)
+        log_ratio = log_ratio + log_normal(process.retraced(k, x), *process.backward(k, y)).double()
+        log_ratio = log_ratio - process.transition.log_prob(moved, mean, std).double()
+        x = y
+    ends = x[..., : target.dim]
+    log_weights = log_ratio + target.log_prob(ends).double() + process.log_carried(x).double() - counted
+    estimate = _estimate(log_weights.reshape(runs, count), families)
+    return SequentialDraws(ends, log_weights, estimate, resampled / (runs * count))
+
+
+def _resampled(log_weights: Tensor, threshold: float, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    """Ancestors of all particles, and for every particle of a resampled run the log mean weight it goes on with."""
+    runs, count = log_weights.shape
+    chosen = torch.arange(runs * count, device=log_weights.device).reshape(runs, count)
+    common = torch.full_like(log_weights, torch.nan)
+    thin = effective_sample_size(log_weights.mT) < threshold * count
+    for run in thin.nonzero()[:, 0].tolist():
+        chosen[run] = chosen[run][systematic(log_weights[run], count, generator)]
+        common[run] = log_mean_exp(log_weights[run])
+    return chosen.flatten(), common.flatten()
+
+
+def _estimate(log_weights: Tensor, families: Tensor) -> Estimate:
+    """log Ẑ of weights ``(R, N)``; the standard error between runs or, of one run, between its families."""
+    runs, count = log_weights.shape
+    if runs > 1:
+        return log_evidence(log_mean_exp(log_weights))
+    shares = torch.zeros(count).to(log_weights).index_add(0, families, log_weights[0].softmax(0))
+    spread = float((shares.square().sum() - 1 / count).clamp(min=0).sqrt())
+    return Estimate(float(log_mean_exp(log_weights[0])), spread)
+
+
+def _log_intermediate(
+    process: Process, k: int, x: Tensor, log_target: Tensor | None, flow: StateFlow | None, runs: int
+) -> Tensor:
+    """``log γ_k: (B,)`` float64. A state outside the support counts as the least likely of its run's others.
+
+    Were its density zero, the paths that come back would be lost; any positive function of a run's present particles
+    keeps Ẑ unbiased.
+    """
+    log_marginal = process.log_marginal(k, x).double()
+    t = float(process.times[k])
+    value = log_marginal
+    if log_target is not None:
+        by_run = log_target.double().reshape(runs, -1)
+        least = torch.where(by_run > -torch.inf, by_run, torch.inf).amin(1, keepdim=True)
+        floored = by_run.maximum(torch.where(least.isfinite(), least, 0.0)).flatten()
+        value = (1 - t) * log_marginal + t * (floored + process.log_carried(x).double())
+    if flow is not None:
+        value = value + flow.correction(process.features(k, x)[None], process.times[k : k + 1])[0]
+    return value
