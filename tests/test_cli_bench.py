@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def command(*more: str, methods: str = "tiny.py:narrow", out: str = "out") -> list[str]:
-    return ["bench", "normal.py", "--methods", methods, "--steps", "3", "--out", out, *more]
+    return ["bench", "normal.py", "--methods", methods, "--steps", "3", "--paths", "50", "--out", out, *more]
 
 
 def error_of(capsys, *argv: str) -> str:
@@ -66,9 +66,9 @@ def test_a_run_writes_one_file_a_cell_and_prints_the_table(folder: Path, capsys)
     assert "| tiny:narrow | 2 | " in printed.out and "| tiny:broken | 2, 2 failed | " in printed.out
     assert "2 cells failed" in printed.err
     names = sorted(file.name for file in (folder / "out").iterdir())
-    assert names == [
-        f"normal__tiny-{method}__steps-3__seed-{seed}.json" for method in ("broken", "narrow") for seed in (0, 1)
-    ]
+    methods = ("exact-draws", "tiny-broken__steps-3", "tiny-narrow__steps-3")
+    seeds = [(method, seed) for method in methods for seed in ((0, 1, 2) if method == "exact-draws" else (0, 1))]
+    assert names == [f"normal__{method}__paths-50__seed-{seed}.json" for method, seed in seeds]
 
 
 def test_an_interrupted_run_goes_on_to_the_table_of_a_whole_one(folder: Path, capsys, monkeypatch: pytest.MonkeyPatch):
@@ -79,16 +79,16 @@ def test_an_interrupted_run_goes_on_to_the_table_of_a_whole_one(folder: Path, ca
 
     def interrupted(cell):
         calls.append(cell)
-        if len(calls) == 3:
+        if len(calls) == 6:
             raise KeyboardInterrupt
         return real(cell)
 
     monkeypatch.setattr(jobs, "run_cell", interrupted)
     assert cli.main(command(*more, methods=methods)) == 130
     assert "interrupted, the finished cells are kept" in capsys.readouterr().err
-    assert len(list((folder / "out").glob("*.json"))) == 2
+    assert len(list((folder / "out").glob("*.json"))) == 5
     assert cli.main(command(*more, methods=methods)) == 0
-    assert "4 cells, 2 of them finished" in capsys.readouterr().err and len(calls) == 5
+    assert "7 cells, 5 of them finished" in capsys.readouterr().err and len(calls) == 8
     assert table_of("out") == table_of("whole")
 
 
@@ -163,7 +163,7 @@ def killed_after_the_first_cell(argv: list[str], out: Path, environment: dict[st
     """SIGKILL to the command as soon as a result is there."""
     process = subprocess.Popen([sys.executable, "-m", "amortized", *argv], env=environment)
     limit = time.monotonic() + 120
-    while not list(out.glob("*.json")):
+    while not list(out.glob("*slow*.json")):
         assert process.poll() is None and time.monotonic() < limit, "the run ended before it could be killed"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -173,18 +173,18 @@ def killed_after_the_first_cell(argv: list[str], out: Path, environment: dict[st
 @pytest.mark.slow
 @pytest.mark.parametrize("number", ["1", "2"])
 def test_a_killed_run_goes_on_to_the_table_of_a_whole_one(folder: Path, number: str):
-    """2 methods x 3 seeds by steps: the tables are the same to the last byte, times left out."""
+    """2 methods x 3 seeds by steps, and the noise floors: the tables are the same to the last byte, times left out."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     more = ["--seeds", "3", "--jobs", number]
     methods = "tiny.py:slow,tiny.py:wide"
     killed_after_the_first_cell(command(*more, methods=methods), folder / "out", environment)
     kept = {file: file.read_bytes() for file in (folder / "out").glob("*.json")}
-    assert 1 <= len(kept) < 6
+    assert 1 <= len(kept) < 9
     for out in ("out", "whole"):
         argv = [sys.executable, "-m", "amortized", *command(*more, methods=methods, out=out)]
         subprocess.run(argv, env=environment, check=True, capture_output=True)
     assert all(file.read_bytes() == content for file, content in kept.items())
-    assert len(list((folder / "out").glob("*.json"))) == 6
+    assert len(list((folder / "out").glob("*.json"))) == 9
     assert table_of("out") == table_of("whole")
 
 

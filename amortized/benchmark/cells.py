@@ -16,18 +16,26 @@ from amortized.benchmark import truth
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.model_file import UserError
 
+EXACT = "exact draws"
+"""The method of the cells that measure the noise floors; they have no budget."""
+
+PATHS = 2_000
 UNITS = {"seconds": "seconds", "steps": "steps", "energy_calls": "energy-calls"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``method`` on ``model(*data(*options))`` of the file at ``path``, trained within ``budget`` from ``seed``."""
+    """``method`` on ``model(*data(*options))`` of the file at ``path``, trained within ``budget`` from ``seed``.
+
+    ``paths``: how many paths, and exact draws, it is measured by.
+    """
 
     path: Path
     options: tuple
     method: str
     seed: int
-    budget: Budget
+    budget: Budget | None
+    paths: int = PATHS
 
     @property
     def target(self) -> str:
@@ -55,8 +63,9 @@ class Cell:
         >>> Cell(Path("models/many_well.py"), (128,), "tb-expl", 0, Budget(steps=10)).key
         'many_well-128__tb-expl__steps-10__seed-0'
         """
-        names = (slug(self.target), slug(self.label), slug(describe(self.budget)), f"seed-{self.seed}")
-        return "__".join(names)
+        spent = [] if self.budget is None else [describe(self.budget)]
+        measured = [] if self.paths == PATHS else [f"paths {self.paths}"]
+        return "__".join(map(slug, [self.target, self.label, *spent, *measured, f"seed {self.seed}"]))
 
     def as_json(self) -> dict[str, Any]:
         """What identifies the cell, as plain data."""
@@ -66,7 +75,8 @@ class Cell:
             "target": self.target,
             "method": self.label,
             "seed": self.seed,
-            "budget": asdict(self.budget),
+            "budget": None if self.budget is None else asdict(self.budget),
+            "paths": self.paths,
         }
 
 
@@ -89,18 +99,18 @@ def describe(budget: Budget) -> str:
     return f"{UNITS[name]} {value:.15g}"
 
 
-def grid(models: Sequence[str], methods: Sequence[str], seeds: int, budget: Budget) -> list[Cell]:
+def grid(models: Sequence[str], methods: Sequence[str], seeds: int, budget: Budget, paths: int = PATHS) -> list[Cell]:
     """Every model with every method and seed 0 .. ``seeds - 1``, all of one seed before the next.
 
     Raises ``UserError`` where two cells would have one file name.
     """
-    targets = [truth.parse(model) for model in models]
-    cells = [Cell(*target, method, seed, budget) for seed in range(seeds) for target in targets for method in methods]
-    keys = Counter(cell.key for cell in cells)
-    twice = next((cell for cell in cells if keys[cell.key] > 1), None)
+    pairs = [(truth.parse(model), method) for model in models for method in methods]
+    made = [Cell(*target, method, seed, budget, paths) for seed in range(seeds) for target, method in pairs]
+    keys = Counter(cell.key for cell in made)
+    twice = next((cell for cell in made if keys[cell.key] > 1), None)
     if twice is not None:
         raise UserError(f"{twice.target} with {twice.label} is there twice: give every model and method once")
-    return cells
+    return made
 
 
 def place(folder: Path, cell: Cell) -> Path:
@@ -152,7 +162,7 @@ def read_file(file: Path) -> dict[str, Any]:
         result = json.loads(file.read_text())
     except ValueError as error:
         raise UserError(f"{file} is not JSON ({error}): delete it, and run the benchmark again") from error
-    missing = [name for name in ("target", "method", "seed", "budget", "status") if name not in result]
+    missing = [name for name in ("target", "method", "seed", "budget", "paths", "status") if name not in result]
     if missing:
         raise UserError(f"{file} is not a result of the benchmark, it has no {missing[0]}: move it elsewhere")
     return result

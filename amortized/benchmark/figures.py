@@ -11,8 +11,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from amortized.benchmark.cells import EXACT
 from amortized.benchmark.table import COLUMNS, TIMES, Column, Result, deviation, figures
-from amortized.diagnostics.plots import STYLE
+from amortized.diagnostics.plots import GREY, STYLE
 
 MARKERS = "osD^v<>PX*hp"
 PANELS_A_ROW = 3
@@ -31,7 +32,7 @@ DARK = {
 def against_seconds(results: Sequence[Result], column: Column, dark: bool = False) -> bytes:
     """PNG: one panel a target, one colour and marker a method, bars of one standard deviation over seeds."""
     targets = sorted({result["target"] for result in results if figures([result], column)})
-    methods = sorted({result["method"] for result in results})
+    methods = sorted({result["method"] for result in results if result["method"] != EXACT})
     rows = -(-len(targets) // PANELS_A_ROW)
     with matplotlib.rc_context(cast(Any, {**STYLE, **(DARK if dark else {})})):
         legend = -(-len(methods) // 4)
@@ -64,6 +65,9 @@ def panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequen
             smallest += y
             style = {"color": matplotlib.colormaps["tab20"](index % 20), "marker": MARKERS[index % len(MARKERS)]}
             axes.errorbar(x, y, error, label=method, capsize=2, markersize=5, linewidth=1, **cast(Any, style))
+    floors = figures([result for result in results if result["method"] == EXACT], column)
+    if floors:
+        axes.axhline(statistics.fmean(floors), color=GREY, linewidth=1, linestyle="--", label=EXACT)
     axes.set_xscale("log")
     if min(smallest) > 0 and max(smallest) > 20 * min(smallest):
         axes.set_yscale("log")

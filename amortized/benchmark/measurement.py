@@ -1,4 +1,4 @@
-"""What a trained sampler is worth: its path weights, and its draws beside exact ones."""
+"""What a trained sampler is worth, and what exact draws would be worth in its place: the noise floors."""
 
 from __future__ import annotations
 
@@ -7,43 +7,70 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from amortized._types import Tensor
+from amortized._types import Generator, Tensor
 from amortized.benchmark.truth import Problem
+from amortized.diagnostics import metrics
 from amortized.diagnostics.evaluation import reverse_log_weights
-from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 
 if TYPE_CHECKING:
-    from amortized.benchmark.methods import Trained
+    from amortized.benchmark.trained import Trained
 
-PATHS = 2_000
-EXACT_SEED = 2_402_05098  # of the exact draws, the same for every cell of a target
+EXACT_SEED = 240_205_098
+"""Of the exact draws that every method is compared with."""
 
 
-def measure(problem: Problem, trained: Trained, seed: int) -> dict[str, Any]:
-    """Figures in nats, or in the target's units; only those that the target's truth allows."""
+def measure(problem: Problem, trained: Trained, paths: int, seed: int) -> dict[str, Any]:
+    """Every metric that the target's truth allows, by ``paths`` paths and as many exact draws; why others are missing.
+
+    ``delta`` is log Z − ELBO and ``rw`` log Z minus its estimate by path weights, both in nats.
+    """
     began, calls = time.process_time(), problem.target.calls
-    generator = torch.Generator(problem.target.device).manual_seed(seed)
-    ends, log_weights = trained.sampler.sample(trained.target, PATHS, generator)
-    estimate = log_evidence(log_weights)
-    metrics: dict[str, Any] = {
-        "elbo": float(log_weights.mean()),
-        "log_evidence": estimate.value,
-        "log_evidence_error": estimate.std_error,
-        "ess": effective_sample_fraction(log_weights),
-    }
+    generator = torch.Generator(trained.target.device).manual_seed(seed)
+    ends, log_weights = trained.sampler.sample(trained.target, paths, generator)
+    exact = None if problem.sample is None else problem.sample(paths, EXACT_SEED)
+    backward = None if exact is None else exact_log_weights(trained, exact, generator)
+    found = compared(problem, trained.unwhiten(ends), exact, log_weights, backward)
     if problem.log_evidence is not None:
-        metrics["delta"] = problem.log_evidence.value - metrics["elbo"]
-        metrics["rw"] = problem.log_evidence.value - metrics["log_evidence"]
-    if problem.sample is not None:
-        backward = exact_log_weights(trained, problem.sample(PATHS, EXACT_SEED), generator)
-        metrics["eubo"] = float(backward.mean())
-        metrics["gap"] = metrics["eubo"] - metrics["elbo"]
-    metrics["evaluation_energy_calls"] = problem.target.calls - calls
-    return {**metrics, "evaluation_seconds": time.process_time() - began}
+        found["delta"] = problem.log_evidence.value - float(found["elbo"])
+        found["rw"] = problem.log_evidence.value - float(found["log_evidence"])
+    found["evaluation_energy_calls"] = problem.target.calls - calls
+    return {**found, "evaluation_seconds": time.process_time() - began}
 
 
-def exact_log_weights(trained: Trained, exact: Tensor, generator: torch.Generator) -> Tensor:
-    """Log weights of paths noised back from exact draws ``(N, D)`` in the raw space."""
+def floor(problem: Problem, paths: int, seed: int) -> dict[str, Any]:
+    """The metrics of ``paths`` exact draws in place of a sampler's.
+
+    Raises ``ValueError`` where the model file has no exact draws.
+    """
+    if problem.sample is None:
+        raise ValueError("no exact draws: write def sample(n, *arguments): in the model file")
+    ours, theirs = problem.sample(paths, EXACT_SEED + 1 + seed), problem.sample(paths, EXACT_SEED)
+    found = compared(problem, ours, theirs, torch.zeros(paths))
+    of_paths = ("elbo", "log_evidence", "log_evidence_error", "ess_fraction", "missing")
+    return {name: value for name, value in found.items() if name not in of_paths}
+
+
+def compared(
+    problem: Problem, draws: Tensor, exact: Tensor | None, log_weights: Tensor, backward: Tensor | None = None
+) -> dict[str, Any]:
+    """The metrics as one flat dictionary, those that could not be had left out but for their reasons."""
+    found = metrics.measure(
+        draws,
+        log_weights,
+        reverse_log_weights=backward,
+        exact=exact,
+        labels=None if problem.mode is None else problem.mode(draws),
+        mode_weights=problem.mode_weights,
+        scores=problem.target.log_prob_and_score(draws)[1],
+        generator=Generator(log_weights.device).manual_seed(EXACT_SEED),
+    ).as_json()
+    estimate = found.pop("log_evidence")
+    flat = {**found, "log_evidence": estimate["value"], "log_evidence_error": estimate["std_error"]}
+    return {name: value for name, value in flat.items() if value is not None}
+
+
+def exact_log_weights(trained: Trained, exact: Tensor, generator: Generator) -> Tensor:
+    """Log weights ``(N,)`` of paths noised back from exact draws ``(N, D)`` in the raw space."""
     ends = trained.whiten(exact)
     draws = ends, trained.target.log_prob(ends)
     return reverse_log_weights(trained.sampler.process, trained.sampler.policy, trained.target, draws, generator)

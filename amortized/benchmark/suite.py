@@ -14,8 +14,8 @@ import pyro
 import torch
 
 from amortized.benchmark import machine, truth
-from amortized.benchmark.cells import Cell
-from amortized.benchmark.measurement import measure
+from amortized.benchmark.cells import EXACT, Cell
+from amortized.benchmark.measurement import floor, measure
 from amortized.benchmark.model_file import UserError, blaming, imported
 
 if TYPE_CHECKING:
@@ -71,17 +71,18 @@ def finished(cell: Cell) -> dict[str, Any]:
     pyro.clear_param_store()
     pyro.set_rng_seed(cell.seed)
     problem = truth.problem(cell.path, cell.options)
-    trained = trainer(cell.method)(problem.target, problem.scale, cell.budget, cell.seed)
-    return {
+    known = {
         "dimension": problem.target.dim,
         "truth": None if problem.log_evidence is None else problem.log_evidence._asdict(),
-        "metrics": measure(problem, trained, cell.seed),
-        "training": {
-            "seconds": trained.seconds,
-            "steps": trained.steps,
-            "energy_calls": trained.energy_calls,
-            **thinned(trained.losses),
-        },
+    }
+    if cell.method == EXACT or cell.budget is None:
+        return {**known, "metrics": floor(problem, cell.paths, cell.seed)}
+    trained = trainer(cell.method)(problem.target, problem.scale, cell.budget, cell.seed)
+    training = {"seconds": trained.seconds, "steps": trained.steps, "energy_calls": trained.energy_calls}
+    return {
+        **known,
+        "metrics": measure(problem, trained, cell.paths, cell.seed),
+        "training": {**training, **thinned(trained.losses)},
     }
 
 

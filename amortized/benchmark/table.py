@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from amortized.benchmark.budget import Budget
-from amortized.benchmark.cells import describe
+from amortized.benchmark.cells import EXACT, describe
 
 Result = Mapping[str, Any]
 """One cell's JSON."""
@@ -27,13 +27,20 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("metrics", "delta", "Δ", "log Z − ELBO over 2,000 paths, nats"),
-    Column("metrics", "rw", "RW", "log Z − its estimate by 2,000 path weights, nats"),
-    Column("metrics", "elbo", "ELBO", "mean log weight of 2,000 paths, nats"),
-    Column("metrics", "log_evidence", "log Ẑ", "log mean weight of 2,000 paths, nats"),
-    Column("metrics", "eubo", "EUBO", "mean log weight of paths noised back from 2,000 exact draws, nats"),
+    Column("metrics", "delta", "Δ", "log Z − ELBO, nats"),
+    Column("metrics", "rw", "RW", "log Z − its estimate by path weights, nats"),
+    Column("metrics", "elbo", "ELBO", "mean log weight of paths, nats"),
+    Column("metrics", "log_evidence", "log Ẑ", "log mean weight of paths, nats"),
+    Column("metrics", "eubo", "EUBO", "mean log weight of paths noised back from exact draws, nats"),
     Column("metrics", "gap", "gap", "EUBO − ELBO, nats"),
-    Column("metrics", "ess", "ESS", "effective share of the draws"),
+    Column("metrics", "ess_fraction", "ESS", "effective share of the draws"),
+    Column("metrics", "reverse_ess_fraction", "reverse ESS", "the same, from exact draws: sees lost modes"),
+    Column("metrics", "wasserstein2", "W2", "distance from exact draws by optimal transport, the root"),
+    Column("metrics", "sinkhorn", "Sinkhorn", "its entropic form, the root"),
+    Column("metrics", "mmd", "MMD", "maximum mean discrepancy from exact draws"),
+    Column("metrics", "largest_mode_weight_error", "mode error", "the largest error among the modes' weights"),
+    Column("metrics", "entropic_mode_coverage", "EMC", "entropic mode coverage, 1 at best"),
+    Column("metrics", "stein", "Stein", "kernel Stein discrepancy, without exact draws"),
 )
 COSTS = (
     Column("training", "energy_calls", "energy calls", "densities evaluated in training, one a particle"),
@@ -63,17 +70,23 @@ def tables(
 ) -> list[Table]:
     """One table for each target and budget, methods in the order of ``methods`` or of the alphabet.
 
+    The first row is of exact draws in the place of a sampler's: the noise floors.
     ``times=False`` leaves out everything that differs between two runs of the same cells. ``published`` adds, beside
     a metric that it has for a target, a column of its own.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        if methods is None or result["method"] in methods:
-            groups.setdefault((result["target"], describe(Budget(**result["budget"]))), []).append(result)
-    return [
-        table(f"{target}, {budget}", group, columns(group, times), methods, (published or {}).get(target, {}))
-        for (target, budget), group in sorted(groups.items())
-    ]
+        if result["method"] != EXACT and (methods is None or result["method"] in methods):
+            title = f"{describe(Budget(**result['budget']))}, {result['paths']:,} paths"
+            groups.setdefault((result["target"], title), []).append(result)
+    made = []
+    for (target, title), group in sorted(groups.items()):
+        paths = group[0]["paths"]
+        floors = [result for result in results if (result["method"], result["target"]) == (EXACT, target)]
+        group += [result for result in floors if result["paths"] == paths]
+        there = columns(group, times)
+        made.append(table(f"{target}, {title}", group, there, methods, (published or {}).get(target, {})))
+    return made
 
 
 def columns(group: Sequence[Result], times: bool) -> list[Column]:
@@ -98,7 +111,8 @@ def table(
     published: Mapping[str, Mapping[str, float]],
 ) -> Table:
     names = {result["method"] for result in group}
-    order = sorted(names) if methods is None else [name for name in methods if name in names]
+    order = sorted(names - {EXACT}) if methods is None else [name for name in methods if name in names]
+    order = [*(names & {EXACT}), *order]
     beside = {column.name for column in there if any(column.name in row for row in published.values())}
     head = ["method", "seeds"]
     for column in there:
@@ -128,7 +142,7 @@ def seeds(results: Sequence[Result]) -> str:
 
 
 def facts(group: Sequence[Result]) -> list[str]:
-    """Dimension, truth and noise floors."""
+    """Dimension and truth."""
     known = next((result for result in group if result["status"] == "finished"), None)
     if known is None:
         return []

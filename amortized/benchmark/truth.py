@@ -55,18 +55,19 @@ def parse(text: str) -> tuple[Path, tuple]:
 def problem(path: Path, options: tuple = ()) -> Problem:
     """The target ``model(*data(*options))`` of the file at ``path``, and its truth.
 
-    The file may have: ``LOG_EVIDENCE = (value, standard error)`` or ``log_evidence(*arguments)``; exact draws
-    ``sample(n, *arguments) -> {site: (n, *event)}``; ``mode(draws) -> labels`` and ``MODE_WEIGHTS``; ``SCALE``.
+    The file may have: ``LOG_EVIDENCE = (value, standard error)``; exact draws ``sample(n, *arguments) ->
+    {site: (n, *event)}``; ``mode(draws) -> labels`` and ``MODE_WEIGHTS``; ``SCALE``. Every
+    constant may be a function of the arguments instead, under its name in small letters.
 
     Raises ``UserError`` where the file is at fault.
     """
     file = load(path, options=options)
     with blaming(path):
         target = PyroTarget(file.model, file.args, file.kwargs)
-        weights = answer(file, "mode_weights")
+        weights, scale = answer(file, "mode_weights"), answer(file, "scale")
     return Problem(
         target=target,
-        scale=float(getattr(file.module, "SCALE", 1.0)),
+        scale=1.0 if scale is None else float(scale),
         log_evidence=evidence(file),
         sample=sampler(file, target) if hasattr(file.module, "sample") else None,
         mode=labeller(file, target) if hasattr(file.module, "mode") else None,

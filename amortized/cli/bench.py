@@ -9,14 +9,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amortized.benchmark import cells, figures, jobs, report, truth
+from amortized.benchmark import cells, figures, jobs, model_file, report
 from amortized.benchmark.budget import Budget
-from amortized.benchmark.cells import Cell
+from amortized.benchmark.cells import EXACT, PATHS, Cell
 from amortized.benchmark.model_file import UserError
 from amortized.benchmark.suite import digest, trainer
 from amortized.benchmark.table import Published, Result, tables
 from amortized.cli.outputs import check_writable, together
 
+FLOORS = 3
 ACTIONS = ("run", "report")
 
 
@@ -44,6 +45,9 @@ def add(command: argparse.ArgumentParser, positive: Callable[[str], float]) -> N
     budget.add_argument("--seconds", type=positive, metavar="S", help="equal clock: seconds of training")
     budget.add_argument("--steps", type=count, metavar="N", help="equal gradient steps")
     budget.add_argument("--energy-calls", type=count, metavar="N", help="equal cost: density evaluations in training")
+    action.add_argument(
+        "--paths", type=count, default=PATHS, metavar="N", help="paths and exact draws to measure by (default 2000)"
+    )
     action.add_argument("--jobs", type=count, default=1, metavar="N", help="cells at once, a thread each (default 1)")
     action.add_argument("--backend", choices=["loky", "dask"], default="loky", help="processes here, or a Dask cluster")
     action.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster (default: one on this machine)")
@@ -66,12 +70,11 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.scheduler and arguments.backend != "dask":
         raise UserError(f"--scheduler {arguments.scheduler} is a Dask cluster's: add --backend dask")
     budget = Budget(seconds=arguments.seconds, steps=arguments.steps, energy_calls=arguments.energy_calls)
-    wanted = cells.grid(arguments.models, arguments.methods, arguments.seeds, budget)
+    wanted = cells.grid(arguments.models, arguments.methods, arguments.seeds, budget, arguments.paths)
     for method in arguments.methods:
         trainer(method)
+    wanted = floors(wanted) + wanted
     todo = cells.unfinished(wanted, arguments.out, arguments.retry)
-    for path, options in dict.fromkeys((cell.path, cell.options) for cell in todo):
-        truth.problem(path, options)
     check_sources([cell for cell in wanted if cell not in todo], arguments.out)
     print(f"{len(wanted)} cells, {len(wanted) - len(todo)} of them finished", file=sys.stderr)
     progress = sys.stderr.isatty()
@@ -80,6 +83,13 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{failed} cells failed: the report tells why, --retry runs them again", file=sys.stderr)
     results = [cells.read_file(cells.place(arguments.out, cell)) for cell in wanted]
     print(report.markdown(tables(results), results), end="")
+
+
+def floors(wanted: Sequence[Cell]) -> list[Cell]:
+    """The cells of the noise floors, three a target, where the model file has exact draws."""
+    targets = dict.fromkeys((cell.path, cell.options, cell.paths) for cell in wanted)
+    there = [target for target in targets if hasattr(model_file.load(*target[:1], options=target[1]).module, "sample")]
+    return [Cell(path, options, EXACT, seed, None, paths) for path, options, paths in there for seed in range(FLOORS)]
 
 
 def check_sources(kept: Sequence[Cell], folder: Path) -> None:
@@ -96,7 +106,7 @@ def write_report(arguments: argparse.Namespace) -> None:
     results = cells.read(arguments.folder)
     if arguments.methods:
         check_methods(results, arguments.methods)
-        results = [result for result in results if result["method"] in arguments.methods]
+        results = [result for result in results if result["method"] in (EXACT, *arguments.methods)]
     made = tables(results, not arguments.no_times, arguments.methods, read_published(arguments.published))
     pictures = None if arguments.no_times else draw(results, arguments.metric)
     name = f"{arguments.metric}_by_seconds.png" if pictures else None
@@ -120,7 +130,7 @@ def draw(results: Sequence[Result], metric: str) -> tuple[bytes, bytes] | None:
 
 
 def check_methods(results: Sequence[Result], methods: Sequence[str]) -> None:
-    there = sorted({result["method"] for result in results})
+    there = sorted({result["method"] for result in results} - {EXACT})
     for method in methods:
         if method not in there:
             raise UserError(f"no result of method {method}: there are {', '.join(there)}")

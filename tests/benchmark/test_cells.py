@@ -37,7 +37,8 @@ def test_a_key_tells_every_part():
     budgets = [STEPS, Budget(steps=11), Budget(seconds=10.0), Budget(energy_calls=10)]
     others = [Cell(CELL.path, (), "tb", 0, budget) for budget in budgets]
     others += [Cell(CELL.path, (1,), "tb", 0, STEPS), Cell(CELL.path, (), "tb-ls", 0, STEPS)]
-    others += [Cell(CELL.path, (), "tb", 1, STEPS)]
+    others += [Cell(CELL.path, (), "tb", 1, STEPS), Cell(CELL.path, (), "tb", 0, STEPS, paths=9)]
+    others += [Cell(CELL.path, (), "exact draws", 0, None)]
     assert len({cell.key for cell in others}) == len(others)
 
 

@@ -17,7 +17,7 @@ FUNNEL = Path(__file__).parents[2] / "models" / "funnel.py"
 
 
 def cell(method: str = "narrow", seed: int = 0, path: Path = FUNNEL) -> Cell:
-    return Cell(path, (), f"{TINY}:{method}", seed, Budget(steps=3))
+    return Cell(path, (), f"{TINY}:{method}", seed, Budget(steps=3), paths=100)
 
 
 def without_times(result: dict) -> dict:

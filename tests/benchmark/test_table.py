@@ -14,6 +14,7 @@ def result(method: str = "tb", seed: int = 0, target: str = "funnel", **metrics:
         "method": method,
         "seed": seed,
         "budget": {"steps": 20},
+        "paths": 2000,
         "status": "finished",
         "dimension": 10,
         "truth": {"value": 0.5, "std_error": 0.01},
@@ -28,7 +29,8 @@ del FAILED["metrics"], FAILED["training"]
 
 def test_a_row_a_method_and_means_over_seeds():
     [table] = tables([result(seed=0), result(seed=1, delta=2.5), FAILED])
-    assert table.title == "funnel, steps 20" and table.facts == ["10 dimensions; log Z 0.5000 ± 0.0100 nats"]
+    assert table.title == "funnel, steps 20, 2,000 paths"
+    assert table.facts == ["10 dimensions; log Z 0.5000 ± 0.0100 nats"]
     assert table.head == ["method", "seeds", "Δ", "RW", "seconds", "energy calls", "steps"]
     assert table.rows == [
         ["dds", "1, 1 failed", *["–"] * 5],
@@ -43,12 +45,24 @@ def test_without_a_truth_the_bounds_themselves():
     assert table.head[2:4] == ["ELBO", "log Ẑ"] and "log Z unknown" in table.facts[0]
 
 
+def test_exact_draws_come_first_in_every_table_of_their_target():
+    exact = {**result("exact draws", wasserstein2=1.25), "budget": None}
+    exact["metrics"] = {"wasserstein2": 1.25}
+    del exact["training"]
+    longer = {**result(wasserstein2=2.5), "budget": {"seconds": 3.0}}
+    few = {**exact, "paths": 10}
+    first, second = tables([result(), longer, exact, few], methods=["tb"])
+    for table in (first, second):
+        assert table.rows[0][:5] == ["exact draws", "1", "–", "–", "1.250"] and len(table.rows) == 2
+    assert first.rows[1][4] == "2.500"
+
+
 def test_targets_and_budgets_are_apart():
     longer = {**result(), "budget": {"seconds": 3.0}}
     assert [table.title for table in tables([result(), longer, result(target="a")])] == [
-        "a, steps 20",
-        "funnel, seconds 3",
-        "funnel, steps 20",
+        "a, steps 20, 2,000 paths",
+        "funnel, seconds 3, 2,000 paths",
+        "funnel, steps 20, 2,000 paths",
     ]
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from amortized.benchmark.methods import Trained
+from amortized.benchmark.trained import Trained
 from amortized.path import rollout
 from amortized.policies import LangevinMLP
 from amortized.processes import OrnsteinUhlenbeck
