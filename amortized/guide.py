@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import partial
 from typing import Any
 
 import pyro
@@ -23,18 +22,14 @@ from amortized.diagnostics.verdict import Diagnosis, diagnose
 from amortized.diagnostics.weights import log_evidence
 from amortized.draws import Draws, Estimate, by_chain
 from amortized.path import rollout
-from amortized.processes.reference import MixtureReference
+from amortized.preparation import MakeSampler, prepare
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.samplers.corrections import corrected
-from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import available_device
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.whitening import WhitenedTarget
-from amortized.warmup import warm_up
 
 PATHS = 8_000
-DEAR = 5e-5
 DEAR_PATHS = 2_000
 
 
@@ -42,11 +37,12 @@ class DiffusionGuide(AutoGuide):
     """Posterior draws, log evidence and a verdict for any Pyro model: warm up, whiten, train, weigh.
 
     ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``; by default a
-    ``GFlowNet`` that sees the density's gradient, unless one was measured to cost over 50 microseconds a particle, or
-    as ``langevin`` says. ``recipe``: how it is trained, which ``exploration`` (share of extra noise) and
-    ``local_search`` change where it is off-policy; a biased combination raises ``ValueError``. ``seed``: the same seed gives the same draws on the same machine, as long as no time
-    limit cuts the work short. ``max_seconds``: limit of ``fit``, wall clock, which a density of over a millisecond a
-    particle can overrun. ``device``: where the model's arguments, the network and the chains go.
+    ``GFlowNet`` that sees the density's gradient as ``langevin`` says or, if that is None, unless one was measured to
+    cost over 50 microseconds a particle. ``recipe``: how it is trained, of which ``exploration`` (share of extra noise)
+    and ``local_search`` change the behaviour; ``ValueError`` where that would be biased. ``seed``: the same seed gives
+    the same draws on the same machine, as long as no time limit cuts the work short. ``max_seconds``: limit of ``fit``,
+    wall clock, which a density of over a millisecond a particle can overrun. ``device``: where the model's arguments,
+    the network and the chains go.
 
     >>> def model(y):
     ...     mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
@@ -66,7 +62,7 @@ class DiffusionGuide(AutoGuide):
         self,
         model: Callable,
         *,
-        sampler: Callable[[int, MixtureReference], DiffusionSampler] | None = None,
+        sampler: MakeSampler | None = None,
         recipe: Recipe | None = None,
         langevin: bool | None = None,
         exploration: float | None = None,
@@ -131,21 +127,19 @@ class DiffusionGuide(AutoGuide):
         with self._placement():
             capture_seconds = min(20.0, 0.2 * self.max_seconds)
             target = PyroTarget(self.model, args, kwargs, seed=self.seed, capture_seconds=capture_seconds)
-            warm = warm_up(target, generator=generator, max_seconds=0.5 * self.max_seconds, progress=self.progress)
-            white = WhitenedTarget(target, warm.shift, warm.scale_tril)
-            mixture = warm.mixture.inverse_affine(white.shift, white.scale_tril)
-            reference = MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
-            dear = seconds_a_particle(target, warm.draws) > DEAR
-            langevin = not dear if self.langevin is None else self.langevin
-            make = self.make_sampler or partial(type(self).preset, langevin=langevin)
-            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                torch.manual_seed(self.seed)
-                sampler = make(target.dim, reference).to(self.device)
-        order = torch.randperm(len(warm.draws), generator=generator, device=self.device)
-        self.target, self.white, self.warm, self.sampler, self.generator = target, white, warm, sampler, generator
-        self.ends = white.whiten(warm.draws[order])
-        self.log_ends = warm.log_prob[order].double() + white.log_det
-        self.paths = DEAR_PATHS if dear else PATHS
+            made = prepare(
+                target,
+                self.make_sampler,
+                self.langevin,
+                generator,
+                self.seed,
+                0.5 * self.max_seconds,
+                self.progress,
+                type(self).preset,
+            )
+        self.target, self.white, self.warm, self.generator = target, made.white, made.warm, generator
+        self.sampler, self.ends, self.log_ends = made.sampler, made.ends, made.log_ends
+        self.paths = DEAR_PATHS if made.dear else PATHS
         self.training_record = self.log_weights = None
         self.prototype_trace = target.latents
 

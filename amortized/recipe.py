@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from torch import nn
 
 from amortized._types import Callback, Generator, Tensor, TrainingStep
-from amortized.behaviours import Behaviour, LocalSearch, MALASearch, Mixture, OnPolicy, Replay, ReplayBuffer
+from amortized.behaviours import (
+    Behaviour,
+    Exploration,
+    LocalSearch,
+    MALASearch,
+    Mixture,
+    OnPolicy,
+    Replay,
+    ReplayBuffer,
+)
 from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.diagnostics.evaluation import Evaluation, evaluate
 from amortized.fit import TrainingGrid, check_pair, fit, fit_bridges
@@ -118,8 +127,12 @@ def train(
     seconds: float,
     generator: Generator | None = None,
     progress: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Training:
-    """Train ``sampler`` on ``target`` from the warm-up's ``draws``: ends ``(N, D)`` in random order and their log R."""
+    """Train ``sampler`` on ``target`` from the warm-up's ``draws``: ends ``(N, D)`` in random order and their log R.
+
+    ``callbacks`` may end a stage, as ``seconds`` of wall clock do.
+    """
     if not 0 < recipe.held_out < len(draws[0]):
         raise ValueError(f"held_out={recipe.held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
     deadline = time.perf_counter() + seconds
@@ -140,7 +153,7 @@ def train(
         convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
         if not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
-                run([history, convergence, limit, bar])
+                run([history, convergence, limit, bar, *callbacks])
             convergence.restore(parts)
         done = len(record.bridge_losses)
         record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]

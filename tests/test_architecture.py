@@ -14,7 +14,7 @@ RANKS = [
     {"path"},
     {"objectives", "behaviours", "diagnostics", "warmup"},
     {"samplers", "callbacks", "fit"},
-    {"recipe"},
+    {"recipe", "preparation"},
     {"guide", "baselines"},
     {"guides"},
     {"benchmark"},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
-from amortized._types import Callback, Tensor, TrainingStep
+from amortized._types import Callback, TrainingStep
 from amortized.behaviours import (
     Alternate,
     Behaviour,
@@ -16,11 +16,15 @@ from amortized.behaviours import (
     LocalSearch,
     MALASearch,
     OnPolicy,
+    Priority,
     RankPriority,
     Replay,
     ReplayBuffer,
+    Search,
 )
 from amortized.benchmark.budget import Budget, Meter
+from amortized.benchmark.guide_method import GuideMethod
+from amortized.benchmark.trained import Method, Trained
 from amortized.callbacks import History
 from amortized.fit import fit
 from amortized.objectives import (
@@ -35,59 +39,12 @@ from amortized.policies import LangevinMLP
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, VariancePreserving
 from amortized.processes.grids import Random
 from amortized.processes.linear import LinearProcess
+from amortized.processes.transitions import Gaussian, Transition
+from amortized.recipe import Recipe
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Target
 
-STEPS, TRAINING_STEPS, BATCH, WIDTH, INFLATION = 100, 25, 300, 64, 0.2
-LEARNING_RATE, UNLIMITED = 2e-3, 1_000_000
-
-
-@dataclass
-class Trained:
-    """A trained sampler, the target that it samples, the maps between that target's space and the model's unconstrained
-    one, and what the training cost: ``seconds`` on the budget's clock, ``energy_calls`` of the log density."""
-
-    sampler: DiffusionSampler
-    target: Target
-    unwhiten: Callable[[Tensor], Tensor]
-    whiten: Callable[[Tensor], Tensor]
-    losses: list[float]
-    steps: int
-    seconds: float
-    energy_calls: int
-
-
-class Method(Protocol):
-    """Trains on a target whose reference deviation is ``scale``, within a budget."""
-
-    def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained: ...
-
-
-@dataclass(frozen=True)
-class Base:
-    """What a name stands for before anything is added: a process and an objective for D variables."""
-
-    process: type[LinearProcess]
-    objective: Callable[[int], Objective]
-
-
-BASES = {
-    "pis": Base(PinnedBrownian, lambda dim: ReverseKL()),
-    "dds": Base(OrnsteinUhlenbeck, lambda dim: ReverseKL()),
-    "dis": Base(VariancePreserving, lambda dim: ReverseKL()),
-    "tb": Base(PinnedBrownian, lambda dim: TrajectoryBalance()),
-    "vargrad": Base(PinnedBrownian, lambda dim: LogVariance()),
-    "db": Base(PinnedBrownian, lambda dim: DetailedBalance(dim)),
-    "subtb": Base(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim)),
-    "fl-subtb": Base(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim, forward_looking=True)),
-}
-ADDED = {
-    "expl": "exploration: the noise of training paths inflated by 20 %, decaying over the first half of the budget",
-    "ls": "local search: half of the batches replayed from a buffer that MALA chains refresh",
-    "lp": "Langevin parametrization: the network sees the target's score",
-    "lv": "learned variance of the forward kernel",
-}
-SCORED = {"dds"}
+LEARNING_RATE, UNLIMITED = 5e-3, 1_000_000
 
 
 class Fading:
@@ -105,42 +62,58 @@ class Fading:
 
 @dataclass(frozen=True)
 class DiffusionMethod:
-    """A base from a standing start (no warm-up, no mixture) with additions: the published family on equal terms.
+    """The published family on equal terms: from a standing start, with no warm-up and no mixture.
 
-    Every method has the same network (two hidden layers of 64), 300 paths a step, a fresh random grid of 25 steps in
-    training and 100 equal steps in sampling.
+    ``exploration`` inflates the noise of fresh paths, ``fading`` over the first half of the budget. ``local_search``
+    replays half of the batches from a buffer of ``capacity`` ends, drawn by ``priority``, which ``search`` refreshes
+    every ``every`` of them. ``steps`` in sampling, a fresh random grid of ``training_steps`` for each batch of
+    ``batch`` paths in training; a network of two hidden layers of ``width``.
     """
 
-    base: Base
-    added: frozenset[str]
-    langevin: bool
+    process: type[LinearProcess]
+    objective: Callable[[int], Objective]
+    langevin: bool = False
+    learned_variance: bool = False
+    learned_noising: bool = False
+    transition: Transition = Gaussian()  # noqa: RUF009
+    exploration: float = 0.0
+    fading: bool = True
+    local_search: bool = False
+    capacity: int = 600_000
+    priority: Callable[[], Priority] = RankPriority
+    search: Callable[[], Search] = partial(MALASearch, steps=100, burn_in=50)
+    every: int = 50
+    steps: int = 100
+    training_steps: int = 25
+    batch: int = 300
+    width: int = 64
 
     def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained:
         generator = torch.Generator(target.device).manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            policy = LangevinMLP(
-                target.dim, WIDTH, depth=2, langevin=self.langevin, learned_variance="lv" in self.added
-            )
-            objective = self.base.objective(target.dim)
-        sampler = DiffusionSampler(self.base.process(STEPS, scale), policy).to(target.device)
+            policy = self.network(target.dim, self.langevin, self.learned_variance)
+            noising = self.network(target.dim, False, True) if self.learned_noising else None
+            objective = self.objective(target.dim).to(target.device)
+        process = self.process(self.steps, scale, noising=noising, transition=self.transition)
+        sampler = DiffusionSampler(process, policy).to(target.device)
         meter, history = Meter(budget, target), History()
-        fresh = Exploration(INFLATION) if "expl" in self.added else OnPolicy()
         callbacks: list[Callback] = [history, meter]
-        if isinstance(fresh, Exploration):
+        fresh = Exploration(self.exploration) if self.exploration else OnPolicy()
+        if isinstance(fresh, Exploration) and self.fading:
             callbacks.append(Fading(fresh, meter))
         fit(
             sampler.process,
             policy,
             target,
-            objective.to(target.device),
-            self.behaviour(fresh, target),
+            objective,
+            self.with_replay(fresh, target) if self.local_search else fresh,
             UNLIMITED,
-            BATCH,
+            self.batch,
             LEARNING_RATE,
             callbacks,
             generator,
-            Random(TRAINING_STEPS),
+            Random(self.training_steps),
             meter.pace,
         )
         return Trained(
@@ -154,21 +127,52 @@ class DiffusionMethod:
             energy_calls=meter.energy_calls,
         )
 
-    def behaviour(self, fresh: Behaviour, target: Target) -> Behaviour:
-        """Fresh paths alone, or in turn with replayed ones that local search improves."""
-        if "ls" not in self.added:
-            return fresh
-        replay = Replay(ReplayBuffer(target.dim, device=target.device), RankPriority())
-        return Alternate(fresh, LocalSearch(replay, MALASearch(steps=100, burn_in=50), every=100, chains=BATCH))
+    def network(self, dim: int, langevin: bool, learned_variance: bool) -> LangevinMLP:
+        return LangevinMLP(dim, self.width, depth=2, langevin=langevin, learned_variance=learned_variance)
+
+    def with_replay(self, fresh: Behaviour, target: Target) -> Behaviour:
+        """Fresh batches in turn with replayed ones that local search improves."""
+        buffer = ReplayBuffer(target.dim, self.capacity, target.device)
+        return Alternate(
+            fresh, LocalSearch(Replay(buffer, self.priority()), self.search(), every=self.every, chains=self.batch)
+        )
+
+
+LONG = Recipe(bridge_steps=600, steps=20_000, every=250, enough=0.98, patience=6)
+BASES = {
+    "pis": DiffusionMethod(PinnedBrownian, lambda dim: ReverseKL()),
+    "dds": DiffusionMethod(OrnsteinUhlenbeck, lambda dim: ReverseKL(), langevin=True),
+    "dis": DiffusionMethod(VariancePreserving, lambda dim: ReverseKL()),
+    "tb": DiffusionMethod(PinnedBrownian, lambda dim: TrajectoryBalance()),
+    "vargrad": DiffusionMethod(PinnedBrownian, lambda dim: LogVariance()),
+    "db": DiffusionMethod(PinnedBrownian, lambda dim: DetailedBalance(dim)),
+    "subtb": DiffusionMethod(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim)),
+    "fl-subtb": DiffusionMethod(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim, forward_looking=True)),
+}
+ADDED = {
+    "expl": {"exploration": 0.2},
+    "lp": {"langevin": True},
+    "ls": {"local_search": True},
+    "lv": {"learned_variance": True},
+}
+GUIDES = {"guide": GuideMethod(), "guide-long": GuideMethod(LONG)}
 
 
 def method(name: str) -> Method:
-    """The method of a name such as ``pis``, ``fl-subtb-lp`` or ``tb-expl-lp-ls``; ``ValueError`` where it is none."""
+    """The method of a name: ``pis``, ``fl-subtb-lp``, ``tb-expl-lp-ls``, ``guide``; ``ValueError`` where it is none.
+
+    ``-expl`` explores, ``-lp`` shows the network the target's score, ``-ls`` adds replay with local search, ``-lv``
+    learns the variance of the forward kernel. ``guide`` is the whole of ``DiffusionGuide``, ``guide-long`` the same
+    with a recipe that goes on for as long as there is budget and progress.
+    """
+    if name in GUIDES:
+        return GUIDES[name]
     base = max((base for base in BASES if name == base or name.startswith(base + "-")), key=len, default=None)
-    added = [] if base is None else [part for part in name[len(base) :].split("-") if part]
+    added = [] if base is None else name[len(base) :].split("-")[1:]
     if base is None or not set(added) <= set(ADDED) or len(set(added)) < len(added):
         raise ValueError(
-            f"method {name!r}: write one of {', '.join(BASES)}, and after it, each at most once, any of "
-            f"{', '.join('-' + part for part in ADDED)}, as in tb-expl-lp-ls"
+            f"method {name!r}: write one of {', '.join([*GUIDES, *BASES])}, and after any but the first, each at most "
+            f"once, {', '.join('-' + part for part in ADDED)}, as in tb-expl-lp-ls"
         )
-    return DiffusionMethod(BASES[base], frozenset(added), langevin="lp" in added or base in SCORED)
+    options = {option: value for part in added for option, value in ADDED[part].items()}
+    return replace(BASES[base], **options)

@@ -26,9 +26,9 @@ def corrected(
 ) -> tuple[Tensor, Tensor | None]:
     """``count`` ends ``(count, D)``, and their log weights where they are not of equal weight.
 
-    ``"none"``: the sampler's own. ``"resample"``: drawn in excess, as earlier ``log_weights`` show is needed (at most 16
-    times), and resampled systematically. ``"mcmc"``: resampled, then 50 MALA moves each. Raises ``ValueError`` for any
-    other word.
+    ``"none"``: the sampler's own. ``"resample"``: drawn in excess, as earlier ``log_weights`` show is needed (at most
+    16 times), and resampled systematically. ``"mcmc"``: resampled, then 50 MALA moves each. Raises ``ValueError`` for
+    any other word.
     """
     if correction not in CORRECTIONS:
         raise ValueError(f"correction={correction!r}: write one of {', '.join(map(repr, CORRECTIONS))}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from amortized.policies.langevin_mlp import LangevinMLP
 from amortized.processes.base import Grid
 from amortized.processes.grids import Uniform
-from amortized.processes.variance_preserving import VariancePreserving
 from amortized.processes.reference import MixtureReference
 from amortized.processes.transitions import Gaussian, Transition
+from amortized.processes.variance_preserving import VariancePreserving
 from amortized.samplers.base import DiffusionSampler
 
 

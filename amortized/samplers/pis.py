@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amortized.policies.langevin_mlp import LangevinMLP
 from amortized.processes.base import Grid
-from amortized.processes.grids import Uniform
 from amortized.processes.brownian import PinnedBrownian
+from amortized.processes.grids import Uniform
 from amortized.processes.reference import MixtureReference
 from amortized.processes.transitions import Gaussian, Transition
 from amortized.samplers.base import DiffusionSampler

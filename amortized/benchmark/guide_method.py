@@ -1,0 +1,46 @@
+"""The default pipeline of ``DiffusionGuide`` as a method of the benchmark: warm-up, whitening, mixture, training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from amortized.benchmark.budget import Budget, Meter
+from amortized.benchmark.trained import Trained
+from amortized.preparation import prepare
+from amortized.recipe import Recipe, train
+from amortized.samplers import DiffusionSampler
+from amortized.targets.base import Target
+
+UNLIMITED_SECONDS = 1e9
+
+
+@dataclass(frozen=True)
+class GuideMethod:
+    """What ``DiffusionGuide(model, recipe=recipe).fit()`` does, its warm-up counted; at most half of the budget for it.
+
+    Training may end before the budget does: when it has converged, or got worse for a while.
+    """
+
+    recipe: Recipe = Recipe()
+
+    def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained:
+        generator = torch.Generator(target.device).manual_seed(seed)
+        meter = Meter(budget, target)
+        seconds = UNLIMITED_SECONDS if budget.seconds is None else budget.seconds
+        parts = prepare(target, None, None, generator, seed, 0.5 * seconds, progress=False)
+        recipe = self.recipe if budget.steps is None else replace(self.recipe, steps=budget.steps)
+        limits = [] if budget.steps is not None else [meter]
+        draws = parts.ends, parts.log_ends
+        record = train(parts.sampler, parts.white, draws, recipe, seconds, generator, callbacks=limits)
+        return Trained(
+            sampler=DiffusionSampler(record.sampling, parts.sampler.policy),
+            target=parts.white,
+            unwhiten=parts.white.unwhiten,
+            whiten=parts.white.whiten,
+            losses=record.bridge_losses + record.losses,
+            steps=len(record.bridge_losses) + len(record.losses),
+            seconds=meter.seconds,
+            energy_calls=meter.energy_calls,
+        )

@@ -1,0 +1,63 @@
+"""What needs no training: the warm-up, whitened coordinates, and a fresh sampler that starts from the mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.processes.reference import MixtureReference
+from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.targets.base import Target
+from amortized.targets.cost import seconds_a_particle
+from amortized.targets.whitening import WhitenedTarget
+from amortized.warmup import WarmUp, warm_up
+
+DEAR = 5e-5
+
+MakeSampler = Callable[[int, MixtureReference], DiffusionSampler]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The warm-up and what follows from it: the whitened target, the warm-up's draws there in random order ``ends``
+    ``(N, D)`` with their log R ``log_ends`` ``(N,)``, an untrained sampler, and whether the density is ``dear``."""
+
+    warm: WarmUp
+    white: WhitenedTarget
+    sampler: DiffusionSampler
+    ends: Tensor
+    log_ends: Tensor
+    dear: bool
+
+
+def prepare(
+    target: Target,
+    make_sampler: MakeSampler | None,
+    langevin: bool | None,
+    generator: Generator,
+    seed: int,
+    max_seconds: float,
+    progress: bool = False,
+    preset: Callable[..., DiffusionSampler] = GFlowNet,
+) -> Prepared:
+    """Warm up on ``target``, whiten it, and build a sampler: ``make_sampler(dim, reference)``, else the ``preset``.
+
+    The preset sees the density's gradient as ``langevin`` says or, where that is None, unless the density was measured
+    to be dear: over 50 microseconds a particle. ``seed`` fixes the network's first weights.
+    """
+    warm = warm_up(target, generator=generator, max_seconds=max_seconds, progress=progress)
+    white = WhitenedTarget(target, warm.shift, warm.scale_tril)
+    mixture = warm.mixture.inverse_affine(white.shift, white.scale_tril)
+    reference = MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
+    dear = seconds_a_particle(target, warm.draws) > DEAR
+    make = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
+    with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        sampler = make(target.dim, reference).to(target.device)
+    order = torch.randperm(len(warm.draws), generator=generator, device=target.device)
+    log_ends = warm.log_prob[order].double() + white.log_det
+    return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, dear)
