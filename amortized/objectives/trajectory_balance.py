@@ -13,7 +13,7 @@ class TrajectoryBalance(PartitionObjective):
     Squared up to ``delta`` nats and linear beyond. Malkin et al., "Trajectory balance", arXiv 2201.13259; 2301.12594.
     """
 
-    def __init__(self, delta: float = 10.0, learning_rate: float = 1e-2):
+    def __init__(self, delta: float = 10.0, learning_rate: float = 1e-1):
         super().__init__(learning_rate)
         self.delta = delta
 
