@@ -4,9 +4,9 @@
     factor: sum_i (count_i field_i - area exp(field_i)),  area = 1 / cells
 
 The plot is the unit square and positions are those of the cells, so K is the same kernel on every grid; on the usual
-one, 40 x 40, it is 1.91 exp(-|i - j| / (40 beta)), beta = 1 / 33, with i, j in cells. The factor is the Poisson likelihood
-without its constants, -log(count!) and count · log(area). `data(40, True)` makes `noise` the latent site, with
-field = mean + K^{1/2} noise by the symmetric root; the evidence is the same.
+one, 40 x 40, it is 1.91 exp(-|i - j| / (40 beta)), beta = 1 / 33, with i, j in cells. The factor is the Poisson
+likelihood without its constants, -log(count!) and count · log(area). `data(40, True)` makes `noise` the latent site,
+with field = mean + K^{1/2} noise by the symmetric root; the evidence is the same.
 
 K does not change when the plot is mirrored, so it falls into four blocks, for fields that are even or odd along each
 direction: products with them cost a quarter of one with K^{-1/2}.
