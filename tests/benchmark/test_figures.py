@@ -1,0 +1,42 @@
+"""Figures from results written by hand; that they look right is for the eye."""
+
+import math
+
+import pytest
+from matplotlib.figure import Figure
+
+from amortized.benchmark import figures
+
+
+def result(method: str, target: str, seconds: float, delta: float, seed: int = 0) -> dict:
+    cell = {"method": method, "target": target, "seed": seed, "budget": {"seconds": seconds}}
+    return {**cell, "metrics": {"delta": delta, "mmd": 0.1}, "training": {"seconds": seconds}}
+
+
+RESULTS = [
+    *(result("a", "one", seconds, 1 / seconds, seed) for seconds in (1.0, 10.0) for seed in (0, 1)),
+    result("b", "one", 1.0, math.inf),
+    result("b", "two", 1.0, -0.5),
+    {"method": "exact draws", "target": "one", "seed": 0, "budget": None, "metrics": {"mmd": 0.01}},
+    {"method": "c", "target": "three", "seed": 0, "budget": {"seconds": 1.0}},
+]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_png_with_a_panel_a_target(dark: bool):
+    picture = figures.against_seconds(RESULTS, figures.column_named("delta"), dark)
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_a_panel_joins_the_budgets_of_a_method_and_shows_the_floor():
+    axes = Figure().add_subplot()
+    figures.panel(axes, [result for result in RESULTS if result["target"] == "one"], figures.column_named("mmd"), ["a"])
+    [line] = axes.containers[0].lines[:1]
+    assert list(line.get_xdata()) == [1.0, 10.0]
+    _, labels = figures.labelled(axes)
+    assert set(labels) == {"a", "exact draws"}
+
+
+def test_a_metric_that_is_not_there():
+    with pytest.raises(ValueError, match="no metric beauty: type one of delta, rw"):
+        figures.column_named("beauty")
