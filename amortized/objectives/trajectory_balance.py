@@ -10,10 +10,11 @@ from amortized.path import Path
 class TrajectoryBalance(PartitionObjective):
     """``(log w − log Z)²`` with a learned log Z that starts at the first batch's median log weight.
 
+    log Z moves by at most ``learning_rate`` nats a step: a slow one holds the policy back (docs/objectives.md).
     Squared up to ``delta`` nats and linear beyond. Malkin et al., "Trajectory balance", arXiv 2201.13259; 2301.12594.
     """
 
-    def __init__(self, delta: float = 10.0, learning_rate: float = 1e-1):
+    def __init__(self, delta: float = 10.0, learning_rate: float = 1.0):
         super().__init__(learning_rate)
         self.delta = delta
 
