@@ -11,11 +11,13 @@ from amortized.diagnostics.weights import log_evidence, log_mean_exp
 from amortized.draws import Estimate
 from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.objectives.flows import StateFlow
-from amortized.path import kernel
+from amortized.path import kernel, rollout, with_log_targets
 from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
 from amortized.samplers.base import DiffusionSampler
 from amortized.targets.base import Target
+
+MIN_PILOT = 256
 
 
 class SequentialDraws(NamedTuple):
@@ -44,9 +46,10 @@ def sample_sequentially(
 
     The particles are weighted by intermediate densities ``γ_0 = p₀, …, γ_K = R``, which a step multiplies by
     ``γ_{k+1}(x_{k+1}) P_B(x_k | x_{k+1}) / (γ_k(x_k) P_F(x_{k+1} | x_k))``; where their effective sample size falls
-    under ``threshold · count`` they are resampled systematically. ``γ_k = m_k^(1−t_k) R^t_k`` with the reference's
-    marginal m_k, at one target call a step and particle, or the state flow that an objective has learned:
-    ``flow=objective.flow``, no target call unless it looks forward. Ẑ is unbiased for any γ and any threshold; with
+    under ``threshold · count`` they are resampled systematically. ``γ_k = m_k^(1−a_k) R^a_k`` with the reference's
+    marginal m_k and powers that a pilot of plain paths tells (by regression of the weights to come), at one
+    target call a step and particle; or the state flow that an objective has learned: ``flow=objective.flow``, no
+    target call unless it looks forward. Ẑ is unbiased for any γ and any threshold; with
     ``threshold=0`` nothing is resampled and the weights are those of ``sampler.sample``. The standard error is that
     between runs; of a single run, that of its families (Lee and Whiteley, arXiv 1509.00394). Raises ``ValueError``
     for a threshold outside [0, 1] or no run. Del Moral, Doucet and Jasra (2006), JRSS B 68.
@@ -67,6 +70,7 @@ def sample_sequentially(
     log_ratio = -process.log_prior(x).double()
     counted = torch.zeros_like(log_ratio)
     families, resampled = torch.arange(runs * count, device=x.device), 0
+    powers = _powers(sampler, target, max(count, MIN_PILOT), generator) if threshold > 0 and flow is None else None
     reads_target = flow is None or flow.forward_looking
     for k in range(process.steps):
         log_target, score = None, None
@@ -76,7 +80,8 @@ def sample_sequentially(
         elif weighs and reads_target:
             log_target = target.log_prob(process.visited(k, x))
         if weighs:
-            log_density = log_ratio + _log_intermediate(process, k, x, log_target if reads_target else None, flow, runs)
+            known = log_target if reads_target else None
+            log_density = log_ratio + _log_intermediate(process, k, x, known, flow, powers, runs)
             log_weights = (log_density - counted).reshape(runs, count)
             chosen, common = _resampled(log_weights, threshold, generator)
             resampled += int(common.isfinite().sum())
@@ -117,22 +122,51 @@ def _estimate(log_weights: Tensor, families: Tensor) -> Estimate:
     return Estimate(float(log_mean_exp(log_weights[0])), spread)
 
 
+def _powers(sampler: DiffusionSampler, target: Target, count: int, generator: Generator | None) -> Tensor:
+    """``a: (K,)`` such that ``m_k^(1−a_k) R^a_k`` predicts the log weight still to come best; least squares on paths.
+
+    Early, where the target's density at a noised state says nothing of the end, a is near 0; late it nears 1.
+    """
+    process = sampler.process
+    path = with_log_targets(process, target, rollout(process, sampler.policy, target, count, generator))
+    assert path.log_backward is not None and path.log_forward is not None
+    assert path.log_targets is not None and path.log_marginal is not None
+    steps = (path.log_backward - path.log_forward).double().flip(0).cumsum(0).flip(0)
+    to_come = steps + path.log_target + process.log_carried(path.states[-1]).double()
+    carried = process.log_carried(path.states[:-1]).double()
+    log_marginal = path.log_marginal.double()
+    lift, response = path.log_targets + carried - log_marginal, to_come - log_marginal
+    powers = to_come.new_zeros(process.steps)
+    for k in range(process.steps):
+        rows = lift[k].isfinite() & response[k].isfinite()
+        if rows.sum() > 1:
+            both = torch.cov(torch.stack([lift[k][rows], response[k][rows]]))
+            powers[k] = (both[0, 1] / both[0, 0].clamp(min=1e-12)).clamp(0.0, 1.0)
+    return powers
+
+
 def _log_intermediate(
-    process: Process, k: int, x: Tensor, log_target: Tensor | None, flow: StateFlow | None, runs: int
+    process: Process,
+    k: int,
+    x: Tensor,
+    log_target: Tensor | None,
+    flow: StateFlow | None,
+    powers: Tensor | None,
+    runs: int,
 ) -> Tensor:
     """``log γ_k: (B,)`` float64. A state outside the support counts as the least likely of its run's others.
 
     Were its density zero, the paths that come back would be lost; any positive function of a run's present particles
     keeps Ẑ unbiased.
     """
+    power = process.times[k].double() if powers is None else powers[k]
     log_marginal = process.log_marginal(k, x).double()
-    t = float(process.times[k])
     value = log_marginal
     if log_target is not None:
         by_run = log_target.double().reshape(runs, -1)
         least = torch.where(by_run > -torch.inf, by_run, torch.inf).amin(1, keepdim=True)
         floored = by_run.maximum(torch.where(least.isfinite(), least, 0.0)).flatten()
-        value = (1 - t) * log_marginal + t * (floored + process.log_carried(x).double())
+        value = (1 - power) * log_marginal + power * (floored + process.log_carried(x).double())
     if flow is not None:
         value = value + flow.correction(process.features(k, x)[None], process.times[k : k + 1])[0]
     return value
