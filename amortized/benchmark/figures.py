@@ -10,13 +10,13 @@ from typing import Any, cast
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from amortized.benchmark.cells import EXACT
 from amortized.benchmark.table import COLUMNS, TIMES, Column, Result, deviation, figures
 from amortized.diagnostics.plots import GREY, STYLE
 
 MARKERS = "osD^v<>PX*hp"
-PANELS_A_ROW = 3
 DARK = {
     "text.color": "#E6E6E6",
     "axes.labelcolor": "#E6E6E6",
@@ -33,12 +33,13 @@ def against_seconds(results: Sequence[Result], column: Column, dark: bool = Fals
     """PNG: one panel a target, one colour and marker a method, bars of one standard deviation over seeds."""
     targets = sorted({result["target"] for result in results if figures([result], column)})
     methods = sorted({result["method"] for result in results if result["method"] != EXACT})
-    rows = -(-len(targets) // PANELS_A_ROW)
+    wide = 2 if len(targets) in (2, 4) else min(3, len(targets))
+    rows = -(-len(targets) // wide)
     with matplotlib.rc_context(cast(Any, {**STYLE, **(DARK if dark else {})})):
         legend = -(-len(methods) // 4)
         figure = Figure(figsize=(10, 3.1 * rows + 0.25 * legend + 0.2), layout="constrained", dpi=130)
         for place, target in enumerate(targets, 1):
-            axes = figure.add_subplot(rows, min(PANELS_A_ROW, len(targets)), place)
+            axes = figure.add_subplot(rows, wide, place)
             panel(axes, [result for result in results if result["target"] == target], column, methods)
             axes.set_title(target)
         handles = {label: handle for axes in figure.axes for handle, label in zip(*labelled(axes), strict=True)}
@@ -69,6 +70,9 @@ def panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequen
     if floors:
         axes.axhline(statistics.fmean(floors), color=GREY, linewidth=1, linestyle="--", label=EXACT)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     if min(smallest) > 0 and max(smallest) > 20 * min(smallest):
         axes.set_yscale("log")
     axes.set_xlabel("seconds of training")
