@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from amortized._types import Control
-from amortized.path import Path, kernel, reverse_rollout, rollout, score
+from amortized.path import Path, kernel, reverse_rollout, rollout, score, with_log_targets, with_scores
 from amortized.policies import Policy
-from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
-from amortized.processes.transitions import log_normal
+from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.reference import MixtureReference
+from amortized.processes.transitions import log_normal
 from amortized.targets.density import DensityTarget
-from tests.known import gaussian, network, seeded
+from tests.known import gaussian, network, seeded, steering
 
 DIM, STEPS, BATCH = 2, 5, 6
 REFERENCE = MixtureReference(
@@ -170,3 +170,65 @@ def test_an_unscored_path_says_how_to_score_it():
     path = Path(states=torch.zeros(2, 1, 1), log_target=torch.zeros(1))
     with pytest.raises(ValueError, match=r"path = score\(process, policy, path\)"):
         _ = path.log_weight
+
+
+def test_an_underdamped_path_knows_its_target_variables(in_double_precision):
+    process = Underdamped(STEPS, 1.3)
+    path = rollout(process, steering(process, DIM, 0.2), target(), BATCH, seeded())
+    assert path.dim == DIM and path.states.shape == (STEPS + 1, BATCH, 2 * DIM)
+    assert torch.equal(path.ends, path.states[-1][:, :DIM])
+    torch.testing.assert_close(path.log_target, target().log_prob(path.ends))
+    plain = rollout(PROCESSES[0], network(DIM), target(), BATCH, seeded())
+    assert torch.equal(plain.ends, plain.states[-1])
+
+
+@every_process
+def test_a_scored_path_carries_what_flows_read(process, in_double_precision):
+    path = rollout(process, network(DIM, 0.2), target(), BATCH, seeded())
+    assert path.features is not None and path.log_marginal is not None and path.times is not None
+    assert path.log_prior is not None
+    assert torch.equal(path.times, process.times[:-1])
+    for k in range(STEPS):
+        torch.testing.assert_close(path.features[k], process.features(k, path.states[k]))
+        torch.testing.assert_close(path.log_marginal[k], process.log_marginal(k, path.states[k]))
+    assert torch.equal(path.log_prior, process.log_boundary(path.states[0], path.states[-1]))
+
+
+@every_process
+@pytest.mark.parametrize("langevin", [False, True])
+def test_log_targets_are_those_before_each_step_and_called_for_once(process, langevin):
+    counted, policy = target(), network(DIM, 0.2, langevin=langevin)
+    path = rollout(process, policy, counted, BATCH, seeded())
+    before = counted.calls
+    known = with_log_targets(process, counted, path)
+    assert counted.calls - before == (0 if langevin else STEPS * BATCH)
+    assert with_log_targets(process, counted, known) is known
+    assert known.log_targets is not None and known.log_targets.dtype == torch.float64
+    expected = target().log_prob(path.states[:-1].reshape(-1, DIM)).double().reshape(STEPS, BATCH)
+    torch.testing.assert_close(known.log_targets, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_scores_bring_the_log_targets_along():
+    counted = target()
+    path = with_scores(PROCESSES[0], counted, Path(PROCESSES[0].bridge(torch.randn(BATCH, DIM)), torch.zeros(BATCH)))
+    assert counted.calls == STEPS * BATCH
+    assert path.scores is not None and path.scores.shape == (STEPS, BATCH, DIM)
+    assert path.log_targets is not None and path.log_targets.shape == (STEPS, BATCH)
+
+
+def test_a_context_reaches_the_noising_kernel_on_the_way_back(in_double_precision):
+    noising = network(DIM, 0.3, context_dim=3)
+    process, policy = OrnsteinUhlenbeck(STEPS, noising=noising), network(DIM, 0.2, context_dim=3)
+    ends = torch.randn(BATCH, DIM)
+    log_target = target().log_prob(ends)
+    paths = [
+        reverse_rollout(process, policy, target(), ends, log_target, seeded(), value * torch.ones(BATCH, 3))
+        for value in (0.0, 1.0)
+    ]
+    assert not torch.allclose(paths[0].states, paths[1].states)
+    for path in paths:
+        scored = score(process, policy, path)
+        assert scored.log_backward is not None
+        for k in range(STEPS):
+            mean, std = process.backward(k, path.states[k + 1], path.context)
+            torch.testing.assert_close(scored.log_backward[k], log_normal(path.states[k], mean, std))
