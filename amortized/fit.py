@@ -137,7 +137,10 @@ def optimise(
     groups = [{"params": list(parts.parameters()), "lr": learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
     if objective is not None:
-        groups.append({"params": flows, "lr": objective.learning_rate})
+        named = dict(objective.named_parameters())
+        log_partition = [named.pop("log_partition")] if "log_partition" in named else []
+        groups.append({"params": log_partition, "lr": objective.partition_rate})
+        groups.append({"params": list(named.values()), "lr": objective.learning_rate})
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)

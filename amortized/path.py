@@ -27,8 +27,8 @@ class Path:
 
     ``scores: (K, B, D)`` is ``∇ log R`` where each step asks for it, if the policy does; ``log_targets: (K, B)``
     float64 is ``log R`` at the same places, there whenever the scores are. ``context: (B, C)``: the condition of each
-    path. ``log_prior: (B,)``, ``log_forward`` and ``log_backward: (K, B)``, ``times: (K,)``, ``features: (K, B, S)`` and
-    ``log_marginal: (K, B)`` (the reference's density of the states before each step) are there once the path is scored.
+    path. ``log_prior: (B,)``, ``log_forward`` and ``log_backward: (K, B)``, ``times: (K,)``, ``features: (K, B, S)``
+    and ``log_marginal: (K, B)`` (the reference's density of the states before each step) are there once it is scored.
     ``dim``: D where a state carries more than the target's variables, else ``None``.
     """
 

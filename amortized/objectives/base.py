@@ -14,8 +14,8 @@ from amortized.path import Path
 class Objective(nn.Module, ABC):
     """``(Path) -> (B,)``: a loss for every scored path, in nats or squared nats.
 
-    An objective owns what it learns beside the policy (a log Z, a flow), trained at ``learning_rate``. What it declares
-    is checked against the behaviour before training: ``on_policy_only``, the loss means something only on fresh,
+    An objective owns what it learns beside the policy: a flow, trained at ``learning_rate``, and ``log_partition``, log Z,
+    which moves by at most ``partition_rate`` nats a step: a slow one holds the policy back. What it declares is checked against the behaviour before training: ``on_policy_only``, the loss means something only on fresh,
     uninflated paths of the policy itself; ``differentiates_rollout``, gradients go through the simulation;
     ``needs_draws``, paths must be noised back from draws of the target. ``needs_log_targets`` asks for the target's log
     density at every state that a step starts from. A path without finite weight has loss and gradient 0.
@@ -26,6 +26,7 @@ class Objective(nn.Module, ABC):
     needs_draws: bool = False
     needs_log_targets: bool = False
     learning_rate: float = 1e-2
+    partition_rate: float = 1.0
 
     @abstractmethod
     def forward(self, path: Path) -> Tensor:
@@ -38,9 +39,9 @@ class Objective(nn.Module, ABC):
 class PartitionObjective(Objective):
     """An objective that learns ``log_partition``, log Z in nats, from the first batch's median log weight on."""
 
-    def __init__(self, learning_rate: float = 1e-2):
+    def __init__(self, partition_rate: float = 1.0):
         super().__init__()
-        self.learning_rate = learning_rate
+        self.partition_rate = partition_rate
         self.log_partition = nn.Parameter(torch.zeros((), dtype=torch.float64))
 
     def initialise(self, path: Path) -> None:

@@ -24,9 +24,9 @@ class DetailedBalance(PartitionObjective):
         forward_looking: bool = False,
         width: int = 64,
         delta: float = 10.0,
-        learning_rate: float = 1e-2,
+        partition_rate: float = 1.0,
     ):
-        super().__init__(learning_rate)
+        super().__init__(partition_rate)
         self.needs_log_targets = forward_looking
         self.delta = delta
         self.flow = StateFlow(dim, width, forward_looking=forward_looking)

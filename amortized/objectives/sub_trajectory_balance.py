@@ -29,9 +29,9 @@ class SubTrajectoryBalance(PartitionObjective):
         forward_looking: bool = False,
         width: int = 64,
         delta: float = 10.0,
-        learning_rate: float = 1e-2,
+        partition_rate: float = 1.0,
     ):
-        super().__init__(learning_rate)
+        super().__init__(partition_rate)
         if not decay > 0:
             raise ValueError(f"decay={decay}: the weight of a longer part must be positive; write decay=0.9")
         self.needs_log_targets = forward_looking

@@ -10,12 +10,12 @@ from amortized.path import Path
 class TrajectoryBalance(PartitionObjective):
     """``(log w − log Z)²`` with a learned log Z that starts at the first batch's median log weight.
 
-    log Z moves by at most ``learning_rate`` nats a step: a slow one holds the policy back (docs/objectives.md).
+    log Z moves by at most ``partition_rate`` nats a step: a slow one holds the policy back (docs/objectives.md).
     Squared up to ``delta`` nats and linear beyond. Malkin et al., "Trajectory balance", arXiv 2201.13259; 2301.12594.
     """
 
-    def __init__(self, delta: float = 10.0, learning_rate: float = 1.0):
-        super().__init__(learning_rate)
+    def __init__(self, delta: float = 10.0, partition_rate: float = 1.0):
+        super().__init__(partition_rate)
         self.delta = delta
 
     def forward(self, path: Path) -> Tensor:

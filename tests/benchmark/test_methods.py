@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amortized.benchmark.budget import Budget
-from amortized.benchmark.methods import BASES, SCORED, method
+from amortized.benchmark.methods import BASES, method
 from amortized.processes import PinnedBrownian
 from tests.known import gaussian
 
@@ -21,7 +21,7 @@ def test_every_row_of_the_table_trains_by_its_name(name):
     assert trained.steps == len(trained.losses) == 2
     assert torch.tensor(trained.losses).isfinite().all()
     assert trained.energy_calls > 0
-    assert trained.sampler.policy.needs_score == ("lp" in name.split("-") or name in SCORED)
+    assert trained.sampler.policy.needs_score == ("lp" in name.split("-") or name == "dds")
     ends, log_weights = trained.sampler.sample(trained.target, 5)
     assert ends.shape == (5, 2) and log_weights.isfinite().all()
 
@@ -34,11 +34,11 @@ def test_the_same_seed_trains_the_same_sampler():
 
 def test_a_name_says_its_parts():
     parts = method("fl-subtb-lp-lv")
-    assert parts.base is BASES["fl-subtb"] and parts.added == {"lp", "lv"} and parts.langevin
-    assert method("tb").base.process is PinnedBrownian
+    assert parts.objective is BASES["fl-subtb"].objective and parts.langevin and parts.learned_variance
+    assert method("tb").process is PinnedBrownian and not method("tb").langevin
 
 
-@pytest.mark.parametrize("name", ["", "nuts", "tb-lp-lp", "tb-best", "subtbx", "expl"])
+@pytest.mark.parametrize("name", ["", "nuts", "tb-lp-lp", "tb-best", "subtbx", "expl", "guide-lp"])
 def test_an_unknown_name_is_told_the_known_parts(name):
-    with pytest.raises(ValueError, match="write one of pis, dds.*-expl, -ls, -lp, -lv"):
+    with pytest.raises(ValueError, match="write one of guide, guide-long, pis, dds.*-expl, -lp, -ls, -lv"):
         method(name)
