@@ -21,7 +21,7 @@ def step(
     """One move of ``leapfrogs`` steps of ``x' = x + ε A p``, ``p' = p + ε Aᵀ ∇log R``, p ~ N(0, I).
 
     ``step_size``: ε, a scalar tensor or ``(B,)``, in units of the preconditioned coordinates ``A⁻¹x``;
-    ``factor``: A ``(D, D)`` with A Aᵀ near the covariance, the inverse of the mass matrix.
+    ``factor``: A ``(D, D)``, or its diagonal ``(D,)``, with A Aᵀ near the covariance, the inverse of the mass matrix.
     One new score a leapfrog step. A trajectory that meets a density of -inf or NaN at its end is refused.
     Neal (2011), arXiv 1206.1901.
 
@@ -36,11 +36,11 @@ def step(
     momentum = torch.randn(state.x.shape, generator=generator, dtype=state.x.dtype, device=state.x.device)
     kinetic = 0.5 * momentum.square().sum(-1)
     proposal = state
-    momentum = momentum + 0.5 * length * (state.score @ factor)
+    momentum = momentum + 0.5 * length * (_times(state.score, factor))
     for index in range(leapfrogs):
-        x = proposal.x + length * (momentum @ factor.mT)
+        x = proposal.x + length * (_times(momentum, factor.mT if factor.ndim == 2 else factor))
         proposal = State(x, *log_prob_and_score(x))
-        momentum = momentum + (1.0 if index + 1 < leapfrogs else 0.5) * length * (proposal.score @ factor)
+        momentum = momentum + (1.0 if index + 1 < leapfrogs else 0.5) * length * (_times(proposal.score, factor))
     log_ratio = proposal.log_prob - state.log_prob + kinetic - 0.5 * momentum.square().sum(-1)
     return metropolis(state, proposal, log_ratio, generator)
 
@@ -74,3 +74,7 @@ def run(
         step_size = adapted(step_size, info.acceptance, iteration, target_acceptance)
         total = total + info.acceptance
     return state, step_size, Info(total / max(steps, 1))
+
+
+def _times(rows: Tensor, factor: Tensor) -> Tensor:
+    return rows * factor if factor.ndim == 1 else rows @ factor

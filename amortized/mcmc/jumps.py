@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.mixture import GaussianMixture
+from amortized.mcmc.product import ProductMixture
 from amortized.mcmc.state import Info, LogDensityAndScore, State, metropolis
 
 CENTRES = 128
 
 
+class Proposal(Protocol):
+    """A law that can be drawn from and whose density is known."""
+
+    def sample(self, count: int, generator: Generator | None) -> Tensor:
+        """``(count, D)`` independent draws."""
+        ...
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """``(N, D) -> (N,)`` in nats."""
+        ...
+
+
 def independence(
-    log_prob_and_score: LogDensityAndScore, state: State, proposal: GaussianMixture, generator: Generator | None
+    log_prob_and_score: LogDensityAndScore, state: State, proposal: Proposal, generator: Generator | None
 ) -> tuple[State, Info]:
     """One Metropolis-Hastings move of every chain with fresh draws of ``proposal``: ratio ``R(y) q(x) / R(x) q(y)``.
 
     >>> generator = torch.Generator().manual_seed(0)
+    >>> from amortized.mcmc.mixture import GaussianMixture
     >>> base = GaussianMixture(torch.ones(1), torch.zeros(1, 2), torch.eye(2)[None])
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
     >>> state, info = independence(normal, State(torch.ones(3, 2), -torch.ones(3), -torch.ones(3, 2)), base, generator)
@@ -27,6 +42,29 @@ def independence(
     there = State(x, *log_prob_and_score(x))
     log_q_here, log_q_there = proposal.log_prob(state.x), proposal.log_prob(x)
     return metropolis(state, there, there.log_prob - state.log_prob + log_q_here - log_q_there, generator)
+
+
+def redraw(
+    log_prob_and_score: LogDensityAndScore,
+    state: State,
+    proposal: ProductMixture,
+    coordinates: int,
+    generator: Generator | None,
+) -> tuple[State, Info]:
+    """Every chain draws some coordinates u of ``proposal`` afresh: ratio ``R(y) Π_S q_i(u_i) / R(x) Π_S q_i(v_i)``.
+
+    The set S of ``coordinates`` of the D axes is drawn for each chain. With all of them it is ``independence``; with
+    fewer, a misfit of the others does not lower the acceptance. One call a chain.
+    """
+    count = state.x.shape[0]
+    u, v = proposal.whiten(state.x), proposal.fresh(count, generator)
+    rank = torch.rand(u.shape, generator=generator, device=u.device).argsort(-1)
+    chosen = rank < coordinates
+    v = torch.where(chosen, v, u)
+    x = proposal.unwhiten(v).to(state.x.dtype)
+    there = State(x, *log_prob_and_score(x))
+    log_q_ratio = (proposal.coordinates(u) - proposal.coordinates(v)).masked_fill(~chosen, 0.0).sum(-1)
+    return metropolis(state, there, there.log_prob - state.log_prob + log_q_ratio, generator)
 
 
 def marginals(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -164,13 +165,20 @@ def _improved(x: Tensor, mixture: GaussianMixture, iterations: int) -> GaussianM
     return mixture
 
 
+class Fit(NamedTuple):
+    """``mixture``, and the mean log density in nats of draws that the halfway fit did not see."""
+
+    mixture: GaussianMixture
+    held_out: float
+
+
 def fit(
     x: Tensor,
     generator: Generator | None,
     components: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
     initial: GaussianMixture | None = None,
     iterations: int = 20,
-) -> GaussianMixture:
+) -> Fit:
     """The mixture fitted to draws ``x: (N, D)`` by expectation-maximization, its size chosen on held-out draws.
 
     Half of the draws fit, the other half judge. ``initial``, when given, is tried first, then clusters of growing
@@ -179,7 +187,7 @@ def fit(
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 1, generator=generator) + 20 * (torch.arange(400)[:, None] < 100)
-    >>> [round(weight, 2) for weight in sorted(fit(x, generator, (1, 2)).weights.tolist())]
+    >>> [round(weight, 2) for weight in sorted(fit(x, generator, (1, 2)).mixture.weights.tolist())]
     [0.25, 0.75]
     """
     if x.shape[0] < 8:
@@ -202,6 +210,6 @@ def fit(
         value = float(candidate.log_prob(held_out).mean())
         misses = misses + 1 if value < best_value + 1e-3 else 0
         best, best_value = (candidate, value) if misses == 0 else (best, best_value)
-    if best.weights.numel() == 1:
-        return _clusters(white, 1, generator).affine(shift, scale_tril)
-    return _improved(white, best, iterations // 2).affine(shift, scale_tril)
+    single = best.weights.numel() == 1
+    best = _clusters(white, 1, generator) if single else _improved(white, best, iterations // 2)
+    return Fit(best.affine(shift, scale_tril), best_value - float(scale_tril.diagonal().log().sum()))

@@ -56,7 +56,7 @@ def local_gaussians(
     return LocalGaussians(mean, scale_tril, torch.where(elbo.isnan(), -torch.inf, elbo))
 
 
-def _line_search(
+def line_search(
     log_prob_and_score: LogDensityAndScore, state: State, direction: Tensor, slope: Tensor, trials: int = 30
 ) -> tuple[State, Tensor]:
     """A point with the weak Wolfe conditions along each direction, by bracketing and bisection; ``(state, found)``."""
@@ -136,7 +136,7 @@ def ascend(
         here = State(*(field[active] for field in state))
         direction = (inverse[active] @ here.score[:, :, None])[..., 0]
         slope = (direction * here.score).sum(-1)
-        there, found = _line_search(log_prob_and_score, here, direction, slope)
+        there, found = line_search(log_prob_and_score, here, direction, slope)
         inverse[active] = _updated(inverse[active], there.x - here.x, here.score - there.score, iteration == 1)
         for field, value in zip(state, there, strict=True):
             field[active] = value

@@ -105,16 +105,23 @@ class Mover:
         return state
 
     def moves(self, density: LogDensityAndScore, state: State, factors: tuple[Tensor, Tensor]) -> tuple[State, float]:
-        """Moves until the particles have travelled about one standard deviation in the narrower metric, and a jump."""
+        """Glides, and a jump."""
+        state, acceptance = self.glides(density, state, factors)
+        return self.jump(density, state), acceptance
+
+    def glides(self, density: LogDensityAndScore, state: State, factors: tuple[Tensor, Tensor]) -> tuple[State, float]:
+        """HMC moves until the particles have travelled about one standard deviation in the narrower metric."""
         origin, acceptance = state.x, 0.0
         for done in range(self.max_moves):
             which = self.turn % 2
             state, acceptance = self.glide(density, state, factors[which], which)
             self.turn += 1
-            travelled = torch.linalg.solve(factors[1], (state.x - origin).mT).square().mean(-1).median()
+            moved = state.x - origin
+            steps = moved / factors[1] if factors[1].ndim == 1 else torch.linalg.solve(factors[1], moved.mT).mT
+            travelled = steps.square().mean(0).median()
             if done >= 1 and float(travelled) > 1.0:
                 break
-        return self.jump(density, state), acceptance
+        return state, acceptance
 
 
 def _blend(base: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], beta: float) -> tuple[Tensor, Tensor]:

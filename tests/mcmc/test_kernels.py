@@ -7,6 +7,7 @@ import torch
 
 from amortized.mcmc import hmc, jumps, mala
 from amortized.mcmc.mixture import GaussianMixture
+from amortized.mcmc.product import ProductMixture
 from amortized.mcmc.state import State, adapted, init, metropolis
 
 CHAINS = 4000
@@ -64,7 +65,16 @@ def marginal_moves(density, state, generator):
     return state
 
 
-@pytest.mark.parametrize("moves", [mala_moves, hmc_moves, independence_moves, marginal_moves])
+def redraw_moves(density, state, generator):
+    two = torch.tensor([[0.3, 0.7], [0.5, 0.5], [1.0, 0.0]], dtype=torch.float64)
+    means = torch.tensor([[-1.0, 1.0], [0.0, 0.5], [0.0, 0.0]], dtype=torch.float64)
+    proposal = ProductMixture(two, means, torch.full_like(two, 1.2), MEAN, FACTOR)
+    for coordinates in (3, 1, 2, 2):
+        state, _ = jumps.redraw(density, state, proposal, coordinates, generator)
+    return state
+
+
+@pytest.mark.parametrize("moves", [mala_moves, hmc_moves, independence_moves, marginal_moves, redraw_moves])
 def test_a_correlated_gaussian_is_left_invariant(moves):
     # Means of 4,000 independent chains have standard error sd/√4000 = 0.016 sd, covariances √2/√4000 = 0.022 of
     # sd_i sd_j at most; five standard errors leave one false alarm in a million.

@@ -69,7 +69,9 @@ def test_a_gaussian_of_many_scales_far_from_the_origin():
     assert found.target_calls == target.calls < 150_000
     assert torch.allclose(found.log_prob, target.log_prob(found.draws), atol=1e-6)
     white = WhitenedTarget(target, found.shift, found.scale_tril).whiten(found.draws)
-    assert (torch.cov(white.T) - torch.eye(8)).abs().max() < 1e-4 and white.mean(0).abs().max() < 1e-4
+    assert (white.var(0) - 1).abs().max() < 1e-3 and white.mean(0).abs().max() < 1e-3
+    # Correlations that noise explains may stay: five standard errors.
+    assert (torch.cov(white.T) - torch.eye(8)).abs().max() < 5 / len(white) ** 0.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
