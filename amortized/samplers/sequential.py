@@ -65,12 +65,26 @@ def sample_sequentially(
         raise ValueError(f"threshold={threshold}: it is a share of the particles; write threshold=0.5")
     if runs < 1:
         raise ValueError(f"runs={runs}: at least one population is needed; write runs=8")
+    powers = _powers(sampler, target, max(count, MIN_PILOT), generator) if threshold > 0 and flow is None else None
+    return _walk(sampler, target, count, threshold, generator, runs, flow, powers)
+
+
+def _walk(
+    sampler: DiffusionSampler,
+    target: Target,
+    count: int,
+    threshold: float,
+    generator: Generator | None,
+    runs: int,
+    flow: StateFlow | None,
+    powers: Tensor | None,
+) -> SequentialDraws:
+    """All runs side by side. ``counted`` is what of a particle's log density the last resampling has spent."""
     process, policy = sampler.process, sampler.policy
     x = process.sample_prior(runs * count, target.dim, generator)
     log_ratio = -process.log_prior(x).double()
     counted = torch.zeros_like(log_ratio)
     families, resampled = torch.arange(runs * count, device=x.device), 0
-    powers = _powers(sampler, target, max(count, MIN_PILOT), generator) if threshold > 0 and flow is None else None
     reads_target = flow is None or flow.forward_looking
     for k in range(process.steps):
         log_target, score = None, None
