@@ -7,7 +7,6 @@ from amortized.objectives import DetailedBalance, LogVariance, ReverseKL, SubTra
 from amortized.recipe import Recipe, on_policy
 from amortized.samplers import DDS, DIS, PIS, GFlowNet
 
-
 SIMULATED = Recipe(bridge_steps=0, objective=lambda dim: ReverseKL(), behaviour=on_policy)
 
 

@@ -41,8 +41,8 @@ def sinkhorn_distance(x: Tensor, y: Tensor, regularisation: float | None = None)
     ``OT_ε = min over plans P of Σ P_ij |x_i − y_j|² + ε KL(P ‖ uniform)``, solved by POT's iterations in logarithms.
     ``x: (N, D)``, ``y: (M, D)``. ``regularisation`` is ε, in squared units; by default a twentieth of the mean squared
     distance between the points of ``y``, so that all samplers are measured by the same ε. Tends to W₂ as ε does to 0.
-    Only the first 500 points of each are used: an iteration costs their product. Raises ValueError when shapes differ, a
-    draw is not finite or the iterations do not converge, ImportError without POT. Feydy et al., 1810.08278.
+    Only the first 500 points of each are used: an iteration costs their product. Raises ValueError when shapes
+    differ, a draw is not finite or the iterations do not converge, ImportError without POT. Feydy et al., 1810.08278.
 
     >>> points = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     >>> round(sinkhorn_distance(points, points + torch.tensor([3.0, 4.0])), 2)
@@ -108,7 +108,7 @@ def _entropic_cost(transport: Any, x: Tensor, y: Tensor, epsilon: float) -> floa
         [], [], cost, epsilon, method="sinkhorn_log", numItermax=1_000, stopThr=1e-5, log=True, warn=False
     )
     if not log["err"][-1] < 1e-4:
-        raise ValueError(f"Sinkhorn's iterations did not converge at ε = {epsilon:.3g}: write a larger one")
+        raise ValueError(f"no convergence at regularisation {epsilon:.3g}: write a larger one")
     return epsilon * (float(log["log_u"].mean() + log["log_v"].mean()) + math.log(len(x)) + math.log(len(y)))
 
 
