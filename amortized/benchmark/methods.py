@@ -84,8 +84,8 @@ class DiffusionMethod:
     search: Callable[[], Search] = partial(MALASearch, steps=100, burn_in=50)
     every: int = 50
     steps: int = 100
-    training_steps: int = 25
-    batch: int = 300
+    training_steps: int = 16
+    batch: int = 128
     width: int = 64
 
     def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained:
