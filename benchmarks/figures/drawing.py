@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from amortized.diagnostics.plots import BLUE, GREEN, GREY, ORANGE
 from figures.runs import Result
@@ -16,7 +16,7 @@ from figures.runs import Result
 SERIES = [(BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), ("#CC79A7", "D"), ("#56B4E9", "v")]  # Okabe and Ito
 LABELS = {
     "delta": "Δ = log Z − ELBO (nats)",
-    "rw": "log Z − estimate by path weights (nats)",
+    "rw": "RW = log Z − estimate of it (nats)",
     "gap": "EUBO − ELBO (nats)",
     "recall": "share of the modes found",
     "mode_error": "largest error of a mode's weight",
@@ -75,16 +75,20 @@ def dots(axes: Axes, results: Sequence[Result], group: str, metric: str) -> None
 
 
 def vertical(axes: Axes, metric: str, values: Sequence[float]) -> None:
-    """Label, scale and grid of the axis of ``metric``; logarithmic beyond a tenth where the values need it."""
+    """Label, scale, limits and grid of the axis of ``metric``: logarithmic where the values need it."""
     axes.set_ylabel(LABELS[metric])
     axes.grid(axis="y")
     axes.set_axisbelow(True)
+    low, high = min(values), max(values)
     if metric in LINEAR:
-        axes.set_ylim(-0.03, 1.05) if metric == "recall" else axes.set_ylim(bottom=0)
-    elif metric == "milliseconds" or (min(values) > 0 and max(values) > 15 * min(values)):
+        axes.set_ylim(-0.03, max(1.05, 1.1 * high) if metric == "recall" else 1.1 * high)
+    elif low > 0 and high > 15 * low:
         axes.set_yscale("log")
-    elif max(map(abs, values)) > 5:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high < 1000 * low else (1.0,)))
+        axes.set_ylim(low / 1.4, 1.4 * high)
+    elif low < 1 and high > 5:
         axes.set_yscale("symlog", linthresh=0.1)
+        axes.set_ylim(min(-0.1, 1.6 * low), 1.6 * high)
     axes.yaxis.set_minor_formatter(NullFormatter())
     if axes.get_yscale() != "linear":
         axes.yaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:,g}"))
@@ -93,6 +97,7 @@ def vertical(axes: Axes, metric: str, values: Sequence[float]) -> None:
 
 
 def legend(figure: Figure, axes: Axes, title: str | None = None) -> None:
-    """One legend for the whole figure, below it."""
+    """One legend for the whole figure, below it; none for a single series."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title=title)
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title=title)

@@ -26,7 +26,7 @@ def runs(seconds: float, seeds: int) -> list[Run]:
     return [
         Run("models/gaussian_mixture_25.py", method, {"exploration": name}, seconds / part, seed)
         for seed in range(seeds)
-        for part in (4, 2, 1)
+        for part in (3, 1)
         for name, method in EXPLORATIONS.items()
     ]
 

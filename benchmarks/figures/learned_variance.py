@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 from matplotlib.figure import Figure
 
-from amortized.benchmark.methods import BASES
+from amortized.benchmark.methods import DiffusionMethod, method
 from figures.drawing import curves, legend, panels
 from figures.runs import Result, Run
 
 STEPS = [5, 10, 20, 50]
-EXPLORING = replace(BASES["tb"], exploration=0.2)
+EXPLORING = cast(DiffusionMethod, method("tb-expl-lp"))
 
 
 def runs(seconds: float, seeds: int) -> list[Run]:
@@ -20,7 +21,7 @@ def runs(seconds: float, seeds: int) -> list[Run]:
         Run(
             "models/gaussian_mixture_25.py",
             replace(EXPLORING, learned_variance=learned, steps=steps, training_steps=steps),
-            {"variance": "learned" if learned else "fixed", "steps": steps},
+            {"method": "tb-expl-lp", "variance": "learned" if learned else "fixed", "steps": steps},
             seconds,
             seed,
         )
@@ -31,7 +32,7 @@ def runs(seconds: float, seeds: int) -> list[Run]:
 
 
 def draw(results: Sequence[Result]) -> Figure:
-    figure, axes = panels(1, 3, "25GMM, trajectory balance with exploration: the forward variance")
+    figure, axes = panels(1, 3, "25GMM, tb-expl-lp: learned against fixed forward variance")
     for panel, metric in zip(axes, ("delta", "rw", "recall"), strict=True):
         curves(panel, results, "steps", "variance", metric, "steps K, in training and sampling")
     legend(figure, axes[0])
