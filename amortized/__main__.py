@@ -1,8 +1,15 @@
-"""``python -m amortized`` is the command ``amortized``."""
+"""The command ``amortized``, also as ``python -m amortized``: the command line with the benchmark's command added."""
 
 import sys
 
-from amortized.cli import main
+from amortized import cli
+from amortized.benchmark import command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    return cli.main(command.spelled_out(sys.argv[1:] if argv is None else argv), command.add)
+
 
 if __name__ == "__main__":
     sys.exit(main())

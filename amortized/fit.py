@@ -62,6 +62,7 @@ def fit(
     generator: Generator | None = None,
     grid: TrainingGrid | None = None,
     pace: Callable[[int], float] | None = None,
+    initialise: bool = True,
 ) -> None:
     """Train on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
 
@@ -70,7 +71,7 @@ def fit(
     learning rate rises over the first steps and falls as a cosine of the part of the run that is over, which ``pace``
     tells where the run is not limited by ``steps``; gradients are clipped to norm 1; weights are averaged
     exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which
-    stops the loop by returning True.
+    stops the loop by returning True. ``initialise=False`` keeps the log Z that the objective already has.
     """
     check_pair(objective, behaviour)
 
@@ -82,7 +83,7 @@ def fit(
             path = with_log_targets(laid, target, path)
         if not objective.differentiates_rollout:
             path = score(laid, policy, path)
-        if step == 0:
+        if step == 0 and initialise:
             objective.initialise(path)
         behaviour.observe(path)
         return objective(path).mean()

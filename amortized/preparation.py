@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.processes.reference import MixtureReference
+from amortized.processes.reference import Reference
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.base import Target
 from amortized.targets.cost import seconds_a_particle
@@ -18,7 +18,7 @@ from amortized.warmup import WarmUp, warm_up
 
 DEAR = 5e-5
 
-MakeSampler = Callable[[int, MixtureReference], DiffusionSampler]
+MakeSampler = Callable[[int, Reference], DiffusionSampler]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def prepare(
     """
     warm = warm_up(target, generator=generator, max_seconds=max_seconds, progress=progress)
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
-    mixture = warm.mixture.inverse_affine(white.shift, white.scale_tril)
-    reference = MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
+    reference = warm.reference()
     dear = seconds_a_particle(target, warm.draws) > DEAR
     make = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
     with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):

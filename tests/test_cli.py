@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import amortized
-from amortized import cli
-from amortized.cli import fit, outputs
+from amortized import cli, outputs
+from amortized.cli import fit
 
 NORMAL = """
 import math

@@ -10,7 +10,7 @@ from amortized._types import Control
 from amortized.path import Path, kernel, reverse_rollout, rollout, score, with_log_targets, with_scores
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
-from amortized.processes.reference import MixtureReference
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import log_normal
 from amortized.targets.density import DensityTarget
 from tests.known import gaussian, network, seeded, steering

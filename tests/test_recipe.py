@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.processes import OrnsteinUhlenbeck
-from amortized.processes.reference import MixtureReference
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.recipe import Recipe, refined, train
 from amortized.samplers import DiffusionSampler
 from amortized.targets.density import DensityTarget

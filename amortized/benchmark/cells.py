@@ -14,7 +14,7 @@ from typing import Any
 
 from amortized.benchmark import truth
 from amortized.benchmark.budget import Budget
-from amortized.benchmark.model_file import UserError
+from amortized.model_file import UserError
 
 EXACT = "exact draws"
 """The method of the cells that measure the noise floors; they have no budget."""

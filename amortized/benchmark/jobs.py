@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from amortized.benchmark import cells
 from amortized.benchmark.cells import Cell
-from amortized.benchmark.model_file import UserError
 from amortized.benchmark.suite import run_cell
+from amortized.model_file import UserError
 
 
 def run(

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from amortized._types import Tensor
-from amortized.benchmark.model_file import ModelFile, UserError, as_tuple, blaming, load
 from amortized.draws import Estimate
+from amortized.model_file import ModelFile, UserError, as_tuple, blaming, load
 from amortized.targets.pyro_model import PyroTarget
 
 

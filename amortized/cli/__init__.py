@@ -1,23 +1,30 @@
-"""The command line: ``amortized fit``, ``info`` and ``bench``, on any file with a Pyro model."""
+"""The command line: ``amortized fit`` and ``info`` on any file with a Pyro model, and the frame of every command."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import amortized
-from amortized.benchmark.model_file import UserError
-from amortized.cli import bench, fit, info
+from amortized.cli import fit, info
+from amortized.model_file import UserError
 
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 2 after a user's error (one line on stderr), 130 after Ctrl-C."""
-    arguments = parser().parse_args(bench.spelled_out(sys.argv[1:] if argv is None else list(argv)))
+AddCommand = Callable[[Any], None]
+
+
+def main(argv: Sequence[str], *more: AddCommand) -> int:
+    """Run a command, ours or one that ``more`` adds.
+
+    Returns 0 when it went well, 2 after a user's error (one line on stderr), 130 after Ctrl-C.
+    """
+    arguments = parser(*more).parse_args(argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = one_line_warning
@@ -35,12 +42,12 @@ def one_line_warning(message, category, filename, lineno, file=None, line=None) 
     print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(*more: AddCommand) -> argparse.ArgumentParser:
     """Options of every command; ``run`` is what carries the command out."""
     root = argparse.ArgumentParser(prog="amortized", description=amortized.__doc__)
     root.set_defaults(kept="nothing was written")
     root.add_argument("--version", action="version", version=f"amortized {amortized.__version__}")
-    commands = root.add_subparsers(title="commands", required=True, metavar="{fit,info,bench}")
+    commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     command = commands.add_parser("fit", help="draw from the posterior of a file's model, and say whether to trust it")
     add_file(command)
@@ -56,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     add_file(command)
     command.set_defaults(run=info.run)
 
-    bench.add(commands.add_parser("bench", help="every method on every model at an equal budget; report DIR"), positive)
+    for add in more:
+        add(commands)
     return root
 
 

@@ -18,8 +18,8 @@ class Objective(nn.Module, ABC):
     log Z, which moves by at most ``partition_rate`` nats a step: a slow one holds the policy back. What it declares is
     checked against the behaviour before training: ``on_policy_only``, the loss means something only on fresh,
     uninflated paths of the policy itself; ``differentiates_rollout``, gradients go through the simulation;
-    ``needs_draws``, paths must be noised back from draws of the target. ``needs_log_targets`` asks for the target's log density at every state
-    that a step starts from. A path without finite weight has loss and gradient 0.
+    ``needs_draws``, paths must be noised back from draws of the target. ``needs_log_targets`` asks for the target's log
+    density at every state that a step starts from. A path without finite weight has loss and gradient 0.
     """
 
     on_policy_only: bool = False

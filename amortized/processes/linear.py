@@ -11,7 +11,7 @@ from torch import nn
 from amortized._types import Belief, Control, Generator, Tensor
 from amortized.processes.base import Grid, Process
 from amortized.processes.grids import Uniform
-from amortized.processes.reference import MixtureReference
+from amortized.processes.reference import Reference
 from amortized.processes.transitions import Gaussian, Transition, log_normal, standard_normal
 
 POINT_MASS_STD = 1 / math.sqrt(2 * math.pi)
@@ -44,7 +44,7 @@ class LinearProcess(Process):
         self,
         steps: int,
         scale: float = 1.0,
-        reference: MixtureReference | None = None,
+        reference: Reference | None = None,
         *,
         noising: nn.Module | None = None,
         transition: Transition = Gaussian(),  # noqa: B008
@@ -93,6 +93,7 @@ class LinearProcess(Process):
             "endpoint_std": endpoint_variance[:-1].sqrt(),
             "endpoint_scale": endpoint_scale[:-1],
             "noise_variances": noise,
+            "noise_densities": torch.where(marginal > 0, noise, POINT_MASS_STD**2),
             "noise_deviations": noise.clamp(min=0.0).sqrt(),
         }
 
@@ -107,7 +108,9 @@ class LinearProcess(Process):
         return torch.zeros_like(x[..., 0])
 
     def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:
-        return log_normal(x, torch.zeros_like(x), self._at("marginal_density_std", k, x))
+        if self.reference is None:
+            return log_normal(x, torch.zeros_like(x), self._at("marginal_density_std", k, x))
+        return self.reference.log_marginal(x, self._at("signals", k, x), self._at("noise_densities", k, x))
 
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
         """What the reference says of ``x_K`` given ``x_k = x``; k is a step, or one for each leading slice of x."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from torch import nn
+import math
 
 from amortized._types import Tensor
+from amortized.processes.reference import Reference
 
 
-class ProductReference(nn.Module):
+class ProductReference(Reference):
     """What a noised state says of its end when ends follow ``Π_i Σ_j w_ij N(m_ij, s_ij²)``, in closed form.
 
     Noise is independent between coordinates, so each has a belief of its own: J Gaussian posteriors, weighed by their
     responsibilities. J^D modes for J D operations. ``weights``, ``means``, ``deviations``: ``(D, J)``; a weight may
-    be 0. Raises ValueError for a deviation that is not positive.
+    be 0. ``learned`` trains all three. Raises ValueError for a deviation that is not positive.
 
     >>> import torch
     >>> wells = ProductReference(torch.full((1, 2), 0.5), torch.tensor([[-3.0, 3.0]]), torch.ones(1, 2))
@@ -23,23 +24,21 @@ class ProductReference(nn.Module):
 
     log_weights: Tensor
     means: Tensor
-    variances: Tensor
+    log_variances: Tensor
 
-    def __init__(self, weights: Tensor, means: Tensor, deviations: Tensor):
+    def __init__(self, weights: Tensor, means: Tensor, deviations: Tensor, learned: bool = False):
         super().__init__()
         if not bool((deviations > 0).all()):
             raise ValueError(f"deviations={deviations}: every one must be positive; write deviations.clamp(min=1e-6)")
-        tables = {"log_weights": weights.double().log(), "means": means, "variances": deviations.double().square()}
-        for name, table in tables.items():
-            self.register_buffer(name, table.float(), persistent=False)
+        tables = {"log_weights": weights.double().log(), "means": means, "log_variances": 2 * deviations.double().log()}
+        self._hold(tables, {}, learned)
 
     def belief(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of ``x_K`` given ``x_t = x: (..., D)``; c and n² broadcast against x."""
         c, noise = signal[..., None], noise_variance[..., None]
-        means, variances = self.means.to(x.dtype), self.variances.to(x.dtype)
+        means, variances = self.means.to(x.dtype), self.log_variances.to(x.dtype).exp()
         total = (c.square() * variances + noise).clamp(min=1e-30)
         residual = x[..., None] - c * means
-        responsibility = self._responsibility(residual, total)
+        responsibility = self._joint(residual, total).softmax(-1)
         gain = c * variances / total
         own = means + gain * residual
         mean = (responsibility * own).sum(-1)
@@ -47,12 +46,18 @@ class ProductReference(nn.Module):
         return mean, (responsibility * spread).sum(-1)
 
     def score(self, x: Tensor) -> Tensor:
-        """``∇ log Π_i Σ_j w_ij N(x_i; m_ij, s_ij²)``, ``(..., D)``."""
-        variances = self.variances.to(x.dtype)
+        variances = self.log_variances.to(x.dtype).exp()
         residual = x[..., None] - self.means.to(x.dtype)
-        return -(self._responsibility(residual, variances) * residual / variances).sum(-1)
+        return -(self._joint(residual, variances).softmax(-1) * residual / variances).sum(-1)
 
-    def _responsibility(self, residual: Tensor, variances: Tensor) -> Tensor:
-        """How likely each component is: ``(..., D, J)``."""
+    def log_marginal(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> Tensor:
+        c, noise = signal[..., None], noise_variance[..., None]
+        total = (c.square() * self.log_variances.to(x.dtype).exp() + noise).clamp(min=1e-30)
+        joint = self._joint(x[..., None] - c * self.means.to(x.dtype), total)
+        total_weight = self.log_weights.to(x.dtype).logsumexp(-1)
+        return (joint.logsumexp(-1) - total_weight - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def _joint(self, residual: Tensor, variances: Tensor) -> Tensor:
+        """Log weight plus log likelihood of each component, without the constant: ``(..., D, J)``."""
         log_likelihood = -0.5 * (residual.square() / variances + variances.log())
-        return (self.log_weights.to(residual.dtype) + log_likelihood).softmax(-1)
+        return self.log_weights.to(residual.dtype) + log_likelihood

@@ -8,8 +8,9 @@ from amortized._types import Tensor
 from amortized.draws import Estimate
 from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.product import ProductMixture
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
-from amortized.processes.reference import MixtureReference
+from amortized.processes.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class WarmUp:
     target_calls: int
     seconds: float
 
-    def reference(self) -> MixtureReference | ProductReference:
+    def reference(self) -> Reference:
         """The better of ``product`` and ``mixture`` as a reference in the coordinates that the affine map whitens."""
         if self.product is not None:
             return ProductReference(self.product.weights, self.product.means, self.product.deviations)

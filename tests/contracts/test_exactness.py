@@ -10,7 +10,7 @@ import torch
 
 from amortized.diagnostics.weights import log_evidence
 from amortized.processes import PinnedBrownian
-from amortized.processes.reference import MixtureReference
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.recipe import Recipe, train
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.base import Target

@@ -8,7 +8,7 @@ import torch
 import amortized.processes
 from amortized._types import Belief, Control
 from amortized.processes.linear import LinearProcess
-from amortized.processes.reference import MixtureReference
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import log_normal
 from tests.contracts.discovery import concrete_classes
 from tests.known import network, seeded

@@ -9,7 +9,7 @@ from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Diagno
 from amortized.draws import Estimate
 from amortized.path import reverse_rollout, score
 from amortized.processes import OrnsteinUhlenbeck
-from amortized.processes.reference import MixtureReference
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
 from amortized.targets.density import DensityTarget
 from tests.known import gaussian, network, seeded

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
-from amortized.processes.reference import MixtureReference
 
 WEIGHTS = torch.tensor([[0.3, 0.7], [1.0, 0.0]])
 MEANS = torch.tensor([[-2.0, 1.0], [0.5, 0.0]])

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped, VariancePreserving
 from amortized.processes.grids import Power
-from amortized.processes.reference import MixtureReference
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import StudentT
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
 from tests.known import isotropic, seeded
@@ -30,6 +31,11 @@ def test_options_reach_the_parts(preset):
     for learned in (False, True):
         assert (preset(3, learned_variance=learned).policy.log_variance is not None) == learned
         assert (preset(3, learned_noising=learned).process.noising is not None) == learned
+        prior = preset(3, scale=2.0, learned_prior=learned).process.reference
+        assert (prior is not None) == learned
+    trained = preset(3, reference, learned_prior=True).process.reference
+    assert {name for name, _ in trained.named_parameters()} == set(reference.learnable)
+    assert not list(reference.parameters())
 
 
 def test_the_papers_process_is_an_option_of_the_generative_flow_network():
@@ -48,3 +54,16 @@ def test_untrained_it_samples_a_gaussian_reference_exactly(preset):
     """With the target equal to the reference every weight is Z; single precision over up to 32 steps."""
     _, log_weight = preset(2).sample(isotropic(2, log_partition=3.0), 50, seeded())
     assert (log_weight - 3.0).abs().max() < 1e-3
+
+
+@every_linear
+def test_a_learned_diagonal_prior_starts_as_the_reference_and_moves(preset):
+    """N(0, 2² I) said by the prior's scale or by the learned prior: the same weights, single precision."""
+    sampler = preset(2, scale=2.0, learned_prior=True)
+    _, log_weight = sampler.sample(isotropic(2, 2.0, log_partition=3.0), 50, seeded())
+    assert (log_weight - 3.0).abs().max() < 1e-3
+    path = rollout(sampler.process, sampler.policy, isotropic(2), 20, seeded())
+    path.log_weight.mean().backward()
+    assert all(
+        bool(p.grad.abs().sum() > 0) for n, p in sampler.process.named_parameters() if n != "reference.log_weights"
+    )

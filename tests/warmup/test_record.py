@@ -7,8 +7,8 @@ import torch
 from amortized.draws import Estimate
 from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.product import ProductMixture
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
-from amortized.processes.reference import MixtureReference
 from amortized.warmup import WarmUp
 
 SHIFT = torch.tensor([2.0, -1.0], dtype=torch.float64)

@@ -2,7 +2,7 @@
 
 import torch
 
-from amortized.processes.reference import MixtureReference
+from amortized.processes.mixture_reference import MixtureReference
 
 FACTORS = torch.tensor(
     [[[1.0, 0.0, 0.0], [0.6, 0.5, 0.0], [-0.3, 0.2, 2.0]], [[0.3, 0.0, 0.0], [0.0, 1.0, 0.0], [0.4, -0.7, 0.6]]]

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from amortized.benchmark.model_file import UserError
 from amortized.diagnostics.comparison import Moments
+from amortized.model_file import UserError
 
 
 def check_writable(folder: Path) -> None:

@@ -6,16 +6,18 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from amortized.benchmark import cells, figures, jobs, model_file, report
+from amortized import model_file
+from amortized.benchmark import cells, figures, jobs, report
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import EXACT, PATHS, Cell
-from amortized.benchmark.model_file import UserError
 from amortized.benchmark.suite import digest, trainer
 from amortized.benchmark.table import Published, Result, tables
-from amortized.cli.outputs import check_writable, together
+from amortized.model_file import UserError
+from amortized.outputs import check_writable, together
 
 FLOORS = 3
 ACTIONS = ("run", "report")
@@ -34,15 +36,16 @@ def spelled_out(argv: Sequence[str]) -> list[str]:
     return list(argv)
 
 
-def add(command: argparse.ArgumentParser, positive: Callable[[str], float]) -> None:
-    """The options of both actions."""
+def add(commands: Any) -> None:
+    """Add ``bench`` with its two actions to the subparsers of a command line."""
+    command = commands.add_parser("bench", help="every method on every model at an equal budget; report DIR")
     actions = command.add_subparsers(title="actions", required=True, metavar="{run,report}")
     action = actions.add_parser("run", help="train and measure every model x method x seed; goes on where it was")
     action.add_argument("models", nargs="+", metavar="MODEL", help="a model file, options of its data after a colon")
     action.add_argument("--methods", type=listed, required=True, metavar="A,B", help="methods, with commas between")
     action.add_argument("--seeds", type=count, default=1, metavar="N", help="seeds 0 to N - 1 (default 1)")
     budget = action.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--seconds", type=positive, metavar="S", help="equal clock: seconds of training")
+    budget.add_argument("--seconds", type=seconds, metavar="S", help="equal clock: seconds of training")
     budget.add_argument("--steps", type=count, metavar="N", help="equal gradient steps")
     budget.add_argument("--energy-calls", type=count, metavar="N", help="equal cost: density evaluations in training")
     action.add_argument(
@@ -155,6 +158,14 @@ def listed(text: str) -> list[str]:
     if "" in names:
         raise argparse.ArgumentTypeError(f"{text!r} has an empty name in it")
     return names
+
+
+def seconds(text: str) -> float:
+    """A number above zero."""
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return value
 
 
 def count(text: str) -> int:

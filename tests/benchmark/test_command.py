@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import amortized
-from amortized import cli
+from amortized import __main__ as cli
 from amortized.benchmark import jobs
 
 ROOT = Path(amortized.__file__).parents[1]
-TINY = Path(__file__).parent / "benchmark" / "tiny.py"
+TINY = Path(__file__).parent / "tiny.py"
 NORMAL = """
 import torch, pyro, pyro.distributions as dist
 

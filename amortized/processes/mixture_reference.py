@@ -1,0 +1,70 @@
+"""A reference whose ends follow a Gaussian mixture: the denoiser that is known before any training."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from amortized._types import Tensor
+from amortized.processes.reference import Reference
+
+
+class MixtureReference(Reference):
+    """What a noised state says of its end when ends follow ``Σ_j w_j N(m_j, C_j)``, in closed form.
+
+    Given ``x_t = c x_K + n ε`` and the component j, ``x_K`` is Gaussian; responsibilities weigh the components and the
+    law of total variance gives the moments. ``weights: (J,)``, ``means: (J, D)``, ``scale_trils: (J, D, D)``.
+    ``learned`` trains weights, means and the variances along each component's axes.
+
+    >>> two = MixtureReference(torch.tensor([0.5, 0.5]), torch.tensor([[-3.0], [3.0]]), torch.ones(2, 1, 1))
+    >>> mean, variance = two.belief(torch.zeros(1, 1), torch.tensor(0.0), torch.tensor(1.0))
+    >>> mean.item(), variance.item()
+    (0.0, 10.0)
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    log_variances: Tensor
+    axes: Tensor
+
+    def __init__(self, weights: Tensor, means: Tensor, scale_trils: Tensor, learned: bool = False):
+        super().__init__()
+        variances, axes = torch.linalg.eigh(scale_trils.double() @ scale_trils.double().mT)
+        log_variances = variances.clamp(min=1e-12).log()
+        tables = {"log_weights": weights.double().log(), "means": means, "log_variances": log_variances}
+        self._hold(tables, {"axes": axes}, learned)
+
+    def belief(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
+        c, noise = signal[..., None], noise_variance[..., None]
+        axes, variances = self.axes.to(x.dtype), self.log_variances.to(x.dtype).exp()
+        total = (c.square() * variances + noise).clamp(min=1e-30)
+        residual, joint = self._components(x, c, total)
+        responsibility = joint.softmax(-1)[..., None]
+        gain = c * variances / total
+        means = self.means.to(x.dtype) + torch.einsum("...je,jde->...jd", gain * residual, axes)
+        own = torch.einsum("...je,jde->...jd", variances * (1 - c * gain), axes.square())
+        mean = (responsibility * means).sum(-2)
+        spread = (means - mean[..., None, :]).square()
+        return mean, (responsibility * (own + spread)).sum(-2)
+
+    def score(self, x: Tensor) -> Tensor:
+        axes, variances = self.axes.to(x.dtype), self.log_variances.to(x.dtype).exp()
+        residual, joint = self._components(x, 1.0, variances)
+        slopes = torch.einsum("...je,jde->...jd", residual / variances, axes)
+        return -(joint.softmax(-1)[..., None] * slopes).sum(-2)
+
+    def log_marginal(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> Tensor:
+        c, noise = signal[..., None], noise_variance[..., None]
+        total = (c.square() * self.log_variances.to(x.dtype).exp() + noise).clamp(min=1e-30)
+        joint = self._components(x, c, total)[1]
+        total_weight = self.log_weights.to(x.dtype).logsumexp(-1)
+        return joint.logsumexp(-1) - total_weight - 0.5 * x.shape[-1] * math.log(2 * math.pi)
+
+    def _components(self, x: Tensor, signal: Tensor | float, variances: Tensor) -> tuple[Tensor, Tensor]:
+        """x less each component's mean along its axes ``(..., J, D)``; log weight + log likelihood ``(..., J)``."""
+        axes = self.axes.to(x.dtype)
+        rotated_means = torch.einsum("jd,jde->je", self.means.to(x.dtype), axes)
+        residual = torch.einsum("...d,jde->...je", x, axes) - signal * rotated_means
+        log_likelihood = -0.5 * (residual.square() / variances + variances.log()).sum(-1)
+        return residual, self.log_weights.to(x.dtype) + log_likelihood
