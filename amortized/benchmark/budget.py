@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import torch
+from torch import nn
+
 from amortized._types import TrainingStep
 from amortized.targets.base import Target
 
@@ -33,6 +36,24 @@ class Budget:
             raise ValueError(f"{given}: a budget must be positive; write Budget(seconds=120)")
         if self.clock not in CLOCKS:
             raise ValueError(f"clock={self.clock!r}: write one of {', '.join(map(repr, CLOCKS))}")
+
+
+class NetworkCalls:
+    """Counts the states at which a network was evaluated.
+
+    >>> network = nn.Linear(2, 1)
+    >>> calls = NetworkCalls(network)
+    >>> _ = network(torch.zeros(3, 4, 2))
+    >>> calls.count
+    12
+    """
+
+    def __init__(self, network: nn.Module):
+        self.count = 0
+        network.register_forward_pre_hook(self._add)
+
+    def _add(self, network: nn.Module, inputs: tuple) -> None:
+        self.count += inputs[0].shape[:-1].numel()
 
 
 class Meter:

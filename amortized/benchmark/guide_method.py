@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from amortized.benchmark.budget import Budget, Meter
+from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.trained import Trained
 from amortized.preparation import prepare
 from amortized.recipe import Recipe, train
@@ -30,6 +30,7 @@ class GuideMethod:
         meter = Meter(budget, target)
         seconds = UNLIMITED_SECONDS if budget.seconds is None else budget.seconds
         parts = prepare(target, None, None, generator, seed, 0.5 * seconds, progress=False)
+        network_calls = NetworkCalls(parts.sampler.policy)
         recipe = self.recipe if budget.steps is None else replace(self.recipe, steps=budget.steps)
         limits = [] if budget.steps is not None else [meter]
         draws = parts.ends, parts.log_ends
@@ -43,4 +44,5 @@ class GuideMethod:
             steps=len(record.bridge_losses) + len(record.losses),
             seconds=meter.seconds,
             energy_calls=meter.energy_calls,
+            network_calls=network_calls.count,
         )

@@ -22,7 +22,7 @@ from amortized.behaviours import (
     ReplayBuffer,
     Search,
 )
-from amortized.benchmark.budget import Budget, Meter
+from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.guide_method import GuideMethod
 from amortized.benchmark.trained import Method, Trained
 from amortized.callbacks import History
@@ -97,7 +97,7 @@ class DiffusionMethod:
             objective = self.objective(target.dim).to(target.device)
         process = self.process(self.steps, scale, noising=noising, transition=self.transition)
         sampler = DiffusionSampler(process, policy).to(target.device)
-        meter, history = Meter(budget, target), History()
+        meter, history, network_calls = Meter(budget, target), History(), NetworkCalls(policy)
         callbacks: list[Callback] = [history, meter]
         fresh = Exploration(self.exploration) if self.exploration else OnPolicy()
         if isinstance(fresh, Exploration) and self.fading:
@@ -125,6 +125,7 @@ class DiffusionMethod:
             steps=len(history.losses),
             seconds=meter.seconds,
             energy_calls=meter.energy_calls,
+            network_calls=network_calls.count,
         )
 
     def network(self, dim: int, langevin: bool, learned_variance: bool) -> LangevinMLP:

@@ -78,7 +78,12 @@ def finished(cell: Cell) -> dict[str, Any]:
     if cell.method == EXACT or cell.budget is None:
         return {**known, "metrics": floor(problem, cell.paths, cell.seed)}
     trained = trainer(cell.method)(problem.target, problem.scale, cell.budget, cell.seed)
-    training = {"seconds": trained.seconds, "steps": trained.steps, "energy_calls": trained.energy_calls}
+    training = {
+        "seconds": trained.seconds,
+        "steps": trained.steps,
+        "energy_calls": trained.energy_calls,
+        "network_calls": trained.network_calls,
+    }
     return {
         **known,
         "metrics": measure(problem, trained, cell.paths, cell.seed),

@@ -44,6 +44,7 @@ COLUMNS = (
 )
 COSTS = (
     Column("training", "energy_calls", "energy calls", "densities evaluated in training, one a particle"),
+    Column("training", "network_calls", "network calls", "states at which the network was evaluated in training"),
     Column("training", "steps", "steps", "gradient steps"),
 )
 TIMES = (Column("training", "seconds", "seconds", "of training, on the budget's clock"),)

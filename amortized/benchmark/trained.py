@@ -15,7 +15,8 @@ from amortized.targets.base import Target
 @dataclass
 class Trained:
     """A trained sampler, the target that it samples, the maps between that target's space and the model's unconstrained
-    one, and what the training cost: ``seconds`` on the budget's clock, ``energy_calls`` of the log density."""
+    one, and what the training cost: ``seconds`` on the budget's clock, ``energy_calls`` of the log density, and
+    ``network_calls``, one a state."""
 
     sampler: DiffusionSampler
     target: Target
@@ -25,6 +26,7 @@ class Trained:
     steps: int
     seconds: float
     energy_calls: int
+    network_calls: int
 
 
 class Method(Protocol):

@@ -34,6 +34,7 @@ def train(width, target, scale, budget, seed):
         steps=len(losses),
         seconds=time.process_time() - began,
         energy_calls=target.calls - calls,
+        network_calls=0,
     )
 
 
