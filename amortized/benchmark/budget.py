@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from amortized._types import TrainingStep
@@ -41,6 +40,7 @@ class Budget:
 class NetworkCalls:
     """Counts the states at which a network was evaluated.
 
+    >>> import torch
     >>> network = nn.Linear(2, 1)
     >>> calls = NetworkCalls(network)
     >>> _ = network(torch.zeros(3, 4, 2))
