@@ -21,7 +21,7 @@ from figures import (
     priority,
     projections,
 )
-from figures.runs import ROOT, collect
+from figures.runs import ROOT, collect, kept
 from tqdm import tqdm
 
 from amortized.diagnostics.plots import STYLE
@@ -45,13 +45,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results" / "paper_figures")
     parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--draw", action="store_true", help="run nothing: draw the runs that are finished")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     figure = FIGURES[asked.figure]
     runs = figure.runs(asked.seconds, asked.seeds)
-    command = f"python benchmarks/paper_figures.py {asked.figure} --seconds {asked.seconds:g} --seeds {asked.seeds}"
-    finished = collect(asked.results / f"{asked.figure}.json", runs, command)
-    results = list(tqdm(finished, total=len(runs), unit="run"))
+    file = asked.results / f"{asked.figure}.json"
+    if asked.draw:
+        results = kept(file)
+    else:
+        command = f"python benchmarks/paper_figures.py {asked.figure} --seconds {asked.seconds:g} --seeds {asked.seeds}"
+        results = list(tqdm(collect(file, runs, command), total=len(runs), unit="run"))
     asked.images.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(cast(Any, STYLE)):
         figure.draw(results).savefig(asked.images / f"paper_{asked.figure}.png")

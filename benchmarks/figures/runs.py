@@ -94,7 +94,7 @@ def measure(problem: truth.Problem, trained: Trained, seed: int) -> tuple[Tensor
 
 def collect(file: Path, runs: Sequence[Run], command: str) -> Iterator[Result]:
     """The result of every run, those of ``file`` kept and the others performed; the file is whole after each."""
-    finished: list[Result] = json.loads(file.read_text())["runs"] if file.exists() else []
+    finished = kept(file)
     for run in runs:
         known = [result for result in finished if result["identity"] == run.identity]
         if not known:
@@ -102,6 +102,11 @@ def collect(file: Path, runs: Sequence[Run], command: str) -> Iterator[Result]:
             finished += known
             write(file, {"command": command, "versions": versions(), "machine": machine(), "runs": finished})
         yield known[0]
+
+
+def kept(file: Path) -> list[Result]:
+    """The finished runs in ``file``; none where there is no file."""
+    return json.loads(file.read_text())["runs"] if file.exists() else []
 
 
 def write(file: Path, content: Result) -> None:
