@@ -63,7 +63,7 @@ def fit(
     grid: TrainingGrid | None = None,
     pace: Callable[[int], float] | None = None,
     initialise: bool = True,
-) -> None:
+) -> bool:
     """Train on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
 
     The policy is trained, and whatever the process learns. ``grid`` lays every batch on times of its own, which need
@@ -71,7 +71,7 @@ def fit(
     learning rate rises over the first steps and falls as a cosine of the part of the run that is over, which ``pace``
     tells where the run is not limited by ``steps``; gradients are clipped to norm 1; weights are averaged
     exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which
-    stops the loop by returning True. ``initialise=False`` keeps the log Z that the objective already has.
+    stops the loop by returning True, as ``fit`` then does. ``initialise=False`` keeps the log Z that the objective has.
     """
     check_pair(objective, behaviour)
 
@@ -88,7 +88,7 @@ def fit(
         behaviour.observe(path)
         return objective(path).mean()
 
-    optimise(process, policy, loss, steps, learning_rate, callbacks, objective, pace)
+    return optimise(process, policy, loss, steps, learning_rate, callbacks, objective, pace)
 
 
 def fit_bridges(
@@ -132,8 +132,8 @@ def optimise(
     callbacks: Sequence[Callback],
     objective: Objective | None = None,
     pace: Callable[[int], float] | None = None,
-) -> None:
-    """Adam on ``loss(step)``; process and policy end with the exponential average of their weights."""
+) -> bool:
+    """Adam on ``loss(step)``; process and policy end with the averaged weights. True where a callback stopped it."""
     parts = nn.ModuleDict({"process": process, "policy": policy})
     groups = [{"params": list(parts.parameters()), "lr": learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
@@ -147,7 +147,7 @@ def optimise(
     over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
     average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
-    skipped = 0
+    skipped, stopped = 0, False
     for step in range(steps):
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
@@ -161,6 +161,8 @@ def optimise(
         average.update_parameters(parts)
         averaged = cast(nn.ModuleDict, average.module)
         record = TrainingStep(step + 1, steps, float(value.detach()), averaged, skipped)
-        if any([callback(record) for callback in callbacks]):
+        stopped = any([callback(record) for callback in callbacks])
+        if stopped:
             break
     parts.load_state_dict(average.module.state_dict())
+    return stopped

@@ -73,9 +73,11 @@ class DiffusionGuide(AutoGuide):
         progress: bool = True,
     ):
         super().__init__(model)
+        if sampler is not None and langevin is not None:
+            raise ValueError(f"langevin={langevin} with sampler=: write partial(GFlowNet, langevin={langevin}) there")
         self.make_sampler = sampler
         self.langevin = langevin
-        self.recipe = (recipe or self.default_recipe).with_behaviour(exploration, local_search)
+        self.recipe = self._own(recipe or self.default_recipe).with_behaviour(exploration, local_search)
         self.seed = seed
         self.max_seconds = max_seconds
         if not max_seconds > 0:
@@ -85,6 +87,17 @@ class DiffusionGuide(AutoGuide):
         self.training_record: Training | None = None
         self.log_weights: Tensor | None = None
         self.seconds = 0.0
+
+    def _own(self, recipe: Recipe) -> Recipe:
+        """The recipe, if it trains what this guide is named after."""
+        own, given = type(self.default_recipe.objective(1)), type(recipe.objective(1))
+        if type(self) is not DiffusionGuide and own is not given:
+            name = type(self).__name__
+            raise ValueError(
+                f"recipe: {name} trains {own.__name__}, this recipe {given.__name__}; write "
+                f"dataclasses.replace({name}.default_recipe, ...), or DiffusionGuide(model, recipe=recipe)"
+            )
+        return recipe
 
     def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:
         """Warm up, whiten, train and weigh, on the model's own arguments; returns the guide itself.
@@ -198,7 +211,8 @@ class DiffusionGuide(AutoGuide):
         """Posterior draws ``{site: (num_samples, *event)}`` in the model's own space, deterministic sites included.
 
         ``correction="resample"`` draws paths in excess and resamples them by their weights; ``"none"`` returns the
-        sampler's own draws; ``"mcmc"`` resamples and then makes 50 MALA moves each.
+        sampler's own draws; ``"mcmc"`` resamples and then makes 50 MALA moves each; ``"sequential"`` resamples on
+        the way, along the path.
         """
         return self.draw(num_samples, correction).sites
 

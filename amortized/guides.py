@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from amortized.guide import DiffusionGuide
-from amortized.objectives import DetailedBalance, LogVariance, ReverseKL, SubTrajectoryBalance, TrajectoryBalance
+from amortized.objectives import DetailedBalance, Objective, ReverseKL, SubTrajectoryBalance, TrajectoryBalance
 from amortized.recipe import Recipe, on_policy
 from amortized.samplers import DDS, DIS, PIS, GFlowNet
 
-SIMULATED = Recipe(bridge_steps=0, objective=lambda dim: ReverseKL(), behaviour=on_policy)
+
+def reverse_kl(dim: int) -> Objective:
+    return ReverseKL()
+
+
+def trajectory_balance(dim: int) -> Objective:
+    return TrajectoryBalance()
+
+
+def forward_looking(dim: int) -> Objective:
+    return SubTrajectoryBalance(dim, forward_looking=True)
+
+
+SIMULATED = Recipe(bridge_steps=0, objective=reverse_kl, behaviour=on_policy)
 
 
 class PISGuide(DiffusionGuide):
@@ -35,32 +48,32 @@ class TBGuide(DiffusionGuide):
     """Trajectory balance, off-policy (arXiv 2301.12594, 2402.05098)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=lambda dim: TrajectoryBalance())
+    default_recipe = Recipe(objective=trajectory_balance)
 
 
 class VarGradGuide(DiffusionGuide):
     """The log-variance loss, off-policy (arXiv 2010.10436, 2402.05098): what ``DiffusionGuide`` itself does."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=lambda dim: LogVariance())
+    default_recipe = Recipe()
 
 
 class DBGuide(DiffusionGuide):
     """Detailed balance, off-policy (arXiv 2111.09266)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=lambda dim: DetailedBalance(dim))
+    default_recipe = Recipe(objective=DetailedBalance)
 
 
 class SubTBGuide(DiffusionGuide):
     """Sub-trajectory balance, off-policy (arXiv 2209.12782)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=lambda dim: SubTrajectoryBalance(dim))
+    default_recipe = Recipe(objective=SubTrajectoryBalance)
 
 
 class FLSubTBGuide(DiffusionGuide):
     """Forward-looking sub-trajectory balance, off-policy (arXiv 2302.01687, 2402.05098)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=lambda dim: SubTrajectoryBalance(dim, forward_looking=True))
+    default_recipe = Recipe(objective=forward_looking)

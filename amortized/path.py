@@ -10,7 +10,9 @@ states in one batched call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -28,7 +30,8 @@ class Path:
     ``scores: (K, B, D)`` is ``∇ log R`` where each step asks for it, if the policy does; ``log_targets: (K, B)``
     float64 is ``log R`` at the same places, there whenever the scores are. ``context: (B, C)``: the condition of each
     path. ``log_prior: (B,)``, ``log_forward`` and ``log_backward: (K, B)``, ``times: (K,)``, ``features: (K, B, S)``
-    and ``log_marginal: (K, B)`` (the reference's density of the states before each step) are there once it is scored.
+    and ``log_marginal: (K, B)`` (the reference's density of the states before each step, computed when it is asked
+    for, by ``marginal``) are there once it is scored.
     ``dim``: D where a state carries more than the target's variables, else ``None``.
     """
 
@@ -42,13 +45,18 @@ class Path:
     log_targets: Tensor | None = None
     times: Tensor | None = None
     features: Tensor | None = None
-    log_marginal: Tensor | None = None
+    marginal: Callable[[], Tensor] | None = None
     dim: int | None = None
 
     @property
     def ends(self) -> Tensor:
         """The target's variables of ``x_K``: ``(B, D)``."""
         return self.states[-1][..., : self.dim]
+
+    @property
+    def log_marginal(self) -> Tensor | None:
+        """Log density under the reference of the state before each step: ``(K, B)``; None until the path is scored."""
+        return None if self.marginal is None else self.marginal()
 
     @property
     def log_proposal(self) -> Tensor:
@@ -175,7 +183,7 @@ def _described(process: Process, path: Path) -> Path:
         log_prior=process.log_boundary(path.states[0], path.states[-1]),
         times=process.times[:-1].to(x.dtype),
         features=process.features(k, x),
-        log_marginal=process.log_marginal(k, x),
+        marginal=partial(process.log_marginal, k, x),
     )
 
 

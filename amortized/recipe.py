@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import torch
 from torch import nn
 
 from amortized._types import Callback, Generator, Tensor, TrainingStep
@@ -91,14 +92,17 @@ class Recipe:
         """The recipe with these parts of its behaviour changed; ``ValueError`` where it has no such parts."""
         wanted = {"exploration": exploration, "local_search": local_search}
         changes = {name: value for name, value in wanted.items() if value is not None}
-        if not changes:
-            return self
+        asked = ", ".join(f"{name}={value}" for name, value in changes.items() if value)
         if not isinstance(self.behaviour, OffPolicy):
-            given = ", ".join(f"{name}={value}" for name, value in changes.items())
-            raise ValueError(
-                f"{given}: {type(self.objective(1)).__name__} here trains on its own paths alone, and would be biased "
-                "on any other; write TBGuide(model, ...) or VarGradGuide(model, ...), which take paths from anywhere"
-            )
+            objective = self.objective(1)
+            if asked and objective.on_policy_only:
+                raise ValueError(
+                    f"{asked}: {type(objective).__name__} trains on its own paths alone, and would be biased on any "
+                    "other; write TBGuide(model, ...) or VarGradGuide(model, ...), which take paths from anywhere"
+                )
+            if asked:
+                raise ValueError(f"{asked}: this recipe has a behaviour of its own; write it there")
+            return self
         return replace(self, behaviour=replace(self.behaviour, **changes))
 
 
@@ -108,7 +112,7 @@ class Training:
 
     Steps of the bridge stage come first and count on into the off-policy stage. ``sampling``: the process on the grid
     that sampling should use, where the policy was trained on a coarser one. ``skipped``: steps that had no finite
-    gradient.
+    gradient. ``objective``: as trained, with its log Z and flow.
     """
 
     sampling: Process
@@ -117,6 +121,7 @@ class Training:
     losses: list[float] = field(default_factory=list)
     evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
     skipped: int = 0
+    objective: Objective | None = None
 
 
 def train(
@@ -168,7 +173,10 @@ def train(
 
     def off_policy(callbacks: list[Callback]) -> None:
         steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
-        objective, behaviour = recipe.objective(target.dim).to(ends.device), recipe.behaviour(buffer)
+        with torch.random.fork_rng(devices=[ends.device] if ends.device.type == "cuda" else []):
+            torch.manual_seed(0 if generator is None else generator.initial_seed())
+            objective = recipe.objective(target.dim).to(ends.device)
+        record.objective, behaviour = objective, recipe.behaviour(buffer)
         fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator, recipe.grid)
 
     soon = time.perf_counter() + 0.3 * seconds
@@ -189,6 +197,6 @@ def refined(
     worth: float = 0.03,
 ) -> Process:
     """The process on the coarsest of its grids times ``factors`` whose overlap is within ``worth`` of the best."""
-    choices = [process.with_steps(factor * process.steps) for factor in sorted(factors)]
+    choices = [process if factor == 1 else process.with_steps(factor * process.steps) for factor in sorted(factors)]
     overlaps = [evaluate(choice, policy, target, held_out, generator=generator).overlap for choice in choices]
     return next(choice for choice, overlap in zip(choices, overlaps, strict=True) if overlap >= max(overlaps) - worth)

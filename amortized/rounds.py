@@ -32,7 +32,8 @@ def fit_in_rounds(
 
     A policy that has settled on few modes is slow to leave them; a fresh one trained on what the buffer has found since
     starts without that habit, and a log Z that is already right spares it the crawl (arXiv 2402.05098). The process's
-    learned parts start anew as well. Raises ``ValueError`` for under one round, and what ``fit`` raises.
+    learned parts start anew as well. A callback that stops a round stops them all. Raises ``ValueError`` for under one
+    round, and what ``fit`` raises.
     """
     if rounds < 1:
         raise ValueError(f"rounds={rounds}: write the number of times to train, for instance rounds=2")
@@ -40,7 +41,7 @@ def fit_in_rounds(
     for number in range(rounds):
         process.load_state_dict(first_weights[0])
         policy.load_state_dict(first_weights[1])
-        fit(
+        stopped = fit(
             process,
             policy,
             target,
@@ -54,3 +55,5 @@ def fit_in_rounds(
             grid,
             initialise=number == 0,
         )
+        if stopped:
+            break

@@ -45,7 +45,7 @@ def test_it_finds_the_posterior_and_the_evidence(guide_class):
     exact = float(dist.MultivariateNormal(torch.zeros(3), covariance).log_prob(DATA))
     evidence = guide.log_evidence()
     assert abs(evidence.value - exact) < 4 * evidence.std_error + 1e-3
-    assert Predictive(model, guide=guide, num_samples=3)(DATA)["mean"].shape == (3,)
+    assert Predictive(model, guide=guide, num_samples=3)(DATA)["mean"].numel() == 3
     assert guide.draw(10).method == guide_class.__name__
 
 
@@ -65,3 +65,15 @@ def test_reverse_kl_refuses_paths_that_are_not_its_own(options, named):
     with pytest.raises(ValueError, match="ReverseKL is biased"):
         replace(PISGuide.default_recipe, behaviour=OffPolicy())
     assert PISGuide.default_recipe.behaviour is on_policy
+
+
+def test_a_recipe_of_another_objective_is_refused():
+    with pytest.raises(ValueError, match=r"TBGuide trains TrajectoryBalance, this recipe LogVariance.*TBGuide"):
+        TBGuide(model, recipe=Recipe(steps=100))
+    assert TBGuide(model, recipe=replace(TBGuide.default_recipe, steps=100)).recipe.steps == 100
+
+
+def test_what_asks_for_nothing_is_taken():
+    assert PISGuide(model, exploration=0.0, local_search=False).recipe == PISGuide.default_recipe
+    with pytest.raises(ValueError, match="langevin=False with sampler="):
+        DiffusionGuide(model, sampler=amortized.GFlowNet, langevin=False)

@@ -33,3 +33,16 @@ def test_the_policy_starts_anew_and_log_z_goes_on():
 def test_no_round_is_refused():
     with pytest.raises(ValueError, match="rounds=0"):
         fit_in_rounds(0, OrnsteinUhlenbeck(2), network(1), gaussian([0.0], [[1.0]]), TrajectoryBalance(), OnPolicy())
+
+
+def test_a_callback_that_stops_ends_all_rounds_and_keeps_the_policy():
+    policy, steps = network(2), []
+
+    def stop(step: TrainingStep) -> bool:
+        steps.append(step.number)
+        return step.number == 20
+
+    parts = OrnsteinUhlenbeck(4), policy, gaussian([0.5, -0.5], [[0.6, 0.1], [0.1, 0.7]]), TrajectoryBalance()
+    fit_in_rounds(3, *parts, OnPolicy(), steps=30, batch=32, callbacks=[stop], generator=seeded())
+    assert steps == list(range(1, 21))
+    assert policy.shift.bias.abs().max() > 1e-3

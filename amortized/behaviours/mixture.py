@@ -14,17 +14,18 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
 
-SHARED = ("times", "dim")
+SHARED = ("times", "dim", "marginal")
 
 
 def join(paths: Sequence[Path]) -> Path:
-    """One record of all the paths, in order; what one of them lacks the whole lacks. They share times and ``dim``."""
+    """One record of all the paths, in order; what one of them lacks the whole lacks. They share times and ``dim``;
+    what the reference says of their states is to be asked anew."""
     joined = {}
     for name in [field.name for field in fields(Path) if field.name not in SHARED]:
         parts = [getattr(path, name) for path in paths]
         along = 0 if name == "context" or parts[0] is None or parts[0].ndim == 1 else 1
         joined[name] = None if any(part is None for part in parts) else torch.cat(parts, along)
-    return replace(paths[0], **joined)
+    return replace(paths[0], marginal=None, **joined)
 
 
 class Mixture(Behaviour):

@@ -21,6 +21,7 @@ class DetailedBalance(PartitionObjective):
     def __init__(
         self,
         dim: int,
+        *,
         forward_looking: bool = False,
         width: int = 64,
         delta: float = 10.0,

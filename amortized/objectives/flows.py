@@ -47,9 +47,10 @@ class StateFlow(nn.Module):
         The last less the first is ``log w − log Z``. NaN where a state has no finite value, and all along a path that
         has no finite weight. Raises ``ValueError`` for a path that lacks what the flow reads.
         """
-        if path.features is None or path.times is None or path.log_marginal is None or path.log_prior is None:
+        log_marginal = path.log_marginal
+        if path.features is None or path.times is None or log_marginal is None or path.log_prior is None:
             raise ValueError("this path is not scored; write path = score(process, policy, path)")
-        log_marginal, log_prior = path.log_marginal.double(), path.log_prior.double()
+        log_marginal, log_prior = log_marginal.double(), path.log_prior.double()
         inner = log_partition + log_marginal
         if self.forward_looking:
             if path.log_targets is None:

@@ -14,7 +14,7 @@ class LogVariance(Objective):
     Richter et al., "VarGrad", arXiv 2010.10436; 2307.01198.
     """
 
-    def __init__(self, delta: float = 10.0):
+    def __init__(self, *, delta: float = 10.0):
         super().__init__()
         self.delta = delta
 

@@ -9,6 +9,7 @@ from amortized.objectives.base import Objective
 from amortized.path import Path, kernel
 from amortized.policies.base import Policy
 from amortized.processes.linear import LinearProcess
+from amortized.processes.transitions import Gaussian, standard_normal
 from amortized.targets.base import Target
 
 
@@ -28,14 +29,18 @@ def bridge_regression(
 ) -> Tensor:
     """``K · E[−log P_F(x_{k+1} | x_k)]`` per row, at one random step of the bridge to each of ``ends: (B, D)``.
 
-    ``x_{k+1}`` is integrated out in closed form (it is Gaussian given ``x_k`` and ``x_K``), ``k`` and ``x_k`` drawn: an
-    estimate of the loss above, up to a constant, from one call of the policy on B states. The target is called only
-    where the policy needs its score. Returns ``(B,)`` in nats.
+    ``x_{k+1}`` is integrated out in closed form where the transition is Gaussian, else drawn, as ``k`` and ``x_k``
+    are: an estimate of the loss above, up to a constant, from one call of the policy on B states. The target is called
+    only where the policy needs its score. Returns ``(B,)`` in nats.
     """
     k = torch.randint(process.steps, ends.shape[:1], generator=generator, device=ends.device)
     x = process.noised(k, ends, generator)
     score = target.log_prob_and_score(x)[1] if policy.needs_score else None
     mean, std = kernel(process, policy, k, x, score)
     bridge_mean, bridge_variance = process.bridge_forward(k, x, ends)
+    if not isinstance(process.transition, Gaussian):
+        noise = standard_normal(ends, generator)
+        drawn = bridge_mean + bridge_variance.clamp(min=0).sqrt() * noise
+        return -process.steps * process.transition.log_prob(drawn, mean, std)
     mismatch = ((bridge_mean - mean).square() + bridge_variance) / std.square()
     return process.steps * (0.5 * mismatch + std.log()).sum(-1)

@@ -25,6 +25,7 @@ class SubTrajectoryBalance(PartitionObjective):
     def __init__(
         self,
         dim: int,
+        *,
         decay: float = 0.9,
         forward_looking: bool = False,
         width: int = 64,

@@ -14,7 +14,7 @@ class TrajectoryBalance(PartitionObjective):
     Squared up to ``delta`` nats and linear beyond. Malkin et al., "Trajectory balance", arXiv 2201.13259; 2301.12594.
     """
 
-    def __init__(self, delta: float = 10.0, partition_rate: float = 1.0):
+    def __init__(self, *, delta: float = 10.0, partition_rate: float = 1.0):
         super().__init__(partition_rate)
         self.delta = delta
 

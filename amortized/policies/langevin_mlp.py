@@ -40,6 +40,8 @@ class LangevinMLP(Policy):
         state_dim: int | None = None,
     ):
         super().__init__()
+        if tempered and not langevin:
+            raise ValueError("tempered=True without the score that it tempers: write langevin=True as well")
         self.needs_score = langevin
         self.learned_variance = learned_variance
         self.clip = clip

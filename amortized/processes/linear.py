@@ -24,9 +24,9 @@ class LinearProcess(Process):
     a Markov chain of Gaussians has no further freedom. Everything else follows:
 
     - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, where ``b_k = c_k / c_{k+1}`` and
-      ``r_k² = n_k² − b_k² n²_{k+1}``. ``noising``, a policy of its own, learns to bend it: mean
-      ``+ r_k² shift / deviation of the reference`` (a drift, which holds for any step length), variance ``× exp(log
-      variance)``;
+      ``r_k² = n_k² − b_k² n²_{k+1}``. ``noising``, a policy of its own, learns to bend it: with
+      ρ = r_k² over the reference's variance, the part of it that a step renews, mean ``+ ρ deviation shift`` and
+      variance ``× exp(ρ log variance)``, so that one policy holds for any step length;
     - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior. With a
       ``reference`` mixture the ends follow that mixture instead, and only the prior stays as it was;
     - the forward kernel under a control: the bridge to ``x_K`` averaged over the Gaussian belief about ``x_K`` that the
@@ -134,8 +134,9 @@ class LinearProcess(Process):
             return mean, std
         noise = self._at("backward_noise", k, y)
         control = self.noising(self.features(k + 1, y), self._at("times", k + 1, y), None, context)
-        drift = noise.square() / self._at("marginal_std", k + 1, y) * control.shift
-        return mean + drift, std * (0.5 * control.log_variance * (noise > 0)).exp()
+        marginal = self._at("marginal_std", k + 1, y)
+        part = (noise / marginal).square()
+        return mean + part * marginal * control.shift, std * (0.5 * part * control.log_variance).exp()
 
     def advance(self, k: int | Tensor, x: Tensor, moved: Tensor) -> Tensor:
         return moved

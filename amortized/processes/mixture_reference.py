@@ -38,12 +38,13 @@ class MixtureReference(Reference):
     def belief(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
         c, noise = signal[..., None], noise_variance[..., None]
         axes, variances = self.axes.to(x.dtype), self.log_variances.to(x.dtype).exp()
-        total = (c.square() * variances + noise).clamp(min=1e-30)
+        noise = noise.clamp(min=1e-30)
+        total = c.square() * variances + noise
         residual, joint = self._components(x, c, total)
         responsibility = joint.softmax(-1)[..., None]
         gain = c * variances / total
         means = self.means.to(x.dtype) + torch.einsum("...je,jde->...jd", gain * residual, axes)
-        own = torch.einsum("...je,jde->...jd", variances * (1 - c * gain), axes.square())
+        own = torch.einsum("...je,jde->...jd", variances * noise / total, axes.square())
         mean = (responsibility * means).sum(-2)
         spread = (means - mean[..., None, :]).square()
         return mean, (responsibility * (own + spread)).sum(-2)

@@ -36,13 +36,14 @@ class ProductReference(Reference):
     def belief(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
         c, noise = signal[..., None], noise_variance[..., None]
         means, variances = self.means.to(x.dtype), self.log_variances.to(x.dtype).exp()
-        total = (c.square() * variances + noise).clamp(min=1e-30)
+        noise = noise.clamp(min=1e-30)
+        total = c.square() * variances + noise
         residual = x[..., None] - c * means
         responsibility = self._joint(residual, total).softmax(-1)
         gain = c * variances / total
         own = means + gain * residual
         mean = (responsibility * own).sum(-1)
-        spread = (own - mean[..., None]).square() + variances * (1 - c * gain)
+        spread = (own - mean[..., None]).square() + variances * noise / total
         return mean, (responsibility * spread).sum(-1)
 
     def score(self, x: Tensor) -> Tensor:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 
+import torch
 from torch import nn
 
 from amortized._types import Tensor
+
+LEAST_LOG = -30.0
+
+
+def trainable(table: Tensor) -> Tensor:
+    """A copy in single precision without infinities: the logarithm of a weight of 0 becomes a small one."""
+    copied = table.detach().float().clone()
+    return torch.where(copied == -torch.inf, LEAST_LOG, copied)
 
 
 class Reference(nn.Module, ABC):
@@ -23,19 +32,18 @@ class Reference(nn.Module, ABC):
         self.learnable = tuple(tables)
         for name, table in tables.items():
             if learned:
-                self.register_parameter(name, nn.Parameter(table.float()))
+                self.register_parameter(name, nn.Parameter(trainable(table)))
             else:
                 self.register_buffer(name, table.float(), persistent=False)
         for name, table in fixed.items():
-            self.register_buffer(name, table.float(), persistent=False)
+            self.register_buffer(name, table.float(), persistent=learned)
 
     def as_learned(self) -> Reference:
         """A copy whose weights, means and variances are parameters."""
         twin = copy.deepcopy(self)
         for name in self.learnable:
-            table = getattr(self, name).detach().clone()
             delattr(twin, name)
-            twin.register_parameter(name, nn.Parameter(table))
+            twin.register_parameter(name, nn.Parameter(trainable(getattr(self, name).detach())))
         return twin
 
     @abstractmethod

@@ -14,11 +14,12 @@ class Underdamped(Process):
     """Positions and velocities ``(x, v)``, both N(0, scale²) under the reference; a state is ``(..., 2D)``.
 
     One step of length h is the symmetric splitting: half a rotation of ``(x, v)`` by the angle ``h/2`` (the harmonic
-    flow, exact and volume preserving), the kick ``v' ~ N(a v + scale (1 − a²) shift, scale² (1 − a²))`` with
-    ``a = exp(−friction h)``, half a rotation again. Only the kick is random, so both kernels are densities of the
-    velocity at the kick; the noising chain is the same step retraced with ``v ~ N(a v', scale² (1 − a²))``, and the
-    reference is reversible exactly. The end carries a velocity, whose known density leaves the weight again.
-    ``duration``: the time from prior to target in units of the oscillator. Blessing et al., arXiv 2503.01006.
+    flow, exact and volume preserving), the kick ``v' ~ N(a v + scale ρ shift, scale² ρ exp(ρ log variance))`` with
+    ``a = exp(−friction h)`` and ``ρ = 1 − a²``, half a rotation again. Only the kick is random, so both kernels
+    are densities of the velocity at the kick; the noising chain is the same step retraced with
+    ``v ~ N(a v', scale² (1 − a²))``, and the reference is reversible exactly. The end carries a velocity, whose known
+    density leaves the weight again. ``duration``: the time from prior to target in units of the oscillator. Blessing
+    et al., arXiv 2503.01006.
 
     >>> process = Underdamped(steps=4)
     >>> process.sample_prior(3, dim=2).shape, process.bridge(torch.zeros(3, 2)).shape
@@ -74,8 +75,9 @@ class Underdamped(Process):
         return Belief(self._at("keep", k, x) * self._turned(k, x, 1.0)[1], self._at("kick_std", k, x))
 
     def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
-        mean = belief.mean + self.scale * self._at("refresh", k, x) * control.shift
-        spread = torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
+        refresh = self._at("refresh", k, x)
+        mean = belief.mean + self.scale * refresh * control.shift
+        spread = (0.5 * refresh * control.log_variance).exp()
         return mean, (belief.deviation * spread).expand_as(mean)
 
     def backward(self, k: int | Tensor, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -8,9 +8,10 @@ from amortized._types import Generator, Tensor
 from amortized.mcmc import mala
 from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.samplers.base import DiffusionSampler
+from amortized.samplers.sequential import sample_sequentially
 from amortized.targets.base import Target
 
-CORRECTIONS = ("resample", "none", "mcmc")
+CORRECTIONS = ("resample", "none", "mcmc", "sequential")
 MAX_POOL = 16
 POLISH_STEPS = 50
 
@@ -27,13 +28,17 @@ def corrected(
     """``count`` ends ``(count, D)``, and their log weights where they are not of equal weight.
 
     ``"none"``: the sampler's own. ``"resample"``: drawn in excess, as earlier ``log_weights`` show is needed (at most
-    16 times), and resampled systematically. ``"mcmc"``: resampled, then 50 MALA moves each. Raises ``ValueError`` for
-    any other word.
+    16 times), and resampled systematically. ``"mcmc"``: resampled, then 50 MALA moves each. ``"sequential"``: drawn by
+    sequential Monte Carlo along the path, twice as many, and resampled. Raises ``ValueError`` for any other word.
     """
     if correction not in CORRECTIONS:
         raise ValueError(f"correction={correction!r}: write one of {', '.join(map(repr, CORRECTIONS))}")
     if correction == "none":
         return sampler.sample(target, count, generator)
+    if correction == "sequential":
+        drawn = sample_sequentially(sampler, target, 2 * count, generator=generator, runs=1)
+        rows = systematic(drawn.log_weights, count, generator)
+        return drawn.ends[rows[torch.randperm(count, generator=generator, device=rows.device)]], None
     efficiency = float(effective_sample_size(log_weights)) / len(log_weights)
     spare = min(MAX_POOL, 1.5 / max(efficiency, 1e-9))
     pool, pool_log_weights = sampler.sample(target, int(spare * count) + 1, generator)

@@ -144,11 +144,12 @@ def _powers(sampler: DiffusionSampler, target: Target, count: int, generator: Ge
     process = sampler.process
     path = with_log_targets(process, target, rollout(process, sampler.policy, target, count, generator))
     assert path.log_backward is not None and path.log_forward is not None
-    assert path.log_targets is not None and path.log_marginal is not None
+    marginal = path.log_marginal
+    assert path.log_targets is not None and marginal is not None
     steps = (path.log_backward - path.log_forward).double().flip(0).cumsum(0).flip(0)
     to_come = steps + path.log_target + process.log_carried(path.states[-1]).double()
     carried = process.log_carried(path.states[:-1]).double()
-    log_marginal = path.log_marginal.double()
+    log_marginal = marginal.double()
     lift, response = path.log_targets + carried - log_marginal, to_come - log_marginal
     powers = to_come.new_zeros(process.steps)
     for k in range(process.steps):
@@ -180,7 +181,8 @@ def _log_intermediate(
         by_run = log_target.double().reshape(runs, -1)
         least = torch.where(by_run > -torch.inf, by_run, torch.inf).amin(1, keepdim=True)
         floored = by_run.maximum(torch.where(least.isfinite(), least, 0.0)).flatten()
-        value = (1 - power) * log_marginal + power * (floored + process.log_carried(x).double())
+        carried = process.log_carried(x).double() if flow is None else 0.0
+        value = (1 - power) * log_marginal + power * (floored + carried)
     if flow is not None:
         value = value + flow.correction(process.features(k, x)[None], process.times[k : k + 1])[0]
     return value

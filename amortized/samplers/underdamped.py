@@ -14,17 +14,18 @@ class UDS(DiffusionSampler):
     """Positions with velocities, noise entering by the velocities alone (arXiv 2503.01006).
 
     ``dim``: D. It has no bridges in closed form, so it takes no mixture to start from, and trains with
-    ``Recipe(bridge_steps=0)``: ``DiffusionGuide(model, sampler=lambda dim, reference: UDS(dim), recipe=...)``. Options
-    as in ``PIS``; ``duration`` and ``friction`` as in ``Underdamped``.
+    ``Recipe(bridge_steps=0)``: ``DiffusionGuide(model, sampler=lambda dim, reference: UDS(dim), recipe=...)``.
+    ``langevin``, ``tempered``, ``learned_variance``, ``transition`` and ``grid`` as in ``PIS``; ``duration`` and
+    ``friction`` as in ``Underdamped``.
     """
 
     def __init__(
         self,
         dim: int,
+        *,
         steps: int = 32,
         scale: float = 1.0,
         width: int = 64,
-        *,
         duration: float = 5.0,
         friction: float = 2.0,
         langevin: bool = True,

@@ -13,7 +13,7 @@ from tests.objectives.test_detailed_balance import strayed
 @pytest.mark.parametrize("decay", [0.3, 0.9, 1.0, 2.0])
 def test_the_loss_is_the_weighted_mean_over_all_parts(decay, in_double_precision):
     path = strayed()
-    objective = perturbed(SubTrajectoryBalance(2, decay, delta=1e6), 0.2)
+    objective = perturbed(SubTrajectoryBalance(2, decay=decay, delta=1e6), 0.2)
     potential = objective.flow(path, objective.log_partition)
     pairs = [(i, j) for j in range(5) for i in range(j)]
     weights = [decay ** (j - i) for i, j in pairs]
@@ -21,10 +21,13 @@ def test_the_loss_is_the_weighted_mean_over_all_parts(decay, in_double_precision
     torch.testing.assert_close(objective(path), torch.stack(squares).sum(0) / sum(weights))
 
 
-@pytest.mark.parametrize(("decay", "limit"), [(1e-9, DetailedBalance(2, delta=1e6)), (1e9, TrajectoryBalance(1e6))])
+LIMITS = [(1e-9, DetailedBalance(2, delta=1e6)), (1e9, TrajectoryBalance(delta=1e6))]
+
+
+@pytest.mark.parametrize(("decay", "limit"), LIMITS)
 def test_its_limits_are_detailed_and_trajectory_balance(decay, limit: PartitionObjective):
     path = strayed()
-    objective = SubTrajectoryBalance(2, decay, delta=1e6)
+    objective = SubTrajectoryBalance(2, decay=decay, delta=1e6)
     torch.testing.assert_close(objective(path), limit(path), rtol=1e-5, atol=1e-5)
 
 

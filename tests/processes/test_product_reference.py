@@ -3,8 +3,12 @@
 import pytest
 import torch
 
+from amortized.path import rollout
+from amortized.processes import OrnsteinUhlenbeck
+from amortized.processes.grids import Power
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
+from tests.known import isotropic, network, seeded
 
 WEIGHTS = torch.tensor([[0.3, 0.7], [1.0, 0.0]])
 MEANS = torch.tensor([[-2.0, 1.0], [0.5, 0.0]])
@@ -46,3 +50,37 @@ def test_no_noise_leaves_no_doubt_and_no_signal_leaves_the_mixture(in_double_pre
 def test_a_deviation_of_zero_is_refused():
     with pytest.raises(ValueError, match="must be positive"):
         ProductReference(WEIGHTS, MEANS, 0 * DEVIATIONS)
+
+
+def test_a_learned_copy_has_no_infinities_and_its_own_tensors():
+    """Weights of 0 have logarithm -inf, which the averaging of weights in training would turn into NaN."""
+    means = torch.tensor([[-1.0, 1.0], [0.0, 0.0]])
+    fixed = ProductReference(torch.tensor([[0.5, 0.5], [1.0, 0.0]]), means, torch.ones(2, 2))
+    anew = ProductReference(fixed.log_weights.exp(), means, torch.ones(2, 2), learned=True)
+    for learned in (fixed.as_learned(), anew):
+        assert all(bool(parameter.isfinite().all()) for parameter in learned.parameters())
+        assert len(list(learned.parameters())) == 3 and not list(fixed.parameters())
+        assert learned.means.data_ptr() != means.data_ptr()
+        x, noised = torch.randn(5, 2), (torch.tensor([0.6]), torch.tensor([0.5]))
+        for one, other in zip(fixed.belief(x, *noised), learned.belief(x, *noised), strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_its_marginal_is_the_density_that_quadrature_gives():
+    """1-D, 20 001 points; single precision."""
+    wells = ProductReference(torch.tensor([[0.3, 0.7]]), torch.tensor([[-2.0, 1.0]]), torch.tensor([[0.5, 0.9]]))
+    x = torch.linspace(-9, 9, 20_001)[:, None]
+    density = wells.log_marginal(x, torch.tensor([0.6]), torch.tensor([0.5])).exp()
+    assert abs(float(torch.trapezoid(density, x[:, 0])) - 1) < 1e-4
+    noisy = 0.6 * torch.tensor([-2.0, 1.0])
+    spread = (0.36 * torch.tensor([0.25, 0.81]) + 0.5).sqrt()
+    expected = (torch.tensor([0.3, 0.7]) * torch.distributions.Normal(noisy, spread).log_prob(x).exp()).sum(-1)
+    torch.testing.assert_close(density, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_tiny_noise_keeps_variances_positive():
+    """Steps that shorten towards the target reach noise that single precision loses beside 1."""
+    wells = ProductReference(torch.full((2, 2), 0.5), torch.tensor([[-1.0, 1.0]] * 2), torch.ones(2, 2))
+    process = OrnsteinUhlenbeck(256, reference=wells, grid=Power(2.0))
+    path = rollout(process, network(2), isotropic(2), 100, seeded())
+    assert path.log_weight.isfinite().all()

@@ -18,7 +18,7 @@ def draws(correction: str):
     return corrected(sampler, target, COUNT, correction, log_weights, seeded())
 
 
-@pytest.mark.parametrize("correction", ["resample", "mcmc"])
+@pytest.mark.parametrize("correction", ["resample", "mcmc", "sequential"])
 def test_corrected_draws_have_the_targets_moments(correction):
     """The sampler itself draws N(0, I); five standard errors of 4 000 draws at an efficiency of one half."""
     ends, log_weights = draws(correction)
