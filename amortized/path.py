@@ -22,6 +22,8 @@ from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
 from amortized.targets.base import Target
 
+STATES_IN_MEMORY = 50_000_000
+
 
 @dataclass(frozen=True)
 class Path:
@@ -173,6 +175,11 @@ def score(process: Process, policy: Policy, path: Path) -> Path:
         log_backward=log_normal(process.retraced(k, x), *process.backward(k, y, context)),
     )
     return _described(process, scored)
+
+
+def paths_at_once(process: Process, dim: int) -> int:
+    """How many paths of ``dim`` variables to hold in memory together: their states take up to 200 megabytes."""
+    return max(1, STATES_IN_MEMORY // ((process.steps + 1) * dim))
 
 
 def _described(process: Process, path: Path) -> Path:

@@ -43,13 +43,15 @@ def prepare(
     max_seconds: float,
     progress: bool = False,
     preset: Callable[..., DiffusionSampler] = GFlowNet,
+    max_calls: int = 300_000,
 ) -> Prepared:
     """Warm up on ``target``, whiten it, and build a sampler: ``make_sampler(dim, reference)``, else the ``preset``.
 
     The preset sees the density's gradient as ``langevin`` says or, where that is None, unless the density was measured
     to be dear: over 50 microseconds a particle. ``seed`` fixes the network's first weights.
+    ``max_calls``, ``max_seconds``: the warm-up's limits, which it looks at between its stages.
     """
-    warm = warm_up(target, generator=generator, max_seconds=max_seconds, progress=progress)
+    warm = warm_up(target, generator=generator, max_calls=max_calls, max_seconds=max_seconds, progress=progress)
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
     reference = warm.reference()
     dear = seconds_a_particle(target, warm.draws) > DEAR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -13,28 +13,32 @@ from amortized.recipe import Recipe, train
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Target
 
-UNLIMITED_SECONDS = 1e9
+UNLIMITED_SECONDS, WARM_UP_CALLS = 1e9, 300_000
 
 
 @dataclass(frozen=True)
 class GuideMethod:
     """What ``DiffusionGuide(model, recipe=recipe).fit()`` does, its warm-up counted; at most half of the budget for it.
 
-    Training may end before the budget does: when it has converged, or got worse for a while.
+    Training may end before the budget does: when it has converged, or got worse for a while. The warm-up looks at its
+    half between its stages, so that a very small budget is overspent, as the result then shows.
+
+    Raises ``ValueError`` for a budget of steps.
     """
 
     recipe: Recipe = Recipe()
 
     def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained:
+        if budget.steps is not None:
+            raise ValueError("the guide's warm-up has no gradient steps: write --seconds or --energy-calls")
         generator = torch.Generator(target.device).manual_seed(seed)
         meter = Meter(budget, target)
         seconds = UNLIMITED_SECONDS if budget.seconds is None else budget.seconds
-        parts = prepare(target, None, None, generator, seed, 0.5 * seconds, progress=False)
+        calls = WARM_UP_CALLS if budget.energy_calls is None else max(1, budget.energy_calls // 2)
+        parts = prepare(target, None, None, generator, seed, 0.5 * seconds, max_calls=calls)
         network_calls = NetworkCalls(parts.sampler.policy)
-        recipe = self.recipe if budget.steps is None else replace(self.recipe, steps=budget.steps)
-        limits = [] if budget.steps is not None else [meter]
         draws = parts.ends, parts.log_ends
-        record = train(parts.sampler, parts.white, draws, recipe, seconds, generator, callbacks=limits)
+        record = train(parts.sampler, parts.white, draws, self.recipe, seconds, generator, callbacks=[meter])
         return Trained(
             sampler=DiffusionSampler(record.sampling, parts.sampler.policy),
             target=parts.white,

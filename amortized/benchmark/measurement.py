@@ -53,7 +53,11 @@ def floor(problem: Problem, paths: int, seed: int) -> dict[str, Any]:
 def compared(
     problem: Problem, draws: Tensor, exact: Tensor | None, log_weights: Tensor, backward: Tensor | None = None
 ) -> dict[str, Any]:
-    """The metrics as one flat dictionary, those that could not be had left out but for their reasons."""
+    """The metrics as one flat dictionary, those that could not be had left out but for their reasons.
+
+    A draw outside the support has no score: the target's 0 there would pass for a stationary point.
+    """
+    log_prob, scores = problem.target.log_prob_and_score(draws)
     found = metrics.measure(
         draws,
         log_weights,
@@ -61,7 +65,7 @@ def compared(
         exact=exact,
         labels=None if problem.mode is None else problem.mode(draws),
         mode_weights=problem.mode_weights,
-        scores=problem.target.log_prob_and_score(draws)[1],
+        scores=torch.where((log_prob == -torch.inf)[:, None], torch.nan, scores),
         generator=Generator(log_weights.device).manual_seed(EXACT_SEED),
     ).as_json()
     estimate = found.pop("log_evidence")

@@ -9,7 +9,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
-from amortized.path import reverse_rollout, rollout, score
+from amortized.path import paths_at_once, reverse_rollout, rollout, score
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -40,7 +40,10 @@ def reverse_log_weights(
     generator: Generator | None = None,
 ) -> Tensor:
     """Log weights ``(N,)`` of paths noised back from ``draws``: ends ``(N, D)`` and their ``log R``."""
-    return score(process, policy, reverse_rollout(process, policy, target, *draws, generator)).log_weight
+    chunk = paths_at_once(process, target.dim)
+    pieces = zip(draws[0].split(chunk), draws[1].split(chunk), strict=True)
+    noised = (reverse_rollout(process, policy, target, *piece, generator) for piece in pieces)
+    return torch.cat([score(process, policy, path).log_weight for path in noised])
 
 
 @torch.no_grad()

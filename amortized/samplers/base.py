@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from amortized._types import Generator, Tensor
-from amortized.path import rollout
+from amortized.path import paths_at_once, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -34,7 +34,8 @@ class DiffusionSampler(nn.Module):
     def sample(
         self, target: Target, count: int, generator: Generator | None = None, chunk: int = 4096
     ) -> tuple[Tensor, Tensor]:
-        """Ends ``(count, D)`` of fair paths and their log weights ``(count,)``, simulated ``chunk`` at a time."""
+        """Ends ``(count, D)`` of fair paths and their log weights ``(count,)``, at most ``chunk`` at a time."""
+        chunk = min(chunk, paths_at_once(self.process, target.dim))
         ends, log_weights = [], []
         for start in range(0, count, chunk):
             path = rollout(self.process, self.policy, target, min(chunk, count - start), generator)
