@@ -19,7 +19,8 @@ def stein_discrepancy(draws: Tensor, scores: Tensor, scale: float = 1.0) -> floa
     ``draws, scores: (N, D)``; ``scale`` is c, in the unit of the draws. The V-statistic: never negative, and biased, so
     that exact draws give about ``stein_floor``, not 0. It hardly sees wrong weights of modes that lie far apart.
     Pairs are met in blocks, with memory for ``O(N + D)`` numbers a row and none for ``N² D``. Raises ValueError when
-    the shapes differ or a value is not finite: give NaN, not 0, as the score where the density is 0. Gorham and Mackey, arXiv 1703.01717.
+    the shapes differ or a value is not finite: give NaN, not 0, as the score where the density is 0. Gorham and Mackey,
+    arXiv 1703.01717.
 
     >>> draws = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     >>> stein_discrepancy(draws, -draws) < 0.15 < stein_discrepancy(draws + 1, -(draws + 1))

@@ -1,9 +1,13 @@
 """A budget has one limit; its meter stops a run there, and paces it on the way."""
 
+import copy
+
 import pytest
+import torch
+from torch import nn
 
 from amortized.behaviours import OnPolicy
-from amortized.benchmark.budget import Budget, Meter
+from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.callbacks import History
 from amortized.fit import fit
 from amortized.objectives import LogVariance
@@ -48,3 +52,11 @@ def test_a_budget_that_is_none_is_refused(limits, named):
 def test_another_clock_is_refused():
     with pytest.raises(ValueError, match="clock='sun'"):
         Budget(steps=1, clock="sun")
+
+
+def test_calls_of_a_copied_network_count_too():
+    network = nn.Linear(2, 1)
+    calls = NetworkCalls(network)
+    copy.deepcopy(network)(torch.zeros(3, 2))
+    network(torch.zeros(4, 2))
+    assert calls.count == 7

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from amortized.benchmark import truth
 from amortized.benchmark.budget import Budget
-from amortized.benchmark.measurement import floor, measure
+from amortized.benchmark.measurement import compared, floor, measure
 
 TINY = Path(__file__).with_name("tiny.py")
 MODES = Path(__file__).parents[2] / "models" / "gaussian_mixture_25.py"
@@ -46,3 +47,16 @@ def test_floors_are_of_exact_draws_that_differ_from_seed_to_seed(problem: truth.
     assert first["largest_mode_weight_error"] < 5 * (0.04 * 0.96 / 200) ** 0.5
     with pytest.raises(ValueError, match="write def sample"):
         floor(replace(problem, sample=None), 200, 0)
+
+
+def test_draws_outside_the_support_have_no_stein_discrepancy(tmp_path: Path):
+    file = tmp_path / "half.py"
+    file.write_text(
+        "import pyro, pyro.distributions as dist, torch\n"
+        "def model():\n"
+        "    x = pyro.sample('x', dist.Normal(torch.zeros(2), 1.0).to_event(1))\n"
+        "    pyro.factor('half', torch.where(x[..., 0] > 0, 0.0, -torch.inf))\n"
+    )
+    draws = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [2.0, 0.0]])
+    found = compared(truth.problem(file), draws, None, torch.zeros(3))
+    assert "stein" not in found and "1 of 3 rows are not finite" in found["missing"]["stein"]
