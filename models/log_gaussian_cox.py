@@ -34,7 +34,6 @@ LOG_EVIDENCE_OF_GRID = {
     32: (503.356, 0.015),
     40: LOG_EVIDENCE,
 }
-SCALE = 4.4  # the root of the posterior's mean square, log 126 being far from 0; 1 is right for `noise`
 
 VARIANCE = 1.91
 INVERSE_LENGTH = 33.0
@@ -79,6 +78,11 @@ def model(
 def log_evidence(count: torch.Tensor, *rest: object) -> tuple[float, float] | None:
     """``(value, standard error)`` in nats for a grid where it was computed, whitened or not; else ``None``."""
     return LOG_EVIDENCE_OF_GRID.get(math.isqrt(len(count)))
+
+
+def scale(*arguments: object) -> float:
+    """Of the reference diffusion: 1 for `noise`, else the root of the posterior's mean square, log 126 being far from 0."""
+    return 1.0 if arguments[-1] else 4.4
 
 
 class Field(dist.TorchDistribution):
