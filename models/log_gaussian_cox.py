@@ -35,6 +35,8 @@ LOG_EVIDENCE_OF_GRID = {
     40: LOG_EVIDENCE,
 }
 
+SCALE = 1.0  # from 4.4, the root of the posterior's mean square, exp(f) overflows on the way and training never starts
+
 VARIANCE = 1.91
 INVERSE_LENGTH = 33.0
 MEAN = math.log(126.0) - VARIANCE / 2
@@ -79,10 +81,6 @@ def log_evidence(count: torch.Tensor, *rest: object) -> tuple[float, float] | No
     """``(value, standard error)`` in nats for a grid where it was computed, whitened or not; else ``None``."""
     return LOG_EVIDENCE_OF_GRID.get(math.isqrt(len(count)))
 
-
-def scale(*arguments: object) -> float:
-    """Of the reference diffusion: 1 for `noise`, else the root of the posterior's mean square, log 126 being far from 0."""
-    return 1.0 if arguments[-1] else 4.4
 
 
 class Field(dist.TorchDistribution):
