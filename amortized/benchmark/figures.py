@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, cast
@@ -43,14 +44,15 @@ def against_seconds(results: Sequence[Result], column: Column, dark: bool = Fals
             panel(axes, [result for result in results if result["target"] == target], column, methods)
             axes.set_title(target)
         handles = {label: handle for axes in figure.axes for handle, label in zip(*labelled(axes), strict=True)}
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(4, len(handles)))
+        if handles:
+            figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(4, len(handles)))
         stream = io.BytesIO()
         figure.savefig(stream, format="png")
     return stream.getvalue()
 
 
 def panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequence[str]) -> None:
-    """Every method's means, joined by a line where it ran at several budgets."""
+    """Every method's means, joined by a line where it ran at several budgets; none where a seed is not finite."""
     [seconds] = TIMES
     smallest = []
     for index, method in enumerate(methods):
@@ -59,7 +61,9 @@ def panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequen
             if result["method"] == method and figures([result], column):
                 budgets.setdefault(str(result["budget"]), []).append(result)
         points = sorted(
-            (statistics.fmean(figures(group, seconds)), *spread(figures(group, column))) for group in budgets.values()
+            (statistics.fmean(figures(group, seconds)), *spread(figures(group, column)))
+            for group in budgets.values()
+            if all(map(math.isfinite, figures(group, column)))
         )
         if points:
             x, y, error = zip(*points, strict=True)
@@ -67,13 +71,13 @@ def panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequen
             style = {"color": matplotlib.colormaps["tab20"](index % 20), "marker": MARKERS[index % len(MARKERS)]}
             axes.errorbar(x, y, error, label=method, capsize=2, markersize=5, linewidth=1, **cast(Any, style))
     floors = figures([result for result in results if result["method"] == EXACT], column)
-    if floors:
+    if floors and all(map(math.isfinite, floors)):
         axes.axhline(statistics.fmean(floors), color=GREY, linewidth=1, linestyle="--", label=EXACT)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    if min(smallest) > 0 and max(smallest) > 20 * min(smallest):
+    if smallest and min(smallest) > 0 and max(smallest) > 20 * min(smallest):
         axes.set_yscale("log")
     axes.set_xlabel("seconds of training")
     axes.set_ylabel(f"{column.title} ({column.name})")

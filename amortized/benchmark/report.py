@@ -43,6 +43,8 @@ def markdown(tables: Sequence[Table], results: Sequence[Result], figure: str | N
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in (table.head, rule, *table.rows)))
         if table.failures:
             parts.append("\n".join(f"- failed: {failure}" for failure in table.failures))
+        if table.missing:
+            parts.append("\n".join(f"- missing: {reason}" for reason in table.missing))
     parts.append("\n".join(f"- {title}: {meaning}" for title, meaning in meanings(tables)))
     return "\n\n".join(parts) + "\n"
 
@@ -60,6 +62,7 @@ def page(tables: Sequence[Table], results: Sequence[Result], pictures: tuple[byt
         body += [f"<h2>{escape(table.title)}</h2>", *(f'<p class="quiet">{escape(fact)}</p>' for fact in table.facts)]
         body.append(html_table(table))
         body += [f'<p class="failed">failed: {escape(failure)}</p>' for failure in table.failures]
+        body += [f'<p class="failed">missing: {escape(reason)}</p>' for reason in table.missing]
     terms = "".join(f"<dt>{escape(title)}</dt><dd>{escape(meaning)}</dd>" for title, meaning in meanings(tables))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,13 +55,15 @@ REPLACED = {"elbo": "delta", "eubo": "delta", "log_evidence": "rw"}
 
 @dataclass
 class Table:
-    """One target at one budget: ``rows`` of text under ``head``; ``facts`` and ``failures``, a line each."""
+    """One target at one budget: ``rows`` of text under ``head``; ``facts``, ``failures`` and why figures are
+    ``missing``, a line each."""
 
     title: str
     head: list[str]
     rows: list[list[str]]
     facts: list[str]
     failures: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 def tables(
@@ -123,7 +126,7 @@ def table(
         of_method = [result for result in group if result["method"] == name]
         row = [name, seeds(of_method)]
         for column in there:
-            row.append(mean_and_spread(figures(of_method, column)))
+            row.append(cell_text(of_method, column))
             if column.name in beside:
                 value = published.get(name, {}).get(column.name)
                 row.append("" if value is None else number(value))
@@ -133,7 +136,29 @@ def table(
         for result in group
         if result["status"] == "failed"
     ]
-    return Table(title, head, rows, facts(group), failures)
+    return Table(title, head, rows, facts(group), failures, missing(group))
+
+
+def cell_text(results: Sequence[Result], column: Column) -> str:
+    """Mean and spread, and over how many of the finished seeds where not over all."""
+    values = figures(results, column)
+    finished = sum(result["status"] == "finished" for result in results)
+    return mean_and_spread(values) + (f" ({len(values)} of {finished})" if 0 < len(values) < finished else "")
+
+
+def missing(group: Sequence[Result]) -> list[str]:
+    """Every reason for a figure that is not there: the columns, the reason, and the cells unless it is all of them."""
+    titles = {column.name: column.title for column in COLUMNS}
+    finished = [result for result in group if result["status"] == "finished" and result["method"] != EXACT]
+    cells: dict[tuple[str, str], list[str]] = {}
+    for result in finished:
+        for name, reason in result.get("metrics", {}).get("missing", {}).items():
+            cells.setdefault((name, reason), []).append(f"{result['method']} seed {result['seed']}")
+    names: dict[tuple[str, str], list[str]] = {}
+    for (name, reason), where in cells.items():
+        listed = "" if len(where) == len(finished) else f" ({', '.join(where)})"
+        names.setdefault((reason, listed), []).append(titles.get(name, name))
+    return [f"{', '.join(titles)}: {reason}{listed}" for (reason, listed), titles in names.items()]
 
 
 def seeds(results: Sequence[Result]) -> str:
@@ -153,13 +178,18 @@ def facts(group: Sequence[Result]) -> list[str]:
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation, with the decimals that the mean deserves.
+    """Mean ± standard deviation, with the decimals that the mean deserves; no mean where a value is not finite.
 
     >>> mean_and_spread([0.21, 0.19, 0.23]), mean_and_spread([640, 640]), mean_and_spread([])
     ('0.210 ± 0.020', '640', '–')
+    >>> mean_and_spread([math.inf, 1.0]), mean_and_spread([math.nan, math.nan])
+    ('1 of 2 finite', 'nan')
     """
     if not values:
         return "–"
+    finite = sum(map(math.isfinite, values))
+    if finite < len(values):
+        return str(values[0]) if len(set(map(str, values))) == 1 else f"{finite} of {len(values)} finite"
     mean = statistics.fmean(values)
     if len(values) == 1 or min(values) == max(values):
         return number(mean)
@@ -167,9 +197,7 @@ def mean_and_spread(values: Sequence[float]) -> str:
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Standard deviation over seeds; not a number where a value is infinite."""
-    if max(map(abs, values)) == float("inf"):
-        return float("nan")
+    """Standard deviation over seeds."""
     return statistics.stdev(values)
 
 

@@ -13,8 +13,10 @@ from amortized._types import Generator, Tensor
 from amortized.draws import Estimate
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-SINKHORN_POINTS = 500
 """Multiples of the median squared distance that serve as squared bandwidths."""
+
+SINKHORN_POINTS = 500
+"""How many points of each set the Sinkhorn distance uses."""
 
 
 def wasserstein2(x: Tensor, y: Tensor) -> float:

@@ -37,6 +37,12 @@ def test_a_panel_joins_the_budgets_of_a_method_and_shows_the_floor():
     assert set(labels) == {"a", "exact draws"}
 
 
+def test_floors_alone_and_figures_that_are_not_finite():
+    odd = [result("a", "one", 1.0, delta, seed) for seed, delta in enumerate((math.inf, -math.inf, math.nan))]
+    assert figures.against_seconds([*odd, *RESULTS[-2:]], figures.column_named("delta")).startswith(b"\x89PNG")
+    assert figures.against_seconds(RESULTS[-2:], figures.column_named("mmd")).startswith(b"\x89PNG")
+
+
 def test_a_metric_that_is_not_there():
     with pytest.raises(ValueError, match="no metric beauty: type one of delta, rw"):
         figures.column_named("beauty")

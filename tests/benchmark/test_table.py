@@ -84,7 +84,14 @@ def test_published_figures_stand_beside_ours():
 
 @pytest.mark.parametrize(
     ("values", "text"),
-    [([math.inf], "inf"), ([math.inf, 1.0], "inf ± nan"), ([math.nan], "nan"), ([1.25, 1.35], "1.300 ± 0.071")],
+    [
+        ([math.inf], "inf"),
+        ([math.inf, 1.0], "1 of 2 finite"),
+        ([math.inf, -math.inf], "0 of 2 finite"),
+        ([1.0, math.nan], "1 of 2 finite"),
+        ([math.nan, math.nan], "nan"),
+        ([1.25, 1.35], "1.300 ± 0.071"),
+    ],
 )
 def test_numbers_that_are_not_finite_are_shown(values: list[float], text: str):
     assert mean_and_spread(values) == text
@@ -92,3 +99,13 @@ def test_numbers_that_are_not_finite_are_shown(values: list[float], text: str):
 
 def test_small_numbers_keep_a_digit():
     assert number(3.2e-6) == "3e-06" and number(-3.2e-6) == "-3e-06"
+
+
+def test_a_figure_that_some_seeds_miss_says_so_and_why():
+    lacking = {"entropic_mode_coverage": "not given: labels"}
+    broken = result(seed=1, missing={**lacking, "stein": "3 of 5 rows are not finite"})
+    there = [result(seed=seed, stein=0.5, missing=lacking) for seed in (0, 2)]
+    [table] = tables([there[0], broken, there[1], FAILED])
+    [row] = [row for row in table.rows if row[0] == "tb"]
+    assert row[table.head.index("Stein")] == "0.500 (2 of 3)"
+    assert table.missing == ["EMC: not given: labels", "Stein: 3 of 5 rows are not finite (tb seed 1)"]
