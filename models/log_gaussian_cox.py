@@ -82,7 +82,6 @@ def log_evidence(count: torch.Tensor, *rest: object) -> tuple[float, float] | No
     return LOG_EVIDENCE_OF_GRID.get(math.isqrt(len(count)))
 
 
-
 class Field(dist.TorchDistribution):
     """N(MEAN, K) by the blocks of K^{-1/2}: ``log p = -½ |K^{-1/2} (f - MEAN)|² + log |K^{-1/2}| - ½ D log 2π``."""
 

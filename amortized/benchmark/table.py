@@ -37,7 +37,7 @@ COLUMNS = (
     Column("metrics", "ess_fraction", "ESS", "effective share of the draws"),
     Column("metrics", "reverse_ess_fraction", "reverse ESS", "the same, from exact draws: sees lost modes"),
     Column("metrics", "wasserstein2", "W2", "distance from exact draws by optimal transport, the root"),
-    Column("metrics", "sinkhorn", "Sinkhorn", "its entropic form, the root"),
+    Column("metrics", "sinkhorn", "Sinkhorn", "its entropic form, the root, by 500 draws of each"),
     Column("metrics", "mmd", "MMD", "maximum mean discrepancy from exact draws"),
     Column("metrics", "largest_mode_weight_error", "mode error", "the largest error among the modes' weights"),
     Column("metrics", "entropic_mode_coverage", "EMC", "entropic mode coverage, 1 at best"),
