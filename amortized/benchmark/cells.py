@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -58,14 +59,26 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The file name without its ending.
+        """The file name without its ending; a hash at its end where the plain name may be another cell's too.
 
         >>> Cell(Path("models/many_well.py"), (128,), "tb-expl", 0, Budget(steps=10)).key
         'many_well-128__tb-expl__steps-10__seed-0'
+        >>> Cell(Path("models/many_well.py"), (-128,), "tb-expl", 0, Budget(steps=10)).key
+        'many_well-128__tb-expl__steps-10__seed-0__57e887ab'
         """
         spent = [] if self.budget is None else [describe(self.budget)]
         measured = [] if self.paths == PATHS else [f"paths {self.paths}"]
-        return "__".join(map(slug, [self.target, self.label, *spent, *measured, f"seed {self.seed}"]))
+        parts = [self.target, self.label, *spent, *measured, f"seed {self.seed}"]
+        if not self.plain_name:
+            clock = "" if self.budget is None else self.budget.clock
+            parts.append(hashlib.sha256(f"{self.target} {clock}".encode()).hexdigest()[:8])
+        return "__".join(map(slug, parts))
+
+    @property
+    def plain_name(self) -> bool:
+        """Whether model and options are words and numbers without a sign, and seconds the processor's."""
+        words = all(re.fullmatch(r"[\w.]+", text) for text in [self.path.stem, *map(repr, self.options)])
+        return words and (self.budget is None or self.budget.clock == Budget.clock)
 
     def as_json(self) -> dict[str, Any]:
         """What identifies the cell, as plain data."""
@@ -78,6 +91,12 @@ class Cell:
             "budget": None if self.budget is None else asdict(self.budget),
             "paths": self.paths,
         }
+
+
+def identity(result: dict[str, Any]) -> tuple:
+    """What two results of one cell share, wherever the folder of the model lies."""
+    budget = None if result["budget"] is None else Budget(**result["budget"])
+    return result["target"], result["method"], result["seed"], budget, result["paths"]
 
 
 def slug(text: str) -> str:
@@ -169,10 +188,20 @@ def read_file(file: Path) -> dict[str, Any]:
 
 
 def unfinished(cells: Sequence[Cell], folder: Path, retry: bool = False) -> list[Cell]:
-    """The cells without a result in ``folder``; with ``retry`` those that failed too."""
+    """The cells without a result in ``folder``; with ``retry`` those that failed too.
+
+    Raises ``UserError`` where the file of a cell holds another's result.
+    """
     left = []
     for cell in cells:
         file = place(folder, cell)
-        if not file.exists() or (retry and read_file(file)["status"] == "failed"):
+        if not file.exists():
+            left.append(cell)
+            continue
+        result = read_file(file)
+        there, wanted = identity(result), identity(cell.as_json())
+        if there != wanted:
+            raise UserError(f"{file} is a result of {there}, not of {wanted}: take another --out")
+        if retry and result["status"] == "failed":
             left.append(cell)
     return left

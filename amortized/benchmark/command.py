@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amortized import model_file
-from amortized.benchmark import cells, figures, jobs, report
+from amortized.benchmark import cells, figures, jobs, report, truth
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import EXACT, PATHS, Cell
 from amortized.benchmark.suite import digest, trainer
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
 def floors(wanted: Sequence[Cell]) -> list[Cell]:
     """The cells of the noise floors, three a target, where the model file has exact draws."""
     targets = dict.fromkeys((cell.path, cell.options, cell.paths) for cell in wanted)
-    there = [target for target in targets if hasattr(model_file.load(*target[:1], options=target[1]).module, "sample")]
+    there = [target for target in targets if truth.hook(model_file.load(target[0], options=target[1]), "sample")]
     return [Cell(path, options, EXACT, seed, None, paths) for path, options, paths in there for seed in range(FLOORS)]
 
 
@@ -143,9 +144,25 @@ def read_published(file: Path | None) -> Published | None:
     if file is None:
         return None
     try:
-        return json.loads(file.read_text())
+        return checked_figures(json.loads(file.read_text()))
     except (OSError, ValueError) as error:
         raise UserError(f"--published {file}: {error}; write JSON, {{target: {{method: {{metric: 1.0}}}}}}") from None
+
+
+def checked_figures(published: Any) -> Published:
+    """Raises ``ValueError`` for anything but ``{target: {method: {metric: number}}}``."""
+    for target, methods in items(published, "the file"):
+        for method, row in items(methods, target):
+            for metric, value in items(row, f"{target}, {method}"):
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    raise ValueError(f"{target}, {method}, {metric} is {value!r:.40} and no number")
+    return published
+
+
+def items(value: Any, name: str) -> list[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {value!r:.40} and no object")
+    return list(value.items())
 
 
 def listed(text: str) -> list[str]:
@@ -161,16 +178,19 @@ def listed(text: str) -> list[str]:
 
 
 def seconds(text: str) -> float:
-    """A number above zero."""
+    """A finite number above zero."""
     value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above zero")
     return value
 
 
 def count(text: str) -> int:
     """A whole number above zero."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value

@@ -71,6 +71,7 @@ def finished(cell: Cell) -> dict[str, Any]:
     pyro.clear_param_store()
     pyro.set_rng_seed(cell.seed)
     problem = truth.problem(cell.path, cell.options)
+    problem.check()
     known = {
         "dimension": problem.target.dim,
         "truth": None if problem.log_evidence is None else problem.log_evidence._asdict(),

@@ -16,6 +16,9 @@ from amortized.draws import Estimate
 from amortized.model_file import ModelFile, UserError, as_tuple, blaming, load
 from amortized.targets.pyro_model import PyroTarget
 
+FUNCTIONS = ("sample", "mode")
+"""Names in a model file that only a function can have."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -32,6 +35,20 @@ class Problem:
     sample: Callable[[int, int], Tensor] | None = None
     mode: Callable[[Tensor], Tensor] | None = None
     mode_weights: Tensor | None = None
+
+    def check(self) -> None:
+        """Call what measuring will call, so that a fault there is met before any training.
+
+        Raises ``ValueError`` for shapes that do not fit or draws that are not finite.
+        """
+        dim = self.target.dim
+        draws = torch.zeros(2, dim, device=self.target.device) if self.sample is None else self.sample(2, 0)
+        if draws.shape != (2, dim) or not bool(draws.isfinite().all()):
+            raise ValueError(f"sample(2) gives {tuple(draws.shape)}, should be 2 finite draws of {dim} dimensions")
+        if self.mode is not None:
+            labels = self.mode(draws)
+            if len(labels) != 2:
+                raise ValueError(f"mode(draws) of 2 draws gives {tuple(labels.shape)}: return a label for each, (2,)")
 
 
 def parse(text: str) -> tuple[Path, tuple]:
@@ -59,7 +76,7 @@ def problem(path: Path, options: tuple = ()) -> Problem:
     {site: (n, *event)}``; ``mode(draws) -> labels`` and ``MODE_WEIGHTS``; ``SCALE``. Every
     constant may be a function of the arguments instead, under its name in small letters.
 
-    Raises ``UserError`` where the file is at fault.
+    What the file imports under such a name is none of these. Raises ``UserError`` where the file is at fault.
     """
     file = load(path, options=options)
     with blaming(path):
@@ -69,15 +86,31 @@ def problem(path: Path, options: tuple = ()) -> Problem:
         target=target,
         scale=1.0 if scale is None else float(scale),
         log_evidence=evidence(file),
-        sample=sampler(file, target) if hasattr(file.module, "sample") else None,
-        mode=labeller(file, target) if hasattr(file.module, "mode") else None,
+        sample=sampler(file, target),
+        mode=labeller(file, target),
         mode_weights=None if weights is None else torch.as_tensor(weights),
     )
 
 
+def hook(file: ModelFile, name: str) -> Callable | None:
+    """The function ``name`` that the file defines, ``None`` where there is none or an imported one.
+
+    Raises ``UserError`` where the name holds a plain value.
+    """
+    value = getattr(file.module, name, None)
+    if value is None or inspect.ismodule(value):
+        return None
+    if not (inspect.isroutine(value) or inspect.isclass(value)):
+        raise UserError(
+            f"{file.path}: {name} = {value!r:.40} is no function: write def {name}(...):"
+            + ("" if name in FUNCTIONS else f", or the constant {name.upper()}")
+        )
+    return value if value.__module__ == file.module.__name__ else None
+
+
 def answer(file: ModelFile, name: str) -> Any:
     """``name(*arguments)`` of the file, else its constant ``NAME``, else ``None``."""
-    function = getattr(file.module, name, None)
+    function = hook(file, name)
     return getattr(file.module, name.upper(), None) if function is None else called(function, file)
 
 
@@ -100,18 +133,26 @@ def evidence(file: ModelFile) -> Estimate | None:
     return Estimate(numbers[0], numbers[1] if len(numbers) > 1 else 0.0)
 
 
-def sampler(file: ModelFile, target: PyroTarget) -> Callable[[int, int], Tensor]:
+def sampler(file: ModelFile, target: PyroTarget) -> Callable[[int, int], Tensor] | None:
+    exact = hook(file, "sample")
+    if exact is None:
+        return None
+
     def sample(count: int, seed: int) -> Tensor:
         with torch.random.fork_rng(devices=[]), blaming(file.path):
             torch.manual_seed(seed)
-            return target.unconstrain(called(file.module.sample, file, count))
+            return target.unconstrain(called(exact, file, count))
 
     return sample
 
 
-def labeller(file: ModelFile, target: PyroTarget) -> Callable[[Tensor], Tensor]:
+def labeller(file: ModelFile, target: PyroTarget) -> Callable[[Tensor], Tensor] | None:
+    label = hook(file, "mode")
+    if label is None:
+        return None
+
     def mode(x: Tensor) -> Tensor:
         with blaming(file.path):
-            return called(file.module.mode, file, target.constrain(x))
+            return called(label, file, target.constrain(x))
 
     return mode

@@ -42,6 +42,27 @@ def test_a_key_tells_every_part():
     assert len({cell.key for cell in others}) == len(others)
 
 
+def test_signs_clocks_and_odd_names_have_files_of_their_own():
+    odd = [Cell(CELL.path, options, "tb", 0, STEPS) for options in [(1,), (-1,), (0.5,), (-0.5,), ("a",), ((1, 2),)]]
+    odd += [Cell(Path("my-model.py"), (1,), "tb", 0, STEPS), Cell(Path("my.model.py"), (), "tb", 0, STEPS)]
+    odd += [Cell(CELL.path, (1,), "tb", 0, Budget(seconds=9.0, clock=clock)) for clock in ("process", "wall")]
+    assert len({cell.key for cell in odd}) == len(odd)
+    assert odd[2].key == "funnel-0.5__tb__steps-10__seed-0"
+
+
+def test_a_result_of_another_cell_under_the_same_name_is_told(tmp_path: Path):
+    other = Cell(CELL.path, (), "tb", 0, Budget(steps=11))
+    cells.write(tmp_path, other, {"status": "finished"}).rename(cells.place(tmp_path, CELL))
+    with pytest.raises(UserError, match=r"is a result of .*steps=11.*, not of .*steps=10.*: take another --out"):
+        cells.unfinished([CELL], tmp_path)
+
+
+def test_the_folder_of_the_model_does_not_matter(tmp_path: Path):
+    elsewhere = Cell(Path("/tmp/bench/models/funnel.py"), (), "tb", 0, STEPS)
+    cells.write(tmp_path, elsewhere, {"status": "finished"})
+    assert cells.unfinished([CELL], tmp_path) == []
+
+
 def test_written_and_read(tmp_path: Path):
     file = cells.write(tmp_path / "new", CELL, {"status": "finished", "metrics": {"eubo": math.inf}})
     assert [other.name for other in file.parent.iterdir()] == ["funnel__tb__steps-10__seed-0.json"]

@@ -144,9 +144,22 @@ def test_errors_of_a_report(folder: Path, capsys):
     assert "no metric beauty" in error_of(capsys, "bench", "report", "out", "--metric", "beauty")
     assert "there are tiny:narrow" in error_of(capsys, "bench", "report", "out", "--methods", "x")
     assert "--published none.json" in error_of(capsys, "bench", "report", "out", "--published", "none.json")
+    for wrong in ([], {"normal": 1}, {"normal": {"pis": 1}}, {"normal": {"pis": {"delta": "1"}}}):
+        (folder / "wrong.json").write_text(json.dumps(wrong))
+        assert "write JSON, {target" in error_of(capsys, "bench", "report", "out", "--published", "wrong.json")
 
 
-@pytest.mark.parametrize("options", [["--steps", "1", "--seconds", "1"], [], ["--steps", "0"], ["--seconds", "x"]])
+@pytest.mark.parametrize(("text", "said"), [("3.5", "3.5 is not a whole number"), ("0", "0 is not at least 1")])
+def test_steps_are_whole(capsys, text: str, said: str):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["bench", "normal.py", "--methods", "pis", "--steps", text])
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--steps", "1", "--seconds", "1"], [], ["--steps", "0"], ["--seconds", "x"], ["--seconds", "inf"]],
+)
 def test_exactly_one_budget(capsys, options: list[str]):
     with pytest.raises(SystemExit, match="2"):
         cli.main(["bench", "normal.py", "--methods", "pis", *options])

@@ -65,6 +65,22 @@ def test_a_method_that_is_not_there(name: str, said: str):
         trainer(name)
 
 
+def test_the_method_in_the_documentation_runs(tmp_path: Path):
+    text = (FUNNEL.parents[1] / "docs" / "benchmark.md").read_text()
+    file = tmp_path / "mine.py"
+    file.write_text(text.split("```python\n")[1].split("```")[0])
+    result = run_cell(Cell(FUNNEL, (), f"{file}:train", 0, Budget(steps=2), paths=20))
+    assert result["status"] == "finished", result["traceback"]
+    assert result["training"]["network_calls"] == 2 * 256 * 32
+
+
+def test_a_fault_in_the_truth_is_met_before_the_training(tmp_path: Path):
+    broken = tmp_path / "broken.py"
+    broken.write_text(FUNNEL.read_text() + "\ndef mode(draws):\n    raise KeyError('side')\n")
+    result = run_cell(cell("broken", path=broken))
+    assert result["status"] == "failed" and "KeyError" in result["error"]
+
+
 def test_losses_are_thinned_to_two_hundred():
     kept = thinned([float(index) for index in range(5_000)])
     assert len(kept["losses"]) == 200 and kept["loss_steps"][0] == 1 and kept["loss_steps"][-1] == 5_000

@@ -76,6 +76,39 @@ def test_a_sample_that_takes_no_arguments_although_the_model_does():
     assert draws.shape == (16, 4) and bool(found.target.log_prob(draws).isfinite().all())
 
 
+def test_imported_functions_are_no_truths(tmp_path: Path):
+    bare = tmp_path / "bare.py"
+    bare.write_text(
+        "from pyro import sample\nfrom statistics import mode\nimport pyro.distributions as dist\n"
+        "def model():\n    sample('x', dist.Normal(0., 1.))\n"
+    )
+    found = truth.problem(bare)
+    assert (found.sample, found.mode) == (None, None)
+    found.check()
+
+
+@pytest.mark.parametrize("line", ["scale = 2.0", "log_evidence = (0.0, 0.1)", "mode_weights = [0.5, 0.5]", "mode = 3"])
+def test_a_plain_value_under_a_small_name_is_told(file: Path, line: str):
+    name = line.split()[0]
+    file.write_text(f"{WITH_OPTIONS}\n{line}\n")
+    with pytest.raises(UserError, match=f"{name} = .* is no function: write def {name}"):
+        truth.problem(file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("torch.randn(n, len(mean))", "torch.randn(n + 1, len(mean))", r"sample\(2\) gives \(3, 2\)"),
+        (".exp()}", ".exp().log()}", "finite"),
+        ("> 1.0).long()", "> 1.0).long()[:1]", "return a label for each"),
+    ],
+)
+def test_faults_are_met_before_training(file: Path, old: str, new: str, said: str):
+    file.write_text(WITH_OPTIONS.replace(old, new))
+    with pytest.raises((UserError, ValueError), match=said):
+        truth.problem(file).check()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("wide.py:x y", "are not Python literals"), ("wide.py:1,2,3", "does not take"), ("none.py", "is not there")],
