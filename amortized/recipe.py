@@ -29,6 +29,7 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
+from amortized.targets.base import Target
 from amortized.targets.whitening import WhitenedTarget
 
 
@@ -173,10 +174,8 @@ def train(
 
     def off_policy(callbacks: list[Callback]) -> None:
         steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
-        with torch.random.fork_rng(devices=[ends.device] if ends.device.type == "cuda" else []):
-            torch.manual_seed(0 if generator is None else generator.initial_seed())
-            objective = recipe.objective(target.dim).to(ends.device)
-        record.objective, behaviour = objective, recipe.behaviour(buffer)
+        objective, behaviour = made(recipe, target, generator), recipe.behaviour(buffer)
+        record.objective = objective
         fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator, recipe.grid)
 
     soon = time.perf_counter() + 0.3 * seconds
@@ -185,6 +184,13 @@ def train(
     record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
     record.sampling = refined(process, policy, target, held_out, recipe.refinements, generator)
     return record
+
+
+def made(recipe: Recipe, target: Target, generator: Generator | None) -> Objective:
+    """The recipe's objective for ``target``, its first weights from the generator's seed alone."""
+    with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):
+        torch.manual_seed(0 if generator is None else generator.initial_seed())
+        return recipe.objective(target.dim).to(target.device)
 
 
 def refined(

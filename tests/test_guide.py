@@ -113,7 +113,13 @@ def test_the_global_random_state_does_not_matter():
     "recipe",
     [
         Recipe(bridge_steps=0, steps=0, held_out=256),
-        Recipe(bridge_steps=19, steps=19, held_out=256, objective=TrajectoryBalance, behaviour=lambda _: OnPolicy()),
+        Recipe(
+            bridge_steps=19,
+            steps=19,
+            held_out=256,
+            objective=lambda dim: TrajectoryBalance(),
+            behaviour=lambda _: OnPolicy(),
+        ),
     ],
     ids=["no training", "trajectory balance on-policy"],
 )

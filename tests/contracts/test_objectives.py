@@ -161,4 +161,6 @@ def without(path: Path, count: int) -> Path:
         value = getattr(path, field.name)
         if isinstance(value, torch.Tensor) and field.name != "times":
             kept[field.name] = value[count:] if value.ndim == 1 else value[:, count:]
-    return replace(path, **kept)
+    assert path.log_marginal is not None
+    marginal = path.log_marginal[:, count:]
+    return replace(path, marginal=lambda: marginal, **kept)
