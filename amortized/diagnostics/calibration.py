@@ -1,0 +1,267 @@
+"""Are the posteriors of many data sets right on average? Rank statistics and expected coverage, in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.stats import norm
+
+from amortized._types import Generator, Sites, Tensor
+from amortized.diagnostics.calibration_bands import Band, UniformRanks, uniform_ranks
+from amortized.diagnostics.comparison import aligned
+
+FALSE_ALARMS = 0.01
+"""Probability that exact posteriors fail, over all checks together."""
+
+JOINT = "all jointly"
+"""Name of the check of all scalars together."""
+
+NAMED = 3
+"""Failed checks that the verdict names."""
+
+ROWS = 12
+"""Rows of the table; where there are more checks, those with the lowest p-values are shown."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks ``(N,)`` of N true values, each among L draws of its own posterior; uniform on 0 … L if they are right.
+
+    ``directions``: what it means that the posterior's values are too low, and too high. ``shift``: mean of the
+    posterior minus what it should be, in its standard deviations. ``width``: its standard deviation over what it should
+    be. Both come from the ranks as normal scores, are 0 and 1 for exact posteriors, and saturate where most truths lie
+    outside all L draws.
+    """
+
+    name: str
+    ranks: np.ndarray
+    draws: int
+    directions: tuple[str, str] = ("shifted down", "shifted up")
+
+    @property
+    def uniform(self) -> UniformRanks:
+        return uniform_ranks(len(self.ranks), self.draws)
+
+    @cached_property
+    def p_value(self) -> float:
+        """Probability of ranks that are as uneven as these or more, if the posteriors are right; exact."""
+        return self.uniform.p_value(self.ranks)
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """Normal scores of the ranks ``(N,)``: mean 0 and deviation 1 if the posteriors are right."""
+        levels = norm.ppf((np.arange(self.draws + 1) + 0.5) / (self.draws + 1))
+        return levels[self.ranks] / levels.std()
+
+    @property
+    def shift(self) -> float:
+        return -float(self.scores.mean())
+
+    @property
+    def width(self) -> float:
+        deviation = float(self.scores.std())
+        return 1 / deviation if deviation > 0 else float("inf")
+
+    @property
+    def finding(self) -> str:
+        """Slope or curvature of the histogram, whichever is the larger in its standard error; both if they are alike.
+
+        Past a shift of one deviation the ranks pile up at one end and tell nothing of the width.
+        """
+        slope = (self.directions[self.shift > 0], abs(self.shift) * len(self.ranks) ** 0.5)
+        curvature = (
+            "too wide" if self.width > 1 else "too narrow",
+            abs(np.log(self.width)) * (2 * len(self.ranks)) ** 0.5,
+        )
+        if abs(self.shift) > 1:
+            return slope[0]
+        (first, large), (second, small) = sorted([slope, curvature], key=lambda found: -found[1])
+        if large < 3:
+            return "of the wrong shape"
+        return f"{first} and {second}" if small > max(3.0, large / 2) else first
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What N data sets whose true values are known say of a guide: ``scalars``, one check each, and ``joint`` coverage.
+
+    All checks pass together with a probability of at least 99 % if the posteriors are exact: each has to reach the
+    ``threshold`` 0.01 / number of checks (Bonferroni).
+    """
+
+    scalars: tuple[Ranks, ...]
+    joint: Ranks
+
+    @property
+    def checks(self) -> tuple[Ranks, ...]:
+        return (*self.scalars, self.joint)
+
+    @property
+    def threshold(self) -> float:
+        return FALSE_ALARMS / len(self.checks)
+
+    @property
+    def failed(self) -> tuple[Ranks, ...]:
+        """Checks that fail, the worst first."""
+        return tuple(
+            sorted((found for found in self.checks if found.p_value <= self.threshold), key=lambda f: f.p_value)
+        )
+
+    @property
+    def passed(self) -> bool:
+        return not self.failed
+
+    @property
+    def verdict(self) -> str:
+        """``"calibrated"``, or which posterior is wrong and how."""
+        words = [f"{found.name} {found.finding}" for found in self.failed]
+        more = [f"{len(words) - NAMED} more"] if len(words) > NAMED else []
+        return "; ".join(words[:NAMED] + more) or "calibrated"
+
+    def band(self, found: Ranks) -> Band:
+        """Bounds on the distribution function of the ranks, which a check leaves if and only if it fails."""
+        return found.uniform.band(1 - self.threshold)
+
+    def __str__(self) -> str:
+        shown = (
+            sorted(self.scalars, key=lambda found: found.p_value)[:ROWS] if len(self.scalars) > ROWS else self.scalars
+        )
+        rows = [["", "p-value", "shift", "width", ""]]
+        for found in (*shown, self.joint):
+            figures = ["", ""] if found is self.joint else [f"{found.shift:+.2f}", f"{found.width:.2f}"]
+            rows.append([found.name, f"{found.p_value:.2g}", *figures, "fails" if found in self.failed else "passes"])
+        lines = [
+            f"verdict: {self.verdict}",
+            f"{len(self.joint.ranks)} data sets, {self.joint.draws} draws each; fails at p ≤ {self.threshold:.1g}",
+            aligned(rows),
+        ]
+        if len(shown) < len(self.scalars):
+            lines.append(f"and {len(self.scalars) - len(shown)} scalars with larger p-values")
+        return "\n".join(lines)
+
+
+def calibrate(truths: Sites, draws: Sites, generator: Generator | None = None) -> Calibration:
+    """Both checks of N posteriors: ``truths`` ``{site: (N, *event)}``, ``draws`` ``{site: (N, L, *event)}``.
+
+    Each truth is drawn from the prior, its data set from the model given that truth, its L draws from the posterior of
+    that data set, independent of each other. Raises ValueError as ``simulation_based_calibration`` does.
+
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> mu = torch.randn(500, generator=generator)
+    >>> x = mu + torch.randn(500, generator=generator)
+    >>> noise = torch.randn(500, 100, generator=generator)
+    >>> print(calibrate({"mu": mu}, {"mu": x[:, None] / 2 + 0.5 ** 0.5 * noise}, generator))
+    verdict: calibrated
+    500 data sets, 100 draws each; fails at p ≤ 0.005
+                 p-value  shift  width
+    mu              0.79  -0.03   0.98  passes
+    all jointly     0.81                passes
+    >>> calibrate({"mu": mu}, {"mu": x[:, None] / 2 + 0.5 * noise}, generator).verdict
+    'mu too narrow; all jointly too narrow'
+    """
+    return Calibration(
+        simulation_based_calibration(truths, draws, generator),
+        expected_coverage(truths, draws, generator),
+    )
+
+
+def simulation_based_calibration(truths: Sites, draws: Sites, generator: Generator | None = None) -> tuple[Ranks, ...]:
+    """Rank of every true scalar among its posterior draws, ``#{draws < truth}``, equal values in random order.
+
+    ``truths`` ``{site: (N, *event)}``, ``draws`` ``{site: (N, L, *event)}``; scalars that never vary are left out.
+    Raises ValueError, naming the site, for shapes that do not match and for values that are not finite. Talts et al.,
+    arXiv 1804.06788.
+
+    >>> [found] = simulation_based_calibration({"mu": torch.tensor([0.0, 5.0])}, {"mu": torch.tensor([[1.0, 2.0]] * 2)})
+    >>> found.name, found.ranks.tolist(), found.draws
+    ('mu', [0, 2], 2)
+    """
+    found = []
+    for site, (truth, drawn) in _scalars(truths, draws).items():
+        below, equal = (drawn < truth[:, None]).sum(1), (drawn == truth[:, None]).sum(1)
+        found.append(Ranks(site, _shuffled(below, equal, generator), drawn.shape[1]))
+    return tuple(found)
+
+
+def expected_coverage(truths: Sites, draws: Sites, generator: Generator | None = None) -> Ranks:
+    """Rank of the distance from a random point to the truth among those to the draws: coverage of random balls (TARP).
+
+    The ball around a random point that holds a fraction α of the posterior holds the truth of a fraction α of the data
+    sets if the joint posterior is right: the distribution function of the ranks is the expected coverage. The points
+    are standard normal in coordinates standardised by the truths' medians and quartiles. Arguments and errors are those
+    of ``simulation_based_calibration``. Lemos et al., arXiv 2302.03026.
+    """
+    truth_distance: Tensor | float = 0.0
+    draw_distance: Tensor | float = 0.0
+    count = 0
+    for truth, drawn in _scalars(truths, draws).values():
+        middle, scale = _location_and_scale(truth)
+        point = torch.randn(len(truth), generator=generator, device=truth.device, dtype=truth.dtype)
+        truth_distance = truth_distance + ((truth - middle) / scale - point).square()
+        draw_distance = draw_distance + ((drawn - middle) / scale - point[:, None]).square()
+        count = drawn.shape[1]
+    assert isinstance(truth_distance, Tensor) and isinstance(draw_distance, Tensor)
+    nearer, equal = (draw_distance < truth_distance[:, None]).sum(1), (draw_distance == truth_distance[:, None]).sum(1)
+    return Ranks(
+        JOINT, _shuffled(nearer, equal, generator), count, ("off centre or too narrow", "off centre or too wide")
+    )
+
+
+def _shuffled(below: Tensor, equal: Tensor, generator: Generator | None) -> np.ndarray:
+    """Ranks ``(N,)`` where the truth's place among the values ``equal`` to it is random."""
+    uniform = torch.rand(below.shape, generator=generator, device=below.device, dtype=torch.float64)
+    return (below + (uniform * (equal + 1)).long()).cpu().numpy()
+
+
+def _location_and_scale(truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Median and quartile range of ``truth: (N,)``, the latter in standard deviations of a normal law."""
+    ordered = truth.sort().values
+    low, middle, high = (ordered[round(level * (len(truth) - 1))] for level in (0.25, 0.5, 0.75))
+    scale = (high - low) / 1.349
+    deviation = truth.std()
+    return middle, torch.where(scale > 0, scale, torch.where(deviation > 0, deviation, 1.0))
+
+
+def _scalars(truths: Sites, draws: Sites) -> dict[str, tuple[Tensor, Tensor]]:
+    """Truths ``(N,)`` and draws ``(N, L)`` of every scalar that varies, under ArviZ's labels, in float64."""
+    _check(truths, draws)
+    found = {}
+    for site, truth in truths.items():
+        for index in np.ndindex(tuple(truth.shape[1:])):
+            one, drawn = truth[(slice(None), *index)].double(), draws[site][(slice(None), slice(None), *index)].double()
+            if bool((one != one[0]).any()) or bool((drawn != one[0]).any()):
+                found[site + (f"[{', '.join(map(str, index))}]" if index else "")] = one, drawn
+    if not found:
+        raise ValueError(
+            f"truths: no value of {sorted(truths)} varies; draw them from the prior, one for each data set"
+        )
+    return found
+
+
+def _check(truths: Sites, draws: Sites) -> None:
+    if truths.keys() != draws.keys():
+        raise ValueError(f"draws: sites {sorted(draws)}, should be those of truths, {sorted(truths)}")
+    sizes = {site: tuple(drawn.shape[:2]) for site, drawn in draws.items()}
+    for site, truth in truths.items():
+        drawn = draws[site]
+        if truth.ndim < 1 or len(truth) < 2 or drawn.ndim < 2 or drawn.shape[1] < 1:
+            raise ValueError(
+                f"{site!r}: truths {tuple(truth.shape)} and draws {tuple(drawn.shape)}, should be (N, *event) and "
+                "(N, L, *event) with N of at least 2"
+            )
+        if drawn.shape[:1] + drawn.shape[2:] != truth.shape:
+            raise ValueError(
+                f"{site!r}: draws {tuple(drawn.shape)}, should be {(len(truth), 'L', *truth.shape[1:])} beside truths "
+                f"{tuple(truth.shape)}"
+            )
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"{site!r}: N and L are {sizes[site]}, should be the same for all sites, but are {sizes}")
+        for name, values in {"truths": truth, "draws": drawn}.items():
+            broken = int((~values.isfinite()).sum())
+            if broken:
+                raise ValueError(
+                    f"{site!r}: {broken} of {values.numel()} {name} are not finite; leave out those data sets"
+                )

@@ -1,0 +1,103 @@
+"""Are ranks uniform? An exact test, and the band that its empirical distribution function should keep to."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import binom, poisson
+
+POINTS = 100
+"""Cuts at most at which the distribution function is looked at."""
+
+
+ROUNDING = 1e-9
+"""Relative error of a tail, so that the two tails of a symmetric law count as equal."""
+
+
+class Band(NamedTuple):
+    """Bounds ``low`` ≤ R(z) ≤ ``high`` of the distribution function of ranks at ``z``: each ``(P,)``, from 0 to 1."""
+
+    z: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class UniformRanks:
+    """N independent ranks that are uniform on 0 … L: the law of their distribution function at all cuts at once.
+
+    The number of ranks below a cut c is binomial(N, c / (L + 1)). The statistic is the smallest two-sided binomial tail
+    over the cuts, γ, and ``P(γ ≤ observed)`` is computed exactly: counts of independent ranks are a Poisson process
+    given its total, so that the probability of staying within bounds is a chain of convolutions. Säilynoja, Bürkner
+    and Vehtari, arXiv 2103.10522.
+    """
+
+    def __init__(self, count: int, draws: int):
+        self.count = count
+        self.draws = draws
+        self.cuts = np.unique(np.linspace(1, draws, min(draws, POINTS)).round().astype(int))
+        self.z = self.cuts / (draws + 1)
+
+    @cached_property
+    def tails(self) -> np.ndarray:
+        """Two-sided tail probability of 0 … N ranks below each cut, ``(P, N + 1)``."""
+        below, z = np.arange(self.count + 1), self.z[:, None]
+        return 2 * np.minimum(binom.cdf(below, self.count, z), binom.sf(below - 1, self.count, z))
+
+    def below(self, ranks: np.ndarray) -> np.ndarray:
+        """How many of ``ranks: (N,)`` are below each cut, ``(P,)``."""
+        return np.searchsorted(np.sort(ranks), self.cuts)
+
+    def bounds(self, gamma: float) -> tuple[np.ndarray, np.ndarray] | None:
+        """Fewest and most ranks below each cut with tails above ``gamma``, ``(P,)``; ``None`` where a cut has none."""
+        inside = self.tails > gamma * (1 + ROUNDING)
+        if not inside.any(-1).all():
+            return None
+        return inside.argmax(-1), self.count - inside[:, ::-1].argmax(-1)
+
+    def inside(self, gamma: float) -> float:
+        """Probability that the tails at all cuts are larger than ``gamma``."""
+        bounds = self.bounds(gamma)
+        if bounds is None:
+            return 0.0
+        steps = self.count * np.diff(self.z, prepend=0.0, append=1.0)
+        mass, lowest = np.ones(1), 0
+        for step, low, high in zip(steps, *bounds, strict=False):
+            kernel = poisson.pmf(np.arange(high - lowest + 1), step)
+            mass, lowest = np.convolve(mass, kernel)[low - lowest : high - lowest + 1], low
+        rest = poisson.pmf(self.count - lowest - np.arange(len(mass)), steps[-1])
+        return float(mass @ rest / poisson.pmf(self.count, self.count))
+
+    def p_value(self, ranks: np.ndarray) -> float:
+        """Probability of a deviation as large as that of ``ranks: (N,)`` or larger, if they are uniform.
+
+        >>> round(UniformRanks(3, 1).p_value(np.array([0, 0, 0])), 6)
+        0.25
+        """
+        observed = self.tails[np.arange(len(self.cuts)), self.below(ranks)].min()
+        return max(1 - self.inside(observed), 0.0)
+
+    def band(self, level: float) -> Band:
+        """The narrowest band that all cuts keep to together with a probability of at least ``level``.
+
+        A set of ranks leaves it if and only if its p-value is at most ``1 − level``.
+        """
+        gammas = np.unique(self.tails[self.tails <= 1 - level])
+        kept, refused = -1, len(gammas)
+        while refused - kept > 1:
+            middle = (kept + refused) // 2
+            if self.inside(gammas[middle]) >= level:
+                kept = middle
+            else:
+                refused = middle
+        bounds = self.bounds(gammas[kept] if kept >= 0 else 0.0)
+        assert bounds is not None
+        low, high = (np.concatenate([[0.0], bound / self.count, [1.0]]) for bound in bounds)
+        return Band(np.concatenate([[0.0], self.z, [1.0]]), low, high)
+
+
+@lru_cache(maxsize=8)
+def uniform_ranks(count: int, draws: int) -> UniformRanks:
+    """The same object for the same N and L: its table of tails is what takes time."""
+    return UniformRanks(count, draws)
