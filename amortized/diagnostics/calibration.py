@@ -19,6 +19,9 @@ FALSE_ALARMS = 0.01
 JOINT = "all jointly"
 """Name of the check of all scalars together."""
 
+CLEAR = 3.0
+"""Standard errors from which a shift or a width is named."""
+
 NAMED = 3
 """Failed checks that the verdict names."""
 
@@ -67,21 +70,17 @@ class Ranks:
 
     @property
     def finding(self) -> str:
-        """Slope or curvature of the histogram, whichever is the larger in its standard error; both if they are alike.
+        """Slope or curvature of the histogram of ranks, whichever is more standard errors away from none.
 
         Past a shift of one deviation the ranks pile up at one end and tell nothing of the width.
         """
-        slope = (self.directions[self.shift > 0], abs(self.shift) * len(self.ranks) ** 0.5)
-        curvature = (
-            "too wide" if self.width > 1 else "too narrow",
-            abs(np.log(self.width)) * (2 * len(self.ranks)) ** 0.5,
-        )
-        if abs(self.shift) > 1:
-            return slope[0]
-        (first, large), (second, small) = sorted([slope, curvature], key=lambda found: -found[1])
-        if large < 3:
-            return "of the wrong shape"
-        return f"{first} and {second}" if small > max(3.0, large / 2) else first
+        slope = abs(self.shift) * len(self.ranks) ** 0.5
+        curvature = abs(np.log(self.width)) * (2 * len(self.ranks)) ** 0.5
+        if abs(self.shift) > 1 or slope > max(curvature, CLEAR):
+            return self.directions[self.shift > 0]
+        if curvature > CLEAR:
+            return "too wide" if self.width > 1 else "too narrow"
+        return "of the wrong shape"
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class Calibration:
         rows = [["", "p-value", "shift", "width", ""]]
         for found in (*shown, self.joint):
             figures = ["", ""] if found is self.joint else [f"{found.shift:+.2f}", f"{found.width:.2f}"]
-            rows.append([found.name, f"{found.p_value:.2g}", *figures, "fails" if found in self.failed else "passes"])
+            rows.append([found.name, _rounded(found.p_value), *figures, "fails" if found in self.failed else "passes"])
         lines = [
             f"verdict: {self.verdict}",
             f"{len(self.joint.ranks)} data sets, {self.joint.draws} draws each; fails at p ≤ {self.threshold:.1g}",
@@ -206,8 +205,12 @@ def expected_coverage(truths: Sites, draws: Sites, generator: Generator | None =
     assert isinstance(truth_distance, Tensor) and isinstance(draw_distance, Tensor)
     nearer, equal = (draw_distance < truth_distance[:, None]).sum(1), (draw_distance == truth_distance[:, None]).sum(1)
     return Ranks(
-        JOINT, _shuffled(nearer, equal, generator), count, ("off centre or too narrow", "off centre or too wide")
+        JOINT, _shuffled(nearer, equal, generator), count, ("too narrow or off centre", "too wide or off centre")
     )
+
+
+def _rounded(p_value: float) -> str:
+    return f"{p_value:.2g}" if p_value >= 1e-9 else "< 1e-9"
 
 
 def _shuffled(below: Tensor, equal: Tensor, generator: Generator | None) -> np.ndarray:

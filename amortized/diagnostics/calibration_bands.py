@@ -38,12 +38,19 @@ class UniformRanks:
         self.draws = draws
         self.cuts = np.unique(np.linspace(1, draws, min(draws, POINTS)).round().astype(int))
         self.z = self.cuts / (draws + 1)
+        self.gaps = np.diff(self.cuts, prepend=0, append=draws + 1).tolist()
 
     @cached_property
     def tails(self) -> np.ndarray:
         """Two-sided tail probability of 0 … N ranks below each cut, ``(P, N + 1)``."""
         below, z = np.arange(self.count + 1), self.z[:, None]
         return 2 * np.minimum(binom.cdf(below, self.count, z), binom.sf(below - 1, self.count, z))
+
+    @cached_property
+    def arrivals(self) -> dict[int, np.ndarray]:
+        """Poisson probabilities of 0 … N ranks between two cuts, by the distance of the cuts."""
+        below = np.arange(self.count + 1)
+        return {gap: poisson.pmf(below, self.count * gap / (self.draws + 1)) for gap in set(self.gaps)}
 
     def below(self, ranks: np.ndarray) -> np.ndarray:
         """How many of ``ranks: (N,)`` are below each cut, ``(P,)``."""
@@ -61,12 +68,11 @@ class UniformRanks:
         bounds = self.bounds(gamma)
         if bounds is None:
             return 0.0
-        steps = self.count * np.diff(self.z, prepend=0.0, append=1.0)
         mass, lowest = np.ones(1), 0
-        for step, low, high in zip(steps, *bounds, strict=False):
-            kernel = poisson.pmf(np.arange(high - lowest + 1), step)
+        for gap, low, high in zip(self.gaps, *bounds, strict=False):
+            kernel = self.arrivals[gap][: high - lowest + 1]
             mass, lowest = np.convolve(mass, kernel)[low - lowest : high - lowest + 1], low
-        rest = poisson.pmf(self.count - lowest - np.arange(len(mass)), steps[-1])
+        rest = self.arrivals[self.gaps[-1]][self.count - lowest - np.arange(len(mass))]
         return float(mass @ rest / poisson.pmf(self.count, self.count))
 
     def p_value(self, ranks: np.ndarray) -> float:

@@ -1,0 +1,92 @@
+"""Pictures of a calibration. Every function draws into the matplotlib axes that it is given and hands them back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+from scipy.stats import binom
+
+from amortized.diagnostics.calibration import Calibration, Ranks
+from amortized.diagnostics.calibration_bands import Band
+from amortized.diagnostics.plots import BLUE, GREY, ORANGE
+
+BARS = 20
+"""Bars of a histogram at most."""
+
+LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
+"""Failed checks told apart and named in the legend; the worst come first."""
+
+
+def plot_ranks(axes: Axes, found: Calibration) -> Axes:
+    """Distribution function of every scalar's ranks minus the diagonal; a check fails if its curve leaves the band.
+
+    Above the band at the left and below it at the right: too narrow; the reverse: too wide; above everywhere: shifted
+    up; below everywhere: shifted down.
+    """
+    band = found.band(found.scalars[0])
+    _shade(axes, band, band.z)
+    failed = [scalar for scalar in found.failed if scalar is not found.joint]
+    for scalar in found.scalars:
+        if scalar not in failed:
+            axes.plot(band.z, _distribution(scalar, band) - band.z, color=BLUE, linewidth=0.9, alpha=0.8)
+    for index, scalar in enumerate(failed):
+        label = f"{scalar.name} {scalar.finding}" if index < len(LINES) else None
+        style = LINES[min(index, len(LINES) - 1)]
+        axes.plot(band.z, _distribution(scalar, band) - band.z, style, color=ORANGE, linewidth=1.4, label=label)
+    axes.set_ylim(*(1.5 * bound for bound in axes.get_ylim()))
+    axes.set_xlabel("rank of the truth among the draws")
+    axes.set_title("fraction of lower ranks, minus what it should be")
+    return _finish(axes, bool(failed))
+
+
+def plot_coverage(axes: Axes, found: Calibration) -> Axes:
+    """Fraction of data sets whose truth lies in random balls that hold a fraction of the posterior: a diagonal."""
+    band, passes = found.band(found.joint), found.joint not in found.failed
+    _shade(axes, band, np.zeros_like(band.z))
+    axes.plot(band.z, band.z, color=GREY, linewidth=1, linestyle=":")
+    colour, label = (BLUE, None) if passes else (ORANGE, found.joint.finding)
+    axes.plot(band.z, _distribution(found.joint, band), color=colour, linewidth=1.4, label=label)
+    axes.set_xlabel("credibility")
+    axes.set_title("expected coverage of all scalars jointly")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    return _finish(axes, not passes)
+
+
+def plot_histogram(axes: Axes, found: Ranks) -> Axes:
+    """Histogram of one check's ranks, over the range that 99 % of each bar's heights fall in if all are right."""
+    bars = min(BARS, found.draws + 1)
+    edges = np.linspace(0, found.draws + 1, bars + 1).round()
+    heights = np.histogram(found.ranks + 0.5, edges)[0] / len(found.ranks)
+    expected = np.diff(edges) / (found.draws + 1)
+    low, high = (binom.ppf(level, len(found.ranks), expected) / len(found.ranks) / expected for level in (0.005, 0.995))
+    z = edges / (found.draws + 1)
+    axes.bar(z[:-1], heights / expected, np.diff(z), align="edge", color=BLUE, alpha=0.45, edgecolor="white")
+    axes.bar(z[:-1], high - low, np.diff(z), low, align="edge", color=GREY, alpha=0.25)
+    axes.set_title(found.name)
+    axes.set_xlabel("rank of the truth among the draws")
+    axes.set_xlim(0, 1)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    return axes
+
+
+def _distribution(found: Ranks, band: Band) -> np.ndarray:
+    """Fraction of ranks below each of the band's cuts, ``(P,)``."""
+    return np.concatenate([[0.0], found.uniform.below(found.ranks) / len(found.ranks), [1.0]])
+
+
+def _shade(axes: Axes, band: Band, middle: np.ndarray) -> None:
+    axes.fill_between(band.z, band.low - middle, band.high - middle, color=GREY, alpha=0.2, linewidth=0)
+
+
+def _finish(axes: Axes, labelled: bool) -> Axes:
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    if labelled:
+        axes.legend(fontsize=8, handlelength=1.5, labelspacing=0.3)
+    return axes
