@@ -1,0 +1,150 @@
+"""Posteriors of a variational autoencoder: one diffusion guide for every image, beside the usual Gaussian encoder.
+
+    python tutorials/vae_posterior/main.py                      # scikit-learn's digits
+    python tutorials/vae_posterior/main.py --data DIR           # MNIST: DIR holds its IDX files
+    python tutorials/vae_posterior/main.py --quick              # digits, a minute, figures that mean nothing
+
+Writes the figures (JSON) and the pictures into ``--out``; what is there already is not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bounds
+import images as image_files
+import torch
+import truth
+import vae
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of everything; images are held out ones."""
+
+    epochs: int = 140
+    images: int = 200
+    temperatures: int = 300
+    chains: int = 16
+    draws: int = 1_000
+    seconds: float = 300.0
+
+
+QUICK = Effort(epochs=10, images=20, temperatures=30, chains=8, draws=200, seconds=5.0)
+
+
+def main() -> None:
+    options = parsed()
+    effort = QUICK if options.quick else Effort(seconds=options.seconds)
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    data = image_files.load(options.data)
+    results = Results(options.out / f"{data.name}.json")
+
+    decoder, encoder = trained_vae(data, effort, options.out / f"{data.name}_vae.safetensors")
+    shown = data.held_out[: effort.images]
+    true_evidence(decoder, encoder, shown, effort, results, options.out / f"{data.name}_truth.safetensors")
+    gaussian_encoder(decoder, encoder, shown, effort, results)
+    print(results.table())
+
+
+class Results:
+    """The figures, in a JSON file that is written anew after each."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"methods": {}}
+
+    def add(self, name: str, figures: dict[str, Any]) -> None:
+        self.found[name] = figures
+        self.path.write_text(json.dumps(self.found, indent=1) + "\n")
+
+    def add_method(self, name: str, log_weights: Tensor, **more: Any) -> None:
+        """``log_weights: (draws, images)``: the bounds, means over images with their Monte Carlo errors, in nats."""
+        each, groups = bounds.elbo(log_weights), bounds.importance_weighted(log_weights)
+        errors = log_weights.std(0) / len(log_weights) ** 0.5
+        figures = {
+            "elbo": float(each.mean()),
+            "elbo_std_error": bounds.mean_error(errors),
+            "iwae_100": float(groups.mean()),
+            "draws": len(log_weights),
+            **more,
+        }
+        self.add("methods", {**self.found["methods"], name: figures})
+
+    def table(self) -> str:
+        exact = self.found["truth"]
+        lines = [f"{'':24}{'ELBO':>10}{'IWAE-100':>10}{'to log p(x)':>13}{'seconds':>9}"]
+        for name, found in sorted(self.found["methods"].items(), key=lambda item: item[1]["iwae_100"]):
+            missing = exact["log_evidence"] - found["iwae_100"]
+            lines.append(
+                f"{name:24}{found['elbo']:10.2f}{found['iwae_100']:10.2f}{missing:13.2f}{found['seconds']:9.0f}"
+            )
+        lines.append(f"{'log p(x), annealed HMC':34}{exact['log_evidence']:10.2f} ± {exact['std_error']:.2f}")
+        return "\n".join(lines)
+
+
+def trained_vae(data: image_files.Images, effort: Effort, path: Path) -> tuple[vae.Decoder, vae.Encoder]:
+    if not path.exists():
+        vae.save(*vae.train(data, effort.epochs), path)
+    return vae.read(data, path)
+
+
+def true_evidence(
+    decoder: vae.Decoder, encoder: vae.Encoder, shown: Tensor, effort: Effort, results: Results, path: Path
+) -> dict[str, Tensor]:
+    """log p(x) of every image, chains' ends and weights; and on simulated images the same from below and from above."""
+    if path.exists():
+        return load_file(path)
+    generator, began = torch.Generator().manual_seed(1), time.perf_counter()
+    target = truth.posterior(decoder, encoder, shown)
+    schedule = truth.tuned_schedule(target, effort.temperatures, 3, generator)
+    log_weights, z = truth.forward(target, schedule, effort.chains, generator)
+    value, error = bounds.evidence(log_weights.mT)
+    seconds = time.perf_counter() - began
+    codes, simulated = truth.simulated(decoder, effort.images // 4, generator)
+    target = truth.posterior(decoder, encoder, simulated)
+    below, below_error = bounds.evidence(truth.forward(target, schedule, effort.chains, generator)[0].mT)
+    above, above_error = bounds.evidence(-truth.backward(target, schedule, codes, effort.chains, generator).mT)
+    figures = {
+        "log_evidence": float(value.mean()),
+        "std_error": bounds.mean_error(error),
+        "images": len(shown),
+        "chains": effort.chains,
+        "temperatures": effort.temperatures,
+        "seconds": seconds,
+        "simulated_images": len(simulated),
+        "simulated_from_below": [float(below.mean()), bounds.mean_error(below_error)],
+        "simulated_from_above": [-float(above.mean()), bounds.mean_error(above_error)],
+    }
+    results.add("truth", figures)
+    save_file({"log_evidence": value, "z": z.contiguous(), "log_weights": log_weights.contiguous()}, path)
+    return load_file(path)
+
+
+def gaussian_encoder(
+    decoder: vae.Decoder, encoder: vae.Encoder, shown: Tensor, effort: Effort, results: Results
+) -> None:
+    generator = torch.Generator().manual_seed(2)
+    log_weights = bounds.gaussian_log_weights(truth.posterior(decoder, encoder, shown), effort.draws, generator)
+    results.add_method("Gaussian encoder", log_weights, seconds=0.0)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of MNIST's IDX files; scikit-learn's digits without it")
+    parser.add_argument("--out", type=Path, default=Path("vae_posterior"), help="where figures and pictures go")
+    parser.add_argument("--seconds", type=float, default=300.0, help="training of each guide (default: 300)")
+    parser.add_argument("--quick", action="store_true", help="everything once, on digits, in a minute")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

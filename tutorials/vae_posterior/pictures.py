@@ -1,0 +1,98 @@
+"""The pictures of the tutorial; each function writes one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from amortized.diagnostics.plots import BLUE, GREY, ORANGE, STYLE
+
+
+def show(axes: Axes, pixels: Tensor, side: int, hidden: int = 0) -> None:
+    """One image, ink on paper; the last ``hidden`` pixels are shaded as unknown."""
+    axes.imshow(pixels.reshape(side, side), cmap="Greys", vmin=0.0, vmax=1.0)
+    if hidden:
+        axes.axhspan(side - hidden / side - 0.5, side - 0.5, color=BLUE, alpha=0.15, linewidth=0)
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color="#D0D0D0")
+
+
+def rows_of_images(
+    path: Path, side: int, left: list[tuple[Tensor, int]], blocks: dict[str, list[Tensor]], first: str = "image"
+) -> None:
+    """A row for each image ``left`` (and how much of it is hidden), then a block of columns for each of ``blocks``.
+
+    ``blocks``: title to one tensor ``(columns, side²)`` for each row.
+    """
+    columns = [len(rows[0]) for rows in blocks.values()]
+    width, height = 1 + sum(columns) + 0.5 * len(columns), len(left)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(0.62 * width, 0.62 * height + 0.3), dpi=130)
+        parts = figure.subfigures(1, 1 + len(blocks), width_ratios=[1.3, *columns])
+        for part, (title, rows) in zip(parts, [(first, None), *blocks.items()], strict=True):
+            panels = part.subplots(len(left), 1 if rows is None else len(rows[0]), squeeze=False)
+            part.subplots_adjust(0.04, 0.01, 0.98, 1 - 0.3 / figure.get_figheight(), 0.08, 0.08)
+            part.suptitle(title, fontsize=10, y=0.995)
+            for number, panel in enumerate(panels):
+                if rows is None:
+                    show(panel[0], left[number][0], side, left[number][1])
+                    continue
+                for axes, pixels in zip(panel, rows[number], strict=True):
+                    show(axes, pixels, side)
+        figure.savefig(path)
+
+
+def bounds(path: Path, results: dict[str, Any]) -> None:
+    """For each guide its ELBO and its 100-draw bound, less the truth: how many nats it misses."""
+    truth = results["truth"]["log_evidence"]
+    methods = sorted(results["methods"].items(), key=lambda item: item[1]["iwae_100"])
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.5, 0.42 * len(methods) + 1.1), layout="constrained", dpi=130)
+        for height, (_, found) in enumerate(methods):
+            low, high = found["elbo"] - truth, found["iwae_100"] - truth
+            axes.plot([low, high], [height, height], color=GREY, linewidth=1.2, zorder=1)
+            axes.scatter(low, height, color=ORANGE, s=36, label=None if height else "ELBO")
+            axes.scatter(high, height, color=BLUE, s=36, label=None if height else "bound of 100 draws")
+        axes.axvline(0.0, color="black", linewidth=1.2, label="log p(x)")
+        axes.set_yticks(range(len(methods)), [name for name, _ in methods])
+        axes.set_xlabel("nats below log p(x), mean over held-out images")
+        axes.grid(axis="x")
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
+        figure.savefig(path)
+        plt.close(figure)
+
+
+def two_modes(path: Path, side: int, pixels: Tensor, seen: int, blocks: list[tuple[str, Tensor, Tensor]]) -> None:
+    """Half an image, then for each method of ``blocks`` (name, completions, group) completions of either group."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 1.15 * len(blocks) * 2 * 0.62 + 0.5), dpi=130, layout="constrained")
+        panels = figure.subplots(2 * len(blocks), 13, squeeze=False, width_ratios=[1.6] + [1] * 12)
+        for axes in panels.flatten():
+            axes.set_axis_off()
+        for number, (name, completed, group) in enumerate(blocks):
+            for side_of_group in (0, 1):
+                row = panels[2 * number + side_of_group]
+                members = completed[group == bool(side_of_group)][:12]
+                share = float((group == bool(side_of_group)).double().mean())
+                row[0].text(0.0, 0.5, f"{name}\n{100 * share:.0f} %", va="center", transform=row[0].transAxes)
+                for axes, one in zip(row[1:], members, strict=False):
+                    axes.set_axis_on()
+                    show(axes, one, side, 0)
+        figure.savefig(path)
+
+
+def decoded(decoder: Any, z: Tensor) -> Tensor:
+    """Codes to the probabilities of ink: ``(..., latents) -> (..., pixels)``."""
+    with torch.no_grad():
+        return decoder(z).sigmoid()
