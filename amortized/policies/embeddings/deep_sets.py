@@ -7,15 +7,20 @@ from torch import nn
 
 from amortized._types import Tensor
 
+PROJECTIONS = 16
+"""Size of the inverse."""
+
 
 class DeepSets(nn.Module):
-    """``f(mean_i g(r_i), log(1 + N))`` of rows ``r_1 … r_N``, where ``g(r) = [(A r) ∘ (B r), perceptron(r)]``.
+    """``f(mean_i g(r_i), S, log(1 + N))`` of rows ``r_1 … r_N``: the same for any order of the rows, ``(B, size)``.
 
     Tensors ``(B, N)`` or ``(B, N, F)`` of the same B and N are joined to one row of features for each of the N; a row
-    with a NaN is padding and changes nothing. Returns ``(B, size)``, the same for any order of the rows. The products
-    are there because the sufficient statistics of Gaussian models are sums of them. ``width`` is that of every hidden
-    layer; the number of features is learned from the first call. Raises ValueError for tensors without common rows.
-    Zaheer et al., arXiv 1703.06114.
+    with a NaN is padding and changes nothing. ``g(r) = [(A r) ∘ (B r), h(r)]`` with a perceptron h: the sufficient
+    statistics of Gaussian models are sums of such products. ``S = (I + Σ_i w_i w_iᵀ)⁻¹`` with ``w_i = C [r_i, h(r_i)]``
+    of size 16: their posterior means and variances are its elements and ratios of them. ``width`` is that of every
+    hidden layer; the number of features is learned from the first call. Raises ValueError for tensors without common
+    rows.
+    Zaheer et al., arXiv 1703.06114; the inverse is ours.
 
     >>> embedding = DeepSets(size=8)
     >>> embedding(torch.randn(5, 20, 3), torch.randn(5, 20)).shape
@@ -26,22 +31,43 @@ class DeepSets(nn.Module):
         super().__init__()
         self.size = size
         self.factors = nn.LazyLinear(2 * width)
-        self.rows = nn.Sequential(nn.LazyLinear(width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.read = nn.Linear(2 * width + 1, width)
+        self.perceptron = nn.Sequential(nn.LazyLinear(width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.project = nn.LazyLinear(PROJECTIONS)
+        summaries = 2 * width + 2 * PROJECTIONS**2 + PROJECTIONS + 1
+        self.read = nn.Linear(summaries, width)
         self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
         self.write = nn.Linear(width, size)
+        self.skip = nn.Linear(summaries, size)
 
     def forward(self, *context: Tensor) -> Tensor:
         rows = _joined(context)
         present = ~rows.isnan().any(-1, keepdim=True)
         rows = torch.where(present, rows, 0.0)
         left, right = self.factors(rows).chunk(2, -1)
-        features = torch.where(present, torch.cat([left * right, self.rows(rows)], -1), 0.0)
+        found = self.perceptron(rows)
+        features = torch.where(present, torch.cat([left * right, found], -1), 0.0)
+        projected = torch.where(present, self.project(torch.cat([rows, found], -1)), 0.0)
         count = present.sum(1).to(rows.dtype)
-        hidden = self.read(torch.cat([features.sum(1) / count.clamp(min=1), count.log1p()], -1))
+        mean = features.sum(1) / count.clamp(min=1)
+        summaries = torch.cat([mean, conditionals(projected / 2), count.log1p()], -1)
+        hidden = self.read(summaries)
         for block in self.blocks:
             hidden = hidden + block(nn.functional.silu(hidden))
-        return self.write(nn.functional.silu(hidden))
+        return self.write(nn.functional.silu(hidden)) + self.skip(summaries)
+
+
+def conditionals(rows: Tensor) -> Tensor:
+    """Elements of ``S = (I + Σ_i w_i w_iᵀ)⁻¹``, ``S_jk / S_jj`` and ``log S_jj`` of ``w: (B, N, P)``; ``(B, 2P² + P)``.
+
+    ``− S_jk / S_jj`` for k ≠ j are the coefficients of a ridge regression of w_j on all others. In float64: rows far
+    outside the training range would otherwise lose the diagonal.
+    """
+    wide = rows.double()
+    identity = torch.eye(rows.shape[-1], dtype=wide.dtype, device=rows.device)
+    inverse = torch.linalg.inv(identity + wide.mT @ wide)
+    diagonal = inverse.diagonal(dim1=-2, dim2=-1)
+    parts = [inverse.flatten(1), (inverse / diagonal[..., None]).flatten(1), diagonal.log()]
+    return torch.cat(parts, -1).to(rows.dtype)
 
 
 def _joined(context: tuple[Tensor, ...]) -> Tensor:

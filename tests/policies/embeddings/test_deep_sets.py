@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from amortized.policies.embeddings import DeepSets
+from amortized.policies.embeddings.deep_sets import conditionals
 
 
 def regression_data(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,6 +56,24 @@ def test_gradients_are_finite_beside_padding_and_for_the_empty_set(present: int)
     gradients = [x.grad, *(weights.grad for weights in embedding.parameters())]
     assert found.isfinite().all()
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+
+
+def test_conditionals_hold_the_posterior_of_a_linear_regression():
+    """y ~ N(xᵀβ, s²), β ~ N(0, I), rows (x, y) / s: mean (XᵀX + s² I)⁻¹ Xᵀy and, with y = 0, variance s² (…)⁻¹."""
+    noise, (x, y) = 0.3, regression_data(4)
+    precision = x.mT @ x + noise**2 * torch.eye(3)
+    mean = torch.linalg.solve(precision, x.mT @ y[..., None])[..., 0]
+    found = conditionals(torch.cat([x, y[..., None]], -1) / noise)
+    torch.testing.assert_close(-found[:, 16:32].reshape(4, 4, 4)[:, 3, :3], mean)
+    without = conditionals(torch.cat([x, torch.zeros(4, 20, 1)], -1) / noise)
+    variance = noise**2 * precision.inverse().diagonal(dim1=-2, dim2=-1)
+    torch.testing.assert_close(without[:, 32:35].exp(), variance)
+
+
+def test_rows_far_outside_the_training_range_stay_finite():
+    torch.manual_seed(0)
+    embedding, (x, y) = DeepSets(), regression_data(2)
+    assert embedding(1e5 * x, y).isfinite().all()
 
 
 @pytest.mark.parametrize("shapes", [[(5,)], [(5, 4), (5, 3, 2)], [(5, 4, 2, 2)], []])
