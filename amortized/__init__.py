@@ -12,23 +12,31 @@ from amortized.guides import (
     TBGuide,
     VarGradGuide,
 )
+from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
+from amortized.posterior import Posterior
 from amortized.recipe import OffPolicy, Recipe
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
+from amortized.targets.contexts import LocalTo
 
 __all__ = [
+    "Convolutional",
     "DBGuide",
     "DDS",
     "DDSGuide",
     "DIS",
     "DISGuide",
+    "DeepSets",
     "DiffusionGuide",
     "Draws",
     "Estimate",
     "FLSubTBGuide",
     "GFlowNet",
+    "LocalTo",
     "OffPolicy",
     "PIS",
     "PISGuide",
+    "Perceptron",
+    "Posterior",
     "Recipe",
     "SubTBGuide",
     "TBGuide",

@@ -18,7 +18,7 @@ from amortized.path import score, with_log_targets
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
-from amortized.targets.base import Target
+from amortized.targets.base import Presented, Target
 
 EMA_DECAY = 0.99
 MAX_GRADIENT_NORM = 1.0
@@ -26,6 +26,16 @@ WARM_STEPS = 0.05
 
 
 TrainingGrid = Callable[[Process, Generator | None], Process]
+Draw = Callable[[int, Generator | None], tuple[Target, Tensor]]
+
+
+def draws_of(target: Target, ends: Tensor) -> Draw:
+    """Draws with replacement of ``ends: (N, D)``, for ``fit_bridges``."""
+
+    def draw(batch: int, generator: Generator | None) -> tuple[Target, Tensor]:
+        return target, ends[torch.randint(len(ends), (batch,), generator=generator, device=ends.device)]
+
+    return draw
 
 
 def check_pair(objective: Objective, behaviour: Behaviour) -> None:
@@ -52,7 +62,7 @@ def _simulates(behaviour: Behaviour) -> bool:
 def fit(
     process: Process,
     policy: Policy,
-    target: Target,
+    target: Presented,
     objective: Objective,
     behaviour: Behaviour,
     steps: int = 1_000,
@@ -77,10 +87,11 @@ def fit(
 
     def loss(step: int) -> Tensor:
         laid = process if grid is None else grid(process, generator)
+        shown = target.presented(generator)
         with torch.set_grad_enabled(objective.differentiates_rollout):
-            path = behaviour.propose(laid, policy, target, batch, generator)
+            path = behaviour.propose(laid, policy, shown, batch, generator)
         if objective.needs_log_targets:
-            path = with_log_targets(laid, target, path)
+            path = with_log_targets(laid, shown, path)
         if not objective.differentiates_rollout:
             path = score(laid, policy, path)
         if step == 0 and initialise:
@@ -88,27 +99,33 @@ def fit(
         behaviour.observe(path)
         return objective(path).mean()
 
-    return optimise(process, policy, loss, steps, learning_rate, callbacks, objective, pace)
+    return optimise(_parts(process, policy), loss, steps, learning_rate, callbacks, objective, pace)
 
 
 def fit_bridges(
     process: LinearProcess,
     policy: Policy,
-    target: Target,
-    ends: Tensor,
+    draw: Draw,
     steps: int = 300,
     batch: int = 512,
     learning_rate: float = 5e-3,
     callbacks: Sequence[Callback] = (),
     generator: Generator | None = None,
 ) -> None:
-    """Train the policy by maximum likelihood on bridges to ``ends: (N, D)``: no rollout."""
+    """Train the policy by maximum likelihood on bridges: no rollout.
+
+    ``draw(batch, generator)`` gives a target and ends ``(batch, D)`` that are draws of it.
+    """
 
     def loss(step: int) -> Tensor:
-        rows = torch.randint(len(ends), (batch,), generator=generator, device=ends.device)
-        return bridge_regression(process, policy, target, ends[rows], generator).mean() / process.steps
+        target, ends = draw(batch, generator)
+        return bridge_regression(process, policy, target, ends, generator).mean() / process.steps
 
-    optimise(process, policy, loss, steps, learning_rate, callbacks)
+    optimise(_parts(process, policy), loss, steps, learning_rate, callbacks)
+
+
+def _parts(process: Process, policy: Policy) -> nn.ModuleDict:
+    return nn.ModuleDict({"process": process, "policy": policy})
 
 
 def rate(step: float, steps: int) -> float:
@@ -124,8 +141,7 @@ def rate(step: float, steps: int) -> float:
 
 
 def optimise(
-    process: Process,
-    policy: Policy,
+    parts: nn.ModuleDict,
     loss: Callable[[int], Tensor],
     steps: int,
     learning_rate: float,
@@ -133,8 +149,7 @@ def optimise(
     objective: Objective | None = None,
     pace: Callable[[int], float] | None = None,
 ) -> bool:
-    """Adam on ``loss(step)``; process and policy end with the averaged weights. True where a callback stopped it."""
-    parts = nn.ModuleDict({"process": process, "policy": policy})
+    """Adam on ``loss(step)``; the parts end with the averaged weights. True where a callback stopped it."""
     groups = [{"params": list(parts.parameters()), "lr": learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
     if objective is not None:

@@ -30,10 +30,10 @@ class Path:
     """B paths of K steps. ``states: (K+1, B, S)``; ``log_target = log R(x_K): (B,)`` float64.
 
     ``scores: (K, B, D)`` is ``∇ log R`` where each step asks for it, if the policy does; ``log_targets: (K, B)``
-    float64 is ``log R`` at the same places, there whenever the scores are. ``context: (B, C)``: the condition of each
-    path. ``log_prior: (B,)``, ``log_forward`` and ``log_backward: (K, B)``, ``times: (K,)``, ``features: (K, B, S)``
-    and ``log_marginal: (K, B)`` (the reference's density of the states before each step, computed when it is asked
-    for, by ``marginal``) are there once it is scored.
+    float64 is ``log R`` at the same places, there whenever the scores are. ``context: (M, C)`` and ``numbers: (M,)``:
+    those of the target, path i belonging to context ``i mod M``. ``log_prior: (B,)``, ``log_forward`` and
+    ``log_backward: (K, B)``, ``times: (K,)``, ``features: (K, B, S)`` and ``log_marginal: (K, B)`` (the reference's
+    density of the states before each step, computed when it is asked for, by ``marginal``) are there once it is scored.
     ``dim``: D where a state carries more than the target's variables, else ``None``.
     """
 
@@ -41,6 +41,7 @@ class Path:
     log_target: Tensor
     scores: Tensor | None = None
     context: Tensor | None = None
+    numbers: Tensor | None = None
     log_prior: Tensor | None = None
     log_forward: Tensor | None = None
     log_backward: Tensor | None = None
@@ -54,6 +55,10 @@ class Path:
     def ends(self) -> Tensor:
         """The target's variables of ``x_K``: ``(B, D)``."""
         return self.states[-1][..., : self.dim]
+
+    def by_context(self, values: Tensor) -> Tensor:
+        """``(..., B)`` as ``(..., B / M, M)``: a column for each context, one column where there is none."""
+        return values.unflatten(-1, (-1, 1 if self.context is None else len(self.context)))
 
     @property
     def log_marginal(self) -> Tensor | None:
@@ -84,6 +89,14 @@ def kernel(
     return process.forward(k, x, belief, policy(process.features(k, x), t, langevin, context))
 
 
+def read(policy: Policy, context: Tensor | None, batch: int) -> Tensor | None:
+    """What the policy makes of contexts ``(M, C)``, for each of ``batch`` paths: ``(B, E)``; each is read once."""
+    if context is None:
+        return None
+    features = policy.read(context)
+    return features.repeat(batch // len(context), 1)
+
+
 def rollout(
     process: Process,
     policy: Policy,
@@ -91,7 +104,6 @@ def rollout(
     batch: int,
     generator: Generator | None = None,
     inflation: float = 1.0,
-    context: Tensor | None = None,
     evaluate_ends: bool = True,
 ) -> Path:
     """Simulate P_F from the prior: a scored path, differentiable in the policy where gradients are enabled.
@@ -102,6 +114,7 @@ def rollout(
     """
     x = process.sample_prior(batch, target.dim, generator)
     states, scores, log_targets, log_forward, log_backward = [x], [], [], [], []
+    context = read(policy, target.context, batch)
     for k in range(process.steps):
         if policy.needs_score:
             value, gradient = target.log_prob_and_score(process.visited(k, x).detach())
@@ -111,7 +124,7 @@ def rollout(
         drawn = process.transition.draw(mean, inflation * std, generator)
         log_forward.append(process.transition.log_prob(drawn, mean, std))
         y = process.advance(k, x, drawn)
-        log_backward.append(log_normal(process.retraced(k, x), *process.backward(k, y, context)))
+        log_backward.append(log_normal(process.retraced(k, x), *process.backward(k, y)))
         x = y
         states.append(x)
     ends = x[..., : target.dim]
@@ -121,7 +134,8 @@ def rollout(
             states=torch.stack(states),
             log_target=_log_target(target, ends) if evaluate_ends else x.new_zeros(batch, dtype=torch.float64),
             scores=torch.stack(scores) if scores else None,
-            context=context,
+            context=target.context,
+            numbers=target.numbers,
             log_targets=torch.stack(log_targets) if scores else None,
             log_forward=torch.stack(log_forward),
             log_backward=torch.stack(log_backward),
@@ -137,10 +151,10 @@ def reverse_rollout(
     ends: Tensor,
     log_target: Tensor,
     generator: Generator | None = None,
-    context: Tensor | None = None,
 ) -> Path:
     """Noise known ends ``(B, D)`` back to the prior: states and scores, not yet the kernels' densities."""
-    path = Path(process.bridge(ends, generator, context), log_target, context=context, dim=ends.shape[-1])
+    states = process.bridge(ends, generator)
+    path = Path(states, log_target, context=target.context, numbers=target.numbers, dim=ends.shape[-1])
     return with_scores(process, target, path) if policy.needs_score else path
 
 
@@ -167,12 +181,13 @@ def score(process: Process, policy: Policy, path: Path) -> Path:
     """Both kernels' densities on all K·B states of a path, in one call of the policy."""
     x, y = path.states[:-1], path.states[1:]
     k = torch.arange(process.steps, device=x.device)
-    context = path.context if path.context is None else path.context.expand(process.steps, *path.context.shape)
+    context = read(policy, path.context, y.shape[1])
+    context = context if context is None else context.expand(process.steps, *context.shape)
     mean, std = kernel(process, policy, k, x, path.scores, context)
     scored = replace(
         path,
         log_forward=process.transition.log_prob(process.moved(k, y), mean, std),
-        log_backward=log_normal(process.retraced(k, x), *process.backward(k, y, context)),
+        log_backward=log_normal(process.retraced(k, x), *process.backward(k, y)),
     )
     return _described(process, scored)
 

@@ -13,6 +13,7 @@ from torch import nn
 from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours import (
     Behaviour,
+    ContextBuffers,
     Exploration,
     LocalSearch,
     MALASearch,
@@ -23,14 +24,16 @@ from amortized.behaviours import (
 )
 from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.diagnostics.evaluation import Evaluation, evaluate
-from amortized.fit import TrainingGrid, check_pair, fit, fit_bridges
+from amortized.fit import Draw, TrainingGrid, check_pair, draws_of, fit, fit_bridges
 from amortized.objectives import LogVariance, Objective
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
-from amortized.targets.base import Target
+from amortized.targets.base import Presented, Target
 from amortized.targets.whitening import WhitenedTarget
+
+Buffer = ReplayBuffer | ContextBuffers
 
 
 def log_variance(dim: int) -> Objective:
@@ -38,7 +41,7 @@ def log_variance(dim: int) -> Objective:
     return LogVariance()
 
 
-def on_policy(buffer: ReplayBuffer) -> Behaviour:
+def on_policy(buffer: Buffer) -> Behaviour:
     """Fresh paths of the policy alone, for objectives that need them."""
     return OnPolicy()
 
@@ -48,16 +51,19 @@ class OffPolicy:
     """Half of a batch fresh, half noised back from replayed draws.
 
     ``exploration``: the share by which the noise of fresh paths is inflated. ``local_search``: MALA moves 256 of the
-    remembered draws every 50 batches, and they join the buffer.
+    remembered draws by ``moves`` steps every ``every`` batches, and they join the buffer.
     """
 
     exploration: float = 0.0
     local_search: bool = True
+    moves: int = 20
+    every: int = 50
 
-    def __call__(self, buffer: ReplayBuffer) -> Behaviour:
+    def __call__(self, buffer: Buffer) -> Behaviour:
         fresh = Exploration(self.exploration) if self.exploration else OnPolicy()
         replay = Replay(buffer, remember=False)
-        return Mixture(fresh, LocalSearch(replay, MALASearch(steps=20), every=50) if self.local_search else replay)
+        search = LocalSearch(replay, MALASearch(steps=self.moves), every=self.every)
+        return Mixture(fresh, search if self.local_search else replay)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Recipe:
     held_out: int = 512
     refinements: tuple[int, ...] = (1, 2, 4)
     objective: Callable[[int], Objective] = log_variance
-    behaviour: Callable[[ReplayBuffer], Behaviour] = OffPolicy()
+    behaviour: Callable[[Buffer], Behaviour] = OffPolicy()
     grid: TrainingGrid | None = None
 
     def __post_init__(self) -> None:
@@ -125,6 +131,19 @@ class Training:
     objective: Objective | None = None
 
 
+@dataclass(frozen=True)
+class Material:
+    """What there is to train on: a ``target`` or a family of them; ``draw`` for bridges and ``buffer`` for replay, both
+    with draws of it; and ``held_out`` draws ``(N, D)`` of ``judged``, with their log R, that never train."""
+
+    target: Presented
+    draw: Draw
+    buffer: Buffer
+    judged: Target
+    held_out: tuple[Tensor, Tensor]
+    embedding: nn.Module | None = None
+
+
 def train(
     sampler: DiffusionSampler,
     target: WhitenedTarget,
@@ -141,18 +160,33 @@ def train(
     """
     if not 0 < recipe.held_out < len(draws[0]):
         raise ValueError(f"held_out={recipe.held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
-    deadline = time.perf_counter() + seconds
-    process, policy = sampler.process, sampler.policy
-    parts = nn.ModuleDict({"process": process, "policy": policy})
-    held_out = draws[0][: recipe.held_out], draws[1][: recipe.held_out]
     ends, log_target = draws[0][recipe.held_out :], draws[1][recipe.held_out :]
     buffer = ReplayBuffer(target.dim, device=ends.device)
     buffer.add(ends, log_target)
+    held_out = draws[0][: recipe.held_out], draws[1][: recipe.held_out]
+    material = Material(target, draws_of(target, ends), buffer, target, held_out)
+    return train_on(material, sampler, recipe, seconds, generator, progress, callbacks)
+
+
+def train_on(
+    material: Material,
+    sampler: DiffusionSampler,
+    recipe: Recipe,
+    seconds: float,
+    generator: Generator | None = None,
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Training:
+    """Train ``sampler`` by the recipe, as ``train`` does, on whatever the material holds."""
+    deadline = time.perf_counter() + seconds
+    process, policy = sampler.process, sampler.policy
+    parts = nn.ModuleDict({"process": process, "policy": policy})
+    target, judged, held_out = material.target, material.judged, material.held_out
     record = Training(process)
 
     def judge(step: TrainingStep) -> Evaluation:
         averaged = cast(Process, step.parts["process"]), cast(Policy, step.parts["policy"])
-        return evaluate(*averaged, target, held_out, generator=generator)
+        return evaluate(*averaged, judged, held_out, judged_on(judged), generator)
 
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
@@ -170,11 +204,13 @@ def train(
         steps, batch, rate = recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate
         if not isinstance(process, LinearProcess):
             raise ValueError(f"{type(process).__name__} has no bridges in closed form: write Recipe(bridge_steps=0)")
-        fit_bridges(process, policy, target, ends, steps, batch, rate, callbacks, generator)
+        fit_bridges(process, policy, material.draw, steps, batch, rate, callbacks, generator)
 
     def off_policy(callbacks: list[Callback]) -> None:
         steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
-        objective, behaviour = made(recipe, target, generator), recipe.behaviour(buffer)
+        objective, behaviour = made(recipe, target, generator), recipe.behaviour(material.buffer)
+        if material.embedding is not None:
+            objective.on_contexts(material.embedding)
         record.objective = objective
         fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator, recipe.grid)
 
@@ -182,11 +218,16 @@ def train(
     if recipe.bridge_steps:
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
-    record.sampling = refined(process, policy, target, held_out, recipe.refinements, generator)
+    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
     return record
 
 
-def made(recipe: Recipe, target: Target, generator: Generator | None) -> Objective:
+def judged_on(target: Target) -> int:
+    """How many fresh paths a judgement takes: about 1,000, at least 32 for every context."""
+    return max(1_000 // target.contexts, 32) * target.contexts
+
+
+def made(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:
     """The recipe's objective for ``target``, its first weights from the generator's seed alone."""
     with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):
         torch.manual_seed(0 if generator is None else generator.initial_seed())
@@ -196,7 +237,7 @@ def made(recipe: Recipe, target: Target, generator: Generator | None) -> Objecti
 def refined(
     process: Process,
     policy: Policy,
-    target: WhitenedTarget,
+    target: Target,
     held_out: tuple[Tensor, Tensor],
     factors: tuple[int, ...],
     generator: Generator | None = None,
@@ -204,5 +245,5 @@ def refined(
 ) -> Process:
     """The process on the coarsest of its grids times ``factors`` whose overlap is within ``worth`` of the best."""
     choices = [process if factor == 1 else process.with_steps(factor * process.steps) for factor in sorted(factors)]
-    overlaps = [evaluate(choice, policy, target, held_out, generator=generator).overlap for choice in choices]
+    overlaps = [evaluate(choice, policy, target, held_out, judged_on(target), generator).overlap for choice in choices]
     return next(choice for choice, overlap in zip(choices, overlaps, strict=True) if overlap >= max(overlaps) - worth)

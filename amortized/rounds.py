@@ -11,14 +11,14 @@ from amortized.fit import TrainingGrid, fit
 from amortized.objectives.base import Objective
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
-from amortized.targets.base import Target
+from amortized.targets.base import Presented
 
 
 def fit_in_rounds(
     rounds: int,
     process: Process,
     policy: Policy,
-    target: Target,
+    target: Presented,
     objective: Objective,
     behaviour: Behaviour,
     steps: int = 1_000,

@@ -2,7 +2,7 @@
 
 from amortized.behaviours.alternate import Alternate
 from amortized.behaviours.base import Behaviour
-from amortized.behaviours.buffer import ReplayBuffer
+from amortized.behaviours.buffer import ContextBuffers, ReplayBuffer
 from amortized.behaviours.exploration import Exploration
 from amortized.behaviours.local_search import LocalSearch
 from amortized.behaviours.mixture import Mixture
@@ -22,6 +22,7 @@ __all__ = [
     "Alternate",
     "AnnealedSearch",
     "Behaviour",
+    "ContextBuffers",
     "Exploration",
     "HMCSearch",
     "ImportancePriority",

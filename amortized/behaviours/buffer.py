@@ -1,10 +1,11 @@
-"""The memory of replay: a ring of ends."""
+"""The memory of replay: a ring of ends, or one for every context."""
 
 from __future__ import annotations
 
 import torch
 
 from amortized._types import Tensor
+from amortized.targets.base import Target
 
 
 class ReplayBuffer:
@@ -30,11 +31,24 @@ class ReplayBuffer:
     def __len__(self) -> int:
         return min(self.written, self.capacity)
 
-    def add(self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None) -> None:
+    def of(self, target: Target) -> list[ReplayBuffer]:
+        """The memory of each of the target's contexts. Raises ``ValueError`` where one ring would mix several."""
+        if target.contexts > 1:
+            raise ValueError(
+                f"one buffer for {target.contexts} contexts would mix their ends; write ContextBuffers({target.dim})"
+            )
+        return [self]
+
+    def add(
+        self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, numbers: Tensor | None = None
+    ) -> None:
         """Remember ``ends: (B, D)`` with ``log_target`` and, if they have any, path weights ``(B,)``, in nats.
 
-        Rows whose density or given weight is not finite are left out.
+        Rows whose density or given weight is not finite are left out. ``numbers: (B,)``, of their contexts, may name
+        one context only.
         """
+        if numbers is not None and len(numbers) and bool((numbers != numbers[0]).any()):
+            raise ValueError(f"ends of contexts {numbers.unique().tolist()} for one buffer; write ContextBuffers(dim)")
         finite = log_target.isfinite()
         if log_weight is None:
             log_weight = torch.full_like(log_target, torch.nan, dtype=torch.float64)
@@ -46,3 +60,44 @@ class ReplayBuffer:
         self.log_target[places] = log_target[rows].double()
         self.log_weight[places] = log_weight[rows].double()
         self.written += len(rows)
+
+
+class ContextBuffers:
+    """A ring of ends for every context, by its number: what is remembered for one is never replayed for another.
+
+    >>> buffers = ContextBuffers(dim=1, capacity=2)
+    >>> buffers.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3), numbers=torch.tensor([7, 8, 7]))
+    >>> buffers[7].ends[:, 0].tolist(), len(buffers[8]), len(buffers)
+    ([1.0, 3.0], 1, 3)
+    """
+
+    def __init__(self, dim: int, capacity: int = 64, device: torch.device | str = "cpu"):
+        self.dim = dim
+        self.capacity = capacity
+        self.device = device
+        self.rings: dict[int, ReplayBuffer] = {}
+
+    def __len__(self) -> int:
+        return sum(len(ring) for ring in self.rings.values())
+
+    def __getitem__(self, number: int) -> ReplayBuffer:
+        if number not in self.rings:
+            self.rings[number] = ReplayBuffer(self.dim, self.capacity, self.device)
+        return self.rings[number]
+
+    def of(self, target: Target) -> list[ReplayBuffer]:
+        """The memory of each of the target's contexts. Raises ``ValueError`` where they have no numbers."""
+        if target.numbers is None:
+            raise ValueError("these contexts have no numbers to remember them by; write family.at(rows, numbers)")
+        return [self[number] for number in target.numbers.tolist()]
+
+    def add(
+        self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, numbers: Tensor | None = None
+    ) -> None:
+        """As ``ReplayBuffer.add``, each end for the context whose number stands beside it in ``numbers: (B,)``."""
+        if numbers is None:
+            raise ValueError("numbers: whose ends are these? write buffers.add(ends, log_target, numbers=numbers)")
+        for number in numbers.unique().tolist():
+            rows = numbers == number
+            weight = None if log_weight is None else log_weight[rows]
+            self[number].add(ends[rows], log_target[rows], weight)

@@ -41,15 +41,22 @@ class LocalSearch(Behaviour):
         return self.replay.propose(process, policy, target, batch, generator)
 
     def refresh(self, target: Target, generator: Generator | None = None) -> None:
-        """One search, whose finds join the buffer."""
-        buffer = self.replay.buffer
+        """One search, whose finds join the buffer, each that of its own context."""
+        chains = target.contexts * max(1, self.chains // target.contexts)
         if self.search.needs_starts:
-            starts = buffer.ends[self.replay.rows(self.chains, generator)]
+            starts, _ = self.replay.draw(target, chains, generator)
         else:
-            starts = torch.zeros_like(buffer.ends[:1]).expand(self.chains, -1)
+            starts = torch.zeros(chains, target.dim, dtype=target.dtype, device=target.device)
         found = self.search(target, starts, generator)
+        if found.starts is None and target.contexts > 1:
+            raise ValueError(
+                f"{type(self.search).__name__} does not say which context its ends belong to; write search=MALASearch()"
+            )
         self.acceptance = found.acceptance
-        buffer.add(found.ends, found.log_target)
+        numbers = None
+        if target.numbers is not None and found.starts is not None:
+            numbers = target.numbers[found.starts % target.contexts]
+        self.replay.buffer.add(found.ends, found.log_target, numbers=numbers)
 
     def fresh(self, batch: int) -> Tensor:
         return self.replay.fresh(batch)

@@ -14,16 +14,16 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
 
-SHARED = ("times", "dim", "marginal")
+SHARED = ("times", "dim", "marginal", "context", "numbers")
 
 
 def join(paths: Sequence[Path]) -> Path:
-    """One record of all the paths, in order; what one of them lacks the whole lacks. They share times and ``dim``;
+    """One record of all the paths, in order; what one of them lacks the whole lacks. They share times and contexts;
     what the reference says of their states is to be asked anew."""
     joined = {}
     for name in [field.name for field in fields(Path) if field.name not in SHARED]:
         parts = [getattr(path, name) for path in paths]
-        along = 0 if name == "context" or parts[0] is None or parts[0].ndim == 1 else 1
+        along = 0 if parts[0] is None or parts[0].ndim == 1 else 1
         joined[name] = None if any(part is None for part in parts) else torch.cat(parts, along)
     return replace(paths[0], marginal=None, **joined)
 
@@ -44,15 +44,18 @@ class Mixture(Behaviour):
         self.behaviours = behaviours
         self.shares = shares or (1.0,) * len(behaviours)
         self.on_policy = all(behaviour.on_policy for behaviour in behaviours)
+        self.contexts = 1
 
     def split(self, batch: int) -> list[int]:
-        """How many of ``batch`` paths each behaviour proposes; the last takes the rest."""
-        counts = [int(batch * share / sum(self.shares)) for share in self.shares[:-1]]
+        """How many of ``batch`` paths each behaviour proposes, as many for every context; the last takes the rest."""
+        each = batch // self.contexts
+        counts = [self.contexts * int(each * share / sum(self.shares)) for share in self.shares[:-1]]
         return [*counts, batch - sum(counts)]
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> Path:
+        self.contexts = target.contexts
         counts = zip(self.behaviours, self.split(batch), strict=True)
         return join([part.propose(process, policy, target, count, generator) for part, count in counts if count])
 

@@ -6,7 +6,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.behaviours.base import Behaviour
-from amortized.behaviours.buffer import ReplayBuffer
+from amortized.behaviours.buffer import ContextBuffers, ReplayBuffer
 from amortized.behaviours.priorities import Priority, UniformPriority
 from amortized.path import Path, reverse_rollout
 from amortized.policies.base import Policy
@@ -21,24 +21,35 @@ class Replay(Behaviour):
     arXiv 2402.05098. Its own ends, being in the buffer, are not added again.
     """
 
-    def __init__(self, buffer: ReplayBuffer, priority: Priority | None = None, remember: bool = True):
+    def __init__(self, buffer: ReplayBuffer | ContextBuffers, priority: Priority | None = None, remember: bool = True):
         self.buffer = buffer
         self.priority = UniformPriority() if priority is None else priority
         self.remember = remember
 
-    def rows(self, count: int, generator: Generator | None = None) -> Tensor:
-        """Row numbers of the buffer, drawn by the priority. Raises ValueError while it is empty."""
-        if len(self.buffer) == 0:
-            raise ValueError("the replay buffer is empty; write buffer.add(ends, log_target) with the warm-up's draws")
-        return self.priority.rows(self.buffer, count, generator)
+    def draw(self, target: Target, count: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """``count`` remembered ends ``(count, D)`` and their log R, drawn by the priority among their context's own.
+
+        Raises ValueError while a buffer is empty, and for a count that is no multiple of the target's contexts.
+        """
+        buffers = self.buffer.of(target)
+        each, rest = divmod(count, len(buffers))
+        if rest:
+            raise ValueError(f"{count} ends of {len(buffers)} contexts: write a multiple, batch={len(buffers) * each}")
+        ends, log_targets = [], []
+        for buffer in buffers:
+            if len(buffer) == 0:
+                raise ValueError(
+                    "the replay buffer is empty; write buffer.add(ends, log_target) with the warm-up's draws"
+                )
+            rows = self.priority.rows(buffer, each, generator)
+            ends.append(buffer.ends[rows])
+            log_targets.append(buffer.log_target[rows])
+        return torch.stack(ends, 1).flatten(0, 1), torch.stack(log_targets, 1).flatten()
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> Path:
-        rows = self.rows(batch, generator)
-        return reverse_rollout(
-            process, policy, target, self.buffer.ends[rows], self.buffer.log_target[rows], generator
-        )
+        return reverse_rollout(process, policy, target, *self.draw(target, batch, generator), generator)
 
     def fresh(self, batch: int) -> Tensor:
         return torch.zeros(batch, dtype=torch.bool)
@@ -48,4 +59,5 @@ class Replay(Behaviour):
             return
         fresh = fresh.to(path.ends.device)
         log_weight = None if path.log_forward is None else path.log_weight.detach()[fresh]
-        self.buffer.add(path.ends.detach()[fresh], path.log_target.detach()[fresh], log_weight)
+        numbers = None if path.numbers is None else path.numbers.repeat(len(fresh) // len(path.numbers))[fresh]
+        self.buffer.add(path.ends.detach()[fresh], path.log_target.detach()[fresh], log_weight, numbers)

@@ -6,7 +6,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.behaviours.base import Behaviour
-from amortized.mcmc.resampling import systematic
+from amortized.mcmc.resampling import systematic_by_context
 from amortized.path import Path, reverse_rollout, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -33,7 +33,7 @@ class Sleep(Behaviour):
         with torch.no_grad():
             dreamt = rollout(process, policy, target, self.dreams * batch, generator)
         log_weight = torch.where(dreamt.log_weight.isnan(), -torch.inf, dreamt.log_weight)
-        rows = systematic(log_weight, batch, generator)
+        rows = systematic_by_context(dreamt.by_context(log_weight), batch // target.contexts, generator)
         return reverse_rollout(process, policy, target, dreamt.ends[rows], dreamt.log_target[rows], generator)
 
     def fresh(self, batch: int) -> Tensor:

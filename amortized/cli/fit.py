@@ -142,12 +142,12 @@ def write(
 ) -> None:
     """The three files of a run, all of them or none."""
     others = [] if reference is None else [(reference.method, moments(reference.arrays()))]
-    assert guide.training_record is not None and guide.log_weights is not None
+    assert guide.training_record is not None and guide.posterior is not None
     contents = picture.Contents(
         title=" ".join([file.path.stem.replace("_", " "), *([] if file.name == "model" else [f"({file.name})"])]),
         ours=ours,
         diagnosis=guide.diagnose(),
-        log_weights=guide.log_weights.cpu().numpy(),
+        log_weights=guide.posterior.weights().cpu().numpy(),
         evaluations=guide.training_record.evaluations,
         enough=guide.recipe.enough,
         reference=None if reference is None else reference.arrays(),

@@ -39,5 +39,3 @@ def save(data: Any, path: str) -> None:
 
     renamed = data.map_over_datasets(dotted) if hasattr(data, "map_over_datasets") else data.map(dotted)
     renamed.to_netcdf(path)
-
-

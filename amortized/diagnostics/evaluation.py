@@ -40,7 +40,7 @@ def reverse_log_weights(
     generator: Generator | None = None,
 ) -> Tensor:
     """Log weights ``(N,)`` of paths noised back from ``draws``: ends ``(N, D)`` and their ``log R``."""
-    chunk = paths_at_once(process, target.dim)
+    chunk = max(1, paths_at_once(process, target.dim) // target.contexts) * target.contexts
     pieces = zip(draws[0].split(chunk), draws[1].split(chunk), strict=True)
     noised = (reverse_rollout(process, policy, target, *piece, generator) for piece in pieces)
     return torch.cat([score(process, policy, path).log_weight for path in noised])
@@ -55,16 +55,20 @@ def evaluate(
     count: int = 1_000,
     generator: Generator | None = None,
 ) -> Evaluation:
-    """Evaluate on ``count`` fresh paths and on ``held_out``: draws ``(N, D)`` of the target and their ``log R``."""
+    """Evaluate on ``count`` fresh paths and on ``held_out``: draws ``(N, D)`` of the target and their ``log R``.
+
+    Of a target with several contexts, every figure is the mean over them of the figure for each.
+    """
     forward = rollout(process, policy, target, count, generator).log_weight
     backward = reverse_log_weights(process, policy, target, held_out, generator)
-    log_partition = float(log_mean_exp(forward))
+    forward, backward = (log_w.unflatten(0, (-1, target.contexts)) for log_w in (forward, backward))
+    log_partition = log_mean_exp(forward.mT)
     sides = ((1, forward), (-1, backward))
     return Evaluation(
         elbo=float(forward.mean()),
         eubo=float(backward.mean()),
-        log_evidence=log_partition,
-        ess_fraction=effective_sample_fraction(forward),
+        log_evidence=float(log_partition.mean()),
+        ess_fraction=sum(map(effective_sample_fraction, forward.mT)) / target.contexts,
         overlap=min(_overlap(sign * (log_w - log_partition)) for sign, log_w in sides),
     )
 

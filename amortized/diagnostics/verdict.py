@@ -21,6 +21,11 @@ EVEN = 0.9
 LARGE_WEIGHT = 5.0
 """Nats above log Z from which a draw of the target counts as unseen by the sampler."""
 
+TRAIN_LONGER = (
+    "Train longer, DiffusionGuide(model, max_seconds=600, recipe=Recipe(steps=5_000, patience=10)), "
+    "or write the model in coordinates that are closer to independent."
+)
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -59,8 +64,12 @@ def diagnose(
     warm_up_evidence: Estimate,
     warm_up_trusted: bool,
     warm_up_status: str = "",
+    remedy: str | None = None,
 ) -> Diagnosis:
-    """Judge a sampler by the log weights of its fresh paths ``(N,)`` and of paths noised back from draws ``(M,)``."""
+    """Judge a sampler by the log weights of its fresh paths ``(N,)`` and of paths noised back from draws ``(M,)``.
+
+    ``remedy``: the advice where it is not to be trusted.
+    """
     evidence = log_evidence(log_weights)
     khat = pareto_shape(log_weights)
     fraction = effective_sample_fraction(log_weights)
@@ -82,10 +91,7 @@ def diagnose(
         reasons.append(f"log Z differs from the warm-up's ({evidence} against {warm_up_evidence})")
     if reasons:
         verdict = UNTRUSTED
-        advice = _sentence(reasons) + (
-            " Train longer, DiffusionGuide(model, max_seconds=600, recipe=Recipe(steps=5_000, patience=10)), "
-            "or write the model in coordinates that are closer to independent."
-        )
+        advice = f"{_sentence(reasons)} {remedy or TRAIN_LONGER}"
     elif fraction < 0.3 or not warm_up_trusted or outside > 0.005:
         verdict = USABLE
         advice = "Use sample(n), which resamples by the weights, and log_evidence(); do not use correction='none'."

@@ -26,6 +26,14 @@ def systematic(log_weights: Tensor, count: int, generator: Generator | None) -> 
     return torch.searchsorted(cumulative, points * cumulative[-1]).clamp(max=last)
 
 
+def systematic_by_context(log_weights: Tensor, count: int, generator: Generator | None) -> Tensor:
+    """``systematic`` in every column of ``(N, M)``: rows ``(count · M,)`` of the flattened weights, column after column
+    in turn, so that row i is again one of context ``i mod M``."""
+    contexts = log_weights.shape[1]
+    columns = [contexts * systematic(log_weights[:, m], count, generator) + m for m in range(contexts)]
+    return torch.stack(columns, 1).flatten()
+
+
 def effective_sample_size(log_weights: Tensor) -> Tensor:
     """``(Σw)² / Σw²``, in draws; a scalar float64.
 

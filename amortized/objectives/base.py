@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -33,23 +35,48 @@ class Objective(nn.Module, ABC):
     def forward(self, path: Path) -> Tensor:
         """The loss ``(B,)`` of a scored path."""
 
+    def on_contexts(self, embedding: nn.Module) -> None:  # noqa: B027
+        """Let what is learned depend on the context, as ``embedding`` reads it; nothing by default."""
+
     def initialise(self, path: Path) -> None:  # noqa: B027
         """Set what the objective learns from a first scored path; nothing by default."""
 
 
 class PartitionObjective(Objective):
-    """An objective that learns ``log_partition``, log Z in nats, from the first batch's median log weight on."""
+    """An objective that learns ``log_partition``, log Z in nats, from the first batch's median log weight on.
+
+    Over contexts, ``log Z(c) = log_partition + f(c)`` with a linear ``f`` of what an embedding reads, zero at first.
+    """
 
     def __init__(self, partition_rate: float = 1.0):
         super().__init__()
         self.partition_rate = partition_rate
         self.log_partition = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.log_partition_of_context: nn.Module | None = None
+
+    def on_contexts(self, embedding: nn.Module) -> None:
+        self.log_partition_of_context = zero_head(copy.deepcopy(embedding), 1)
+
+    def log_partitions(self, path: Path) -> Tensor:
+        """log Z for every path: ``(B,)``, or a scalar where all share it."""
+        if path.context is None or self.log_partition_of_context is None:
+            return self.log_partition
+        each = self.log_partition + self.log_partition_of_context(path.context)[:, 0].double()
+        return each.repeat(len(path.log_target) // len(each))
 
     def initialise(self, path: Path) -> None:
         median = finite_or_nan(path.log_weight).nanmedian()
         if median.isfinite():
             with torch.no_grad():
                 self.log_partition.copy_(median)
+
+
+def zero_head(embedding: nn.Module, size: int) -> nn.Module:
+    """A linear map of what an embedding reads, to ``size`` numbers, zero at first."""
+    head = nn.Linear(int(cast(Any, embedding).size), size)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return nn.Sequential(embedding, head)
 
 
 def finite_or_nan(log_weight: Tensor) -> Tensor:

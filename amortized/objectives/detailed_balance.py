@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from amortized._types import Tensor
 from amortized.objectives.base import PartitionObjective, huber
 from amortized.objectives.flows import StateFlow
@@ -32,5 +34,9 @@ class DetailedBalance(PartitionObjective):
         self.delta = delta
         self.flow = StateFlow(dim, width, forward_looking=forward_looking)
 
+    def on_contexts(self, embedding: nn.Module) -> None:
+        super().on_contexts(embedding)
+        self.flow.on_contexts(embedding)
+
     def forward(self, path: Path) -> Tensor:
-        return huber(self.flow(path, self.log_partition).diff(dim=0), self.delta).mean(0)
+        return huber(self.flow(path, self.log_partitions(path)).diff(dim=0), self.delta).mean(0)

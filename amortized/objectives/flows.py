@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 
 from amortized._types import Tensor
+from amortized.objectives.base import zero_head
 from amortized.path import Path
 from amortized.policies.embeddings import CosineTime
 
@@ -31,12 +34,19 @@ class StateFlow(nn.Module):
         self.head = nn.Linear(width, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.read_context: nn.Module | None = None
 
-    def correction(self, features: Tensor, times: Tensor) -> Tensor:
-        """``f: (K, B)`` float64 from the states ``features: (K, B, S)`` and ``times: (K,)``."""
+    def on_contexts(self, embedding: nn.Module) -> None:
+        """Let f depend on the context too."""
+        self.read_context = zero_head(copy.deepcopy(embedding), self.read_state.out_features)
+
+    def correction(self, features: Tensor, times: Tensor, context: Tensor | None = None) -> Tensor:
+        """``f: (K, B)`` float64 from the states ``features: (K, B, S)``, ``times: (K,)`` and ``context: (M, C)``."""
         weight = self.read_state.weight
         time = self.read_time(self.time(times.to(weight.dtype)[:, None]))[:, None]
         hidden = self.read_state(features.to(weight.dtype))
+        if context is not None and self.read_context is not None:
+            hidden = hidden + self.read_context(context).repeat(features.shape[1] // len(context), 1)
         for block in self.blocks:
             hidden = hidden + block(nn.functional.silu(hidden + time))
         return self.head(nn.functional.silu(hidden))[..., 0].double()
@@ -60,7 +70,7 @@ class StateFlow(nn.Module):
                 )
             times = path.times.double()[:, None]
             inner = (1 - times) * inner + times * path.log_targets.double()
-        inner = inner + self.correction(path.features, path.times)
+        inner = inner + self.correction(path.features, path.times, path.context)
         carried = _carried(path, log_marginal[0], log_prior)
         first, last = log_partition + log_prior + carried, path.log_target.double() + carried
         log_flow = torch.cat([first[None], inner[1:], last[None]])

@@ -8,9 +8,9 @@ from amortized.path import Path
 
 
 class LogVariance(Objective):
-    """``(log w − mean log w)²`` over the batch: zero where all paths agree, whatever log Z is.
+    """``(log w − mean log w)²`` over the paths of each context: zero where all agree, whatever its log Z is.
 
-    Squared up to ``delta`` nats and linear beyond. Valid for paths from anywhere, if one batch shares one target.
+    Squared up to ``delta`` nats and linear beyond. Valid for paths from anywhere; a context needs two or more of them.
     Richter et al., "VarGrad", arXiv 2010.10436; 2307.01198.
     """
 
@@ -19,5 +19,5 @@ class LogVariance(Objective):
         self.delta = delta
 
     def forward(self, path: Path) -> Tensor:
-        log_weight = finite_or_nan(path.log_weight)
-        return huber(log_weight - log_weight.nanmean(), self.delta)
+        log_weight = path.by_context(finite_or_nan(path.log_weight))
+        return huber(log_weight - log_weight.nanmean(0), self.delta).flatten()

@@ -6,7 +6,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.objectives.base import Objective
-from amortized.path import Path, kernel
+from amortized.path import Path, kernel, read
 from amortized.policies.base import Policy
 from amortized.processes.linear import LinearProcess
 from amortized.processes.transitions import Gaussian, standard_normal
@@ -36,7 +36,7 @@ def bridge_regression(
     k = torch.randint(process.steps, ends.shape[:1], generator=generator, device=ends.device)
     x = process.noised(k, ends, generator)
     score = target.log_prob_and_score(x)[1] if policy.needs_score else None
-    mean, std = kernel(process, policy, k, x, score)
+    mean, std = kernel(process, policy, k, x, score, read(policy, target.context, len(ends)))
     bridge_mean, bridge_variance = process.bridge_forward(k, x, ends)
     if not isinstance(process.transition, Gaussian):
         noise = standard_normal(ends, generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from amortized._types import Tensor
 from amortized.objectives.base import PartitionObjective
@@ -47,8 +48,12 @@ class SubTrajectoryBalance(PartitionObjective):
         longest = steps if self.decay > 1 else 0
         return torch.where(apart > 0, self.decay ** (apart - longest), 0.0)
 
+    def on_contexts(self, embedding: nn.Module) -> None:
+        super().on_contexts(embedding)
+        self.flow.on_contexts(embedding)
+
     def forward(self, path: Path) -> Tensor:
-        potential = self.flow(path, self.log_partition)
+        potential = self.flow(path, self.log_partitions(path))
         weights = self.pairs(len(potential) - 1, potential.dtype, potential.device)
         potential = potential - potential.detach().nanmean(0)
         known = potential.isfinite().to(potential.dtype)

@@ -19,4 +19,4 @@ class TrajectoryBalance(PartitionObjective):
         self.delta = delta
 
     def forward(self, path: Path) -> Tensor:
-        return huber(finite_or_nan(path.log_weight) - self.log_partition, self.delta)
+        return huber(finite_or_nan(path.log_weight) - self.log_partitions(path), self.delta)

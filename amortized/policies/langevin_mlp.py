@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 
@@ -18,6 +20,7 @@ class LangevinMLP(Policy):
     ``langevin`` gives the network the target's score (Langevin parametrization, arXiv 2111.15141, 2402.05098), both as
     an input and as the added term, each element clipped to ``± clip``. ``tempered`` multiplies it by t, which makes it
     the score of the path of densities from the reference to the target. ``learned_variance=False`` fixes v = 0.
+    ``embedding``: a network from contexts ``(M, C)`` to features ``(M, embedding.size)``, on which the control depends.
     ``state_dim``: size of a state that carries more than the target's D variables. All heads start at zero, so that a
     fresh policy is the reference process.
 
@@ -34,10 +37,10 @@ class LangevinMLP(Policy):
         depth: int = 3,
         langevin: bool = False,
         learned_variance: bool = True,
-        context_dim: int = 0,
         clip: float = 10.0,
         tempered: bool = False,
         state_dim: int | None = None,
+        embedding: nn.Module | None = None,
     ):
         super().__init__()
         if tempered and not langevin:
@@ -46,14 +49,19 @@ class LangevinMLP(Policy):
         self.learned_variance = learned_variance
         self.clip = clip
         self.tempered = tempered
+        self.embedding = embedding
         self.time = CosineTime()
         time_size = self.time.frequencies.numel()
-        self.read_state = nn.Linear((state_dim or dim) + (dim if langevin else 0) + context_dim, width)
+        features = 0 if embedding is None else int(cast(Any, embedding).size)
+        self.read_state = nn.Linear((state_dim or dim) + (dim if langevin else 0) + features, width)
         self.read_time = nn.Linear(time_size, width * depth)
         self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.shift = _zero(nn.Linear(width, dim))
         self.log_variance = _zero(nn.Linear(width, dim)) if learned_variance else None
         self.langevin_scale = _zero(nn.Linear(time_size, dim)) if langevin else None
+
+    def read(self, context: Tensor) -> Tensor:
+        return context if self.embedding is None else self.embedding(context)
 
     def forward(self, x: Tensor, t: Tensor, langevin: Tensor | None = None, context: Tensor | None = None) -> Control:
         time = self.time(t)
@@ -62,7 +70,8 @@ class LangevinMLP(Policy):
             assert langevin is not None
             langevin = (langevin * t if self.tempered else langevin).clamp(-self.clip, self.clip)
             inputs.append(langevin)
-        if context is not None:
+        if self.embedding is not None:
+            assert context is not None
             inputs.append(context)
         hidden = self.read_state(torch.cat(inputs, -1))
         for block, bias in zip(self.blocks, self.read_time(time).chunk(len(self.blocks), -1), strict=True):

@@ -95,7 +95,7 @@ class Process(nn.Module, ABC):
         """Mean and deviation of the moved part of ``x_{k+1}`` given ``x_k = x``."""
 
     @abstractmethod
-    def backward(self, k: int | Tensor, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the retraced part of ``x_k`` given ``x_{k+1} = y``: the noising kernel."""
 
     @abstractmethod
@@ -123,5 +123,5 @@ class Process(nn.Module, ABC):
         """The shift that one gradient step proposes: ``(..., D)``; ``x`` are visited variables."""
 
     @abstractmethod
-    def bridge(self, ends: Tensor, generator: Generator | None = None, context: Tensor | None = None) -> Tensor:
+    def bridge(self, ends: Tensor, generator: Generator | None = None) -> Tensor:
         """All states ``(K+1, B, S)`` of noising chains that end in ``ends: (B, D)``."""

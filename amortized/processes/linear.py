@@ -127,13 +127,13 @@ class LinearProcess(Process):
         spread = belief.deviation * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
         return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
 
-    def backward(self, k: int | Tensor, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
         mean, std = self._at("decay", k, y) * y, self._at("backward_std", k, y)
         if self.noising is None:
             return mean, std
         noise = self._at("backward_noise", k, y)
-        control = self.noising(self.features(k + 1, y), self._at("times", k + 1, y), None, context)
+        control = self.noising(self.features(k + 1, y), self._at("times", k + 1, y))
         marginal = self._at("marginal_std", k + 1, y)
         part = (noise / marginal).square()
         return mean + part * marginal * control.shift, std * (0.5 * part * control.log_variance).exp()
@@ -150,13 +150,13 @@ class LinearProcess(Process):
     def visited(self, k: int | Tensor, x: Tensor) -> Tensor:
         return x
 
-    def bridge(self, ends: Tensor, generator: Generator | None = None, context: Tensor | None = None) -> Tensor:
+    def bridge(self, ends: Tensor, generator: Generator | None = None) -> Tensor:
         """Noising chains that end in ``ends: (B, D)``, all at once, or step by step where noising learns."""
         noise = torch.randn(self.steps, *ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
         if self.noising is not None:
             states = [ends]
             for k in reversed(range(self.steps)):
-                mean, std = self.backward(k, states[-1], context)
+                mean, std = self.backward(k, states[-1])
                 states.append(mean + std * noise[k] * (self._at("backward_noise", k, ends) > 0))
             return torch.stack(states[::-1])
         k = torch.arange(1, self.steps, device=ends.device)

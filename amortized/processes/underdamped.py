@@ -80,7 +80,7 @@ class Underdamped(Process):
         spread = (0.5 * refresh * control.log_variance).exp()
         return mean, (belief.deviation * spread).expand_as(mean)
 
-    def backward(self, k: int | Tensor, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._at("keep", k, y) * self.moved(k, y), self._at("kick_std", k, y)
 
     def advance(self, k: int | Tensor, x: Tensor, moved: Tensor) -> Tensor:
@@ -102,11 +102,11 @@ class Underdamped(Process):
         """``scale × ∇ log (R / reference)(x)`` at the positions of the kick."""
         return self.scale * (score + x / self.scale**2)
 
-    def bridge(self, ends: Tensor, generator: Generator | None = None, context: Tensor | None = None) -> Tensor:
+    def bridge(self, ends: Tensor, generator: Generator | None = None) -> Tensor:
         states = [torch.cat([ends, self.scale * standard_normal(ends, generator)], -1)]
         for k in reversed(range(self.steps)):
             position = self._turned(k, states[-1], -1.0)[0]
-            mean, std = self.backward(k, states[-1], context)
+            mean, std = self.backward(k, states[-1])
             velocity = mean + std * standard_normal(mean, generator)
             states.append(torch.cat(self._turned(k, torch.cat([position, velocity], -1), -1.0), -1))
         return torch.stack(states[::-1])

@@ -34,8 +34,12 @@ class DiffusionSampler(nn.Module):
     def sample(
         self, target: Target, count: int, generator: Generator | None = None, chunk: int = 4096
     ) -> tuple[Tensor, Tensor]:
-        """Ends ``(count, D)`` of fair paths and their log weights ``(count,)``, at most ``chunk`` at a time."""
+        """Ends ``(count, D)`` of fair paths and their log weights ``(count,)``, at most ``chunk`` at a time.
+
+        Of a target with M contexts, ``count`` is a multiple of M, and row i belongs to context ``i mod M``.
+        """
         chunk = min(chunk, paths_at_once(self.process, target.dim))
+        chunk = max(target.contexts, chunk // target.contexts * target.contexts)
         ends, log_weights = [], []
         for start in range(0, count, chunk):
             path = rollout(self.process, self.policy, target, min(chunk, count - start), generator)

@@ -11,7 +11,7 @@ from amortized.diagnostics.weights import log_evidence, log_mean_exp
 from amortized.draws import Estimate
 from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.objectives.flows import StateFlow
-from amortized.path import kernel, rollout, with_log_targets
+from amortized.path import kernel, read, rollout, with_log_targets
 from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
 from amortized.samplers.base import DiffusionSampler
@@ -52,7 +52,7 @@ def sample_sequentially(
     target call unless it looks forward. Ẑ is unbiased for any γ and any threshold; with
     ``threshold=0`` nothing is resampled and the weights are those of ``sampler.sample``. The standard error is that
     between runs; of a single run, that of its families (Lee and Whiteley, arXiv 1509.00394). Raises ``ValueError``
-    for a threshold outside [0, 1] or no run. Del Moral, Doucet and Jasra (2006), JRSS B 68.
+    for a threshold outside [0, 1], no run, or several contexts. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
     >>> from amortized.samplers import GFlowNet
     >>> from amortized.targets.density import DensityTarget
@@ -63,6 +63,10 @@ def sample_sequentially(
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold}: it is a share of the particles; write threshold=0.5")
+    if target.contexts > 1:
+        raise ValueError(
+            f"particles of {target.contexts} contexts would replace each other; give one context at a time"
+        )
     if runs < 1:
         raise ValueError(f"runs={runs}: at least one population is needed; write runs=8")
     powers = _powers(sampler, target, max(count, MIN_PILOT), generator) if threshold > 0 and flow is None else None
@@ -84,6 +88,7 @@ def _walk(
     x = process.sample_prior(runs * count, target.dim, generator)
     log_ratio = -process.log_prior(x).double()
     counted = torch.zeros_like(log_ratio)
+    context = read(policy, target.context, runs * count)
     families, resampled = torch.arange(runs * count, device=x.device), 0
     reads_target = flow is None or flow.forward_looking
     for k in range(process.steps):
@@ -95,14 +100,14 @@ def _walk(
             log_target = target.log_prob(process.visited(k, x))
         if weighs:
             known = log_target if reads_target else None
-            log_density = log_ratio + _log_intermediate(process, k, x, known, flow, powers, runs)
+            log_density = log_ratio + _log_intermediate(process, k, x, known, flow, powers, runs, target.context)
             log_weights = (log_density - counted).reshape(runs, count)
             chosen, common = _resampled(log_weights, threshold, generator)
             resampled += int(common.isfinite().sum())
             counted = torch.where(common.isfinite(), log_density[chosen] - common, counted)
             x, log_ratio, families = x[chosen], log_ratio[chosen], families[chosen]
             score = score if score is None else score[chosen]
-        mean, std = kernel(process, policy, k, x, score)
+        mean, std = kernel(process, policy, k, x, score, context)
         moved = process.transition.draw(mean, std, generator)
         y = process.advance(k, x, moved)
         log_ratio = log_ratio + log_normal(process.retraced(k, x), *process.backward(k, y)).double()
@@ -168,6 +173,7 @@ def _log_intermediate(
     flow: StateFlow | None,
     powers: Tensor | None,
     runs: int,
+    context: Tensor | None,
 ) -> Tensor:
     """``log γ_k: (B,)`` float64. A state outside the support counts as the least likely of its run's others.
 
@@ -184,5 +190,5 @@ def _log_intermediate(
         carried = process.log_carried(x).double() if flow is None else 0.0
         value = (1 - power) * log_marginal + power * (floored + carried)
     if flow is not None:
-        value = value + flow.correction(process.features(k, x)[None], process.times[k : k + 1])[0]
+        value = value + flow.correction(process.features(k, x)[None], process.times[k : k + 1], context)[0]
     return value

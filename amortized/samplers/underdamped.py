@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from amortized.policies.langevin_mlp import LangevinMLP
 from amortized.processes.base import Grid
 from amortized.processes.grids import Uniform
@@ -15,8 +17,8 @@ class UDS(DiffusionSampler):
 
     ``dim``: D. It has no bridges in closed form, so it takes no mixture to start from, and trains with
     ``Recipe(bridge_steps=0)``: ``DiffusionGuide(model, sampler=lambda dim, reference: UDS(dim), recipe=...)``.
-    ``langevin``, ``tempered``, ``learned_variance``, ``transition`` and ``grid`` as in ``PIS``; ``duration`` and
-    ``friction`` as in ``Underdamped``.
+    ``langevin``, ``tempered``, ``learned_variance``, ``transition``, ``grid`` and ``embedding`` as in ``PIS``;
+    ``duration`` and ``friction`` as in ``Underdamped``.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class UDS(DiffusionSampler):
         learned_variance: bool = True,
         transition: Transition = Gaussian(),  # noqa: B008
         grid: Grid = Uniform(),  # noqa: B008
+        embedding: nn.Module | None = None,
     ):
         super().__init__(
             Underdamped(steps, scale, duration, friction, transition=transition, grid=grid),
@@ -43,5 +46,6 @@ class UDS(DiffusionSampler):
                 learned_variance=learned_variance,
                 tempered=tempered,
                 state_dim=2 * dim,
+                embedding=embedding,
             ),
         )

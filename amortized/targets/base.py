@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 import torch
 
-from amortized._types import Sites, Tensor
+from amortized._types import Generator, Sites, Tensor
+
+
+class Presented(Protocol):
+    """What training takes: a density, or a family of them that presents some at a time."""
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def presented(self, generator: Generator | None = None) -> Target:
+        """What one training step looks at."""
+        ...
 
 
 class Target(ABC):
@@ -15,7 +30,12 @@ class Target(ABC):
     ``calls`` counts evaluations, one per particle, a gradient included in its evaluation;
     ``nonfinite`` counts the particles among them whose density was NaN or +inf, or whose score was not finite.
     Such a particle gets log density -inf and score 0, so that one bad particle never stops a batch.
+    ``context: (M, C)``: what the density is conditioned on, where that varies: row i of every batch belongs to context
+    ``i mod M``, so a batch holds a multiple of M particles. ``numbers: (M,)`` are the contexts' places in a collection.
     """
+
+    context: Tensor | None = None
+    numbers: Tensor | None = None
 
     def __init__(self, dim: int, dtype: torch.dtype, device: torch.device):
         self.dim = dim
@@ -27,6 +47,15 @@ class Target(ABC):
     @property
     def nonfinite(self) -> int:
         return int(self._nonfinite)
+
+    @property
+    def contexts(self) -> int:
+        """M, how many contexts take turns along a batch; 1 for a single density."""
+        return 1 if self.context is None else len(self.context)
+
+    def presented(self, generator: Generator | None = None) -> Target:
+        """What one training step looks at: this density. A family of densities gives some of its members."""
+        return self
 
     @abstractmethod
     def _log_prob(self, x: Tensor) -> Tensor:

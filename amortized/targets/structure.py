@@ -79,9 +79,7 @@ class _Discovering(LatentMessenger):
         frames = [frame for frame in message["cond_indep_stack"] if frame.vectorized]
         plates = tuple((frame.name, frame.size, frame.dim) for frame in frames)
         event_dim = len(fn.event_shape)
-        self.latents[name] = LatentSite(
-            name, fn.support, shape, event_dim, plates, unconstrained_shape, size, place
-        )
+        self.latents[name] = LatentSite(name, fn.support, shape, event_dim, plates, unconstrained_shape, size, place)
         self.dim += size
         draw = torch.rand(unconstrained_shape, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
         self.drawn.extend(_own_draw(fn))

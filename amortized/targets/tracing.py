@@ -62,6 +62,11 @@ def is_discrete(message: Message) -> bool:
         ) from error
 
 
+def sample_sites(trace: Any) -> dict[str, Message]:
+    """The sample statements of a trace, in order, by name."""
+    return {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
+
+
 def is_deterministic(site: Message) -> bool:
     return bool(site["infer"].get("_deterministic", False))
 

@@ -1,4 +1,4 @@
-"""A target seen through an affine map, so that its posterior has mean 0 and covariance I."""
+"""A target seen through an affine map, one for each context, so that its posterior has mean 0 and covariance I."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class WhitenedTarget(Target):
 
     ``shift: (D,)`` and lower-triangular ``scale_tril: (D, D)`` are kept in float64; ``u`` lives in ``dtype``
     (float32 by default, the network's), the wrapped target is called in its own; log densities are float64.
+    For a target of M contexts the map may be one for each: ``(M, D)`` and ``(M, D, D)``.
 
     >>> from amortized.targets.density import DensityTarget
     >>> narrow = DensityTarget(lambda x: -0.5 * ((x - 3.0) / 0.1).square().sum(-1), dim=1)
@@ -27,23 +28,35 @@ class WhitenedTarget(Target):
         self.target = target
         self.shift = shift.to(target.device, torch.float64)
         self.scale_tril = scale_tril.to(target.device, torch.float64)
-        self.log_det = self.scale_tril.diagonal().log().sum()
+        self.log_det = self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        self.context, self.numbers = target.context, target.numbers
+
+    def _each(self, x: Tensor) -> Tensor:
+        """``(B, D)`` in float64, as ``(B / M, M, D)`` where every context has a map of its own."""
+        return x.double().unflatten(0, (-1, len(self.shift))) if self.shift.ndim > 1 else x.double()
 
     def unwhiten(self, u: Tensor) -> Tensor:
-        """``x = m + L u`` in the wrapped target's dtype; ``(..., D)``."""
-        return (self.shift + u.double() @ self.scale_tril.mT).to(self.target.dtype)
+        """``x = m + L u`` in the wrapped target's dtype; ``(B, D)``."""
+        x = self.shift + (self._each(u)[..., None, :] @ self.scale_tril.mT)[..., 0, :]
+        return x.reshape(u.shape).to(self.target.dtype)
 
     def whiten(self, x: Tensor) -> Tensor:
-        """``u = L⁻¹ (x − m)`` in this target's dtype; ``(..., D)``."""
-        centred = (x.double() - self.shift)[..., None]
-        return torch.linalg.solve_triangular(self.scale_tril, centred, upper=False)[..., 0].to(self.dtype)
+        """``u = L⁻¹ (x − m)`` in this target's dtype; ``(B, D)``."""
+        centred = (self._each(x) - self.shift)[..., None]
+        u = torch.linalg.solve_triangular(self.scale_tril, centred, upper=False)[..., 0]
+        return u.reshape(x.shape).to(self.dtype)
+
+    def log_dets(self, count: int) -> Tensor:
+        """``log |det L|`` of each of ``count`` rows; ``(count,)`` float64."""
+        return self.log_det.expand(count) if self.log_det.ndim == 0 else self.log_det.repeat(count // len(self.log_det))
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        return self.target.log_prob(self.unwhiten(x)).double() + self.log_det
+        return self.target.log_prob(self.unwhiten(x)).double() + self.log_dets(len(x))
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         value, score = self.target.log_prob_and_score(self.unwhiten(x))
-        return value.double() + self.log_det, (score.double() @ self.scale_tril).to(self.dtype)
+        white = (self._each(score)[..., None, :] @ self.scale_tril)[..., 0, :].reshape(x.shape)
+        return value.double() + self.log_dets(len(x)), white.to(self.dtype)
 
     def constrain(self, x: Tensor) -> Sites:
         return self.target.constrain(self.unwhiten(x))

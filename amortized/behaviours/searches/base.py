@@ -14,11 +14,13 @@ from amortized.targets.base import Target
 
 
 class Found(NamedTuple):
-    """What a search brings: ``ends: (N, D)``, ``log_target = log R: (N,)``, its mean ``acceptance``."""
+    """What a search brings: ``ends: (N, D)``, ``log_target = log R: (N,)``, its mean ``acceptance``, and ``starts``
+    ``(N,)``, the row that each end was reached from; None where they have no such row."""
 
     ends: Tensor
     log_target: Tensor
     acceptance: float
+    starts: Tensor | None = None
 
 
 class Search(ABC):
@@ -67,8 +69,10 @@ def run_chains(
         if burn_in is not None and iteration >= burn_in:
             kept.append((state.x, state.log_prob, (state.x != before).any(-1)))
     ends, log_target = state.x, state.log_prob
+    starts = torch.arange(len(ends), device=ends.device)
     if kept:
         moved = torch.cat([moved for _, _, moved in kept])
         ends = torch.cat([x for x, _, _ in kept])[moved]
         log_target = torch.cat([log_prob for _, log_prob, _ in kept])[moved]
-    return Found(ends, log_target, float(total.mean()) / max(steps, 1)), step_size
+        starts = starts.repeat(len(kept))[moved]
+    return Found(ends, log_target, float(total.mean()) / max(steps, 1), starts), step_size

@@ -1,0 +1,175 @@
+"""What a guide learns when it is fitted to all data sets at once."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from amortized._types import Sites, Tensor
+from amortized.amortization.prepare import prepare_family
+from amortized.amortization.training import train_family
+from amortized.diagnostics.calibration import Calibration, calibrate
+from amortized.mcmc.resampling import effective_sample_size
+from amortized.path import Path, rollout
+from amortized.posterior import Posterior
+from amortized.recipe import Recipe, Training, train
+from amortized.samplers import DiffusionSampler
+from amortized.samplers.corrections import corrected
+from amortized.settings import Settings
+from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.contexts import LocalTo
+from amortized.targets.contextual import bound
+from amortized.targets.simulation import simulate
+
+PATHS = 2_000
+PATHS_AT_ONCE = 32_768
+POLISHED = 2_048
+PILOT = 256
+TOO_FEW = 0.05
+REMEDY = (
+    "These data look unlike what the guide was trained on. Write guide.refine(x, seconds=30) for this one data set, or "
+    "fit again with data sets like it, and for longer: DiffusionGuide(model, amortize=..., max_seconds=900)."
+)
+REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97)
+REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97)
+
+
+class Many:
+    """The densities of all data sets, a Gaussian for each, and one sampler for them."""
+
+    def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], settings: Settings):
+        assert settings.amortize is not None
+        self.settings = settings
+        self.model = model
+        self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
+        seed, limit = settings.seed, settings.max_seconds
+        capture_seconds = min(20.0, 0.1 * limit)
+        self.target = ConditionalTarget(
+            model, settings.amortize, args, kwargs, seed=seed, capture_seconds=capture_seconds
+        )
+        self.made = prepare_family(
+            self.target,
+            settings.make_sampler,
+            settings.embedding,
+            settings.langevin,
+            self.generator,
+            seed,
+            0.4 * limit,
+            settings.progress,
+            settings.preset,
+        )
+        self.family, self.sampler = self.made.family, self.made.sampler
+        self.gaussian = self.family.gaussian
+        self.latents = self.target.latents
+
+    def check(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:
+        """Nothing: another ``fit`` may bring data sets of another size."""
+
+    def train(self, recipe: Recipe, seconds: float) -> Training:
+        return train_family(self.made, recipe, seconds, self.generator, self.settings.progress)
+
+    def rows(self, data: Sequence[Any]) -> tuple[Tensor, bool]:
+        """Contexts ``(M, C)`` from what the user passes, and whether it is one alone."""
+        rows, alone = self.target.contexts.rows(data)
+        return rows.to(self.target.device), alone
+
+    @torch.no_grad()
+    def posterior(self, row: Tensor, sampler: DiffusionSampler, method: str) -> Posterior:
+        """The posterior given one context ``(1, C)``; warns where its weights say that it is not to be trusted."""
+        posterior = Posterior(
+            sampler=sampler,
+            white=self.family.at(row),
+            generator=self.generator,
+            method=method,
+            paths=PATHS,
+            remedy=REMEDY,
+            observations=self._observations(row[0]),
+            attributes={"seed": self.settings.seed},
+        )
+        _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS)
+        return posterior
+
+    def _observations(self, row: Tensor) -> Sites:
+        program = self.target.program
+        values = dict(zip(program.contexts.names, program.values(row), strict=True))
+        return {site: values[name].reshape(program.shapes[site]) for site, name in program.sites.items()}
+
+    @torch.no_grad()
+    def sample(self, rows: Tensor, sampler: DiffusionSampler, num_samples: int, correction: str) -> Sites:
+        """Draws ``{site: (M, num_samples, *event)}`` of M contexts; warns where weights say not to trust them."""
+        at_once = max(1, PATHS_AT_ONCE // (2 * num_samples))
+        pieces, fractions = [], []
+        for part in rows.split(at_once):
+            white = self.family.at(part)
+            _, pilot = sampler.sample(white, PILOT * len(part), self.generator)
+            fractions.append(effective_sample_size(pilot.unflatten(0, (PILOT, len(part)))) / PILOT)
+            ends, _ = corrected(sampler, white, num_samples, correction, pilot, self.generator)
+            sites = white.constrain(ends)
+            shape = num_samples, len(part)
+            pieces.append({name: value.unflatten(0, shape).transpose(0, 1) for name, value in sites.items()})
+        _warn(torch.cat(fractions))
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def refine(self, row: Tensor, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
+        """A posterior whose sampler has gone on training on one context alone, from polished draws of it."""
+        own, recipe = copy.deepcopy(sampler), REFINEMENT
+        with torch.no_grad():
+            white = self.family.at(row)
+            _, weights = own.sample(white, PATHS, self.generator)
+            ends, _ = corrected(own, white, POLISHED, "mcmc", weights, self.generator)
+            draws = ends, white.log_prob(ends).double()
+        record = train(own, white, draws, recipe, seconds, self.generator, self.settings.progress)
+        return Posterior(
+            sampler=DiffusionSampler(record.sampling, own.policy),
+            white=white,
+            generator=self.generator,
+            method=method,
+            paths=4 * PATHS,
+            held_out=(draws[0][: recipe.held_out], draws[1][: recipe.held_out]),
+            observations=self._observations(row[0]),
+            attributes={"seed": self.settings.seed},
+        )
+
+    def calibrate(self, sampler: DiffusionSampler, count: int, draws: int, correction: str) -> Calibration:
+        """Simulation-based calibration on ``count`` data sets that were not trained on."""
+        origin = torch.randint(len(self.target.rows), (count,), generator=self.generator, device=self.target.device)
+        seed = int(torch.randint(2**31, (), generator=self.generator, device=self.target.device))
+        x, rows = simulate(self.target, self.target.rows[origin], seed)
+        found = self.sample(rows, sampler, draws, correction)
+        truths = self.target.at(rows).constrain(x)
+        latents = list(self.latents)
+        return calibrate({name: truths[name] for name in latents}, {name: found[name] for name in latents})
+
+    def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[Path, Sites, Tensor, str | None]:
+        """``count`` paths for every row of the arguments, as ``Single.propose``; the plate to which rows belong."""
+        amortize = self.settings.amortize
+        given = bound(self.model, args, kwargs).arguments
+        data = [given[part.name] for part in self.target.contexts.parts]
+        local = isinstance(amortize, LocalTo)
+        rows, _ = self.rows(data if local else [value[None] for value in data])
+        white = self.family.at(rows)
+        path = rollout(self.sampler.process, self.sampler.policy, white, count * len(rows), evaluate_ends=False)
+        values, log_dets = self.target.at(rows).unpack(white.unwhiten(path.ends))
+        log_det = white.log_dets(len(path.ends)) + torch.stack(list(log_dets.values())).sum(0)
+        return path, values, log_det, amortize.plate if isinstance(amortize, LocalTo) else None
+
+    @property
+    def calls(self) -> int:
+        return self.target.calls
+
+
+def _warn(fractions: Tensor) -> None:
+    """Warns of contexts where under a twentieth of the paths count; ``fractions: (M,)``, NaN where none does."""
+    poor = ~(fractions >= TOO_FEW)
+    if poor.any():
+        places = poor.nonzero()[:, 0].tolist()
+        which = "this data set" if len(fractions) == 1 else f"{len(places)} of {len(fractions)} data sets {places[:8]}"
+        warnings.warn(
+            f"at {which} the sampler is not to be trusted: {float(fractions[poor].nan_to_num(0.0).median()):.1%} "
+            f"effective draws. {REMEDY}",
+            stacklevel=4,
+        )

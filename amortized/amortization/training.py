@@ -1,0 +1,79 @@
+"""Training over contexts: the recipe of one posterior, on a family of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from amortized._types import Callback, Generator, Tensor
+from amortized.amortization.prepare import Amortized
+from amortized.behaviours import ContextBuffers
+from amortized.recipe import Material, OffPolicy, Recipe, Training, train_on
+from amortized.targets.base import Target
+
+JUDGED = 64
+REPEATS = 8
+REMEMBERED = 32
+AT_ONCE = 2_048
+BRIDGES = 8
+"""To each draw in a batch: reading a context can cost more than all steps of a bridge."""
+
+
+def for_contexts(recipe: Recipe) -> Recipe:
+    """The same parts in the amounts that many contexts need: longer stages, a few MALA moves at every other batch."""
+    behaviour = recipe.behaviour
+    if isinstance(behaviour, OffPolicy):
+        behaviour = replace(behaviour, moves=5, every=2)
+    bridges = 3_000 if recipe.bridge_steps else 0
+    return replace(recipe, bridge_steps=bridges, steps=3_000, every=250, enough=0.96, patience=4, behaviour=behaviour)
+
+
+def train_family(
+    made: Amortized,
+    recipe: Recipe,
+    seconds: float,
+    generator: Generator,
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Training:
+    """Train the sampler on all contexts of the family; its buffers keep to one context each."""
+    material = gather(made, generator)
+    return train_on(material, made.sampler, recipe, seconds, generator, progress, callbacks)
+
+
+@torch.no_grad()
+def gather(made: Amortized, generator: Generator) -> Material:
+    """The draws in whitened coordinates, as what a recipe trains on; simulated pairs, held out, judge it."""
+    family, numbers = made.family, made.numbers
+    ends, log_target = _whitened(made)
+    simulated = int((numbers < family.simulated).sum())
+    judged_rows = torch.randperm(simulated, generator=generator, device=numbers.device)[: min(JUDGED, simulated // 4)]
+    training = torch.ones_like(numbers, dtype=torch.bool)
+    training[judged_rows] = False
+    buffer = ContextBuffers(family.dim, REMEMBERED, family.device)
+    buffer.add(ends[training], log_target[training], numbers=numbers[training])
+    rows = training.nonzero()[:, 0]
+    judged = family.at(family.rows[numbers[judged_rows]], numbers[judged_rows])
+    held_out = ends[judged_rows].repeat(REPEATS, 1), log_target[judged_rows].repeat(REPEATS)
+
+    def draw(batch: int, generator: Generator | None) -> tuple[Target, Tensor]:
+        chosen = rows[torch.randint(len(rows), (batch // BRIDGES,), generator=generator, device=rows.device)]
+        with torch.no_grad():
+            given = family.at(family.rows[numbers[chosen]], numbers[chosen])
+        return given, ends[chosen].repeat(BRIDGES, 1)
+
+    return Material(
+        family.among(numbers[training]), draw, buffer, judged, held_out, getattr(made.sampler.policy, "embedding", None)
+    )
+
+
+def _whitened(made: Amortized) -> tuple[Tensor, Tensor]:
+    """All draws in their own context's coordinates, ``(N, D)``, with their log R there."""
+    ends, log_targets = [], []
+    for x, numbers in zip(made.x.split(AT_ONCE), made.numbers.split(AT_ONCE), strict=True):
+        white = made.family.at(made.family.rows[numbers], numbers)
+        ends.append(white.whiten(x))
+        log_targets.append(white.log_prob(ends[-1]).double())
+    return torch.cat(ends), torch.cat(log_targets)

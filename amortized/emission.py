@@ -1,0 +1,59 @@
+"""What a guide tells Pyro: its draws as ``Delta`` sites, and their log density as a factor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+
+from amortized._types import Sites, Tensor
+from amortized.amortization.many import Many
+from amortized.single import Single
+from amortized.targets.tracing import LatentSite
+
+
+def emit(fitted: Single | Many, args: Sequence, kwargs: Mapping[str, Any], device: torch.device) -> Sites:
+    """As many draws as the enclosing plates ask for; of each row's posterior in the plate of the rows, if it is one's.
+
+    The factor is ``log p₀ + Σ (log P_F − log P_B) − log |det dz/dx|``.
+    """
+    plates = dist.Normal(torch.zeros((), device=device), 1.0).mask(False)
+    shape = pyro.sample("_amortized_plates", plates, infer={"is_auxiliary": True}).shape
+    with poutine.block():
+        path, values, log_det, local = fitted.propose(args, kwargs, shape.numel())
+    log_factor = path.log_proposal - log_det
+    rows = len(log_factor) // shape.numel()
+    frames = {frame for site in fitted.latents.values() for frame in site.plates}
+    opened = {name: pyro.plate(name, rows if name == local else size, dim=dim) for name, size, dim in sorted(frames)}
+    if local is None:
+        pyro.factor("_amortized_path", log_factor.reshape(shape), has_rsample=True)
+    else:
+        dim = next(dim for name, _, dim in frames if name == local)
+        outer = torch.Size((1,) * (-dim - len(shape))) + shape
+        each = log_factor.reshape(outer.numel(), rows)
+        place = len(outer) + dim
+        with opened[local]:
+            factor = each.reshape(*outer[:place], *outer[place + 1 :], rows).movedim(-1, place)
+            pyro.factor("_amortized_path", factor, has_rsample=True)
+    draws = {}
+    for name, site in fitted.latents.items():
+        value = values[name] if local is None else _in_plate(values[name], site, local, rows)
+        plate_dims = len(site.shape) - site.event_dim
+        value = value.reshape(shape[: max(0, len(shape) - plate_dims)] + value.shape[1:])
+        with ExitStack() as stack:
+            for plate, _, _ in site.plates:
+                stack.enter_context(opened[plate])
+            draws[name] = pyro.sample(name, dist.Delta(value, event_dim=site.event_dim))
+    return draws
+
+
+def _in_plate(value: Tensor, site: LatentSite, local: str, rows: int) -> Tensor:
+    """``(n · M, *shape)``, where the rows' plate has size 1, to ``(n, *shape)`` with the M rows in that plate."""
+    dim = next(dim for name, _, dim in site.plates if name == local)
+    place = 1 + len(site.shape) - site.event_dim + dim
+    return value.unflatten(0, (-1, rows)).movedim(1, place).squeeze(place + 1)

@@ -1,0 +1,77 @@
+"""What a guide learns when it is fitted to one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from amortized._types import Sites, Tensor
+from amortized.path import Path, rollout
+from amortized.posterior import Posterior
+from amortized.preparation import prepare
+from amortized.recipe import Recipe, Training, train
+from amortized.samplers import DiffusionSampler
+from amortized.settings import Settings
+from amortized.targets.pyro_model import PyroTarget
+
+PATHS = 8_000
+DEAR_PATHS = 2_000
+
+
+class Single:
+    """The density of one data set, warmed up and whitened, with a fresh sampler; then with a trained one."""
+
+    def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], settings: Settings):
+        self.settings = settings
+        self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
+        limit = settings.max_seconds
+        seed, capture_seconds = settings.seed, min(20.0, 0.2 * limit)
+        self.target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
+        made = prepare(
+            self.target,
+            settings.make_sampler,
+            settings.langevin,
+            self.generator,
+            seed,
+            0.5 * limit,
+            settings.progress,
+            settings.preset,
+        )
+        self.white, self.warm, self.sampler = made.white, made.warm, made.sampler
+        self.ends, self.log_ends = made.ends, made.log_ends
+        self.paths = DEAR_PATHS if made.dear else PATHS
+        self.latents = self.target.latents
+
+    def check(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:
+        """Raises ``ValueError`` for arguments of another structure."""
+        self.target.check_arguments(args, kwargs)
+
+    def train(self, recipe: Recipe, seconds: float) -> Training:
+        draws, settings = (self.ends, self.log_ends), self.settings
+        return train(self.sampler, self.white, draws, recipe, seconds, self.generator, settings.progress)
+
+    def posterior(self, sampler: DiffusionSampler, method: str, recipe: Recipe) -> Posterior:
+        """The one posterior."""
+        return Posterior(
+            sampler=sampler,
+            white=self.white,
+            generator=self.generator,
+            method=method,
+            paths=self.paths,
+            held_out=(self.ends[: recipe.held_out], self.log_ends[: recipe.held_out]),
+            warm_up=(self.warm.log_evidence, self.warm.trustworthy, self.warm.status),
+            observations=self.target.observations,
+            attributes={"seed": self.settings.seed},
+        )
+
+    def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[Path, Sites, Tensor, None]:
+        """``count`` paths, the latents at their ends, and the logarithm of what the change of coordinates took."""
+        path = rollout(self.sampler.process, self.sampler.policy, self.white, count, evaluate_ends=False)
+        values, log_dets = self.target.unpack(self.white.unwhiten(path.ends))
+        return path, values, self.white.log_det + torch.stack(list(log_dets.values())).sum(0), None
+
+    @property
+    def calls(self) -> int:
+        return self.target.calls

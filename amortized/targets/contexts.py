@@ -1,0 +1,131 @@
+"""What varies from data set to data set: arguments or observed sites of a model, and their place in a flat row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from amortized._types import Tensor
+
+
+@dataclass(frozen=True)
+class LocalTo:
+    """The latents are local to the plate of this name: every row of the model's arguments is a data set of its own."""
+
+    plate: str
+
+
+@dataclass(frozen=True)
+class ContextPart:
+    """One argument or site: ``shape`` and ``dtype`` of its value for one data set; ``argument`` says which it is."""
+
+    name: str
+    shape: torch.Size
+    dtype: torch.dtype
+    argument: bool
+
+
+class Contexts:
+    """The parts of a context, side by side in rows ``(M, C)``.
+
+    ``ragged``: the parts are sets of up to ``shape[0]`` rows; what is missing from a smaller one is NaN in its row.
+
+    >>> contexts = Contexts([ContextPart("y", torch.Size([3]), torch.float32, True)], torch.float32)
+    >>> contexts.size, contexts.split(torch.zeros(5, 3))[0].shape
+    (3, torch.Size([5, 3]))
+    """
+
+    def __init__(self, parts: Sequence[ContextPart], dtype: torch.dtype, ragged: bool = False):
+        self.parts = tuple(parts)
+        self.dtype = dtype
+        self.ragged = ragged
+        self.sizes = [part.shape.numel() for part in self.parts]
+        self.size = sum(self.sizes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts)
+
+    def split(self, rows: Tensor) -> list[Tensor]:
+        """``(..., C)`` to one tensor ``(..., *shape)`` for every part, in the rows' own dtype."""
+        pieces = rows.split(self.sizes, -1)
+        return [piece.reshape(rows.shape[:-1] + part.shape) for piece, part in zip(pieces, self.parts, strict=True)]
+
+    def rows(self, values: Sequence[Any]) -> tuple[Tensor, bool]:
+        """``(M, C)`` from the values of all parts, and whether they were those of one data set alone.
+
+        A tensor of a part's own shape is one data set, with one more leading dimension a batch; of sets, a list of
+        tensors is a batch. Raises ``ValueError``, naming the part, for another shape or dtype, and for NaN.
+        """
+        if len(values) != len(self.parts):
+            raise ValueError(f"{len(values)} values for {self.names}: pass one for each, in this order")
+        columns, alone = [], []
+        for part, value in zip(self.parts, values, strict=True):
+            column, single = self._column(part, value)
+            columns.append(column)
+            alone.append(single)
+        lengths = sorted({len(column) for column in columns})
+        if len(lengths) > 1:
+            raise ValueError(f"{self.names} hold {lengths} data sets: pass as many of one as of the other")
+        rows = torch.cat(columns, 1)
+        if self.ragged:
+            self._check_sets(columns)
+        return rows, all(alone)
+
+    def _column(self, part: ContextPart, value: Any) -> tuple[Tensor, bool]:
+        if self.ragged:
+            return self._padded(part, value)
+        value = self._checked(part, torch.stack(list(value)) if isinstance(value, (list, tuple)) else value)
+        single = value.shape == part.shape
+        if not single and value.shape[1:] != part.shape:
+            raise ValueError(
+                f"{part.name!r} is a tensor of shape {tuple(value.shape)}: pass {tuple(part.shape)} for one data set "
+                f"or (M, {', '.join(map(str, part.shape))}) for M of them, as the guide was fitted on"
+            )
+        return value.reshape(-1, part.shape.numel()), single
+
+    def _padded(self, part: ContextPart, value: Any) -> tuple[Tensor, bool]:
+        single = isinstance(value, Tensor) and value.ndim == len(part.shape)
+        sets = [self._checked(part, one) for one in ([value] if single else value)]
+        for one in sets:
+            if one.shape[1:] != part.shape[1:] or not 0 < len(one) <= part.shape[0]:
+                raise ValueError(
+                    f"{part.name!r} holds a set of shape {tuple(one.shape)}: pass sets of 1 to {part.shape[0]} rows "
+                    f"of shape {tuple(part.shape[1:])}, as the guide was fitted on"
+                )
+        column = torch.full((len(sets), *part.shape), torch.nan, dtype=self.dtype, device=sets[0].device)
+        for row, one in zip(column, sets, strict=True):
+            row[: len(one)] = one
+        return column.flatten(1), single
+
+    def _checked(self, part: ContextPart, value: Any) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{part.name!r} is a {type(value).__name__}: write torch.as_tensor(...)")
+        if value.dtype != part.dtype:
+            raise ValueError(
+                f"{part.name!r} is a {_short(value.dtype)} tensor, but the guide was fitted on {_short(part.dtype)}: "
+                f"write {part.name}.to(torch.{_short(part.dtype)})"
+            )
+        if missing := int((~value.isfinite()).sum()):
+            raise ValueError(
+                f"{part.name!r}: {missing} of its {value.numel()} values are NaN or infinite; drop these rows, or give "
+                "the model a mask of its own (poutine.mask) as another argument"
+            )
+        return value.to(self.dtype)
+
+    def _check_sets(self, columns: list[Tensor]) -> None:
+        known = [self.present(column, part) for column, part in zip(columns, self.parts, strict=True)]
+        for part, one in zip(self.parts, known, strict=True):
+            if not torch.equal(one, known[0]):
+                raise ValueError(f"{part.name!r} and {self.parts[0].name!r} differ in the number of rows of a set")
+
+    def present(self, column: Tensor, part: ContextPart) -> Tensor:
+        """Which rows of a set are there: ``(..., size of the part)`` to ``(..., shape[0])`` bool."""
+        return ~column.reshape(column.shape[:-1] + (part.shape[0], -1)).isnan().any(-1)
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

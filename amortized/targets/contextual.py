@@ -1,0 +1,162 @@
+"""A model whose context is one more site: the joint density of latents and data, out of one for given data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from pyro.distributions import constraints
+from pyro.poutine.messenger import Messenger
+
+from amortized._types import Tensor
+from amortized.targets.contexts import Contexts, LocalTo
+from amortized.targets.tracing import Message, ModelError, is_deterministic, is_factor, sample_sites, undisturbed
+
+CONTEXT = "_context"
+UNIT = 2.0**-10
+"""Of a context's coordinates: small, so that a search for points of finite density stays near the first data set."""
+
+
+class ContextualModel:
+    """The model as a program without arguments, whose first site holds the context; nobody infers that site.
+
+    Its coordinates are ``(row − first row) / UNIT``. ``args``, ``kwargs``: of one data set. ``sites`` maps every
+    observed site whose value is a part of the context to that part's name.
+    """
+
+    def __init__(
+        self,
+        model: Callable,
+        args: Sequence,
+        kwargs: Mapping[str, Any],
+        contexts: Contexts,
+        first: Tensor,
+        local: bool = False,
+    ):
+        self.model = model
+        self.arguments = bound(model, args, kwargs)
+        self.contexts = contexts
+        self.first = first
+        self.local = local
+        self.sites = self._observed()
+
+    def __call__(self) -> Any:
+        place = dist.ImproperUniform(constraints.real, (), (self.contexts.size,))
+        return self.run(self.row(pyro.sample(CONTEXT, place)))
+
+    def coordinates(self, rows: Tensor) -> Tensor:
+        """``(..., C)`` rows as values of the site."""
+        return (rows - self.first) / UNIT
+
+    def row(self, coordinates: Tensor) -> Tensor:
+        return self.first.to(coordinates) + UNIT * coordinates.detach()
+
+    def run(self, row: Tensor, simulate: bool = False) -> Any:
+        """The model on the data of one ``row: (C,)``; with ``simulate`` its data are drawn, and what was theirs is not
+        looked at."""
+        values = self.values(row)
+        given = {part.name: value for part, value in zip(self.contexts.parts, values, strict=True)}
+        arguments = inspect.BoundArguments(self.arguments.signature, self.arguments.arguments.copy())
+        arguments.arguments.update({part.name: given[part.name] for part in self.contexts.parts if part.argument})
+        observed = {site: given[name].reshape(self.shapes[site]) for site, name in self.sites.items()}
+        with Presenting(observed, self.present(row), simulate):
+            return self.model(*arguments.args, **arguments.kwargs)
+
+    def values(self, row: Tensor) -> list[Tensor]:
+        """The parts as the model takes them: own shapes and dtypes; missing rows of a set hold the first data set's
+        first row."""
+        values = []
+        firsts = self.contexts.split(self.first.to(row))
+        for part, value, first in zip(self.contexts.parts, self.contexts.split(row), firsts, strict=True):
+            if self.contexts.ragged:
+                value = torch.where(value.isnan(), first[:1].expand_as(value), value)
+            value = value if part.dtype.is_floating_point else value.round()
+            values.append(value.to(part.dtype)[None] if self.local else value.to(part.dtype))
+        return values
+
+    def present(self, row: Tensor) -> Tensor | None:
+        """Which rows of a set are there; None where the parts are no sets."""
+        part = self.contexts.parts[0]
+        return self.contexts.present(row[..., : part.shape.numel()], part) if self.contexts.ragged else None
+
+    def _observed(self) -> dict[str, str]:
+        """Sites that observe a part as it is, in the memory of the argument itself or by their own name."""
+        values = {part.name: value for part, value in zip(self.contexts.parts, self.values(self.first), strict=True)}
+        arguments = inspect.BoundArguments(self.arguments.signature, self.arguments.arguments.copy())
+        arguments.arguments.update({part.name: values[part.name] for part in self.contexts.parts if part.argument})
+        with undisturbed(self.first.device), torch.no_grad():
+            trace = poutine.trace(self.model).get_trace(*arguments.args, **arguments.kwargs)
+        self.shapes: dict[str, torch.Size] = {}
+        found: dict[str, str] = {}
+        for site in sample_sites(trace).values():
+            if is_deterministic(site) or is_factor(site) or not is_data(site):
+                continue
+            for part in self.contexts.parts:
+                same = (
+                    site["name"] == part.name if not part.argument else _same_memory(site["value"], values[part.name])
+                )
+                if same:
+                    found[site["name"]] = part.name
+                    self.shapes[site["name"]] = site["value"].shape
+        return found
+
+
+class Presenting(Messenger):
+    """Gives observed sites their part of the context, or draws them; ``present`` masks the missing rows of a set."""
+
+    def __init__(self, observed: Mapping[str, Tensor], present: Tensor | None, simulate: bool):
+        super().__init__()
+        self.observed = observed
+        self.present = present
+        self.simulate = simulate
+
+    def _pyro_sample(self, message: Message) -> None:
+        value = self.observed.get(message["name"])
+        if value is None:
+            return
+        message["value"], message["is_observed"] = (None, False) if self.simulate else (value, True)
+        if self.present is not None:
+            mask = self._mask(message, self.present)
+            message["mask"] = mask if message["mask"] is None else mask & message["mask"]
+
+    def _mask(self, message: Message, present: Tensor) -> Tensor:
+        for frame in message["cond_indep_stack"]:
+            if frame.vectorized and frame.size == present.shape[-1]:
+                return present.reshape(present.shape + (1,) * (-frame.dim - 1))
+        raise ModelError(
+            f"observed site {message['name']!r} is in no plate over the {present.shape[-1]} rows of a set, so a "
+            "smaller set cannot be told from a larger one; write with pyro.plate('rows', len(y)): around it"
+        )
+
+
+def is_data(site: Message) -> bool:
+    """Whether a site of a plain trace was observed."""
+    return bool(site["is_observed"]) and isinstance(site["value"], Tensor)
+
+
+def _same_memory(value: Tensor, part: Tensor) -> bool:
+    return value.data_ptr() == part.data_ptr() and value.numel() == part.numel() and value.dtype == part.dtype
+
+
+def bound(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+    """The arguments of a call of the model, by name."""
+    function = model.forward if isinstance(model, torch.nn.Module) else model
+    return inspect.signature(function).bind(*args, **kwargs)
+
+
+def as_data_sets(
+    model: Callable, amortize: str | Sequence[str] | LocalTo | None, args: Sequence, kwargs: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """The arguments of one call of the model as those of ``fit``: what is amortized over with one more dimension."""
+    arguments = bound(model, args, kwargs)
+    if amortize is not None and not isinstance(amortize, LocalTo):
+        names = [amortize] if isinstance(amortize, str) else amortize
+        arguments.arguments.update(
+            {name: arguments.arguments[name][None] for name in names if name in arguments.arguments}
+        )
+    return arguments

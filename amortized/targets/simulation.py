@@ -1,0 +1,106 @@
+"""Pairs of latents and data from a model's own prior: exact posterior draws for contexts that nobody had to observe."""
+
+from __future__ import annotations
+
+import torch
+from pyro import poutine
+
+from amortized._types import Sites, Tensor
+from amortized.targets.batching import FAILURES
+from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.contextual import CONTEXT
+from amortized.targets.substitutes import Substitutes
+from amortized.targets.tracing import LatentMessenger, Message, ModelError, is_random_choice, sample_sites, undisturbed
+
+CHUNK = 4_096
+COMPARED = 3
+
+
+class _Sampling(LatentMessenger):
+    """Leaves every site to its distribution, and parameters at the values that the density has."""
+
+    def is_latent(self, message: Message) -> bool:
+        return False
+
+
+def simulate(target: ConditionalTarget, rows: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """``(z, c) ~ p(z, c)``: one pair for each of ``rows: (N, C)``, whose covariates and sizes of sets are kept.
+
+    Returns unconstrained ``x: (N, D)`` and contexts ``(N, C)``. The model runs on all rows together where vmap can
+    take its draws, else row by row. The same seed gives the same pairs. Raises ``ModelError`` where the simulated data
+    have another density than the same data when observed, as where an observed value is also used elsewhere.
+    """
+    with undisturbed(target.device), torch.no_grad():
+        torch.manual_seed(seed)
+        _check(target, rows[:COMPARED])
+        torch.manual_seed(seed)
+        pieces = [_batched(target, part) for part in rows.to(target.device).split(CHUNK)]
+    contexts = torch.cat([contexts for _, contexts in pieces])
+    sites = {name: torch.cat([latents[name] for latents, _ in pieces]) for name in target.latents}
+    coordinates = target.program.coordinates(contexts).to(target.dtype)
+    x = [
+        target.joint.unconstrain({CONTEXT: places, **dict(zip(sites, values, strict=True))})
+        for places, *values in zip(
+            coordinates.split(CHUNK), *(value.split(CHUNK) for value in sites.values()), strict=True
+        )
+    ]
+    return torch.cat(x)[:, target.contexts.size :].detach(), contexts
+
+
+def _batched(target: ConditionalTarget, rows: Tensor) -> tuple[Sites, Tensor]:
+    def with_own_memory(row: Tensor) -> tuple[Sites, Tensor]:
+        with Substitutes(torch.zeros_like(row[0])):
+            return _one(target, row)
+
+    try:
+        return torch.func.vmap(with_own_memory, randomness="different")(rows)
+    except FAILURES:
+        each = [_one(target, row) for row in rows]
+    names = each[0][0]
+    return {name: torch.stack([sites[name] for sites, _ in each]) for name in names}, torch.stack(
+        [row for _, row in each]
+    )
+
+
+def _one(target: ConditionalTarget, row: Tensor) -> tuple[Sites, Tensor]:
+    """The latents and the context of one draw of the joint law."""
+    trace = _trace(target, row)
+    drawn = sample_sites(trace)
+    return {name: drawn[name]["value"] for name in target.latents}, _drawn(target, row, trace)
+
+
+def _trace(target: ConditionalTarget, row: Tensor) -> poutine.Trace:
+    with _Sampling(target.joint.structure.parameters):
+        return poutine.trace(target.program.run).get_trace(row, simulate=True)
+
+
+def _drawn(target: ConditionalTarget, row: Tensor, trace: poutine.Trace) -> Tensor:
+    """The row with what was drawn in the place of its data; rows that a set lacks stay missing."""
+    program = target.program
+    parts = dict(zip(program.contexts.names, program.contexts.split(row), strict=True))
+    for site, name in program.sites.items():
+        drawn = sample_sites(trace)[site]["value"].to(row.dtype).reshape(parts[name].shape)
+        parts[name] = torch.where(parts[name].isnan(), parts[name], drawn)
+    return torch.cat([part.reshape(-1) for part in parts.values()])
+
+
+def _check(target: ConditionalTarget, rows: Tensor) -> None:
+    """Compares the density of simulated pairs with that of the same pairs, observed."""
+    for row in rows:
+        trace = _trace(target, row)
+        unseen = {name: site["value"] for name, site in sample_sites(trace).items() if _unseen(target, name, site)}
+        with _Sampling(target.joint.structure.parameters):
+            observed = poutine.trace(poutine.condition(target.program.run, unseen)).get_trace(
+                _drawn(target, row, trace)
+            )
+        one, other = float(trace.log_prob_sum()), float(observed.log_prob_sum())
+        if abs(one - other) > 1e-3 * max(1.0, abs(one)):
+            raise ModelError(
+                f"data simulated from the model have log density {one:.6g}, and {other:.6g} once they are observed: "
+                f"the model uses {', '.join(target.contexts.names)} in another place too, so that they cannot be "
+                "drawn from it; pass what is used there as an argument of its own"
+            )
+
+
+def _unseen(target: ConditionalTarget, name: str, site: Message) -> bool:
+    return name not in target.program.sites and is_random_choice({**site, "done": False})
