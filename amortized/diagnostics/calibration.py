@@ -103,6 +103,11 @@ class Calibration:
         return FALSE_ALARMS / len(self.checks)
 
     @property
+    def worst(self) -> tuple[Ranks, ...]:
+        """The scalars, the lowest p-value first."""
+        return tuple(sorted(self.scalars, key=lambda found: found.p_value))
+
+    @property
     def failed(self) -> tuple[Ranks, ...]:
         """Checks that fail, the worst first."""
         return tuple(

@@ -1,23 +1,45 @@
-"""Pictures of a calibration. Every function draws into the matplotlib axes that it is given and hands them back."""
+"""Pictures of a calibration, each into the matplotlib axes that it is given and hands back, or all in one figure."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, cast
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy.stats import binom
 
 from amortized.diagnostics.calibration import Calibration, Ranks
 from amortized.diagnostics.calibration_bands import Band
-from amortized.diagnostics.plots import BLUE, GREY, ORANGE
+from amortized.diagnostics.plots import BLUE, GREY, ORANGE, PANELS, STYLE, grid
 
 BARS = 20
 """Bars of a histogram at most."""
 
 LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 """Failed checks told apart and named in the legend; the worst come first."""
+
+
+def plot_calibration(found: Calibration) -> Figure:
+    """All pictures in one figure: histograms of the scalars, the worst 12 where there are more; ranks; coverage."""
+    shown = found.scalars if len(found.scalars) <= PANELS else found.worst[:PANELS]
+    rows, columns = grid(len(shown))
+    with matplotlib.rc_context(cast(Any, STYLE)):
+        figure = Figure(figsize=(12, 0.6 + 1.9 * rows + 3.0), layout="constrained", dpi=130)
+        parts: Any = figure.subfigures(2, 1, height_ratios=[0.6 + 1.9 * rows, 3.0])
+        top, bottom = parts
+        top.suptitle(f"{len(found.joint.ranks):,} data sets: {found.verdict}", x=0.012, ha="left", fontsize=12)
+        panels = list(top.subplots(rows, columns, squeeze=False).flat)
+        for axes, scalar in zip(panels, shown, strict=False):
+            plot_histogram(axes, scalar)
+        for axes in panels[len(shown) :]:
+            axes.set_axis_off()
+        left, right = bottom.subplots(1, 2)
+        plot_ranks(left, found)
+        plot_coverage(right, found)
+    return figure
 
 
 def plot_ranks(axes: Axes, found: Calibration) -> Axes:

@@ -103,6 +103,18 @@ def test_only_the_joint_check_sees_a_missing_correlation():
     assert calibrate(*correlated(2_000, 0.0), generator(3)).passed
 
 
+def test_the_log_joint_as_a_site_sees_a_guide_that_ignores_the_data():
+    """Draws from the prior pass both checks; −θ²/2 − (x − θ)²/2 is lower at them than at the truth."""
+    truths, _ = experiment(generator())
+    x = truths["mu"] + torch.randn(COUNT, 1, generator=generator(1))
+    draws = {"mu": torch.randn(COUNT, DRAWS, 1, generator=generator(2))}
+    assert calibrate(truths, draws, generator(3)).passed
+    truths["log joint"] = -(truths["mu"].square() + (x - truths["mu"]).square()) / 2
+    draws["log joint"] = -(draws["mu"].square() + (x[:, None] - draws["mu"]).square()) / 2
+    found = calibrate(truths, draws, generator(3))
+    assert found.failed[0].name == "log joint[0]" and found.failed[0].finding == "shifted down"
+
+
 def test_joint_posterior_too_narrow_in_many_dimensions():
     exact, narrow = (expected_coverage(*experiment(generator(), dim=8, width=w), generator(1)) for w in (1.0, 0.8))
     assert exact.p_value > 0.01 and narrow.p_value < 1e-6 and "too narrow" in narrow.finding

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from amortized.diagnostics.calibration import Calibration, calibrate
-from amortized.diagnostics.calibration_plots import LINES, plot_coverage, plot_histogram, plot_ranks
+from amortized.diagnostics.calibration_plots import LINES, plot_calibration, plot_coverage, plot_histogram, plot_ranks
 from amortized.diagnostics.plots import ORANGE
 
 
@@ -51,3 +51,9 @@ def test_bars_of_the_histogram_have_mean_one(draws: int, tmp_path):
     assert sum(bar.get_height() * bar.get_width() for bar in bars) == pytest.approx(1.0)
     assert len(bars) == min(draws + 1, 20) and axes.get_title() == "mu[0]"
     figure.savefig(tmp_path / "histogram.png")
+
+
+@pytest.mark.parametrize(("dim", "panels", "shown"), [(1, 1, 1), (7, 8, 7), (15, 12, 12)])
+def test_all_pictures_in_one(dim: int, panels: int, shown: int):
+    axes = plot_calibration(calibration(0.8, dim)).axes
+    assert len(axes) == panels + 2 and len({one.get_title() for one in axes[:shown]}) == shown
