@@ -285,10 +285,10 @@ class DiffusionGuide(AutoGuide):
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.
 
-        ``Trace_ELBO`` then sees a valid lower bound on the extended space of paths. An enclosing plate (vectorized particles, ``Predictive(parallel=True)``)
-        asks for several draws at once. The grid is the one of training, which may be coarser than ``sample``'s. Before
-        ``fit``, the first call warms up and whitens on ``args`` and leaves the training to SVI. An amortized guide
-        takes one data set, or with ``LocalTo`` a batch of rows, each with a factor of its own in the plate.
+        ``Trace_ELBO`` then sees a valid lower bound on the extended space of paths. An enclosing plate (particles,
+        ``Predictive(parallel=True)``) asks for several draws at once. The grid is the one of training, which may be
+        coarser than ``sample``'s. Before ``fit``, the first call prepares what needs no training, and SVI trains. An
+        amortized guide takes one data set or, with ``LocalTo``, rows, each with its own factor in the plate.
         """
         if self.fitted is None:
             with poutine.block():

@@ -25,7 +25,7 @@ def fit_gaussian(
     seconds: float,
     generator: Generator | None = None,
     steps: int = 4_000,
-    batch: int = 512,
+    batch: int = 256,
     learning_rate: float = 3e-3,
     every: int = 200,
     progress: bool = False,

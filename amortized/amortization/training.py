@@ -27,7 +27,16 @@ def for_contexts(recipe: Recipe) -> Recipe:
     if isinstance(behaviour, OffPolicy):
         behaviour = replace(behaviour, moves=5, every=2)
     bridges = 3_000 if recipe.bridge_steps else 0
-    return replace(recipe, bridge_steps=bridges, steps=3_000, every=250, enough=0.96, patience=4, behaviour=behaviour)
+    return replace(
+        recipe,
+        bridge_steps=bridges,
+        steps=3_000,
+        every=250,
+        enough=0.96,
+        patience=4,
+        behaviour=behaviour,
+        refinements=(1, 2),
+    )
 
 
 def train_family(

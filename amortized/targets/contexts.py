@@ -80,10 +80,11 @@ class Contexts:
             return self._padded(part, value)
         value = self._checked(part, torch.stack(list(value)) if isinstance(value, (list, tuple)) else value)
         single = value.shape == part.shape
-        if not single and value.shape[1:] != part.shape:
+        if not single and (value.ndim == 0 or value.shape[1:] != part.shape):
+            many = ", ".join(["M", *map(str, part.shape)]) + ("" if part.shape else ",")
             raise ValueError(
                 f"{part.name!r} is a tensor of shape {tuple(value.shape)}: pass {tuple(part.shape)} for one data set "
-                f"or (M, {', '.join(map(str, part.shape))}) for M of them, as the guide was fitted on"
+                f"or ({many}) for M of them, as the guide was fitted on"
             )
         return value.reshape(-1, part.shape.numel()), single
 

@@ -27,7 +27,7 @@ class DeepSets(nn.Module):
     torch.Size([5, 8])
     """
 
-    def __init__(self, size: int = 64, width: int = 128):
+    def __init__(self, size: int = 64, width: int = 64):
         super().__init__()
         self.size = size
         self.factors = nn.LazyLinear(2 * width)
