@@ -6,9 +6,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Sites, Tensor
 from amortized.policies import LangevinMLP
 from amortized.processes.base import Process
+from amortized.targets.base import Target
 from amortized.targets.density import DensityTarget
 
 
@@ -46,6 +47,49 @@ def network(dim: int, spread: float = 0.0, seed: int = 0, width: int = 8, **opti
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return perturbed(LangevinMLP(dim, width=width, **options), spread, seed)
+
+
+class SameFeatures(nn.Module):
+    """An embedding that has nothing to learn: contexts ``(M, size)`` are features as they are."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+
+    def forward(self, context: Tensor) -> Tensor:
+        return context
+
+
+class Located(Target):
+    """``Z(c) · N(c, scale² I)`` with ``log Z(c) = Σ c`` for contexts ``(M, D)``: row i belongs to ``i mod M``."""
+
+    def __init__(self, context: Tensor, scale: float = 1.0, numbers: Tensor | None = None):
+        super().__init__(context.shape[1], torch.get_default_dtype(), context.device)
+        self.context, self.scale, self.numbers = context, scale, numbers
+
+    @property
+    def log_partitions(self) -> Tensor:
+        return self.located.sum(-1).double()
+
+    @property
+    def located(self) -> Tensor:
+        assert self.context is not None
+        return self.context
+
+    def at(self, m: int) -> "Located":
+        """The density of context m alone."""
+        return Located(self.located[m : m + 1], self.scale)
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        place = self.located.repeat(len(x) // self.contexts, 1)
+        constant = place.sum(-1) - self.dim * math.log(self.scale * math.sqrt(2 * math.pi))
+        return constant - 0.5 * ((x - place) / self.scale).square().sum(-1)
+
+    def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._log_prob(x), (self.located.repeat(len(x) // self.contexts, 1) - x) / self.scale**2
+
+    def constrain(self, x: Tensor) -> Sites:
+        return {"x": x}
 
 
 def steering(process: Process, dim: int, spread: float = 0.0, seed: int = 0, **options) -> LangevinMLP:

@@ -5,6 +5,7 @@ from itertools import cycle
 
 import pytest
 import torch
+from torch import nn
 
 import amortized.behaviours
 import amortized.objectives
@@ -12,9 +13,10 @@ import amortized.processes
 from amortized._types import TrainingStep
 from amortized.behaviours import Alternate, Behaviour, Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
 from amortized.callbacks import History
-from amortized.fit import EMA_DECAY, check_pair, fit, fit_bridges, optimise
+from amortized.fit import EMA_DECAY, check_pair, draws_of, fit, fit_bridges, optimise
 from amortized.objectives import LogVariance, MaximumLikelihood, Objective, ReverseKL, TrajectoryBalance
 from amortized.path import Path, rollout
+from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
@@ -47,6 +49,10 @@ def behaving(behaviour_class: type[Behaviour]) -> Behaviour:
     """The behaviour over draws of the target; several of them where it takes several."""
     replay = Replay(remembered(), remember=False)
     return build(behaviour_class, buffer=replay.buffer, replay=replay, behaviours=(OnPolicy(), replay, Exploration()))
+
+
+def parts(policy: Policy) -> nn.ModuleDict:
+    return nn.ModuleDict({"policy": policy})
 
 
 def suited(objective: Objective) -> Behaviour:
@@ -127,7 +133,9 @@ def test_every_pair_learns_or_is_refused(objective_class, behaviour_class, proce
 def test_bridges_alone_learn_a_gaussian(process_class):
     """ELBO from 1.5 nats below log Z to 0.3; log Z to 0.05, four standard errors of 4 000 weights of ESS 0.6."""
     process, policy = process_class(4), network(2, width=32, depth=1)
-    fit_bridges(process, policy, normal(), remembered().ends, 150, 256, learning_rate=1e-2, generator=seeded())
+    fit_bridges(
+        process, policy, draws_of(normal(), remembered().ends), 150, 256, learning_rate=1e-2, generator=seeded()
+    )
     bound, evidence = bound_and_evidence(process, policy)
     assert LOG_PARTITION - 0.3 < bound < LOG_PARTITION + 0.02
     assert abs(evidence - LOG_PARTITION) < 0.05
@@ -185,7 +193,7 @@ def test_the_policy_ends_with_the_average_of_its_weights():
         visited.append(weight.item())
         return weight.sum()
 
-    optimise(OrnsteinUhlenbeck(4), policy, loss, steps=30, learning_rate=1e-2, callbacks=[])
+    optimise(parts(policy), loss, steps=30, learning_rate=1e-2, callbacks=[])
     optimised = [*visited[1:], None]
     average = optimised[0]
     for value in optimised[1:-1]:
@@ -204,7 +212,7 @@ def test_the_norm_of_the_gradient_is_clipped():
         def loss(step: int, policy=policy, steepness=steepness) -> torch.Tensor:
             return steepness * (policy.shift.bias - 1).square().sum()
 
-        optimise(OrnsteinUhlenbeck(4), policy, loss, 10, 1e-2, [])
+        optimise(parts(policy), loss, 10, 1e-2, [])
         ends.append(policy.shift.bias.item())
     assert ends[0] == pytest.approx(ends[1], rel=1e-4) and ends[0] > 0.005
 
@@ -216,7 +224,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(bad):
     def loss(step: int) -> torch.Tensor:
         return (policy.shift.bias - 1).square().sum() * (bad if step in (0, 3) else 1.0)
 
-    optimise(OrnsteinUhlenbeck(4), policy, loss, 10, 1e-2, [history])
+    optimise(parts(policy), loss, 10, 1e-2, [history])
     assert history.skipped == 2 and len(history.losses) == 10
     assert all(bool(parameter.isfinite().all()) for parameter in policy.parameters())
     assert policy.shift.bias.item() > 0.001
@@ -229,7 +237,7 @@ def test_what_the_objective_learns_is_protected_too():
     def loss(step: int) -> torch.Tensor:
         return policy.shift.bias.sum() + objective.log_partition * (math.nan if step == 1 else 1.0)
 
-    optimise(OrnsteinUhlenbeck(4), policy, loss, 4, 1e-2, [history], objective)
+    optimise(parts(policy), loss, 4, 1e-2, [history], objective)
     assert objective.log_partition.isfinite() and history.skipped == 1
 
 

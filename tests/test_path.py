@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from amortized._types import Control
-from amortized.path import Path, kernel, reverse_rollout, rollout, score, with_log_targets, with_scores
+from amortized.path import Path, kernel, read, reverse_rollout, rollout, score, with_log_targets, with_scores
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import log_normal
 from amortized.targets.density import DensityTarget
-from tests.known import gaussian, network, seeded, steering
+from tests.known import Located, SameFeatures, gaussian, network, seeded, steering
 
 DIM, STEPS, BATCH = 2, 5, 6
 REFERENCE = MixtureReference(
@@ -146,18 +146,82 @@ def test_the_same_seed_walks_the_same_path():
     assert not torch.equal(one.states, other.states)
 
 
-def test_a_context_reaches_the_policy_at_every_step(in_double_precision):
-    policy = network(DIM, 0.2, context_dim=3)
-    paths = [
-        rollout(PROCESSES[0], policy, target(), BATCH, seeded(), context=value * torch.ones(BATCH, 3))
-        for value in (0.0, 1.0)
-    ]
-    assert not torch.allclose(paths[0].states, paths[1].states)
-    for path in paths:
-        again = score(PROCESSES[0], policy, path)
-        torch.testing.assert_close(again.log_forward, path.log_forward)
-    swapped = score(PROCESSES[0], policy, dataclasses.replace(paths[0], context=paths[1].context))
-    assert not torch.allclose(swapped.log_forward, paths[0].log_forward)
+def shown(*rows: list[float]) -> Located:
+    return Located(torch.tensor(rows), numbers=torch.arange(len(rows)))
+
+
+@pytest.mark.parametrize("langevin", [False, True])
+@every_process
+def test_a_context_reaches_the_policy_at_every_step(process, langevin, in_double_precision):
+    """Row i of a batch is a path of context i mod M, as that context alone would have it."""
+    target = shown([0.0, 0.0], [1.0, -1.0], [2.0, 0.5])
+    policy = network(DIM, 0.2, langevin=langevin, embedding=SameFeatures(DIM))
+    path = rollout(process, policy, target, BATCH, seeded())
+    assert torch.equal(path.context, target.context) and torch.equal(path.numbers, target.numbers)
+    torch.testing.assert_close(path.log_target, target.log_prob(path.ends))
+    again = score(process, policy, path)
+    torch.testing.assert_close(again.log_weight, path.log_weight, rtol=1e-10, atol=1e-10)
+    for m in range(3):
+        scores = None if path.scores is None else path.scores[:, m::3]
+        alone = Path(path.states[:, m::3], path.log_target[m::3], scores, target.context[m : m + 1])
+        torch.testing.assert_close(score(process, policy, alone).log_forward, path.log_forward[:, m::3])
+    turned = score(process, policy, dataclasses.replace(path, context=target.context.roll(1, 0)))
+    assert not torch.allclose(turned.log_forward, path.log_forward)
+
+
+@pytest.mark.parametrize("langevin", [False, True])
+def test_noised_ends_keep_their_context(langevin, in_double_precision):
+    target = shown([0.0, 0.0], [1.0, -1.0], [2.0, 0.5])
+    policy = network(DIM, 0.2, langevin=langevin, embedding=SameFeatures(DIM))
+    ends = torch.randn(BATCH, DIM)
+    path = reverse_rollout(PROCESSES[0], policy, target, ends, target.log_prob(ends), seeded())
+    assert torch.equal(path.context, target.context) and torch.equal(path.numbers, target.numbers)
+    if langevin:
+        for m in range(3):
+            places = path.states[:-1, m::3].reshape(-1, DIM)
+            expected = target.at(m).log_prob_and_score(places)[1].reshape(STEPS, -1, DIM)
+            torch.testing.assert_close(path.scores[:, m::3], expected)
+            known = with_log_targets(PROCESSES[0], target, path)
+            torch.testing.assert_close(known.log_targets[:, m::3].flatten(), target.at(m).log_prob(places))
+
+
+def test_each_context_is_read_once():
+    read_rows = []
+
+    class Reading(SameFeatures):
+        def forward(self, context):
+            read_rows.append(len(context))
+            return super().forward(context)
+
+    target, policy = shown([0.0, 0.0], [1.0, -1.0], [2.0, 0.5]), network(DIM, embedding=Reading(DIM))
+    path = rollout(PROCESSES[0], policy, target, BATCH)
+    score(PROCESSES[0], policy, path)
+    assert read_rows == [3, 3]
+    assert read(policy, None, BATCH) is None
+    assert torch.equal(read(policy, target.context, BATCH), target.context.repeat(2, 1))
+
+
+def test_values_stand_in_a_column_for_each_context():
+    path = Path(torch.zeros(2, 6, 1), torch.arange(6.0))
+    assert path.by_context(path.log_target).shape == (6, 1)
+    several = dataclasses.replace(path, context=torch.zeros(3, 1))
+    assert several.by_context(path.log_target).tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert several.by_context(torch.zeros(4, 6)).shape == (4, 2, 3)
+
+
+@pytest.mark.parametrize("langevin", [False, True])
+@every_process
+def test_the_mean_weight_is_each_contexts_own_z(process, langevin):
+    """Three standard errors of 20 000 weights for each context; policies fresh, and perturbed with a context to see."""
+    target = Located(torch.tensor([[0.0, 0.0], [0.6, -0.9], [-0.5, 1.0]]), 0.8)
+    for spread in (0.0, 0.05):
+        policy = network(DIM, spread, depth=1, langevin=langevin, embedding=SameFeatures(DIM))
+        with torch.no_grad():
+            path = rollout(process, policy, target, 60_000, seeded())
+        relative = (path.by_context(path.log_weight) - target.log_partitions).exp()
+        error = relative.std(0) / math.sqrt(20_000)
+        assert error.max() < 0.1
+        assert ((relative.mean(0) - 1).abs() < 3 * error).all(), (relative.mean(0) - 1) / error
 
 
 def test_weights_are_summed_in_double_precision():
@@ -214,21 +278,3 @@ def test_scores_bring_the_log_targets_along():
     assert counted.calls == STEPS * BATCH
     assert path.scores is not None and path.scores.shape == (STEPS, BATCH, DIM)
     assert path.log_targets is not None and path.log_targets.shape == (STEPS, BATCH)
-
-
-def test_a_context_reaches_the_noising_kernel_on_the_way_back(in_double_precision):
-    noising = network(DIM, 0.3, context_dim=3)
-    process, policy = OrnsteinUhlenbeck(STEPS, noising=noising), network(DIM, 0.2, context_dim=3)
-    ends = torch.randn(BATCH, DIM)
-    log_target = target().log_prob(ends)
-    paths = [
-        reverse_rollout(process, policy, target(), ends, log_target, seeded(), value * torch.ones(BATCH, 3))
-        for value in (0.0, 1.0)
-    ]
-    assert not torch.allclose(paths[0].states, paths[1].states)
-    for path in paths:
-        scored = score(process, policy, path)
-        assert scored.log_backward is not None
-        for k in range(STEPS):
-            mean, std = process.backward(k, path.states[k + 1], path.context)
-            torch.testing.assert_close(scored.log_backward[k], log_normal(path.states[k], mean, std))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
-from amortized.behaviours.mixture import join
+from amortized.behaviours.mixture import SHARED, join
 from amortized.path import Path, rollout, score
 from amortized.processes import OrnsteinUhlenbeck
 from tests.known import isotropic, network, seeded
@@ -80,13 +80,14 @@ def test_records_are_joined_field_by_field():
     """Whatever a record holds for each path follows in order; what is missing in one is missing in the whole."""
     policy = network(2, 0.2, langevin=True)
     paths = [rollout(PROCESS, policy, isotropic(2), count, seeded(count)) for count in (2, 3)]
-    paths = [replace(path, context=torch.full((len(path.ends), 6), float(len(path.ends)))) for path in paths]
+    paths = [replace(path, context=torch.ones(1, 6), numbers=torch.tensor([7])) for path in paths]
     whole = join(paths)
     for name in [field.name for field in fields(Path)]:
         first, second, both = (getattr(path, name) for path in (*paths, whole))
-        if isinstance(first, torch.Tensor) and name != "times":
-            axis = first.shape.index(2) if name == "context" or first.ndim == 1 else 1
-            assert torch.equal(both, torch.cat([first, second], axis)), name
+        if isinstance(first, torch.Tensor) and name not in SHARED:
+            assert torch.equal(both, torch.cat([first, second], 0 if first.ndim == 1 else 1)), name
+    assert torch.equal(whole.times, paths[0].times)
+    assert torch.equal(whole.context, torch.ones(1, 6)) and whole.numbers.tolist() == [7]
     torch.testing.assert_close(whole.log_weight, torch.cat([path.log_weight for path in paths]))
     assert join([paths[0], replace(paths[1], log_forward=None)]).log_forward is None
 

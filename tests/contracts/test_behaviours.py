@@ -145,9 +145,10 @@ def test_a_search_leaves_exact_draws_exact(search_class):
     Half as many, since annealed particles share ancestors.
     """
     deviations = torch.tensor([0.5, 1.5]).sqrt()
-    starts = torch.tensor([1.0, -1.0]) + torch.randn(2_000, DIM, generator=seeded()) @ torch.linalg.cholesky(
-        torch.tensor([[0.5, 0.2], [0.2, 1.5]])
-    ).mT
+    starts = (
+        torch.tensor([1.0, -1.0])
+        + torch.randn(2_000, DIM, generator=seeded()) @ torch.linalg.cholesky(torch.tensor([[0.5, 0.2], [0.2, 1.5]])).mT
+    )
     found, again = (search_class()(normal(), starts, seeded(1)) for _ in range(2))
     torch.testing.assert_close(found.log_target, normal().log_prob(found.ends))
     assert torch.equal(found.ends, again.ends) and 0 < found.acceptance <= 1

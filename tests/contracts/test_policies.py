@@ -8,15 +8,17 @@ import torch
 import amortized.policies
 from amortized.policies.base import Policy
 from tests.contracts.discovery import concrete_classes, options
-from tests.known import perturbed
+from tests.known import SameFeatures, perturbed
 
 DIM, CONTEXT = 3, 2
 VARIANTS = [
     pytest.param(policy_class, chosen, id=f"{policy_class.__name__}-{number}")
     for policy_class in concrete_classes(amortized.policies, Policy)
     for number, chosen in enumerate(
-        options(policy_class, langevin=langevin, learned_variance=variance, context_dim=context)
-        for langevin, variance, context in itertools.product((False, True), (False, True), (0, CONTEXT))
+        options(policy_class, langevin=langevin, learned_variance=variance, embedding=embedding)
+        for langevin, variance, embedding in itertools.product(
+            (False, True), (False, True), (None, SameFeatures(CONTEXT))
+        )
     )
 ]
 every_policy = pytest.mark.parametrize(("policy_class", "chosen"), VARIANTS)
@@ -24,7 +26,7 @@ every_shape = pytest.mark.parametrize(("shape", "time_shape"), [((5,), (5, 1)), 
 
 
 def inputs(chosen: dict, shape: tuple[int, ...], time_shape: tuple[int, ...]) -> tuple:
-    context = torch.randn(*shape, CONTEXT) if chosen.get("context_dim") else None
+    context = torch.randn(*shape, CONTEXT) if chosen.get("embedding") else None
     return torch.randn(*shape, DIM), torch.rand(time_shape), 5 * torch.randn(*shape, DIM), context
 
 

@@ -3,14 +3,7 @@
 import torch
 
 from amortized.objectives import LogVariance
-from amortized.path import Path
-
-
-def weighing(log_weights: list[float]) -> Path:
-    """One step, one dimension; everything zero but the target."""
-    count = len(log_weights)
-    zero = torch.zeros(1, count)
-    return Path(torch.zeros(2, count, 1), torch.tensor(log_weights).double(), None, None, zero[0], zero, zero)
+from tests.objectives.test_trajectory_balance import weighing
 
 
 def test_the_mean_loss_is_the_variance():

@@ -11,7 +11,8 @@ def weighing(log_weights: list[float]) -> Path:
     """One step, one dimension; everything zero but the target."""
     count = len(log_weights)
     zero = torch.zeros(1, count)
-    return Path(torch.zeros(2, count, 1), torch.tensor(log_weights).double(), None, None, zero[0], zero, zero)
+    log_target = torch.tensor(log_weights).double()
+    return Path(torch.zeros(2, count, 1), log_target, log_prior=zero[0], log_forward=zero, log_backward=zero)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import torch
 
 from amortized.policies.langevin_mlp import LOG_VARIANCE_BOUND
-from tests.known import network, perturbed
+from tests.known import SameFeatures, network, perturbed
 
 X, T = torch.linspace(-2, 2, 10).reshape(5, 2), torch.linspace(0, 1, 5)[:, None]
 
@@ -41,7 +41,7 @@ def test_the_log_variance_is_bounded_and_optional():
 
 
 def test_time_and_context_matter():
-    policy = network(2, 0.3, context_dim=1)
+    policy = network(2, 0.3, embedding=SameFeatures(1))
     base = policy(X, T, None, torch.zeros(5, 1)).shift
     assert not torch.allclose(base, policy(X, 1 - T, None, torch.zeros(5, 1)).shift)
     assert not torch.allclose(base, policy(X, T, None, torch.ones(5, 1)).shift)
