@@ -10,6 +10,9 @@ from amortized._types import Tensor
 PROJECTIONS = 16
 """Size of the inverse."""
 
+START = 0.5
+"""Factor on the projections, so that the inverse starts near the identity."""
+
 
 class DeepSets(nn.Module):
     """``f(mean_i g(r_i), S, log(1 + N))`` of rows ``r_1 … r_N``: the same for any order of the rows, ``(B, size)``.
@@ -19,8 +22,7 @@ class DeepSets(nn.Module):
     statistics of Gaussian models are sums of such products. ``S = (I + Σ_i w_i w_iᵀ)⁻¹`` with ``w_i = C [r_i, h(r_i)]``
     of size 16: their posterior means and variances are its elements and ratios of them. ``width`` is that of every
     hidden layer; the number of features is learned from the first call. Raises ValueError for tensors without common
-    rows.
-    Zaheer et al., arXiv 1703.06114; the inverse is ours.
+    rows. Zaheer et al., arXiv 1703.06114; the inverse is ours.
 
     >>> embedding = DeepSets(size=8)
     >>> embedding(torch.randn(5, 20, 3), torch.randn(5, 20)).shape
@@ -49,7 +51,7 @@ class DeepSets(nn.Module):
         projected = torch.where(present, self.project(torch.cat([rows, found], -1)), 0.0)
         count = present.sum(1).to(rows.dtype)
         mean = features.sum(1) / count.clamp(min=1)
-        summaries = torch.cat([mean, conditionals(projected / 2), count.log1p()], -1)
+        summaries = torch.cat([mean, conditionals(START * projected), count.log1p()], -1)
         hidden = self.read(summaries)
         for block in self.blocks:
             hidden = hidden + block(nn.functional.silu(hidden))
