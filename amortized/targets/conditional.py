@@ -13,7 +13,15 @@ from amortized.targets.base import Target
 from amortized.targets.contexts import ContextPart, Contexts, LocalTo
 from amortized.targets.contextual import CONTEXT, ContextualModel, bound, is_data
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.tracing import LatentSite, ModelError, sample_sites, undisturbed
+from amortized.targets.sets import check_sets
+from amortized.targets.tracing import (
+    LatentSite,
+    ModelError,
+    is_discrete,
+    is_random_choice,
+    sample_sites,
+    undisturbed,
+)
 
 
 class ConditionalTarget:
@@ -54,6 +62,7 @@ class ConditionalTarget:
         self.dim = self.joint.dim - self.contexts.size
         self.dtype, self.device = self.joint.dtype, self.joint.device
         self._check_latents(local)
+        check_sets(self.program, read.rows)
 
     @property
     def calls(self) -> int:
@@ -73,8 +82,6 @@ class ConditionalTarget:
         return torch.cat([places.repeat(len(x) // len(rows), 1), x.to(self.dtype)], 1)
 
     def _check_latents(self, local: LocalTo | None) -> None:
-        if self.dim == 0:
-            raise ModelError("the model has no continuous latent site beside its context; leave one without obs=")
         for name, site in self.latents.items():
             frames = {plate: size for plate, size, _ in site.plates}
             if local is not None and frames.get(local.plate) != 1:
@@ -144,6 +151,9 @@ class _Reading:
         found = _values_of_sites(model, args, kwargs, sites)
         values = {name: found[name] if name in sites else _listed(name, arguments.arguments[name]) for name in names}
         ragged = any(len({len(one) for one in sets}) > 1 for sets in values.values() if sets[0].ndim)
+        counts = sorted({len(sets) for sets in values.values()})
+        if len(counts) > 1:
+            raise ValueError(f"{tuple(names)} hold {counts} data sets: pass as many of one as of the other")
         longest = max(range(len(values[names[0]])), key=lambda m: values[names[0]][m].numel()) if ragged else 0
         firsts = {name: values[name][longest] for name in names}
         parts = [ContextPart(name, one.shape, one.dtype, name not in sites) for name, one in firsts.items()]
@@ -161,6 +171,8 @@ class _Reading:
 def _names(amortize: str | Sequence[str] | LocalTo, arguments: Mapping[str, Any]) -> list[str]:
     """What ``amortize`` names; for ``LocalTo``, all tensors that have as many rows as the first tensor has."""
     if not isinstance(amortize, LocalTo):
+        if not amortize:
+            raise ValueError(f"amortize={amortize!r} names nothing: write amortize='y', the data's name")
         return [amortize] if isinstance(amortize, str) else list(amortize)
     tensors = {name: len(value) for name, value in arguments.items() if isinstance(value, torch.Tensor) and value.ndim}
     if not tensors:
@@ -216,6 +228,9 @@ def _check_observed(program: ContextualModel, rows: Tensor) -> None:
         for row in (rows[0], other):
             torch.manual_seed(0)
             traces.append(poutine.trace(program.run).get_trace(row))
+    latents = [site for site in sample_sites(traces[0]).values() if is_random_choice({**site, "done": False})]
+    if not any(not is_discrete(site) for site in latents):
+        raise ModelError("the model has no continuous latent site beside its context; leave one without obs=")
     for name, site in sample_sites(traces[0]).items():
         if is_data(site) and name not in program.sites:
             again = traces[1].nodes[name]["value"]

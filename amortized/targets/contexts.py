@@ -78,7 +78,7 @@ class Contexts:
     def _column(self, part: ContextPart, value: Any) -> tuple[Tensor, bool]:
         if self.ragged:
             return self._padded(part, value)
-        value = self._checked(part, torch.stack(list(value)) if isinstance(value, (list, tuple)) else value)
+        value = self._checked(part, _stacked(part, value) if isinstance(value, (list, tuple)) else value)
         single = value.shape == part.shape
         if not single and (value.ndim == 0 or value.shape[1:] != part.shape):
             many = ", ".join(["M", *map(str, part.shape)]) + ("" if part.shape else ",")
@@ -90,7 +90,10 @@ class Contexts:
 
     def _padded(self, part: ContextPart, value: Any) -> tuple[Tensor, bool]:
         single = isinstance(value, Tensor) and value.ndim == len(part.shape)
-        sets = [self._checked(part, one) for one in ([value] if single else value)]
+        several = isinstance(value, (list, tuple)) or (isinstance(value, Tensor) and value.ndim > len(part.shape))
+        sets = [self._checked(part, one) for one in (value if several else [value])]
+        if not sets:
+            raise ValueError(f"{part.name!r} is an empty list: pass at least one data set")
         for one in sets:
             if one.shape[1:] != part.shape[1:] or not 0 < len(one) <= part.shape[0]:
                 raise ValueError(
@@ -126,6 +129,22 @@ class Contexts:
     def present(self, column: Tensor, part: ContextPart) -> Tensor:
         """Which rows of a set are there: ``(..., size of the part)`` to ``(..., shape[0])`` bool."""
         return ~column.reshape(column.shape[:-1] + (part.shape[0], -1)).isnan().any(-1)
+
+
+def _stacked(part: ContextPart, values: Sequence[Any]) -> Tensor:
+    """A list of data sets as one tensor."""
+    if not values:
+        raise ValueError(f"{part.name!r} is an empty list: pass at least one data set")
+    for one in values:
+        if not isinstance(one, Tensor):
+            raise ValueError(f"{part.name!r} holds a {type(one).__name__}: write torch.as_tensor(...)")
+    shapes = sorted({tuple(one.shape) for one in values})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"{part.name!r} holds tensors of shapes {shapes}: pass {tuple(part.shape)} for each data set, as the guide "
+            "was fitted on"
+        )
+    return torch.stack(list(values))
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -140,7 +140,8 @@ def is_data(site: Message) -> bool:
 
 
 def _same_memory(value: Tensor, part: Tensor) -> bool:
-    return value.data_ptr() == part.data_ptr() and value.numel() == part.numel() and value.dtype == part.dtype
+    same = value.data_ptr() == part.data_ptr() and value.numel() == part.numel() and value.dtype == part.dtype
+    return same and value.is_contiguous()  # a transposed view has the memory, in another order
 
 
 def bound(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
