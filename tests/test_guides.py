@@ -52,7 +52,7 @@ def test_it_finds_the_posterior_and_the_evidence(guide_class):
 def test_parts_are_named_at_the_constructor():
     guide = TBGuide(model, exploration=0.3, local_search=False, langevin=False)
     assert guide.recipe.behaviour == OffPolicy(exploration=0.3, local_search=False)
-    assert guide.langevin is False
+    assert guide.settings.langevin is False
     assert DiffusionGuide(model).recipe == Recipe()
 
 

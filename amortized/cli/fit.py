@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     folder = arguments.out or Path("runs") / file.path.stem
     outputs.check_writable(folder)
     guide = make_guide(file, arguments)
-    say(f"fitting {file.title}, at most {guide.max_seconds:.0f} s")
+    say(f"fitting {file.title}, at most {guide.settings.max_seconds:.0f} s")
     with blaming(file.path):
         guide.fit(*file.args, **file.kwargs)
         data = guide.to_arviz(arguments.draws)
