@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -23,6 +24,7 @@ from amortized.targets.base import Presented, Target
 EMA_DECAY = 0.99
 MAX_GRADIENT_NORM = 1.0
 WARM_STEPS = 0.05
+TRIALS = 3
 
 
 TrainingGrid = Callable[[Process, Generator | None], Process]
@@ -73,6 +75,7 @@ def fit(
     grid: TrainingGrid | None = None,
     pace: Callable[[int], float] | None = None,
     initialise: bool = True,
+    seconds: float | None = None,
 ) -> bool:
     """Train on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
 
@@ -82,6 +85,7 @@ def fit(
     tells where the run is not limited by ``steps``; gradients are clipped to norm 1; weights are averaged
     exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which
     stops the loop by returning True, as ``fit`` then does. ``initialise=False`` keeps the log Z that the objective has.
+    ``seconds`` plans fewer steps where so many would not fit in.
     """
     check_pair(objective, behaviour)
 
@@ -99,6 +103,7 @@ def fit(
         behaviour.observe(path)
         return objective(path).mean()
 
+    steps = steps if seconds is None else affordable(loss, steps, seconds)
     return optimise(_parts(process, policy), loss, steps, learning_rate, callbacks, objective, pace)
 
 
@@ -111,21 +116,33 @@ def fit_bridges(
     learning_rate: float = 5e-3,
     callbacks: Sequence[Callback] = (),
     generator: Generator | None = None,
+    seconds: float | None = None,
 ) -> None:
     """Train the policy by maximum likelihood on bridges: no rollout.
 
-    ``draw(batch, generator)`` gives a target and ends ``(batch, D)`` that are draws of it.
+    ``draw(batch, generator)`` gives a target and ends ``(batch, D)`` that are draws of it. ``seconds`` as in ``fit``.
     """
 
     def loss(step: int) -> Tensor:
         target, ends = draw(batch, generator)
         return bridge_regression(process, policy, target, ends, generator).mean() / process.steps
 
+    steps = steps if seconds is None else affordable(loss, steps, seconds)
     optimise(_parts(process, policy), loss, steps, learning_rate, callbacks)
 
 
 def _parts(process: Process, policy: Policy) -> nn.ModuleDict:
     return nn.ModuleDict({"process": process, "policy": policy})
+
+
+def affordable(loss: Callable[[int], Tensor], steps: int, seconds: float) -> int:
+    """``steps``, or as many as ``seconds`` allow by the time that three of them took: the rate then falls in time."""
+    times = []
+    for _ in range(TRIALS):
+        began = time.perf_counter()
+        loss(steps).backward()
+        times.append(time.perf_counter() - began)
+    return max(1, min(steps, int(seconds / min(times))))
 
 
 def rate(step: float, steps: int) -> float:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from operator import methodcaller
 from typing import Any
 
 import torch
@@ -87,7 +88,9 @@ class DiffusionGuide(AutoGuide):
         if not max_seconds > 0:
             raise ValueError(f"max_seconds={max_seconds}: write a positive number of seconds, for instance 60")
         own = self.default_recipe if amortize is None else for_contexts(self.default_recipe)
-        self.recipe = self._own(recipe or own).with_behaviour(exploration, local_search)
+        if recipe is not None and type(self) is not DiffusionGuide:
+            recipe.check_trains(type(self).__name__, own)
+        self.recipe = (recipe or own).with_behaviour(exploration, local_search)
         self.device = available_device(device)
         make = type(self).preset, sampler, langevin
         self.settings = Settings(*make, seed, max_seconds, self.device, progress, amortize, embedding)
@@ -95,17 +98,6 @@ class DiffusionGuide(AutoGuide):
         self.training_record: Training | None = None
         self.posterior: Posterior | None = None
         self.seconds = 0.0
-
-    def _own(self, recipe: Recipe) -> Recipe:
-        """The recipe, if it trains what this guide is named after."""
-        own, given = type(self.default_recipe.objective(1)), type(recipe.objective(1))
-        if type(self) is not DiffusionGuide and own is not given:
-            name = type(self).__name__
-            raise ValueError(
-                f"recipe: {name} trains {own.__name__}, this recipe {given.__name__}; write "
-                f"dataclasses.replace({name}.default_recipe, ...), or DiffusionGuide(model, recipe=recipe)"
-            )
-        return recipe
 
     def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:
         """Warm up, whiten, train and weigh, on the model's own arguments; returns the guide itself.
@@ -199,9 +191,9 @@ class DiffusionGuide(AutoGuide):
         with self._placement():
             return fitted.posterior(rows, self._trained(), type(self).__name__)
 
-    def _of_each(self, data: tuple, ask: Callable[[Posterior], Any]) -> Any:
-        """What ``ask`` says of the posterior, or a list of it for a batch of data sets."""
-        fitted = self.fitted
+    def _of_each(self, asked: str, data: tuple) -> Any:
+        """What the posterior's method says, or a list of it for a batch of data sets."""
+        fitted, ask = self._fitted(asked), methodcaller(asked)
         if isinstance(fitted, Many) and not fitted.rows(data)[1]:
             name, sampler = type(self).__name__, self._trained()
             return [ask(fitted.posterior(row[None], sampler, name)) for row in fitted.rows(data)[0]]
@@ -209,7 +201,6 @@ class DiffusionGuide(AutoGuide):
 
     def draw(self, num_samples: int, *data: Any, correction: str = "resample") -> Draws:
         """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
-        self._fitted("draw")
         check_count(num_samples)
         return self.at(*data).draw(num_samples, correction)
 
@@ -229,14 +220,25 @@ class DiffusionGuide(AutoGuide):
 
     def log_evidence(self, *data: Any) -> Any:
         """log Z in nats with its standard error, an ``Estimate``, from fresh paths; a list for a batch of data sets."""
-        self._fitted("log_evidence")
-        return self._of_each(data, Posterior.log_evidence)
+        return self._of_each("log_evidence", data)
+
+    def log_weights(self, count: int, *data: Any) -> Tensor:
+        """Log weights ``(count, M)`` of fresh paths for M data sets, ``(count,)`` for one; in nats.
+
+        Their mean bounds log Z from below (ELBO), as does the logarithm of the mean weight of K of them (IWAE).
+        """
+        fitted = self._fitted("log_weights")
+        check_count(count, "count")
+        with self._placement():
+            if isinstance(fitted, Single):
+                return self._trained().sample(fitted.white, count, fitted.generator)[1]
+            rows, alone = fitted.rows(data)
+            found = fitted.log_weights(rows, self._trained(), count)
+            return found[:, 0] if alone else found
 
     def diagnose(self, *data: Any) -> Any:
-        """Whether to trust the draws, a ``Diagnosis``: weights, bounds, agreement with other draws, and a verdict in
-        plain words; a list for a batch of data sets."""
-        self._fitted("diagnose")
-        return self._of_each(data, Posterior.diagnose)
+        """Whether to trust the draws, a ``Diagnosis`` with its verdict in words; a list for a batch of data sets."""
+        return self._of_each("diagnose", data)
 
     def refine(self, *data: Any, seconds: float = 10.0) -> Posterior:
         """A posterior specialised to one data set: the sampler goes on training on it alone, ``seconds`` more."""
@@ -278,7 +280,6 @@ class DiffusionGuide(AutoGuide):
 
     def to_arviz(self, *data: Any, num_samples: int = 4_000) -> Any:
         """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""
-        self._fitted("to_arviz")
         made = {"seed": self.settings.seed, "seconds": self.seconds}
         return self.at(*data).to_arviz(num_samples, made)
 

@@ -138,7 +138,7 @@ class Posterior:
         )
 
 
-def check_count(num_samples: int) -> None:
+def check_count(number: int, name: str = "num_samples") -> None:
     """Raises ``ValueError`` for anything but a whole number from 1."""
-    if not (isinstance(num_samples, int) and num_samples > 0):
-        raise ValueError(f"num_samples={num_samples!r}: write a whole number from 1, for instance 4_000")
+    if not (isinstance(number, int) and number > 0):
+        raise ValueError(f"{name}={number!r}: write a whole number from 1, for instance 4_000")

@@ -34,6 +34,8 @@ from amortized.targets.base import Presented, Target
 from amortized.targets.whitening import WhitenedTarget
 
 Buffer = ReplayBuffer | ContextBuffers
+PLANNED = 0.85
+"""Part of the time that is planned for; judging takes the rest."""
 
 
 def log_variance(dim: int) -> Objective:
@@ -75,7 +77,8 @@ class Recipe:
     draws, on the times that ``grid`` lays where they are not those of sampling. Both are judged
     every ``every`` steps by how far fresh and noised-back paths overlap, on ``held_out`` draws that never train; the
     best policy is kept, and a stage ends when the overlap reaches ``enough`` or ``patience`` judgements bring nothing.
-    Sampling then takes as many times the steps of training as pays, out of ``refinements``.
+    Sampling then takes as many times the steps of training as pays, out of ``refinements``. ``bridge_share`` of the
+    time is for the bridges; ``in_time`` plans so many steps as fit in, by the time that the first ones take.
     """
 
     bridge_steps: int = 300
@@ -91,9 +94,20 @@ class Recipe:
     objective: Callable[[int], Objective] = log_variance
     behaviour: Callable[[Buffer], Behaviour] = OffPolicy()
     grid: TrainingGrid | None = None
+    bridge_share: float = 0.3
+    in_time: bool = False
 
     def __post_init__(self) -> None:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
+
+    def check_trains(self, name: str, default: Recipe) -> None:
+        """Raises ``ValueError`` where this recipe has another objective than the guide ``name`` is named after."""
+        own, given = type(default.objective(1)), type(self.objective(1))
+        if own is not given:
+            raise ValueError(
+                f"recipe: {name} trains {own.__name__}, this recipe {given.__name__}; write "
+                f"dataclasses.replace({name}.default_recipe, ...), or DiffusionGuide(model, recipe=recipe)"
+            )
 
     def with_behaviour(self, exploration: float | None, local_search: bool | None) -> Recipe:
         """The recipe with these parts of its behaviour changed; ``ValueError`` where it has no such parts."""
@@ -204,7 +218,7 @@ def train_on(
         steps, batch, rate = recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate
         if not isinstance(process, LinearProcess):
             raise ValueError(f"{type(process).__name__} has no bridges in closed form: write Recipe(bridge_steps=0)")
-        fit_bridges(process, policy, material.draw, steps, batch, rate, callbacks, generator)
+        fit_bridges(process, policy, material.draw, steps, batch, rate, callbacks, generator, left(soon))
 
     def off_policy(callbacks: list[Callback]) -> None:
         steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
@@ -212,9 +226,13 @@ def train_on(
         if material.embedding is not None:
             objective.on_contexts(material.embedding)
         record.objective = objective
-        fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator, recipe.grid)
+        options = {"grid": recipe.grid, "seconds": left(deadline)}
+        fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator, **options)
 
-    soon = time.perf_counter() + 0.3 * seconds
+    def left(until: float) -> float | None:
+        return max(1.0, PLANNED * (until - time.perf_counter())) if recipe.in_time else None
+
+    soon = time.perf_counter() + recipe.bridge_share * seconds
     if recipe.bridge_steps:
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
@@ -223,8 +241,8 @@ def train_on(
 
 
 def judged_on(target: Target) -> int:
-    """How many fresh paths a judgement takes: about 1,000, at least 32 for every context."""
-    return max(1_000 // target.contexts, 32) * target.contexts
+    """How many fresh paths a judgement takes: about 1,000, at least 16 for every context."""
+    return max(1_000 // target.contexts, 16) * target.contexts
 
 
 def made(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:

@@ -1,64 +1,87 @@
-"""The Gaussian for every context, learned by maximum likelihood from pairs of draws and contexts."""
+"""The Gaussian for every context: learned from simulated pairs and, where data are given, from their density too."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from amortized._types import Generator, Tensor, TrainingStep
+from amortized.amortization.family import Family
 from amortized.callbacks import ProgressBar
-from amortized.fit import optimise
-from amortized.policies.conditional_gaussian import ConditionalGaussian
+from amortized.fit import affordable, optimise
 
-HELD_OUT = 0.1
 PATIENCE = 5
+HELD_OUT = 2_000
+DATA_AT_ONCE = 64
+STEPS = 4_000
+BATCH = 256
+RATE = 3e-3
+EVERY = 200
+ALONE = 0.3
+"""Part of the steps that look at pairs alone."""
 
 
 def fit_gaussian(
-    gaussian: ConditionalGaussian,
-    x: Tensor,
-    rows: Tensor,
+    family: Family,
+    draw: Callable[[int, Generator | None], tuple[Tensor, Tensor]],
     seconds: float,
     generator: Generator | None = None,
-    steps: int = 4_000,
-    batch: int = 256,
-    learning_rate: float = 3e-3,
-    every: int = 200,
     progress: bool = False,
 ) -> float:
-    """Maximize ``mean log N(x; m(c), L(c) L(c)ᵀ)`` over pairs ``x: (N, D)``, ``rows: (N, C)``; it ends at its best.
+    """Maximize ``mean log N(x; m(c), L(c) L(c)ᵀ)`` over pairs that ``draw(count, generator)`` gives.
 
-    A tenth of the pairs is held out; training stops when they have not become more likely in five looks, ``every`` so
-    many steps, or after ``seconds``. Returns their mean log density in nats.
+    Where the family has as many data sets as it presents at a time, the evidence bound ``E[log R(x; c) − log N(x; …)]``
+    at these joins in: pairs alone would leave the Gaussian to chance where data are unlike what the model simulates,
+    and the bound alone would settle on one mode. Training stops when held-out pairs and data have not become more
+    likely in five looks, or after ``seconds``; it ends at its best. Returns its figure there, in nats.
     """
-    x = x.to(gaussian.shift)
-    order = torch.randperm(len(x), generator=generator, device=x.device)
-    held_out, chosen = order[: max(1, int(HELD_OUT * len(x)))], order[max(1, int(HELD_OUT * len(x))) :]
+    gaussian, data = family.gaussian, family.rows[family.simulated :]
+    joint = len(data) >= family.contexts
+    held_out = draw(HELD_OUT, generator)
+    shown = data[torch.randperm(len(data), generator=generator, device=data.device)[:DATA_AT_ONCE]]
     best, waited, weights = -math.inf, 0, copy.deepcopy(gaussian.state_dict())
     deadline = time.perf_counter() + seconds
 
+    def bound(rows: Tensor) -> Tensor:
+        u = torch.randn(len(rows), family.dim, generator=generator, device=rows.device)
+        value = family.at(rows).log_prob(u)
+        return torch.where(value.isfinite(), value, 0.0).mean()
+
     def loss(step: int) -> Tensor:
-        places = chosen[torch.randint(len(chosen), (batch,), generator=generator, device=x.device)]
-        return -gaussian.log_prob(x[places], rows[places]).mean()
+        x, rows = draw(BATCH, generator)
+        value = -gaussian.log_prob(x.to(gaussian.shift), rows).mean()
+        if joint and step >= ALONE * planned:
+            places = torch.randint(len(data), (DATA_AT_ONCE,), generator=generator, device=data.device)
+            value = value - bound(data[places])
+        return value
 
     def judge(step: TrainingStep) -> bool:
         nonlocal best, waited, weights
         late = time.perf_counter() >= deadline
-        if step.number % every and step.number != step.planned and not late:
+        if step.number % EVERY and step.number != step.planned and not late:
             return False
+        gaussian_now = gaussian.state_dict()
+        averaged = step.parts["gaussian"].state_dict()
+        kept = {name: tensor.clone() for name, tensor in gaussian_now.items()}
         with torch.no_grad():
-            averaged = step.parts["gaussian"]
-            value = float(averaged.log_prob(x[held_out], rows[held_out]).mean())  # type: ignore[operator]
-        waited = 0 if value > best + 1e-3 else waited + 1
+            gaussian.load_state_dict(averaged)
+            value = float(gaussian.log_prob(held_out[0].to(gaussian.shift), held_out[1]).mean())
+            value += float(bound(shown)) if joint else 0.0
+            gaussian.load_state_dict(kept)
+        early = joint and step.number < ALONE * planned
+        waited = 0 if early or value > best + 1e-3 else waited + 1
         if value > best:
-            best, weights = value, copy.deepcopy(averaged.state_dict())
+            best, weights = value, copy.deepcopy(averaged)
         return late or waited >= PATIENCE
 
-    with ProgressBar("a Gaussian for every data set", steps, progress) as bar:
-        optimise(nn.ModuleDict({"gaussian": gaussian}), loss, steps, learning_rate, [judge, bar])
+    planned = STEPS
+    planned = affordable(loss, STEPS, seconds)
+    with ProgressBar("a Gaussian for every data set", planned, progress) as bar:
+        optimise(nn.ModuleDict({"gaussian": gaussian}), loss, planned, RATE, [judge, bar])
     gaussian.load_state_dict(weights)
     return best

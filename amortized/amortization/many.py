@@ -24,12 +24,14 @@ from amortized.targets.conditional import ConditionalTarget
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import bound
 from amortized.targets.simulation import simulate
+from amortized.targets.whitening import WhitenedTarget
 
 PATHS = 2_000
 PATHS_AT_ONCE = 32_768
 POLISHED = 2_048
 PILOT = 256
 TOO_FEW = 0.05
+JOINT = "log joint density"
 REMEDY = (
     "These data look unlike what the guide was trained on. Write guide.refine(x, seconds=30) for this one data set, or "
     "fit again with data sets like it, and for longer: DiffusionGuide(model, amortize=..., max_seconds=900)."
@@ -98,21 +100,33 @@ class Many:
         values = dict(zip(program.contexts.names, program.values(row), strict=True))
         return {site: values[name].reshape(program.shapes[site]) for site, name in program.sites.items()}
 
-    @torch.no_grad()
     def sample(self, rows: Tensor, sampler: DiffusionSampler, num_samples: int, correction: str) -> Sites:
         """Draws ``{site: (M, num_samples, *event)}`` of M contexts; warns where weights say not to trust them."""
-        at_once = max(1, PATHS_AT_ONCE // (2 * num_samples))
-        pieces, fractions = [], []
-        for part in rows.split(at_once):
+        drawn = self._draws(rows, sampler, num_samples, correction)
+        return _by_context([white.constrain(ends) for white, ends in drawn], num_samples)
+
+    @torch.no_grad()
+    def _draws(
+        self, rows: Tensor, sampler: DiffusionSampler, num_samples: int, correction: str
+    ) -> list[tuple[WhitenedTarget, Tensor]]:
+        """For some contexts at a time their target and draws, whitened, contexts in turn."""
+        found, fractions = [], []
+        for part in rows.split(max(1, PATHS_AT_ONCE // (2 * num_samples))):
             white = self.family.at(part)
             _, pilot = sampler.sample(white, PILOT * len(part), self.generator)
             fractions.append(effective_sample_size(pilot.unflatten(0, (PILOT, len(part)))) / PILOT)
-            ends, _ = corrected(sampler, white, num_samples, correction, pilot, self.generator)
-            sites = white.constrain(ends)
-            shape = num_samples, len(part)
-            pieces.append({name: value.unflatten(0, shape).transpose(0, 1) for name, value in sites.items()})
+            found.append((white, corrected(sampler, white, num_samples, correction, pilot, self.generator)[0]))
         _warn(torch.cat(fractions))
-        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        return found
+
+    @torch.no_grad()
+    def log_weights(self, rows: Tensor, sampler: DiffusionSampler, count: int) -> Tensor:
+        """Log weights ``(count, M)`` of fresh paths, ``count`` for each context."""
+        columns = []
+        for part in rows.split(max(1, PATHS_AT_ONCE // count)):
+            _, log_weights = sampler.sample(self.family.at(part), count * len(part), self.generator)
+            columns.append(log_weights.unflatten(0, (count, len(part))))
+        return torch.cat(columns, 1)
 
     def refine(self, row: Tensor, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
         """A posterior whose sampler has gone on training on one context alone, from polished draws of it."""
@@ -139,10 +153,12 @@ class Many:
         origin = torch.randint(len(self.target.rows), (count,), generator=self.generator, device=self.target.device)
         seed = int(torch.randint(2**31, (), generator=self.generator, device=self.target.device))
         x, rows = simulate(self.target, self.target.rows[origin], seed)
-        found = self.sample(rows, sampler, draws, correction)
-        truths = self.target.at(rows).constrain(x)
-        latents = list(self.latents)
-        return calibrate({name: truths[name] for name in latents}, {name: found[name] for name in latents})
+        drawn = self._draws(rows, sampler, draws, correction)
+        found = _by_context([{**w.constrain(u), JOINT: w.log_prob(u) - w.log_dets(len(u))} for w, u in drawn], draws)
+        given = self.target.at(rows)
+        truths = {**given.constrain(x), JOINT: given.log_prob(x).double()}
+        names = [*self.latents, JOINT]
+        return calibrate({name: truths[name] for name in names}, {name: found[name] for name in names}, self.generator)
 
     def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[Path, Sites, Tensor, str | None]:
         """``count`` paths for every row of the arguments, as ``Single.propose``; the plate to which rows belong."""
@@ -160,6 +176,14 @@ class Many:
     @property
     def calls(self) -> int:
         return self.target.calls
+
+
+def _by_context(pieces: Sequence[Sites], count: int) -> Sites:
+    """Sites of some contexts at a time, ``(count · m, *event)``, as ``(M, count, *event)`` of all."""
+    return {
+        name: torch.cat([piece[name].unflatten(0, (count, -1)).transpose(0, 1) for piece in pieces])
+        for name in pieces[0]
+    }
 
 
 def _warn(fractions: Tensor) -> None:

@@ -13,8 +13,8 @@ from amortized.behaviours import ContextBuffers
 from amortized.recipe import Material, OffPolicy, Recipe, Training, train_on
 from amortized.targets.base import Target
 
-JUDGED = 64
-REPEATS = 8
+JUDGED = 32
+REPEATS = 4
 REMEMBERED = 32
 AT_ONCE = 2_048
 BRIDGES = 8
@@ -26,16 +26,17 @@ def for_contexts(recipe: Recipe) -> Recipe:
     behaviour = recipe.behaviour
     if isinstance(behaviour, OffPolicy):
         behaviour = replace(behaviour, moves=5, every=2)
-    bridges = 3_000 if recipe.bridge_steps else 0
     return replace(
         recipe,
-        bridge_steps=bridges,
+        bridge_steps=6_000 if recipe.bridge_steps else 0,
+        bridge_share=0.5,
         steps=3_000,
         every=250,
         enough=0.96,
         patience=4,
         behaviour=behaviour,
         refinements=(1, 2),
+        in_time=True,
     )
 
 
@@ -57,25 +58,36 @@ def gather(made: Amortized, generator: Generator) -> Material:
     """The draws in whitened coordinates, as what a recipe trains on; simulated pairs, held out, judge it."""
     family, numbers = made.family, made.numbers
     ends, log_target = _whitened(made)
-    simulated = int((numbers < family.simulated).sum())
-    judged_rows = torch.randperm(simulated, generator=generator, device=numbers.device)[: min(JUDGED, simulated // 4)]
+    data = (numbers >= family.simulated).nonzero()[:, 0]
+    kinds = [(numbers < family.simulated).nonzero()[:, 0], *([data] if len(data) else [])]
+    judged_rows = torch.cat([_some(kind, JUDGED // len(kinds), generator) for kind in kinds])
     training = torch.ones_like(numbers, dtype=torch.bool)
     training[judged_rows] = False
-    buffer = ContextBuffers(family.dim, REMEMBERED, family.device)
+    data = data[training[data]]
+    buffer = ContextBuffers(family.dim, len(family.rows), REMEMBERED, family.device)
     buffer.add(ends[training], log_target[training], numbers=numbers[training])
-    rows = training.nonzero()[:, 0]
     judged = family.at(family.rows[numbers[judged_rows]], numbers[judged_rows])
     held_out = ends[judged_rows].repeat(REPEATS, 1), log_target[judged_rows].repeat(REPEATS)
 
     def draw(batch: int, generator: Generator | None) -> tuple[Target, Tensor]:
-        chosen = rows[torch.randint(len(rows), (batch // BRIDGES,), generator=generator, device=rows.device)]
+        count = batch // BRIDGES
+        known = count // 2 if len(data) else 0
+        x, rows = made.pairs.draw(count - known, generator)
+        if known:
+            chosen = data[torch.randint(len(data), (known,), generator=generator, device=data.device)]
+            x, rows = torch.cat([x, made.x[chosen]]), torch.cat([rows, family.rows[numbers[chosen]]])
         with torch.no_grad():
-            given = family.at(family.rows[numbers[chosen]], numbers[chosen])
-        return given, ends[chosen].repeat(BRIDGES, 1)
+            white = family.at(rows)
+            return white, white.whiten(x).repeat(BRIDGES, 1)
 
-    return Material(
-        family.among(numbers[training]), draw, buffer, judged, held_out, getattr(made.sampler.policy, "embedding", None)
-    )
+    embedding = getattr(made.sampler.policy, "embedding", None)
+    return Material(family.among(numbers[training]), draw, buffer, judged, held_out, embedding)
+
+
+def _some(rows: Tensor, count: int, generator: Generator) -> Tensor:
+    """``count`` of the rows, or a quarter of them where that is less."""
+    order = torch.randperm(len(rows), generator=generator, device=rows.device)
+    return rows[order[: min(count, len(rows) // 4)]]
 
 
 def _whitened(made: Amortized) -> tuple[Tensor, Tensor]:

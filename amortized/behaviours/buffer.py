@@ -35,7 +35,7 @@ class ReplayBuffer:
         """The memory of each of the target's contexts. Raises ``ValueError`` where one ring would mix several."""
         if target.contexts > 1:
             raise ValueError(
-                f"one buffer for {target.contexts} contexts would mix their ends; write ContextBuffers({target.dim})"
+                f"one buffer for {target.contexts} contexts would mix their ends; write ContextBuffers({target.dim}, N)"
             )
         return [self]
 
@@ -48,7 +48,9 @@ class ReplayBuffer:
         one context only.
         """
         if numbers is not None and len(numbers) and bool((numbers != numbers[0]).any()):
-            raise ValueError(f"ends of contexts {numbers.unique().tolist()} for one buffer; write ContextBuffers(dim)")
+            raise ValueError(
+                f"ends of contexts {numbers.unique().tolist()} for one buffer; write ContextBuffers(dim, contexts)"
+            )
         finite = log_target.isfinite()
         if log_weight is None:
             log_weight = torch.full_like(log_target, torch.nan, dtype=torch.float64)
@@ -63,27 +65,34 @@ class ReplayBuffer:
 
 
 class ContextBuffers:
-    """A ring of ends for every context, by its number: what is remembered for one is never replayed for another.
+    """A ring of ends for each of ``contexts`` contexts: what is remembered for one is never replayed for another.
 
-    >>> buffers = ContextBuffers(dim=1, capacity=2)
+    >>> buffers = ContextBuffers(dim=1, contexts=9, capacity=2)
     >>> buffers.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3), numbers=torch.tensor([7, 8, 7]))
     >>> buffers[7].ends[:, 0].tolist(), len(buffers[8]), len(buffers)
     ([1.0, 3.0], 1, 3)
     """
 
-    def __init__(self, dim: int, capacity: int = 64, device: torch.device | str = "cpu"):
-        self.dim = dim
+    def __init__(self, dim: int, contexts: int, capacity: int = 32, device: torch.device | str = "cpu"):
         self.capacity = capacity
-        self.device = device
-        self.rings: dict[int, ReplayBuffer] = {}
+        self.ends = torch.empty(contexts, capacity, dim, device=device)
+        self.log_target = torch.empty(contexts, capacity, dtype=torch.float64, device=device)
+        self.log_weight = torch.empty(contexts, capacity, dtype=torch.float64, device=device)
+        self.written = torch.zeros(contexts, dtype=torch.long, device=device)
 
     def __len__(self) -> int:
-        return sum(len(ring) for ring in self.rings.values())
+        return int(self.written.clamp(max=self.capacity).sum())
 
     def __getitem__(self, number: int) -> ReplayBuffer:
-        if number not in self.rings:
-            self.rings[number] = ReplayBuffer(self.dim, self.capacity, self.device)
-        return self.rings[number]
+        """What is remembered for one context; to be read, not written."""
+        ring = ReplayBuffer(self.ends.shape[-1], capacity=1, device=self.ends.device)
+        ring.ends, ring.log_target, ring.log_weight = (
+            self.ends[number],
+            self.log_target[number],
+            self.log_weight[number],
+        )
+        ring.capacity, ring.written = self.capacity, int(self.written[number])
+        return ring
 
     def of(self, target: Target) -> list[ReplayBuffer]:
         """The memory of each of the target's contexts. Raises ``ValueError`` where they have no numbers."""
@@ -97,7 +106,20 @@ class ContextBuffers:
         """As ``ReplayBuffer.add``, each end for the context whose number stands beside it in ``numbers: (B,)``."""
         if numbers is None:
             raise ValueError("numbers: whose ends are these? write buffers.add(ends, log_target, numbers=numbers)")
-        for number in numbers.unique().tolist():
-            rows = numbers == number
-            weight = None if log_weight is None else log_weight[rows]
-            self[number].add(ends[rows], log_target[rows], weight)
+        finite = log_target.isfinite()
+        if log_weight is None:
+            log_weight = torch.full_like(log_target, torch.nan, dtype=torch.float64)
+        else:
+            finite = finite & log_weight.isfinite()
+        rows = finite.nonzero()[:, 0]
+        rows = rows[numbers[rows].argsort(stable=True)]
+        whose = numbers[rows]
+        counts = whose.bincount(minlength=len(self.written))
+        turn = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[whose]
+        places = (self.written[whose] + turn) % self.capacity
+        kept = turn >= counts[whose] - self.capacity
+        rows, places = rows[kept], (whose[kept], places[kept])
+        self.ends[places] = ends[rows].to(self.ends.dtype)
+        self.log_target[places] = log_target[rows].double()
+        self.log_weight[places] = log_weight[rows].double()
+        self.written += counts

@@ -1,0 +1,54 @@
+"""Pairs of draws and contexts from the model's own joint law: a pool of them, and fresh ones where they are cheap."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.simulation import check_simulation, simulate
+
+AT_ONCE = 2_048
+CHEAP = 1e-4
+"""Processor seconds for one simulated data set up to which every training step has new ones."""
+
+
+class Pairs:
+    """``x: (N, D)`` unconstrained and ``rows: (N, C)``: N simulated pairs, or as many as ``seconds`` allow.
+
+    Raises ``ModelError`` where the model cannot simulate its data, ``ValueError`` where a tenth of them are not finite.
+    """
+
+    def __init__(self, target: ConditionalTarget, count: int, seconds: float, generator: Generator):
+        self.target = target
+        check_simulation(target, target.rows)
+        began, pieces, worked, made = time.perf_counter(), [], time.process_time(), 0
+        while made < count and (made == 0 or time.perf_counter() - began < seconds):
+            pieces.append(self._fresh(min(AT_ONCE, count - made), generator))
+            made += len(pieces[-1][0])
+        self.x, self.rows = (torch.cat(tensors) for tensors in zip(*pieces, strict=True))
+        self.cheap = (time.process_time() - worked) / made < CHEAP
+
+    def draw(self, count: int, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        """``(count, D)`` and ``(count, C)``: fresh, or out of the pool where simulating is dear."""
+        if self.cheap:
+            return self._fresh(count, generator)
+        places = torch.randint(len(self.x), (count,), generator=generator, device=self.x.device)
+        return self.x[places], self.rows[places]
+
+    def _fresh(self, count: int, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        data = self.target.rows
+        given = data[torch.randint(len(data), (count,), generator=generator, device=data.device)]
+        seed = int(torch.randint(2**31, (), generator=generator, device=data.device))
+        x, rows = simulate(self.target, given, seed)
+        finite = x.isfinite().all(1) & (rows.isfinite() | given.isnan()).all(1)
+        if float(finite.double().mean()) < 0.9:
+            raise ValueError(
+                f"{int((~finite).sum())} of {count} data sets simulated from the model's prior are not finite; give "
+                "the latents priors that keep the data finite"
+            )
+        kept = finite.nonzero()[:, 0]
+        kept = kept[torch.arange(count, device=kept.device) % len(kept)]
+        return x[kept], rows[kept]

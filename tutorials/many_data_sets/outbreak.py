@@ -1,0 +1,40 @@
+"""An outbreak in one town: daily case counts of a susceptible-infected-recovered model, as a Pyro model."""
+
+from __future__ import annotations
+
+import math
+
+import pyro
+import pyro.distributions as dist
+import torch
+
+DAYS = 30
+PEOPLE = 10_000.0
+
+
+def outbreak(cases):
+    """``cases: (30,)`` reported a day. Unknown: transmission and recovery a day, the first infected, who is reported."""
+    transmission = pyro.sample("transmission", dist.LogNormal(math.log(0.5), 0.4))
+    recovery = pyro.sample("recovery", dist.LogNormal(math.log(0.2), 0.3))
+    infected = pyro.sample("first_infected", dist.LogNormal(math.log(10.0), 0.7))
+    reported = pyro.sample("reported", dist.Beta(4.0, 4.0))
+    pyro.deterministic("reproduction_number", transmission / recovery)
+    susceptible, expected = PEOPLE - infected, []
+    for _ in range(DAYS):
+        new = susceptible * (1 - torch.exp(-transmission * infected / PEOPLE))
+        susceptible = susceptible - new
+        infected = infected * torch.exp(-recovery) + new
+        expected.append(reported * new)
+    mean = torch.stack(expected, -1).clamp(min=1e-3)
+    with pyro.plate("days", DAYS):
+        pyro.sample("cases", dist.GammaPoisson(10.0, 10.0 / mean), obs=cases)
+
+
+def towns(count: int, seed: int) -> torch.Tensor:
+    """Case counts ``(count, 30)`` of towns whose parameters are drawn from the prior."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        draw = pyro.poutine.uncondition(outbreak)
+        return torch.stack(
+            [pyro.poutine.trace(draw).get_trace(torch.zeros(DAYS)).nodes["cases"]["value"] for _ in range(count)]
+        )
