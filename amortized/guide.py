@@ -37,9 +37,9 @@ SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
 class DiffusionGuide(AutoGuide):
     """Posterior draws, log evidence and a verdict for any Pyro model: warm up, whiten, train, weigh.
 
-    ``amortize``: names of arguments or observed sites, or ``LocalTo`` a plate. The guide is then fitted to all data
-    sets at once (``fit`` takes them along a first dimension), and every method takes the data: ``sample(n, y)``.
-    ``embedding`` reads them: ``Perceptron()`` by default, ``DeepSets()`` for sets of different size, or any module.
+    ``amortize``: names of arguments or observed sites, or ``LocalTo`` a plate: the guide is fitted to all data sets at
+    once, along a first dimension, and methods take the data, ``sample(n, y)``, which ``embedding`` reads: by default
+    ``Perceptron()``, ``DeepSets()`` for sets of different size.
     ``sampler``: makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``; by default a
     ``GFlowNet`` that sees the density's gradient as ``langevin`` says or, if that is None, unless one was measured to
     cost over 50 microseconds a particle. ``recipe``: how it is trained, of which ``exploration`` (share of extra noise)
@@ -83,8 +83,7 @@ class DiffusionGuide(AutoGuide):
             raise ValueError(f"langevin={langevin} with sampler=: write partial(GFlowNet, langevin={langevin}) there")
         if embedding is not None and amortize is None:
             raise ValueError("embedding= without a context to read: write amortize='y' as well, the data's name")
-        if max_seconds is None:
-            max_seconds = SECONDS if amortize is None else SECONDS_FOR_MANY
+        max_seconds = max_seconds if max_seconds is not None else SECONDS if amortize is None else SECONDS_FOR_MANY
         if not max_seconds > 0:
             raise ValueError(f"max_seconds={max_seconds}: write a positive number of seconds, for instance 60")
         own = self.default_recipe if amortize is None else for_contexts(self.default_recipe)
@@ -225,7 +224,7 @@ class DiffusionGuide(AutoGuide):
     def log_weights(self, count: int, *data: Any) -> Tensor:
         """Log weights ``(count, M)`` of fresh paths for M data sets, ``(count,)`` for one; in nats.
 
-        Their mean bounds log Z from below (ELBO), as does the logarithm of the mean weight of K of them (IWAE).
+        Their mean bounds log Z from below (ELBO), as does the log mean weight of K of them (IWAE).
         """
         fitted = self._fitted("log_weights")
         check_count(count, "count")
@@ -280,8 +279,7 @@ class DiffusionGuide(AutoGuide):
 
     def to_arviz(self, *data: Any, num_samples: int = 4_000) -> Any:
         """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""
-        made = {"seed": self.settings.seed, "seconds": self.seconds}
-        return self.at(*data).to_arviz(num_samples, made)
+        return self.at(*data).to_arviz(num_samples, {"seed": self.settings.seed, "seconds": self.seconds})
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

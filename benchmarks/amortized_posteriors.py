@@ -69,7 +69,7 @@ def run_regression(seconds: float) -> dict[str, float]:
     guide = DiffusionGuide(regression, amortize=("x", "y"), max_seconds=seconds).fit(*training)
     found = {"training seconds": guide.seconds, "training steps": len(guide.training_record.losses)}
     for correction in ("resample", "none"):
-        draws = guide.sample(4_000, *fresh, correction=correction)["weights"].double()
+        draws = guide.sample(2_000, *fresh, correction=correction)["weights"].double()
         exact = [exact_regression(x, y) for x, y in zip(*fresh, strict=True)]
         mean, deviation = torch.stack([m for m, _, _ in exact]), torch.stack([s for _, s, _ in exact])
         error = (draws.mean(1) - mean).abs() / deviation
