@@ -86,7 +86,7 @@ def diagnose(
     if not fraction * len(log_weights) >= 100:
         reasons.append(f"only {fraction * len(log_weights):.0f} of {len(log_weights)} paths count")
     if unseen > 0.02:
-        reasons.append(f"{unseen:.0%} of the warm-up's draws lie where the sampler hardly goes")
+        reasons.append(f"{unseen:.0%} of the draws it was compared with lie where it hardly goes")
     if not disagreement <= allowed:
         reasons.append(f"log Z differs from the warm-up's ({evidence} against {warm_up_evidence})")
     if reasons:
