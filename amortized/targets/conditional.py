@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -70,7 +71,13 @@ class ConditionalTarget:
 
     @property
     def latents(self) -> dict[str, LatentSite]:
-        return {name: site for name, site in self.joint.latents.items() if name != CONTEXT}
+        """As ``PyroTarget.latents``: in the order of their places in ``x``."""
+        before = self.contexts.size
+        return {
+            name: replace(site, slice=slice(site.slice.start - before, site.slice.stop - before))
+            for name, site in self.joint.latents.items()
+            if name != CONTEXT
+        }
 
     def at(self, rows: Tensor, numbers: Tensor | None = None) -> GivenTarget:
         """The densities given these contexts ``(M, C)``; row i of a batch belongs to context ``i mod M``."""

@@ -4,6 +4,7 @@ import torch
 
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
+from tests.known import Located, seeded
 
 SHIFT = torch.tensor([3.0, -1000.0], dtype=torch.float64)
 FACTOR = torch.tensor([[0.1, 0.0], [40.0, 30.0]], dtype=torch.float64)
@@ -57,3 +58,45 @@ def test_both_count_and_bad_particles_stay_bad():
     value, score = white.log_prob_and_score(torch.tensor([[-1.0], [2.0]]))
     assert value[0] == -torch.inf and score[0] == 0 and score[1] == 0.5
     assert (white.calls, target.calls, target.nonfinite) == (2, 2, 1)
+
+
+def several() -> tuple[Located, torch.Tensor, torch.Tensor]:
+    """Three contexts with a map for each."""
+    generator = seeded(3)
+    target = Located(torch.randn(3, 2, generator=generator).double(), numbers=torch.tensor([5, 1, 9]))
+    shift = torch.randn(3, 2, generator=generator).double()
+    scale_tril = torch.randn(3, 2, 2, generator=generator).double().tril(-1) + torch.diag_embed(
+        0.2 + torch.rand(3, 2, generator=generator).double()
+    )
+    return target, shift, scale_tril
+
+
+def test_every_context_has_a_map_of_its_own(in_double_precision):
+    """Row i is seen through map i mod M: as each context alone, and by central differences of step 1e-5."""
+    target, shift, scale_tril = several()
+    white = WhitenedTarget(target, shift, scale_tril, torch.float64)
+    assert torch.equal(white.context, target.context) and white.numbers.tolist() == [5, 1, 9] and white.contexts == 3
+    u = torch.randn(6, 2, generator=seeded())
+    value, score = white.log_prob_and_score(u)
+    torch.testing.assert_close(white.log_prob(u), value)
+    torch.testing.assert_close(white.whiten(white.unwhiten(u)), u)
+    torch.testing.assert_close(white.log_dets(6), torch.linalg.slogdet(scale_tril).logabsdet.repeat(2))
+    for m in range(3):
+        alone = WhitenedTarget(target.at(m), shift[m], scale_tril[m], torch.float64)
+        expected, slope = alone.log_prob_and_score(u[m::3])
+        torch.testing.assert_close(white.unwhiten(u)[m::3], shift[m] + u[m::3] @ scale_tril[m].mT)
+        torch.testing.assert_close(value[m::3], expected)
+        torch.testing.assert_close(score[m::3], slope)
+    for d in range(2):
+        step = 1e-5 * torch.eye(2)[d]
+        slope = (white.log_prob(u + step) - white.log_prob(u - step)) / 2e-5
+        torch.testing.assert_close(score[:, d], slope, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_reach_the_maps_in_single_precision():
+    target, shift, scale_tril = several()
+    shift.requires_grad_()
+    white = WhitenedTarget(target, shift, scale_tril)
+    assert white.log_dets(6).dtype == torch.float64 and white.log_prob(torch.zeros(6, 2)).dtype == torch.float64
+    white.log_prob(torch.zeros(6, 2)).sum().backward()
+    torch.testing.assert_close(shift.grad, 2 * (target.located - shift.detach()))
