@@ -167,7 +167,7 @@ class DiffusionGuide(AutoGuide):
         if self.posterior is None:
             assert isinstance(self.fitted, Single)
             self.posterior = self.fitted.posterior(self._trained(), type(self).__name__, self.recipe)
-            self.posterior.attributes["fit_seconds"] = self.seconds
+        self.posterior.attributes["fit_seconds"] = self.seconds
         return self.posterior
 
     def at(self, *data: Any) -> Posterior:

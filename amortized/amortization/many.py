@@ -20,7 +20,7 @@ from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
 from amortized.settings import Settings
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional import ConditionalTarget, values_of_sites
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import bound
 from amortized.targets.simulation import simulate
@@ -164,9 +164,10 @@ class Many:
         """``count`` paths for every row of the arguments, as ``Single.propose``; the plate to which rows belong."""
         amortize = self.settings.amortize
         given = bound(self.model, args, kwargs).arguments
-        data = [given[part.name] for part in self.target.contexts.parts]
-        local = isinstance(amortize, LocalTo)
-        rows, _ = self.rows(data if local else [value[None] for value in data])
+        parts = self.target.contexts.parts
+        sites = values_of_sites(self.model, args, kwargs, [part.name for part in parts if not part.argument])
+        data = [given[part.name] if part.argument else sites[part.name][0] for part in parts]
+        rows, _ = self.rows(data if isinstance(amortize, LocalTo) else [value[None] for value in data])
         white = self.family.at(rows)
         path = rollout(self.sampler.process, self.sampler.policy, white, count * len(rows), evaluate_ends=False)
         values, log_dets = self.target.at(rows).unpack(white.unwhiten(path.ends))

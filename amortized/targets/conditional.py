@@ -155,7 +155,7 @@ class _Reading:
         self.local = isinstance(amortize, LocalTo)
         names = _names(amortize, arguments.arguments)
         sites = [name for name in names if name not in arguments.arguments]
-        found = _values_of_sites(model, args, kwargs, sites)
+        found = values_of_sites(model, args, kwargs, sites)
         values = {name: found[name] if name in sites else _listed(name, arguments.arguments[name]) for name in names}
         ragged = any(len({len(one) for one in sets}) > 1 for sets in values.values() if sets[0].ndim)
         counts = sorted({len(sets) for sets in values.values()})
@@ -204,7 +204,9 @@ def _listed(name: str, value: Any) -> list[Tensor]:
     return list(value)
 
 
-def _values_of_sites(model: Callable, args: Sequence, kwargs: dict, names: Sequence[str]) -> dict[str, list[Tensor]]:
+def values_of_sites(
+    model: Callable, args: Sequence, kwargs: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, list[Tensor]]:
     """The values of observed sites, each as one data set; ``ModelError`` for a name that is no such site."""
     if not names:
         return {}
