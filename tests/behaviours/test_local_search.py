@@ -8,6 +8,7 @@ import torch
 from amortized.behaviours import AnnealedSearch, LocalSearch, MALASearch, RankPriority, Replay, ReplayBuffer
 from amortized.behaviours.searches import Found
 from amortized.processes import OrnsteinUhlenbeck
+from tests.behaviours.contexts import presented, remembered, whose
 from tests.known import gaussian, network, seeded
 
 PROCESS, POLICY = OrnsteinUhlenbeck(4), network(2)
@@ -90,3 +91,35 @@ def test_simulated_ends_go_to_the_replay_and_replayed_ones_do_not():
 def test_no_chains_are_refused():
     with pytest.raises(ValueError, match="chains=0"):
         LocalSearch(started(torch.randn(10, 2)), chains=0)
+
+
+@pytest.mark.parametrize("burn_in", [None, 3])
+def test_finds_join_the_ring_of_their_own_context(burn_in):
+    """Chains of three contexts side by side; some moves of each are kept."""
+    buffers = remembered(each=5, capacity=400)
+    behaviour = LocalSearch(Replay(buffers), MALASearch(steps=8, step_size=0.3, burn_in=burn_in), chains=31)
+    behaviour.refresh(presented(4, 0, 2), seeded())
+    for number in range(5):
+        ring = buffers[number]
+        found = ring.ends[5 : len(ring)]
+        assert len(found) == 0 if number in (1, 3) else len(found) >= 10
+        assert set(whose(found)) <= {number}
+        torch.testing.assert_close(ring.log_target[5 : len(ring)], presented(number).log_prob(found).double())
+    path = behaviour.propose(PROCESS, network(1), presented(4, 0, 2), 9, seeded())
+    assert whose(path.ends) == [4, 0, 2] * 3
+
+
+def test_a_search_that_forgets_its_starts_is_refused_for_several_contexts():
+    class Forgetful(MALASearch):
+        def __call__(self, target, starts, generator=None):
+            return super().__call__(target, starts, generator)._replace(starts=None)
+
+    behaviour = LocalSearch(Replay(remembered()), Forgetful(steps=1), chains=8)
+    with pytest.raises(ValueError, match=r"Forgetful does not say which context .*; write search=MALASearch\(\)"):
+        behaviour.refresh(presented(0, 1), seeded())
+
+
+def test_few_chains_still_reach_every_context():
+    buffers = remembered(each=1)
+    LocalSearch(Replay(buffers), MALASearch(steps=1), chains=1).refresh(presented(0, 1, 2, 3, 4), seeded())
+    assert [len(buffers[number]) for number in range(5)] == [2] * 5

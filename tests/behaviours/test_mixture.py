@@ -9,7 +9,8 @@ from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayB
 from amortized.behaviours.mixture import SHARED, join
 from amortized.path import Path, rollout, score
 from amortized.processes import OrnsteinUhlenbeck
-from tests.known import isotropic, network, seeded
+from tests.behaviours.contexts import presented, remembered, whose
+from tests.known import SameFeatures, isotropic, network, seeded
 
 PROCESS = OrnsteinUhlenbeck(4)
 
@@ -95,3 +96,28 @@ def test_records_are_joined_field_by_field():
 def test_nothing_to_mix_is_refused():
     with pytest.raises(ValueError, match=r"Mixture\(OnPolicy\(\), Replay\(buffer\)\)"):
         Mixture()
+
+
+def test_every_part_serves_every_context():
+    """20 paths of 4 contexts, 5 each: 2 of them fresh, 1 replayed, 2 found asleep."""
+    buffers, target = remembered(), presented(1, 4, 0, 2)
+    mixture = Mixture(OnPolicy(), Replay(buffers), Sleep(), shares=(2, 1, 2))
+    policy = network(1, embedding=SameFeatures(1))
+    with torch.no_grad():
+        path = mixture.propose(PROCESS, policy, target, 20, seeded())
+    assert mixture.split(20) == [8, 4, 8] and mixture.fresh(20).tolist() == [True] * 8 + [False] * 12
+    torch.testing.assert_close(path.log_target[:8], target.log_prob(path.ends[:8]).double())
+    assert whose(path.ends[8:12]) == [1, 4, 0, 2]
+    assert torch.equal(path.numbers, target.numbers) and torch.equal(path.context, target.context)
+    before = [len(buffers[number]) for number in range(5)]
+    mixture.observe(score(PROCESS, policy, path))
+    assert [len(buffers[number]) - earlier for number, earlier in enumerate(before)] == [2, 2, 2, 0, 2]
+    for number, m in ((1, 0), (4, 1), (0, 2), (2, 3)):
+        new = buffers[number].ends[20:22]
+        assert torch.equal(new, path.ends[[m, 4 + m]])
+
+
+def test_uneven_shares_still_give_each_context_its_part():
+    mixture = Mixture(OnPolicy(), OnPolicy(), shares=(1, 2))
+    mixture.propose(PROCESS, network(1), presented(0, 1, 2), 12, seeded())
+    assert mixture.split(12) == [3, 9]

@@ -1,10 +1,13 @@
 """Paths noised back from a buffer, and which ends it remembers."""
 
+import math
+
 import pytest
 import torch
 
-from amortized.behaviours import OnPolicy, RankPriority, Replay, ReplayBuffer, UniformPriority
+from amortized.behaviours import ContextBuffers, OnPolicy, RankPriority, Replay, ReplayBuffer, UniformPriority
 from amortized.processes import OrnsteinUhlenbeck
+from tests.behaviours.contexts import presented, remembered, whose
 from tests.known import isotropic, network, seeded
 
 PROCESS, TARGET = OrnsteinUhlenbeck(4), isotropic(1)
@@ -53,3 +56,44 @@ def test_its_own_ends_are_not_remembered_again():
     replay = Replay(buffer)
     replay.observe(replay.propose(PROCESS, network(1), TARGET, 3, seeded()))
     assert buffer.written == 4
+
+
+@pytest.mark.parametrize("priority", [None, RankPriority()])
+def test_ends_are_replayed_for_their_own_context_alone(priority):
+    """Row i of a batch belongs to context i mod 3, one of them twice; however much larger another's densities are."""
+    target = presented(3, 1, 3, 0)
+    path = Replay(remembered(), priority).propose(PROCESS, network(1), target, 40, seeded())
+    assert whose(path.ends) == [3, 1, 3, 0] * 10
+    constant = torch.full((40,), 0.5 * math.log(2 * math.pi), dtype=torch.float64)
+    torch.testing.assert_close(path.log_target - target.log_prob(path.ends), constant, atol=1e-3, rtol=0)
+    assert path.numbers is target.numbers and path.context is target.context
+
+
+def test_priorities_compare_ends_of_one_context_only():
+    """The best of 20 ranks with log(1 + 1 / 0.2) / log(1 + 20 / 0.2) = 39 % of its own context's draws."""
+    buffers = remembered()
+    path = Replay(buffers, RankPriority()).propose(PROCESS, network(1), presented(0, 4), 2_000, seeded())
+    for m, number in enumerate((0, 4)):
+        best = buffers[number].ends[buffers[number].log_target[: len(buffers[number])].argmax()]
+        share = float((path.ends[m::2] == best).double().mean())
+        assert 0.3 < share < 0.5
+
+
+def test_simulated_ends_are_remembered_for_their_own_context():
+    buffers, target = ContextBuffers(1, 5), presented(2, 4)
+    path = OnPolicy().propose(PROCESS, network(1, 0.2), target, 8, seeded())
+    fresh = torch.tensor([True, True, False, True, True, False, False, False])
+    Replay(buffers).observe(path, fresh)
+    assert [len(buffers[number]) for number in range(5)] == [0, 0, 2, 0, 2]
+    assert torch.equal(buffers[2].ends[:2], path.ends[[0, 4]]) and torch.equal(buffers[4].ends[:2], path.ends[[1, 3]])
+    assert torch.equal(buffers[4].log_weight[:2], path.log_weight[[1, 3]])
+    torch.testing.assert_close(buffers[4].log_target[:2], path.log_target[[1, 3]])
+
+
+def test_counts_that_do_not_go_around_are_refused():
+    with pytest.raises(ValueError, match="7 ends of 2 contexts: write a multiple, batch=6"):
+        Replay(remembered()).draw(presented(0, 1), 7)
+    with pytest.raises(ValueError, match=r"the replay buffer is empty.*buffer\.add"):
+        Replay(ContextBuffers(1, 5)).draw(presented(0, 1), 4)
+    with pytest.raises(ValueError, match="one buffer for 2 contexts"):
+        Replay(filled(4)).draw(presented(0, 1), 4)

@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from amortized.diagnostics.evaluation import evaluate
+from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
+from amortized.path import reverse_rollout, rollout, score
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.targets.density import DensityTarget
-from tests.known import gaussian, isotropic, network, seeded
+from amortized.targets.whitening import WhitenedTarget
+from tests.known import Located, SameFeatures, gaussian, isotropic, network, seeded
 
 every_process = pytest.mark.parametrize("process", [OrnsteinUhlenbeck(6), PinnedBrownian(6)], ids=["ou", "brownian"])
 
@@ -59,3 +62,36 @@ def test_no_gradient_is_kept():
     evaluate(OrnsteinUhlenbeck(2), policy, target, held_out(target, 0.0, 1.0, count=10), count=10)
     assert torch.is_grad_enabled()
     assert all(parameter.grad is None for parameter in policy.parameters())
+
+
+@every_process
+def test_of_several_contexts_it_is_the_mean_of_each(process, in_double_precision):
+    """The same fresh paths, context by context; the overlap is that of all ratios, each relative to its own log Z."""
+    target = Located(torch.tensor([[0.0], [0.5], [-1.0], [2.0]]), 0.8)
+    policy = network(1, 0.1, embedding=SameFeatures(1))
+    ends = target.located.repeat(50, 1) + 0.8 * torch.randn(200, 1, generator=seeded(5))
+    log_ends = target.log_prob(ends)
+    together = evaluate(process, policy, target, (ends, log_ends), 400, seeded())
+    with torch.no_grad():
+        path = rollout(process, policy, target, 400, seeded())
+        noised = score(process, policy, reverse_rollout(process, policy, target, ends, log_ends, seeded(1)))
+    forward, backward = path.by_context(path.log_weight), noised.by_context(noised.log_weight)
+    assert together.elbo == pytest.approx(float(forward.mean()))
+    log_evidence = torch.stack([log_mean_exp(column) for column in forward.T])
+    assert together.log_evidence == pytest.approx(float(log_evidence.mean()))
+    sizes = [effective_sample_fraction(column) for column in forward.T]
+    assert together.ess_fraction == pytest.approx(sum(sizes) / 4)
+    # the bridges are drawn anew here: 200 log weights of each, four errors of the difference of means
+    assert together.eubo == pytest.approx(float(backward.mean()), abs=4 * float(backward.std()) * (2 / 200) ** 0.5)
+    overlap = min(float((s * (w - log_evidence)).clamp(max=0).exp().mean()) for s, w in ((1, forward), (-1, backward)))
+    assert together.overlap == pytest.approx(overlap, abs=0.1)
+
+
+def test_contexts_that_are_solved_have_nothing_to_gain():
+    """N(c, 1) seen where it is N(0, 1): log Z differ by the contexts themselves, 10/3 on average."""
+    target = Located(torch.tensor([[0.0], [30.0], [-20.0]]))
+    white = WhitenedTarget(target, target.located, torch.eye(1).expand(3, 1, 1))
+    ends = torch.randn(300, 1, generator=seeded(5))
+    found = evaluate(OrnsteinUhlenbeck(6), network(1), white, (ends, white.log_prob(ends)), 300, seeded())
+    assert found.elbo == pytest.approx(10 / 3, abs=1e-3) and found.overlap == pytest.approx(1.0, abs=1e-3)
+    assert found.ess_fraction == pytest.approx(1.0, abs=1e-3)

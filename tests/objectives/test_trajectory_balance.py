@@ -5,14 +5,17 @@ import torch
 
 from amortized.objectives import TrajectoryBalance
 from amortized.path import Path
+from tests.known import SameFeatures
 
 
-def weighing(log_weights: list[float]) -> Path:
-    """One step, one dimension; everything zero but the target."""
+def weighing(log_weights: list[float], contexts: int = 1) -> Path:
+    """One step, one dimension; everything zero but the target; path i belongs to context ``[i mod contexts]``."""
     count = len(log_weights)
     zero = torch.zeros(1, count)
     log_target = torch.tensor(log_weights).double()
-    return Path(torch.zeros(2, count, 1), log_target, log_prior=zero[0], log_forward=zero, log_backward=zero)
+    context = torch.arange(float(contexts))[:, None] if contexts > 1 else None
+    densities = {"log_prior": zero[0], "log_forward": zero, "log_backward": zero}
+    return Path(torch.zeros(2, count, 1), log_target, context=context, **densities)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,41 @@ def test_log_z_learns_the_mean_log_weight():
         objective(weighing([1.0, 2.0, 6.0])).mean().backward()
         optimizer.step()
     assert objective.log_partition.item() == pytest.approx(3.0, abs=1e-6)
+
+
+def test_each_context_has_a_log_z_of_its_own():
+    """Three of them, log Z = 1, 4, 9 beside a shared one: a linear map of two features fits three numbers."""
+
+    class Squares(SameFeatures):
+        def forward(self, context):
+            return torch.cat([context, context.square()], 1)
+
+    objective = TrajectoryBalance()
+    objective.on_contexts(Squares(2))
+    path = weighing([1.0, 4.0, 9.0] * 3, contexts=3)
+    assert (objective.log_partitions(path) == 0).all() and objective.log_partitions(path).shape == (9,)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=0.1)
+    for _ in range(1_000):
+        optimizer.zero_grad()
+        objective(path).mean().backward()
+        optimizer.step()
+    expected = torch.tensor([1.0, 4.0, 9.0] * 3, dtype=torch.float64)
+    torch.testing.assert_close(objective.log_partitions(path), expected, atol=0.05, rtol=0)
+
+
+def test_the_head_reads_its_own_copy_of_the_embedding():
+    embedding = torch.nn.Linear(1, 4)
+    embedding.size = 4
+    objective = TrajectoryBalance()
+    objective.on_contexts(embedding)
+    objective(weighing([1.0, 2.0], contexts=2)).sum().backward()
+    assert embedding.weight.grad is None
+    head = objective.log_partition_of_context[1]
+    assert head.weight.grad.abs().max() > 0 and objective.log_partition.grad.abs() > 0
+
+
+def test_without_contexts_there_is_one_log_z():
+    objective = TrajectoryBalance()
+    assert objective.log_partitions(weighing([1.0, 2.0], contexts=2)) is objective.log_partition
+    objective.on_contexts(SameFeatures(1))
+    assert objective.log_partitions(weighing([1.0, 2.0])) is objective.log_partition
