@@ -86,8 +86,8 @@ def run_regression(seconds: float) -> dict[str, float]:
     fractions = [one.ess_fraction for one in guide.diagnose(*[part[:20] for part in fresh])]
     found["effective draws"] = sum(fractions) / len(fractions)
     calibration = guide.calibrate(1_000)
-    print(calibration)
-    found |= {f"SBC p-value, {ranks.name}": ranks.p_value for ranks in calibration.ranks}
+    print(found, calibration, sep="\n")
+    found |= {f"SBC p-value, {ranks.name}": ranks.p_value for ranks in calibration.scalars}
     return found | against_nuts(guide, regression, [part[:5] for part in fresh])
 
 
