@@ -17,12 +17,12 @@ from amortized.fit import affordable, optimise
 
 PATIENCE = 5
 HELD_OUT = 2_000
-DATA_AT_ONCE = 64
+DATA_AT_ONCE = 128
 STEPS = 4_000
 BATCH = 256
 RATE = 3e-3
 EVERY = 200
-ALONE = 0.3
+ALONE = 0.2
 """Part of the steps that look at pairs alone."""
 
 

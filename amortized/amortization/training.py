@@ -58,36 +58,23 @@ def gather(made: Amortized, generator: Generator) -> Material:
     """The draws in whitened coordinates, as what a recipe trains on; simulated pairs, held out, judge it."""
     family, numbers = made.family, made.numbers
     ends, log_target = _whitened(made)
-    data = (numbers >= family.simulated).nonzero()[:, 0]
-    kinds = [(numbers < family.simulated).nonzero()[:, 0], *([data] if len(data) else [])]
-    judged_rows = torch.cat([_some(kind, JUDGED // len(kinds), generator) for kind in kinds])
+    order = torch.randperm(family.simulated, generator=generator, device=numbers.device)
+    judged_rows = order[: min(JUDGED, family.simulated // 4)]
     training = torch.ones_like(numbers, dtype=torch.bool)
     training[judged_rows] = False
-    data = data[training[data]]
     buffer = ContextBuffers(family.dim, len(family.rows), REMEMBERED, family.device)
     buffer.add(ends[training], log_target[training], numbers=numbers[training])
     judged = family.at(family.rows[numbers[judged_rows]], numbers[judged_rows])
     held_out = ends[judged_rows].repeat(REPEATS, 1), log_target[judged_rows].repeat(REPEATS)
 
     def draw(batch: int, generator: Generator | None) -> tuple[Target, Tensor]:
-        count = batch // BRIDGES
-        known = count // 2 if len(data) else 0
-        x, rows = made.pairs.draw(count - known, generator)
-        if known:
-            chosen = data[torch.randint(len(data), (known,), generator=generator, device=data.device)]
-            x, rows = torch.cat([x, made.x[chosen]]), torch.cat([rows, family.rows[numbers[chosen]]])
+        x, rows = made.pairs.draw(batch // BRIDGES, generator)
         with torch.no_grad():
             white = family.at(rows)
             return white, white.whiten(x).repeat(BRIDGES, 1)
 
     embedding = getattr(made.sampler.policy, "embedding", None)
     return Material(family.among(numbers[training]), draw, buffer, judged, held_out, embedding)
-
-
-def _some(rows: Tensor, count: int, generator: Generator) -> Tensor:
-    """``count`` of the rows, or a quarter of them where that is less."""
-    order = torch.randperm(len(rows), generator=generator, device=rows.device)
-    return rows[order[: min(count, len(rows) // 4)]]
 
 
 def _whitened(made: Amortized) -> tuple[Tensor, Tensor]:
