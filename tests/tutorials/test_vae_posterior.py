@@ -13,10 +13,10 @@ import torch
 
 FOLDER = Path(__file__).parents[2] / "tutorials" / "vae_posterior"
 sys.path.insert(0, str(FOLDER))
-import bounds  # noqa: E402
-import images  # noqa: E402
-import truth  # noqa: E402
-import vae  # noqa: E402
+import bounds  # noqa: E402  # pyright: ignore[reportMissingImports]
+import images  # noqa: E402  # pyright: ignore[reportMissingImports]
+import truth  # noqa: E402  # pyright: ignore[reportMissingImports]
+import vae  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8)
 IDX = struct.pack(">IIII", images.MAGIC, 2, 3, 3) + PIXELS.tobytes()

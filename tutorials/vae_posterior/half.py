@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from bounds import evidence
 from torch import Tensor
-from truth import Posterior, Schedule, forward, tuned_schedule
+from truth import Posterior, forward, tuned_schedule
 from vae import Decoder
 
 
@@ -20,33 +21,49 @@ def half_posterior(decoder: Decoder, halves: Tensor) -> Posterior:
 
 
 def completions(
-    decoder: Decoder, halves: Tensor, chains: int, steps: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Codes ``(images, chains, latents)``, posterior draws given half an image, and log p(half) ``(images,)``."""
+    decoder: Decoder, halves: Tensor, chains: int, temperatures: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes ``(images, chains, latents)``, posterior draws given half an image; log p(half) and its standard error."""
     target = half_posterior(decoder, halves)
-    schedule: Schedule = tuned_schedule(target, steps, 3, generator)
+    schedule = tuned_schedule(target, temperatures, 3, generator)
     log_weights, z = forward(target, schedule, chains, generator)
     chosen = torch.multinomial(log_weights.softmax(1), chains, replacement=True, generator=generator)
-    return z.gather(1, chosen[..., None].expand_as(z)), log_weights.logsumexp(1) - torch.tensor(chains).log()
+    return z.gather(1, chosen[..., None].expand_as(z)), *evidence(log_weights.mT)
 
 
-def two_groups(pictures: Tensor, generator: torch.Generator, rounds: int = 20) -> tuple[Tensor, float]:
-    """2-means of decoded pictures ``(N, pixels)``: which group each is in ``(N,)``, and how far apart the groups are.
+@torch.no_grad()
+def ambiguous(decoder: Decoder, halves: Tensor, generator: torch.Generator) -> int:
+    """The image whose completions fall most clearly into two groups: twelve by a cheap look, one by a careful one."""
+    candidates = torch.arange(len(halves))
+    for chains, temperatures, kept in ((16, 60, 12), (200, 200, 1)):
+        z, *_ = completions(decoder, halves[candidates], chains, temperatures, generator)
+        clarity = [two_groups(decoder(codes).sigmoid())[1] for codes in z]
+        candidates = candidates[torch.tensor(clarity).argsort(descending=True)[:kept]]
+    return int(candidates)
 
-    The distance is that of the two means in deviations of a group along the line between them: over 3 is two modes.
+
+def two_groups(pictures: Tensor, rounds: int = 20) -> tuple[Tensor, float]:
+    """2-means of decoded pictures ``(N, pixels)``: which group each is in ``(N,)``, and how clear a case it is.
+
+    That is the distance of the two means times the smaller share, or 0 where the means are less than three deviations
+    of a group apart, along the line between them: one group, not two.
     """
-    centre = pictures.mean(0)
-    axis = torch.linalg.svd(pictures - centre, full_matrices=False).Vh[0]
-    group = (pictures - centre) @ axis > 0
+    centred = pictures - pictures.mean(0)
+    group = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[0] > 0
     for _ in range(rounds):
-        means = torch.stack([pictures[group == side].mean(0) for side in (False, True)])
-        nearer = torch.cdist(pictures, means).argmin(1) == 1
-        if nearer.all() or not nearer.any():
+        if min(int(group.sum()), int((~group).sum())) < 3:
             return group, 0.0
-        group = nearer
+        means = torch.stack([pictures[~group].mean(0), pictures[group].mean(0)])
+        group = torch.cdist(pictures, means).argmin(1) == 1
     line = means[1] - means[0]
     along = pictures @ line / line.norm()
-    if min(int(group.sum()), int((~group).sum())) < 3:
-        return group, 0.0
-    within = max(float(along[group == side].std()) for side in (False, True))
-    return group, float(line.norm()) / within if within > 1e-3 else 0.0
+    share = float(group.double().mean())
+    within = max(float(along[group].std()), float(along[~group].std()))
+    clear = 1e-3 < within < float(line.norm()) / 3.0
+    return group, float(line.norm()) * min(share, 1.0 - share) if clear else 0.0
+
+
+def same_groups(pictures: Tensor, known: Tensor, group: Tensor) -> Tensor:
+    """Which of two groups of ``known`` pictures each of these is nearer to: ``(N,)``."""
+    means = torch.stack([known[~group].mean(0), known[group].mean(0)])
+    return torch.cdist(pictures, means).argmin(1) == 1

@@ -17,7 +17,7 @@ NAMES = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
 
 @dataclass(frozen=True)
 class Images:
-    """``grey: (images, side²)`` in [0, 1] to train on; ``train`` and ``held_out``: the same in black and white, and others.
+    """``grey: (images, side²)`` in [0, 1]; ``train``: the same in black and white; ``held_out``: others.
 
     ``latents``: how many numbers shall describe an image.
     """
@@ -47,7 +47,7 @@ def load(folder: Path | None, seed: int = 0) -> Images:
 def _digits() -> tuple[str, int, np.ndarray, int]:
     from sklearn.datasets import load_digits
 
-    return "digits", 8, load_digits().data / 16.0, 297
+    return "digits", 8, load_digits(return_X_y=True)[0] / 16.0, 297
 
 
 def _mnist(folder: Path) -> tuple[str, int, np.ndarray, int]:

@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import bounds
+import half
 import images as image_files
+import joint
+import methods
+import pictures
 import torch
 import truth
 import vae
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from amortized import DiffusionGuide
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,13 @@ class Effort:
     images: int = 200
     temperatures: int = 300
     chains: int = 16
-    draws: int = 1_000
+    draws: int = 200
     seconds: float = 300.0
 
 
 QUICK = Effort(epochs=10, images=20, temperatures=30, chains=8, draws=200, seconds=5.0)
+SHOWN = 5
+PICTURED = "VarGrad+Expl+LP+LS"
 
 
 def main() -> None:
@@ -50,9 +58,19 @@ def main() -> None:
 
     decoder, encoder = trained_vae(data, effort, options.out / f"{data.name}_vae.safetensors")
     shown = data.held_out[: effort.images]
-    true_evidence(decoder, encoder, shown, effort, results, options.out / f"{data.name}_truth.safetensors")
+    exact = true_evidence(decoder, encoder, shown, effort, results, options.out / f"{data.name}_truth.safetensors")
     gaussian_encoder(decoder, encoder, shown, effort, results)
+    for name in options.methods or ([PICTURED] if options.quick else methods.METHODS):
+        if name not in results.found["methods"]:
+            guide = diffusion_guide(name, decoder, data, shown, effort, results)
+            if name == PICTURED:
+                draws_of_images(decoder, encoder, guide, shown[:SHOWN], exact, data.side, options.out, data.name)
     print(results.table())
+    pictures.bounds(options.out / f"vae_{data.name}_bounds.png", results.found)
+    if "half" in options.also and "half" not in results.found:
+        half_an_image(decoder, data, shown, effort, results, options.out)
+    if "joint" in options.also and "joint" not in results.found:
+        joint_learning(data, effort, results)
 
 
 class Results:
@@ -137,11 +155,94 @@ def gaussian_encoder(
     results.add_method("Gaussian encoder", log_weights, seconds=0.0)
 
 
+def diffusion_guide(
+    name: str, decoder: vae.Decoder, data: image_files.Images, shown: Tensor, effort: Effort, results: Results
+) -> DiffusionGuide:
+    """One guide for every image: fitted on the training images, weighed on images that it has never seen."""
+    model, began = vae.make_model(decoder), time.process_time()
+    guide = methods.METHODS[name](model, max_seconds=effort.seconds).fit(data.train)
+    record, cpu = guide.training_record, time.process_time() - began
+    assert record is not None
+    began = time.perf_counter()
+    log_weights = guide.log_weights(effort.draws, shown)
+    figures = {
+        "seconds": guide.seconds,
+        "cpu_seconds": cpu,
+        "training_steps": [len(record.bridge_losses), len(record.losses)],
+        "seconds_per_1000_draws": 1000 * (time.perf_counter() - began) / log_weights.numel(),
+        "steps": record.sampling.steps,
+    }
+    results.add_method(name, log_weights, **figures)
+    return guide
+
+
+def draws_of_images(
+    decoder: vae.Decoder,
+    encoder: vae.Encoder,
+    guide: DiffusionGuide,
+    shown: Tensor,
+    exact: dict[str, Tensor],
+    side: int,
+    out: Path,
+    name: str,
+) -> None:
+    """Posterior draws, decoded: the encoder's, the guide's, and those of annealed chains."""
+    ours = guide.sample(6, shown)["z"].flatten(1, -2)
+    with torch.no_grad():
+        mean, std = encoder(shown)
+        usual = mean[:, None] + std[:, None] * torch.randn(len(shown), 6, mean.shape[1])
+    weights = exact["log_weights"][: len(shown)].softmax(1)
+    rows = torch.multinomial(weights, 6, replacement=True, generator=torch.Generator().manual_seed(3))
+    chains = exact["z"][: len(shown)].gather(1, rows[..., None].expand(-1, -1, mean.shape[1]))
+    blocks = {"Gaussian encoder": usual, "diffusion guide": ours, "annealed HMC": chains}
+    decoded = {title: list(pictures.decoded(decoder, z)) for title, z in blocks.items()}
+    pictures.rows_of_images(out / f"vae_{name}_draws.png", side, [(one, 0) for one in shown], decoded)
+
+
+def half_an_image(
+    decoder: vae.Decoder, data: image_files.Images, shown: Tensor, effort: Effort, results: Results, out: Path
+) -> None:
+    """The lower half is hidden: the guide for this one posterior, beside annealed chains from the prior."""
+    generator, seen = torch.Generator().manual_seed(4), shown.shape[1] // 2
+    number = half.ambiguous(decoder, shown[:, :seen], generator)
+    image = shown[number : number + 1]
+    z, value, error = half.completions(decoder, image[:, :seen], 1_000, effort.temperatures, generator)
+    model = vae.make_model(decoder, slice(seen))
+    guide = DiffusionGuide(model, max_seconds=effort.seconds / 3).fit(image[:, :seen])
+    known, ours = (pictures.decoded(decoder, codes) for codes in (z[0], guide.sample(1_000)["z"][:, 0]))
+    group, _ = half.two_groups(known)
+    same = half.same_groups(ours, known, group)
+    blocks = [("annealed HMC", known, group), ("guide", ours, same)]
+    pictures.two_modes(out / f"vae_{data.name}_half.png", data.side, image[0], image.shape[1] - seen, blocks)
+    figures = {
+        "image": number,
+        "verdict": guide.diagnose().verdict,
+        "log_evidence": list(guide.log_evidence()),
+        "log_evidence_annealed": [float(value), float(error)],
+        "share_of_second_group": float(same.double().mean()),
+        "share_of_second_group_annealed": float(group.double().mean()),
+    }
+    results.add("half", figures)
+
+
+def joint_learning(data: image_files.Images, effort: Effort, results: Results) -> None:
+    """Decoders from scratch, each with its guide, the same time each."""
+    found = {}
+    for name, kind, draws in joint.KINDS:
+        job = data.grey, data.held_out[: effort.images], data.latents, kind, draws, effort.seconds
+        found[name] = joint.learn(*job)
+        print(name, found[name])
+    results.add("joint", found)
+
+
 def parsed() -> argparse.Namespace:
+    names = list(methods.METHODS)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of MNIST's IDX files; scikit-learn's digits without it")
     parser.add_argument("--out", type=Path, default=Path("vae_posterior"), help="where figures and pictures go")
     parser.add_argument("--seconds", type=float, default=300.0, help="training of each guide (default: 300)")
+    parser.add_argument("--methods", nargs="+", choices=names, help="only these (default: all)")
+    parser.add_argument("--also", nargs="*", default=["half", "joint"], help="half an image, joint learning; both")
     parser.add_argument("--quick", action="store_true", help="everything once, on digits, in a minute")
     return parser.parse_args()
 

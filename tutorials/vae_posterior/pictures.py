@@ -37,13 +37,13 @@ def rows_of_images(
     """
     columns = [len(rows[0]) for rows in blocks.values()]
     width, height = 1 + sum(columns) + 0.5 * len(columns), len(left)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(0.62 * width, 0.62 * height + 0.3), dpi=130)
-        parts = figure.subfigures(1, 1 + len(blocks), width_ratios=[1.3, *columns])
+        parts: Any = figure.subfigures(1, 1 + len(blocks), width_ratios=[1.3, *columns])
         for part, (title, rows) in zip(parts, [(first, None), *blocks.items()], strict=True):
             panels = part.subplots(len(left), 1 if rows is None else len(rows[0]), squeeze=False)
             part.subplots_adjust(0.04, 0.01, 0.98, 1 - 0.3 / figure.get_figheight(), 0.08, 0.08)
-            part.suptitle(title, fontsize=10, y=0.995)
+            part.suptitle(title, fontsize=10, y=0.98)
             for number, panel in enumerate(panels):
                 if rows is None:
                     show(panel[0], left[number][0], side, left[number][1])
@@ -57,7 +57,7 @@ def bounds(path: Path, results: dict[str, Any]) -> None:
     """For each guide its ELBO and its 100-draw bound, less the truth: how many nats it misses."""
     truth = results["truth"]["log_evidence"]
     methods = sorted(results["methods"].items(), key=lambda item: item[1]["iwae_100"])
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         figure, axes = plt.subplots(figsize=(7.5, 0.42 * len(methods) + 1.1), layout="constrained", dpi=130)
         for height, (_, found) in enumerate(methods):
             low, high = found["elbo"] - truth, found["iwae_100"] - truth
@@ -73,22 +73,23 @@ def bounds(path: Path, results: dict[str, Any]) -> None:
         plt.close(figure)
 
 
-def two_modes(path: Path, side: int, pixels: Tensor, seen: int, blocks: list[tuple[str, Tensor, Tensor]]) -> None:
-    """Half an image, then for each method of ``blocks`` (name, completions, group) completions of either group."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 1.15 * len(blocks) * 2 * 0.62 + 0.5), dpi=130, layout="constrained")
-        panels = figure.subplots(2 * len(blocks), 13, squeeze=False, width_ratios=[1.6] + [1] * 12)
+def two_modes(path: Path, side: int, pixels: Tensor, hidden: int, blocks: list[tuple[str, Tensor, Tensor]]) -> None:
+    """Half an image; for each method of ``blocks`` (name, completions, group), ten completions of either group."""
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(8.2, 1.25 * len(blocks)), dpi=130, layout="constrained")
+        panels = figure.subplots(2 * len(blocks), 12, width_ratios=[1.2, 1.2] + [1] * 10)
         for axes in panels.flatten():
             axes.set_axis_off()
+        panels[0, 0].set_axis_on()
+        show(panels[0, 0], pixels, side, hidden)
         for number, (name, completed, group) in enumerate(blocks):
-            for side_of_group in (0, 1):
-                row = panels[2 * number + side_of_group]
-                members = completed[group == bool(side_of_group)][:12]
-                share = float((group == bool(side_of_group)).double().mean())
-                row[0].text(0.0, 0.5, f"{name}\n{100 * share:.0f} %", va="center", transform=row[0].transAxes)
-                for axes, one in zip(row[1:], members, strict=False):
+            for second in (False, True):
+                label, *row = panels[2 * number + second][1:]
+                share = f"{100 * float((group == second).double().mean()):.0f} %"
+                label.text(1.0, 0.5, f"{name}\n{share}", va="center", ha="right", fontsize=8, transform=label.transAxes)
+                for axes, one in zip(row, completed[group == second], strict=False):
                     axes.set_axis_on()
-                    show(axes, one, side, 0)
+                    show(axes, one, side)
         figure.savefig(path)
 
 

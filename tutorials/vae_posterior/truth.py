@@ -66,7 +66,6 @@ def log_normal(u: Tensor, std: float = 1.0) -> Tensor:
 
 
 def posterior(decoder: Decoder, encoder: Encoder, images: Tensor) -> Posterior:
-    decoder.requires_grad_(False)
     with torch.no_grad():
         return Posterior(decoder, images, *encoder(images))
 

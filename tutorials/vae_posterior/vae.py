@@ -10,7 +10,7 @@ import pyro.distributions as dist
 import torch
 from images import Images
 from pyro.infer import SVI, Trace_ELBO
-from pyro.optim import Adam
+from pyro.optim import Adam  # pyright: ignore[reportAttributeAccessIssue]
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
