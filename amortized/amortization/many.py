@@ -60,7 +60,7 @@ class Many:
             settings.langevin,
             self.generator,
             seed,
-            0.4 * limit,
+            0.5 * limit,
             settings.progress,
             settings.preset,
         )

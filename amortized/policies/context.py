@@ -12,6 +12,8 @@ from amortized._types import Tensor
 
 HEAVY_TAIL = 12.0
 """Standard deviations beyond which a part of the context is compressed."""
+LINEAR = 10.0
+"""Standard deviations up to which what a network sees is about linear; a pixel that is hardly ever on goes beyond."""
 
 
 class ContextReader(nn.Module):
@@ -74,7 +76,8 @@ class _Standardised(nn.Module):
         return torch.where(finite, (values / width).asinh(), values)
 
     def forward(self, values: Tensor) -> Tensor:
-        return ((self._compressed(values.double()) - self.shift) / self.scale).float()
+        standard = (self._compressed(values.double()) - self.shift) / self.scale
+        return (LINEAR * (standard / LINEAR).asinh()).float()
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

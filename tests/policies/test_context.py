@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from amortized.policies.context import HEAVY_TAIL, ContextReader
+from amortized.policies.context import HEAVY_TAIL, LINEAR, ContextReader
 from tests.known import seeded
 
 
@@ -25,7 +25,7 @@ def test_every_position_is_standardised():
     out = reader(rows)
     assert reader.size == 3 and out.dtype == torch.float32
     torch.testing.assert_close(out.mean(0), torch.zeros(3), rtol=0, atol=1e-4)
-    torch.testing.assert_close(out.std(0), torch.ones(3), rtol=1e-3, atol=0)
+    torch.testing.assert_close(out.std(0), torch.ones(3), rtol=2e-2, atol=0)  # tails are pulled in by asinh
     torch.testing.assert_close(reader(rows[:7]), out[:7])
 
 
@@ -44,7 +44,7 @@ def test_rows_of_sets_share_a_scale_and_missing_ones_stay_missing():
     assert torch.equal(out.isnan(), sets.isnan())
     there = out.flatten(0, 1)[~sets.flatten(0, 1).isnan().any(1)]
     torch.testing.assert_close(there.mean(0), torch.zeros(2), rtol=0, atol=1e-4)
-    torch.testing.assert_close(there.std(0), torch.ones(2), rtol=1e-2, atol=0)
+    torch.testing.assert_close(there.std(0), torch.ones(2), rtol=2e-2, atol=0)
     one = sets[:1].clone()
     one[0, :, 1] = one[0, 0, 1]
     column = reader(one.flatten(1)).unflatten(1, (4, 2))[0, :2, 1]
@@ -61,9 +61,8 @@ def test_heavy_tails_are_compressed_and_keep_their_order():
     order = values.argsort()
     assert (out[order, 0].diff() >= 0).all()
     assert 0.2 < float(out[:, 0].quantile(0.75) - out[:, 0].quantile(0.25)) < 2
-    torch.testing.assert_close(
-        out[:, 1].double(), (rows[:, 1] - rows[:, 1].mean()) / rows[:, 1].std(), rtol=1e-3, atol=1e-4
-    )
+    standard = (rows[:, 1] - rows[:, 1].mean()) / rows[:, 1].std()
+    torch.testing.assert_close(out[:, 1].double(), LINEAR * (standard / LINEAR).asinh(), rtol=1e-3, atol=1e-4)
 
 
 def dist_cauchy(count: int) -> torch.Tensor:

@@ -37,7 +37,7 @@ class Effort:
     towns: int = 1_000
     by_nuts: int = 20
     calibrated: int = 1_000
-    draws: int = 1_000
+    draws: int = 250
     nuts_draws: int = 1_000
 
 
