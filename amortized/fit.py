@@ -166,7 +166,7 @@ def optimise(
     objective: Objective | None = None,
     pace: Callable[[int], float] | None = None,
 ) -> bool:
-    """Adam on ``loss(step)``; the parts end with the averaged weights. True where a callback stopped it."""
+    """Adam on ``loss(step)``; the parts end with averaged weights, in evaluation mode. True if a callback stopped it."""
     groups = [{"params": list(parts.parameters()), "lr": learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
     if objective is not None:
@@ -178,7 +178,8 @@ def optimise(
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
-    average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
+    average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY)).eval()
+    parts.train()
     skipped, stopped = 0, False
     for step in range(steps):
         value = loss(step)
@@ -197,4 +198,5 @@ def optimise(
         if stopped:
             break
     parts.load_state_dict(average.module.state_dict())
+    parts.eval()
     return stopped

@@ -95,8 +95,7 @@ class DiffusionGuide(AutoGuide):
         self.settings = Settings(*make, seed, max_seconds, self.device, progress, amortize, embedding)
         self.fitted: Single | Many | None = None
         self.training_record: Training | None = None
-        self.posterior: Posterior | None = None
-        self.seconds = 0.0
+        self.posterior, self.seconds = None, 0.0
 
     def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:
         """Warm up, whiten, train and weigh, on the model's own arguments; returns the guide itself.
@@ -269,13 +268,14 @@ class DiffusionGuide(AutoGuide):
         return {name: value[0] for name, value in self.quantiles([0.5], *args).items()}
 
     def quantiles(self, quantiles: list[float], *args: Any, **kwargs: Any) -> Sites:
-        """Posterior quantiles ``{site: (len(quantiles), *event)}`` from 4,000 draws."""
+        """Posterior quantiles ``{site: (len(quantiles), *event)}`` from 4,000 draws; ``(…, M, *event)`` of a batch."""
         fitted = self._fitted("quantiles")
         levels = torch.as_tensor(quantiles, device=self.device)
         if not bool(((levels >= 0) & (levels <= 1)).all()):
             raise ValueError(f"quantiles={quantiles}: write levels between 0 and 1, for instance [0.05, 0.5, 0.95]")
         draws = self.sample(4_000, *(args if isinstance(fitted, Many) else ()))
-        return {name: draws[name].quantile(levels.to(draws[name].dtype), dim=0) for name in fitted.latents}
+        dims = {name: draws[name].ndim - 1 - len(site.shape) for name, site in fitted.latents.items()}
+        return {name: draws[name].quantile(levels.to(draws[name].dtype), dim=dim) for name, dim in dims.items()}
 
     def to_arviz(self, *data: Any, num_samples: int = 4_000) -> Any:
         """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""

@@ -15,7 +15,7 @@ from amortized.amortization.training import train_family
 from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.mcmc.resampling import effective_sample_size
 from amortized.path import Path, rollout
-from amortized.posterior import Posterior
+from amortized.posterior import Posterior, check_count
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
@@ -23,6 +23,7 @@ from amortized.settings import Settings
 from amortized.targets.conditional import ConditionalTarget, values_of_sites
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import bound
+from amortized.targets.devices import own_randomness
 from amortized.targets.simulation import simulate
 from amortized.targets.whitening import WhitenedTarget
 
@@ -53,17 +54,11 @@ class Many:
         self.target = ConditionalTarget(
             model, settings.amortize, args, kwargs, seed=seed, capture_seconds=capture_seconds
         )
-        self.made = prepare_family(
-            self.target,
-            settings.make_sampler,
-            settings.embedding,
-            settings.langevin,
-            self.generator,
-            seed,
-            0.5 * limit,
-            settings.progress,
-            settings.preset,
-        )
+        options = settings.make_sampler, settings.embedding, settings.langevin
+        with own_randomness(settings.device, seed):
+            self.made = prepare_family(
+                self.target, *options, self.generator, 0.5 * limit, settings.progress, settings.preset
+            )
         self.family, self.sampler = self.made.family, self.made.sampler
         self.gaussian = self.family.gaussian
         self.latents = self.target.latents
@@ -72,7 +67,8 @@ class Many:
         """Nothing: another ``fit`` may bring data sets of another size."""
 
     def train(self, recipe: Recipe, seconds: float) -> Training:
-        return train_family(self.made, recipe, seconds, self.generator, self.settings.progress)
+        with own_randomness(self.settings.device, self.settings.seed):
+            return train_family(self.made, recipe, seconds, self.generator, self.settings.progress)
 
     def rows(self, data: Sequence[Any]) -> tuple[Tensor, bool]:
         """Contexts ``(M, C)`` from what the user passes, and whether it is one alone."""
@@ -130,6 +126,8 @@ class Many:
 
     def refine(self, row: Tensor, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
         """A posterior whose sampler has gone on training on one context alone, from polished draws of it."""
+        if not seconds > 0:
+            raise ValueError(f"seconds={seconds}: write a positive number of seconds, for instance 10")
         own, recipe = copy.deepcopy(sampler), REFINEMENT
         with torch.no_grad():
             white = self.family.at(row)
@@ -150,6 +148,8 @@ class Many:
 
     def calibrate(self, sampler: DiffusionSampler, count: int, draws: int, correction: str) -> Calibration:
         """Simulation-based calibration on ``count`` data sets that were not trained on."""
+        check_count(count, "count")
+        check_count(draws, "draws")
         origin = torch.randint(len(self.target.rows), (count,), generator=self.generator, device=self.target.device)
         seed = int(torch.randint(2**31, (), generator=self.generator, device=self.target.device))
         x, rows = simulate(self.target, self.target.rows[origin], seed)

@@ -51,7 +51,6 @@ def prepare_family(
     embedding: nn.Module | None,
     langevin: bool | None,
     generator: Generator,
-    seed: int,
     max_seconds: float,
     progress: bool = False,
     preset: Callable[..., DiffusionSampler] = GFlowNet,
@@ -62,17 +61,15 @@ def prepare_family(
     ``embedding`` reads the contexts: by default ``DeepSets()`` for sets, else ``Perceptron()``. The sampler is
     ``make_sampler(dim, None, embedding=…)``, else the ``preset``; it sees the density's gradient as ``langevin`` says
     or, where that is None, unless one was measured to cost over 50 microseconds a particle. ``max_seconds``: the limit
-    for what is trained here, wall clock.
+    for what is trained here, wall clock. First weights come from torch's global random state.
     """
     deadline = time.perf_counter() + max_seconds
     pairs = Pairs(target, simulations, 0.2 * max_seconds, generator)
     rows = torch.cat([pairs.rows, target.rows])
-    with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        own = embedding or (DeepSets() if target.contexts.ragged else Perceptron())
-        seen = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:SCALED_BY]]
-        reader = ContextReader(copy.deepcopy(own), target.contexts.split, seen, target.contexts.ragged)
-        gaussian = ConditionalGaussian(reader, pairs.x.mean(0).float(), pairs.x.std(0).float()).to(target.device)
+    own = embedding or (DeepSets() if target.contexts.ragged else Perceptron())
+    seen = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:SCALED_BY]]
+    reader = ContextReader(copy.deepcopy(own), target.contexts.split, seen, target.contexts.ragged)
+    gaussian = ConditionalGaussian(reader, pairs.x.mean(0).float(), pairs.x.std(0).float()).to(target.device).eval()
     family = Family(target, gaussian, rows, len(pairs.rows))
     fit_gaussian(family, pairs.draw, 0.7 * (deadline - time.perf_counter()), generator, progress)
     x, numbers = pairs.x, torch.arange(len(pairs.x), device=rows.device)
@@ -81,9 +78,7 @@ def prepare_family(
         x, numbers = torch.cat([x, found]), torch.cat([numbers, places])
     dear = seconds_a_particle(target.at(rows[:1]), x) > DEAR
     make: Any = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
-    with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device)
+    sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
     return Amortized(family, sampler, pairs, x, numbers)
 
 

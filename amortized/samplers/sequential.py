@@ -65,7 +65,8 @@ def sample_sequentially(
         raise ValueError(f"threshold={threshold}: it is a share of the particles; write threshold=0.5")
     if target.contexts > 1:
         raise ValueError(
-            f"particles of {target.contexts} contexts would replace each other; give one context at a time"
+            f"particles of {target.contexts} contexts would replace each other: give one at a time, "
+            "[guide.sample(n, y, correction='sequential') for y in data]"
         )
     if runs < 1:
         raise ValueError(f"runs={runs}: at least one population is needed; write runs=8")

@@ -13,6 +13,7 @@ from amortized._types import Sites, Tensor
 from amortized.targets.base import Target
 from amortized.targets.contexts import ContextPart, Contexts, LocalTo
 from amortized.targets.contextual import CONTEXT, ContextualModel, bound, is_data
+from amortized.targets.held import check_held
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.sets import check_sets
 from amortized.targets.tracing import (
@@ -57,10 +58,11 @@ class ConditionalTarget:
         read = _Reading(model, amortize, args, dict(kwargs or {}))
         self.rows = read.rows
         self.contexts = read.contexts
-        self.program = ContextualModel(model, read.args, read.kwargs, read.contexts, read.first, local is not None)
+        self.program = _program(model, read)
         _check_observed(self.program, read.rows)
+        check_held(self.program)
         self.joint = PyroTarget(self.program, seed=seed, capture_seconds=capture_seconds)
-        self.dim = self.joint.dim - self.contexts.size
+        self.dim = self.joint.dim - self.program.size
         self.dtype, self.device = self.joint.dtype, self.joint.device
         self._check_latents(local)
         check_sets(self.program, read.rows)
@@ -72,7 +74,7 @@ class ConditionalTarget:
     @property
     def latents(self) -> dict[str, LatentSite]:
         """As ``PyroTarget.latents``: in the order of their places in ``x``."""
-        before = self.contexts.size
+        before = self.program.size
         return {
             name: replace(site, slice=slice(site.slice.start - before, site.slice.stop - before))
             for name, site in self.joint.latents.items()
@@ -84,7 +86,7 @@ class ConditionalTarget:
         return GivenTarget(self, rows, numbers)
 
     def coordinates(self, rows: Tensor, x: Tensor) -> Tensor:
-        """``(B, C + D)``, the joint density's own, from contexts ``(M, C)`` and ``x: (B, D)``."""
+        """``(B, C + 1 + D)``, the joint density's own, from contexts ``(M, C)`` and ``x: (B, D)``."""
         places = self.program.coordinates(rows.to(self.device)).to(self.dtype)
         return torch.cat([places.repeat(len(x) // len(rows), 1), x.to(self.dtype)], 1)
 
@@ -123,7 +125,7 @@ class GivenTarget(Target):
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         value, score = self.family.joint.log_prob_and_score(self._all(x))
-        return value, score[:, self.family.contexts.size :]
+        return value, score[:, self.family.program.size :]
 
     def constrain(self, x: Tensor) -> Sites:
         sites = self.family.joint.constrain(self._all(x))
@@ -157,10 +159,16 @@ class _Reading:
         sites = [name for name in names if name not in arguments.arguments]
         found = values_of_sites(model, args, kwargs, sites)
         values = {name: found[name] if name in sites else _listed(name, arguments.arguments[name]) for name in names}
+        scalars = [name for name, sets in values.items() if sets[0].ndim == 0]
         ragged = any(len({len(one) for one in sets}) > 1 for sets in values.values() if sets[0].ndim)
         counts = sorted({len(sets) for sets in values.values()})
         if len(counts) > 1:
             raise ValueError(f"{tuple(names)} hold {counts} data sets: pass as many of one as of the other")
+        if ragged and scalars:
+            raise ValueError(
+                f"{scalars[0]!r} is one number for a data set, beside sets of different size: give each row its own, "
+                f"[one.expand(len(rows)) for one, rows in zip({scalars[0]}, sets)]"
+            )
         longest = max(range(len(values[names[0]])), key=lambda m: values[names[0]][m].numel()) if ragged else 0
         firsts = {name: values[name][longest] for name in names}
         parts = [ContextPart(name, one.shape, one.dtype, name not in sites) for name, one in firsts.items()]
@@ -221,6 +229,20 @@ def values_of_sites(
                 "write one of these, or LocalTo('plate')"
             )
     return {name: [data[name]] for name in names}
+
+
+def _program(model: Callable, read: _Reading) -> ContextualModel:
+    """The model as a program of its context; says what a data set was taken for where the model fails on the first."""
+    try:
+        return ContextualModel(model, read.args, read.kwargs, read.contexts, read.first, read.local)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        part = read.contexts.parts[0]
+        raise ValueError(
+            f"the model fails on the first data set, in which {part.name!r} has shape {tuple(part.shape)}: {error}; "
+            f"fit takes data sets along a first dimension, for one of them write {part.name}[None]"
+        ) from error
 
 
 def _check_observed(program: ContextualModel, rows: Tensor) -> None:

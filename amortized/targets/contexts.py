@@ -70,6 +70,8 @@ class Contexts:
         lengths = sorted({len(column) for column in columns})
         if len(lengths) > 1:
             raise ValueError(f"{self.names} hold {lengths} data sets: pass as many of one as of the other")
+        if lengths == [0]:
+            raise ValueError(f"{self.names} hold no data set: pass one or more")
         rows = torch.cat(columns, 1)
         if self.ragged:
             self._check_sets(columns)
@@ -118,7 +120,7 @@ class Contexts:
                 f"{part.name!r}: {missing} of its {value.numel()} values are NaN or infinite; drop these rows, or give "
                 "the model a mask of its own (poutine.mask) as another argument"
             )
-        return value.to(self.dtype)
+        return value.detach().to(self.dtype)
 
     def _check_sets(self, columns: list[Tensor]) -> None:
         known = [self.present(column, part) for column, part in zip(columns, self.parts, strict=True)]

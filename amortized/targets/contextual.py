@@ -19,13 +19,16 @@ from amortized.targets.tracing import Message, ModelError, is_deterministic, is_
 
 CONTEXT = "_context"
 UNIT = 2.0**-10
-"""Of a context's coordinates: small, so that a search for points of finite density stays near the first data set."""
+"""Of the coordinates of a search: small, so that it stays near the first data set."""
+AS_IT_IS = 1e9
+"""Value of the last coordinate that marks the others as the row itself; no search for a start comes near it."""
 
 
 class ContextualModel:
     """The model as a program without arguments, whose first site holds the context; nobody infers that site.
 
-    Its coordinates are ``(row − first row) / UNIT``. ``args``, ``kwargs``: of one data set. ``sites`` maps every
+    Its last coordinate says what the others are: the row as it is or, near 0 where structure and points of finite
+    density are searched for, ``(row − first row) / UNIT``. ``args``, ``kwargs``: of one data set. ``sites`` maps every
     observed site whose value is a part of the context to that part's name.
     """
 
@@ -46,15 +49,21 @@ class ContextualModel:
         self.sites = self._observed()
 
     def __call__(self) -> Any:
-        place = dist.ImproperUniform(constraints.real, (), (self.contexts.size,))
+        place = dist.ImproperUniform(constraints.real, (), (self.size,))
         return self.run(self.row(pyro.sample(CONTEXT, place)))
 
+    @property
+    def size(self) -> int:
+        """How many coordinates the site has, C + 1."""
+        return self.contexts.size + 1
+
     def coordinates(self, rows: Tensor) -> Tensor:
-        """``(..., C)`` rows as values of the site."""
-        return (rows - self.first) / UNIT
+        """``(..., C)`` rows as values ``(..., C + 1)`` of the site."""
+        return torch.cat([rows, torch.full_like(rows[..., :1], AS_IT_IS)], -1)
 
     def row(self, coordinates: Tensor) -> Tensor:
-        return self.first.to(coordinates) + UNIT * coordinates.detach()
+        given, mark = coordinates.detach().split([self.contexts.size, 1], -1)
+        return torch.where(mark == AS_IT_IS, given, self.first.to(given) + UNIT * given)
 
     def run(self, row: Tensor, simulate: bool = False) -> Any:
         """The model on the data of one ``row: (C,)``; with ``simulate`` its data are drawn, and what was theirs is not

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 
@@ -21,3 +24,11 @@ def available_device(device: str | torch.device) -> torch.device:
             f"device {str(device)!r} is not there ({reason}); this machine has {', '.join(present)}: type device='cpu'"
         ) from error
     return wanted
+
+
+@contextmanager
+def own_randomness(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's global random state set by ``seed`` within, and as it was afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

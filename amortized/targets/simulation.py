@@ -41,7 +41,7 @@ def simulate(target: ConditionalTarget, rows: Tensor, seed: int = 0) -> tuple[Te
             coordinates.split(CHUNK), *(value.split(CHUNK) for value in sites.values()), strict=True
         )
     ]
-    return torch.cat(x)[:, target.contexts.size :].detach(), contexts
+    return torch.cat(x)[:, target.program.size :].detach(), contexts
 
 
 def _batched(target: ConditionalTarget, rows: Tensor) -> tuple[Sites, Tensor]:
@@ -72,13 +72,22 @@ def _trace(target: ConditionalTarget, row: Tensor) -> poutine.Trace:
 
 
 def _drawn(target: ConditionalTarget, row: Tensor, trace: poutine.Trace) -> Tensor:
-    """The row with what was drawn in the place of its data; rows that a set lacks stay missing."""
+    """The row with what was drawn in the place of its data; what is masked there stays as it is, or missing."""
     program = target.program
     parts = dict(zip(program.contexts.names, program.contexts.split(row), strict=True))
     for site, name in program.sites.items():
-        drawn = sample_sites(trace)[site]["value"].to(row.dtype).reshape(parts[name].shape)
-        parts[name] = torch.where(parts[name].isnan(), parts[name], drawn)
+        message = sample_sites(trace)[site]
+        drawn = message["value"].to(row.dtype).reshape(parts[name].shape)
+        parts[name] = torch.where(_unmasked(message).reshape(drawn.shape), drawn, parts[name])
     return torch.cat([part.reshape(-1) for part in parts.values()])
+
+
+def _unmasked(message: Message) -> Tensor:
+    """Which elements of a site's value count, in the value's shape."""
+    value, mask = message["value"], message["mask"]
+    if mask is None or isinstance(mask, bool):
+        return torch.full_like(value, mask is not False, dtype=torch.bool)
+    return mask.reshape(mask.shape + (1,) * message["fn"].event_dim).expand(value.shape)
 
 
 def check_simulation(target: ConditionalTarget, rows: Tensor) -> None:
