@@ -146,7 +146,7 @@ def test_arviz_has_all_groups_and_the_record(hierarchical):
 
 
 def test_trace_elbo_sees_the_samplers_own_bound(hierarchical):
-    _, log_weight = hierarchical.sampler.sample(hierarchical.fitted.white, 4_000, hierarchical.generator)
+    log_weight = hierarchical.log_weights(4_000)
     pyro.set_rng_seed(0)
     count = 2_000
     elbo = Trace_ELBO(num_particles=count, vectorize_particles=True, max_plate_nesting=1)

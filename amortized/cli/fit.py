@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     say(f"fitting {file.title}, at most {guide.settings.max_seconds:.0f} s")
     with blaming(file.path):
         guide.fit(*file.args, **file.kwargs)
-        data = guide.to_arviz(arguments.draws)
+        data = guide.to_arviz(num_samples=arguments.draws)
     ours = {name: data["posterior"][name].values for name in data["posterior"].data_vars}
     reference = None
     if arguments.compare:
