@@ -32,11 +32,11 @@ def completions(
 
 
 @torch.no_grad()
-def ambiguous(decoder: Decoder, halves: Tensor, generator: torch.Generator) -> int:
+def ambiguous(decoder: Decoder, halves: Tensor, temperatures: int, generator: torch.Generator) -> int:
     """The image whose completions fall most clearly into two groups: twelve by a cheap look, one by a careful one."""
     candidates = torch.arange(len(halves))
-    for chains, temperatures, kept in ((16, 60, 12), (200, 200, 1)):
-        z, *_ = completions(decoder, halves[candidates], chains, temperatures, generator)
+    for chains, part, kept in ((16, 5, 12), (200, 2, 1)):
+        z, *_ = completions(decoder, halves[candidates], chains, temperatures // part, generator)
         clarity = [two_groups(decoder(codes).sigmoid())[1] for codes in z]
         candidates = candidates[torch.tensor(clarity).argsort(descending=True)[:kept]]
     return int(candidates)

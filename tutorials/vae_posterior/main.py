@@ -68,7 +68,7 @@ def main() -> None:
     print(results.table())
     pictures.bounds(options.out / f"vae_{data.name}_bounds.png", results.found)
     if "half" in options.also and "half" not in results.found:
-        half_an_image(decoder, data, shown, effort, results, options.out)
+        half_an_image(decoder, data, shown, effort, results, options.out, options.image)
     if "joint" in options.also and "joint" not in results.found:
         joint_learning(data, effort, results)
 
@@ -200,11 +200,18 @@ def draws_of_images(
 
 
 def half_an_image(
-    decoder: vae.Decoder, data: image_files.Images, shown: Tensor, effort: Effort, results: Results, out: Path
+    decoder: vae.Decoder,
+    data: image_files.Images,
+    shown: Tensor,
+    effort: Effort,
+    results: Results,
+    out: Path,
+    number: int | None,
 ) -> None:
     """The lower half is hidden: the guide for this one posterior, beside annealed chains from the prior."""
     generator, seen = torch.Generator().manual_seed(4), shown.shape[1] // 2
-    number = half.ambiguous(decoder, shown[:, :seen], generator)
+    if number is None:
+        number = half.ambiguous(decoder, shown[:, :seen], effort.temperatures, generator)
     image = shown[number : number + 1]
     z, value, error = half.completions(decoder, image[:, :seen], 1_000, effort.temperatures, generator)
     model = vae.make_model(decoder, slice(seen))
@@ -243,6 +250,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=300.0, help="training of each guide (default: 300)")
     parser.add_argument("--methods", nargs="+", choices=names, help="only these (default: all)")
     parser.add_argument("--also", nargs="*", default=["half", "joint"], help="half an image, joint learning; both")
+    parser.add_argument("--image", type=int, help="which one to show half of (default: search the most ambiguous)")
     parser.add_argument("--quick", action="store_true", help="everything once, on digits, in a minute")
     return parser.parse_args()
 
