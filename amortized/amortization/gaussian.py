@@ -17,13 +17,17 @@ from amortized.fit import affordable, optimise
 
 PATIENCE = 5
 HELD_OUT = 2_000
-DATA_AT_ONCE = 128
+SHOWN = 64
 STEPS = 4_000
 BATCH = 256
 RATE = 3e-3
 EVERY = 200
-ALONE = 0.2
-"""Part of the steps that look at pairs alone."""
+ALONE = 0.4
+"""Part of the steps that look at pairs alone, where there are data too."""
+WITH_DATA = 0.2
+"""Weight of the pairs beside the bound, and the share of them that is looked at: enough to hold every mode."""
+FLOOR = 300
+"""Steps that are made whatever time they take: all that follows starts from this Gaussian."""
 
 
 def fit_gaussian(
@@ -38,12 +42,12 @@ def fit_gaussian(
     Where the family has as many data sets as it presents at a time, the evidence bound ``E[log R(x; c) − log N(x; …)]``
     at these joins in: pairs alone would leave the Gaussian to chance where data are unlike what the model simulates,
     and the bound alone would settle on one mode. Training stops when held-out pairs and data have not become more
-    likely in five looks, or after ``seconds``; it ends at its best. Returns its figure there, in nats.
+    likely in five looks, or after ``seconds`` and 300 steps; it ends at its best. Returns its figure there, in nats.
     """
     gaussian, data = family.gaussian, family.rows[family.simulated :]
     joint = len(data) >= family.contexts
     held_out = draw(HELD_OUT, generator)
-    shown = data[torch.randperm(len(data), generator=generator, device=data.device)[:DATA_AT_ONCE]]
+    shown = data[torch.randperm(len(data), generator=generator, device=data.device)[:SHOWN]]
     best, waited, weights = -math.inf, 0, copy.deepcopy(gaussian.state_dict())
     deadline = time.perf_counter() + seconds
 
@@ -53,16 +57,17 @@ def fit_gaussian(
         return torch.where(value.isfinite(), value, 0.0).mean()
 
     def loss(step: int) -> Tensor:
-        x, rows = draw(BATCH, generator)
+        late = joint and step >= ALONE * planned
+        x, rows = draw(int(WITH_DATA * BATCH) if late else BATCH, generator)
         value = -gaussian.log_prob(x.to(gaussian.shift), rows).mean()
-        if joint and step >= ALONE * planned:
-            places = torch.randint(len(data), (DATA_AT_ONCE,), generator=generator, device=data.device)
-            value = value - bound(data[places])
+        if late:
+            places = torch.randint(len(data), (BATCH,), generator=generator, device=data.device)
+            value = WITH_DATA * value - bound(data[places])
         return value
 
     def judge(step: TrainingStep) -> bool:
         nonlocal best, waited, weights
-        late = time.perf_counter() >= deadline
+        late = step.number >= FLOOR and time.perf_counter() >= deadline
         if step.number % EVERY and step.number != step.planned and not late:
             return False
         gaussian_now = gaussian.state_dict()
@@ -80,7 +85,7 @@ def fit_gaussian(
         return late or waited >= PATIENCE
 
     planned = STEPS
-    planned = affordable(loss, STEPS, seconds)
+    planned = max(FLOOR, affordable(loss, STEPS, seconds))
     with ProgressBar("a Gaussian for every data set", planned, progress) as bar:
         optimise(nn.ModuleDict({"gaussian": gaussian}), loss, planned, RATE, [judge, bar])
     gaussian.load_state_dict(weights)
