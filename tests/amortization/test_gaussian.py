@@ -1,4 +1,4 @@
-"""The Gaussian of every context finds a conjugate posterior, from pairs alone and with data given."""
+"""The Gaussian of every context finds a conjugate posterior, from simulated pairs."""
 
 import pytest
 import torch
@@ -25,12 +25,11 @@ def family(count: int) -> tuple[Family, Pairs]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 100])
-def test_mean_and_deviation_are_the_closed_forms(count, monkeypatch):
+def test_mean_and_deviation_are_the_closed_forms(monkeypatch):
     """Over 200 fresh data sets: the root mean square error of the mean is below 0.15 posterior deviations, deviations
     are within 15 %."""
     shortened(monkeypatch, 500)
-    made, pairs = family(count)
+    made, pairs = family(2)
     fresh = data_sets(200, seed=7)
     mean, deviation, _ = truth(fresh)
     before = (made.gaussian.shift - mean).square().mean().sqrt() / deviation
