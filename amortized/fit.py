@@ -166,7 +166,7 @@ def optimise(
     objective: Objective | None = None,
     pace: Callable[[int], float] | None = None,
 ) -> bool:
-    """Adam on ``loss(step)``; the parts end with averaged weights, in evaluation mode. True if a callback stopped it."""
+    """Adam on ``loss(step)``; they end with averaged weights, in evaluation mode. True where a callback stopped it."""
     groups = [{"params": list(parts.parameters()), "lr": learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
     if objective is not None:

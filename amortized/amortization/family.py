@@ -11,6 +11,9 @@ from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.targets.conditional import ConditionalTarget
 from amortized.targets.whitening import WhitenedTarget
 
+CONTEXTS = 32
+"""Presented at a time."""
+
 
 class Family:
     """``log R(m(c) + L(c) u; c) + log |det L(c)|`` for every context c; a training step is shown some of them.
@@ -26,7 +29,7 @@ class Family:
         gaussian: ConditionalGaussian,
         rows: Tensor,
         simulated: int,
-        contexts: int = 32,
+        contexts: int = CONTEXTS,
     ):
         self.target = target
         self.gaussian = gaussian

@@ -31,7 +31,8 @@ PATHS = 2_000
 PATHS_AT_ONCE = 32_768
 POLISHED = 2_048
 PILOT = 256
-TOO_FEW = 0.05
+FEW_STEPS = 100
+TOO_FEW, UNEVEN = 0.05, 0.5
 JOINT = "log joint density"
 REMEDY = (
     "These data look unlike what the guide was trained on. Write guide.refine(x, seconds=30) for this one data set, or "
@@ -68,7 +69,16 @@ class Many:
 
     def train(self, recipe: Recipe, seconds: float) -> Training:
         with own_randomness(self.settings.device, self.settings.seed):
-            return train_family(self.made, recipe, seconds, self.generator, self.settings.progress)
+            record = train_family(self.made, recipe, seconds, self.generator, self.settings.progress)
+        steps = len(record.bridge_losses) + len(record.losses)
+        wanted = min(FEW_STEPS, recipe.bridge_steps + recipe.steps)
+        if steps < wanted and not any(judged.overlap >= recipe.enough for _, judged in record.evaluations):
+            warnings.warn(
+                f"max_seconds={self.settings.max_seconds:g} left time for {steps} training steps: write "
+                "DiffusionGuide(model, amortize=..., max_seconds=900)",
+                stacklevel=3,
+            )
+        return record
 
     def rows(self, data: Sequence[Any]) -> tuple[Tensor, bool]:
         """Contexts ``(M, C)`` from what the user passes, and whether it is one alone."""
@@ -88,7 +98,7 @@ class Many:
             observations=self._observations(row[0]),
             attributes={"seed": self.settings.seed},
         )
-        _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS)
+        _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS, TOO_FEW)
         return posterior
 
     def _observations(self, row: Tensor) -> Sites:
@@ -112,7 +122,7 @@ class Many:
             _, pilot = sampler.sample(white, PILOT * len(part), self.generator)
             fractions.append(effective_sample_size(pilot.unflatten(0, (PILOT, len(part)))) / PILOT)
             found.append((white, corrected(sampler, white, num_samples, correction, pilot, self.generator)[0]))
-        _warn(torch.cat(fractions))
+        _warn(torch.cat(fractions), UNEVEN if correction == "none" else TOO_FEW)
         return found
 
     @torch.no_grad()
@@ -175,6 +185,11 @@ class Many:
         return path, values, log_det, amortize.plate if isinstance(amortize, LocalTo) else None
 
     @property
+    def moved(self) -> list[str]:
+        """Parameters of the model that have changed since the density was captured."""
+        return self.target.joint.moved
+
+    @property
     def calls(self) -> int:
         return self.target.calls
 
@@ -187,9 +202,9 @@ def _by_context(pieces: Sequence[Sites], count: int) -> Sites:
     }
 
 
-def _warn(fractions: Tensor) -> None:
-    """Warns of contexts where under a twentieth of the paths count; ``fractions: (M,)``, NaN where none does."""
-    poor = ~(fractions >= TOO_FEW)
+def _warn(fractions: Tensor, least: float) -> None:
+    """Warns of contexts where a smaller fraction of the paths counts; ``fractions: (M,)``, NaN where none does."""
+    poor = ~(fractions >= least)
     if poor.any():
         places = poor.nonzero()[:, 0].tolist()
         which = "this data set" if len(fractions) == 1 else f"{len(places)} of {len(fractions)} data sets {places[:8]}"

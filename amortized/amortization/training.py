@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from amortized._types import Callback, Generator, Tensor
+from amortized.amortization.family import CONTEXTS
 from amortized.amortization.prepare import Amortized
 from amortized.behaviours import ContextBuffers
 from amortized.recipe import Material, OffPolicy, Recipe, Training, train_on
 from amortized.targets.base import Target
+from amortized.targets.contexts import LocalTo
 
 JUDGED = 32
 REPEATS = 4
 REMEMBERED = 32
-AT_ONCE = 2_048
+ELEMENTS = 4_000_000
+"""Of all triangles in memory at once."""
 BRIDGES = 8
 """To each draw in a batch: reading a context can cost more than all steps of a bridge."""
 
@@ -80,8 +85,33 @@ def gather(made: Amortized, generator: Generator) -> Material:
 def _whitened(made: Amortized) -> tuple[Tensor, Tensor]:
     """All draws in their own context's coordinates, ``(N, D)``, with their log R there."""
     ends, log_targets = [], []
-    for x, numbers in zip(made.x.split(AT_ONCE), made.numbers.split(AT_ONCE), strict=True):
+    at_once = max(1, ELEMENTS // made.family.dim**2)
+    for x, numbers in zip(made.x.split(at_once), made.numbers.split(at_once), strict=True):
         white = made.family.at(made.family.rows[numbers], numbers)
         ends.append(white.whiten(x))
         log_targets.append(white.log_prob(ends[-1]).double())
     return torch.cat(ends), torch.cat(log_targets)
+
+
+def check_options(amortize: object, embedding: object, sampler: object, recipe: Recipe) -> None:
+    """Raises ``ValueError`` where these options of a guide cannot serve many contexts, or serve none."""
+    if amortize is None:
+        if embedding is not None:
+            raise ValueError("embedding= without a context to read: write amortize='y' as well, the data's name")
+        return
+    names = [amortize] if isinstance(amortize, str) else amortize
+    named = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if not (isinstance(amortize, LocalTo) or (named and 0 < len(set(names)) == len(names))):  # type: ignore[arg-type]
+        raise ValueError(f"amortize={amortize!r}: write 'y', ('x', 'y'), or LocalTo('plate')")
+    if embedding is not None and not isinstance(embedding, nn.Module):
+        raise ValueError(f"embedding={embedding!r}: write a module, for instance embedding=Perceptron(size=64)")
+    if sampler is not None and "embedding" not in inspect.signature(sampler).parameters:  # type: ignore[arg-type]
+        raise ValueError(
+            "sampler=: takes no embedding=, through which the data enter; write partial(GFlowNet, steps=32), or "
+            "lambda dim, reference, embedding: GFlowNet(dim, reference, embedding=embedding)"
+        )
+    if recipe.batch % (2 * CONTEXTS):
+        raise ValueError(
+            f"recipe: batch={recipe.batch} is shared by {CONTEXTS} data sets, half of it fresh: write a multiple of "
+            f"{2 * CONTEXTS}, Recipe(batch=256)"
+        )

@@ -95,6 +95,8 @@ class ConditionalTarget:
             frames = {plate: size for plate, size, _ in site.plates}
             if local is not None and frames.get(local.plate) != 1:
                 found = f"its plates are {sorted(frames)}" if frames else "it is in no plate"
+                if local.plate in frames:
+                    found = f"the plate has {frames[local.plate]} rows for one row of data (write len(data) there)"
                 raise ModelError(
                     f"amortize=LocalTo({local.plate!r}): latent site {name!r} is not local to that plate, {found}; "
                     f"move it into with pyro.plate({local.plate!r}, len(data)):, or amortize over whole data sets by "
@@ -204,7 +206,11 @@ def _listed(name: str, value: Any) -> list[Tensor]:
     if isinstance(value, (list, tuple)) and len(value) and all(isinstance(one, torch.Tensor) for one in value):
         return list(value)
     if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) == 0:
-        got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        if not isinstance(value, (torch.Tensor, list, tuple)):
+            raise ValueError(
+                f"argument {name!r} is a {type(value).__name__}: write torch.as_tensor(...), data sets first"
+            )
+        got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else "a list"
         raise ValueError(
             f"argument {name!r} is {got}: it is amortized over, so fit takes data sets along a first dimension; for "
             f"one of them write {name}[None], for sets of different size a list of tensors"
@@ -251,7 +257,7 @@ def _check_observed(program: ContextualModel, rows: Tensor) -> None:
     if not program.sites:
         raise ModelError(
             f"amortize={names}: no site observes any of these as it is, so data sets cannot be simulated from the "
-            "model; name the observed site instead, amortize='site'"
+            "model; name an observed site, amortize='site', or the argument that it observes (a factor draws no data)"
         )
     other = rows[-1] if len(rows) > 1 else rows[0] + 1.0
     with undisturbed(rows.device), torch.no_grad():

@@ -130,13 +130,17 @@ class Presenting(Messenger):
             return
         message["value"], message["is_observed"] = (None, False) if self.simulate else (value, True)
         if self.present is not None:
-            mask = self._mask(message, self.present)
+            mask = self._mask(message, value, self.present)
             message["mask"] = mask if message["mask"] is None else mask & message["mask"]
 
-    def _mask(self, message: Message, present: Tensor) -> Tensor:
-        for frame in message["cond_indep_stack"]:
-            if frame.vectorized and frame.size == present.shape[-1]:
-                return present.reshape(present.shape + (1,) * (-frame.dim - 1))
+    def _mask(self, message: Message, value: Tensor, present: Tensor) -> Tensor:
+        """In the plate over the rows: of those of its size, the one where the value's first dimension lies."""
+        batch_dims = value.ndim - message["fn"].event_dim
+        frames = [
+            frame for frame in message["cond_indep_stack"] if frame.vectorized and frame.size == present.shape[-1]
+        ]
+        for frame in sorted(frames, key=lambda frame: frame.dim != -batch_dims):
+            return present.reshape(present.shape + (1,) * (-frame.dim - 1))
         raise ModelError(
             f"observed site {message['name']!r} is in no plate over the {present.shape[-1]} rows of a set, so a "
             "smaller set cannot be told from a larger one; write with pyro.plate('rows', len(y)): around it"

@@ -57,6 +57,7 @@ class PyroTarget(Target):
         super().__init__(self.structure.dim, self.structure.dtype, self.structure.device)
         self.arguments = Arguments(model, args, kwargs)
         self.program = Program(model, args, kwargs, self.structure)
+        self._first_parameters = {name: value.clone() for name, value in self.structure.parameters.items()}
         self._batch, reference = choose(self.program, seed)
         if isinstance(self._batch, Vmap):
             self._batch = capture(self._batch, reference, capture_seconds) or self._batch
@@ -65,6 +66,15 @@ class PyroTarget(Target):
     def batching(self) -> str:
         """How particles are evaluated together: "vmap (captured)", "vmap", "plate" or "loop"."""
         return self._batch.name
+
+    @property
+    def moved(self) -> list[str]:
+        """Names of parameters that have changed since: the density holds their first values where it was captured."""
+        return [
+            name
+            for name, first in self._first_parameters.items()
+            if not torch.equal(first, self.structure.parameters[name])
+        ]
 
     @property
     def latents(self) -> dict[str, LatentSite]:

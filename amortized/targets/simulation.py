@@ -97,8 +97,14 @@ def check_simulation(target: ConditionalTarget, rows: Tensor) -> None:
     """
     with undisturbed(target.device), torch.no_grad():
         torch.manual_seed(0)
-        for row in rows[:COMPARED]:
-            _compare(target, row)
+        try:
+            for row in rows[:COMPARED]:
+                _compare(target, row)
+        except NotImplementedError as error:
+            raise ModelError(
+                f"the model cannot be simulated, one of its sites cannot draw: {error or 'no method sample()'}; give "
+                "every latent a proper prior and every observed site a distribution that draws"
+            ) from error
 
 
 def _compare(target: ConditionalTarget, row: Tensor) -> None:
@@ -107,6 +113,13 @@ def _compare(target: ConditionalTarget, row: Tensor) -> None:
     with _Sampling(target.joint.structure.parameters):
         same = poutine.condition(target.program.run, unseen)
         observed = poutine.trace(same).get_trace(_drawn(target, row, trace))
+    for name in target.program.sites:
+        scale = torch.as_tensor(sample_sites(trace)[name]["scale"])
+        if not bool((scale == 1).all()):
+            raise ModelError(
+                f"observed site {name!r} has a scale of {float(scale.flatten()[0]):g}, so its density is not that of "
+                "the data that it draws; take poutine.scale away to amortize over them"
+            )
     one, other = float(trace.log_prob_sum()), float(observed.log_prob_sum())
     if abs(one - other) > 1e-3 * max(1.0, abs(one)):
         raise ModelError(
