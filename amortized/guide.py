@@ -61,6 +61,7 @@ class DiffusionGuide(AutoGuide):
 
     preset: Callable[..., DiffusionSampler] = GFlowNet
     default_recipe = Recipe()
+    components: int | None = None
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class DiffusionGuide(AutoGuide):
             recipe.check_trains(type(self).__name__, own)
         self.recipe = (recipe or own).with_behaviour(exploration, local_search)
         self.device = available_device(device)
-        make = type(self).preset, sampler, langevin
+        make = type(self).preset, sampler, langevin, self.components
         self.settings = Settings(*make, seed, max_seconds, self.device, progress, amortize, embedding)
         self.fitted: Single | Many | None = None
         self.training_record: Training | None = None
@@ -139,10 +140,9 @@ class DiffusionGuide(AutoGuide):
         kind = Single if self.settings.amortize is None else Many
         with self._placement():
             fitted = kind(self.model, *self._placed(args, kwargs), self.settings)
-        self.fitted, self.sampler = fitted, fitted.sampler
+        self.fitted, self.sampler, self.prototype_trace = fitted, fitted.sampler, fitted.latents
         self.gaussian = fitted.gaussian if isinstance(fitted, Many) else None
         self.training_record = self.posterior = None
-        self.prototype_trace = fitted.latents
         return fitted
 
     @property

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from amortized.guide import DiffusionGuide
 from amortized.objectives import DetailedBalance, Objective, ReverseKL, SubTrajectoryBalance, TrajectoryBalance
+from amortized.processes.grids import Coarse
 from amortized.recipe import Recipe, on_policy
 from amortized.samplers import DDS, DIS, PIS, GFlowNet
 
@@ -77,3 +80,14 @@ class FLSubTBGuide(DiffusionGuide):
 
     preset = GFlowNet
     default_recipe = Recipe(objective=forward_looking)
+
+
+class MixtureGuide(DiffusionGuide):
+    """64 Gaussians drawn to the target by natural gradients as the reference, and 64 steps (arXiv 2209.11533).
+
+    Trained, as ``DiffusionGuide``, only where that overlaps the target by less than 80 %, and on 16 steps.
+    """
+
+    preset = partial(GFlowNet, steps=64)
+    default_recipe = Recipe(enough=0.8, refinements=(1,), grid=Coarse(16))
+    components = 64

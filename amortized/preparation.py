@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from amortized.targets.base import Target
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import WarmUp, warm_up
+from amortized.warmup.sharpen import sharpened
 
 DEAR = 5e-5
 
@@ -44,14 +46,20 @@ def prepare(
     progress: bool = False,
     preset: Callable[..., DiffusionSampler] = GFlowNet,
     max_calls: int = 300_000,
+    components: int | None = None,
 ) -> Prepared:
     """Warm up on ``target``, whiten it, and build a sampler: ``make_sampler(dim, reference)``, else the ``preset``.
 
     The preset sees the density's gradient as ``langevin`` says or, where that is None, unless the density was measured
     to be dear: over 50 microseconds a particle. ``seed`` fixes the network's first weights.
-    ``max_calls``, ``max_seconds``: the warm-up's limits, which it looks at between its stages.
+    ``max_calls``, ``max_seconds``: the warm-up's limits, which it looks at between its stages. ``components``: so many
+    Gaussians are drawn to the target by natural gradients, up to 1.5 times ``max_seconds`` after the start.
     """
+    began = time.perf_counter()
     warm = warm_up(target, generator=generator, max_calls=max_calls, max_seconds=max_seconds, progress=progress)
+    if components is not None:
+        seconds = max(1.0, 1.5 * max_seconds - (time.perf_counter() - began))
+        warm = sharpened(warm, target, components, seconds, generator)
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
     reference = warm.reference()
     dear = seconds_a_particle(target, warm.draws) > DEAR

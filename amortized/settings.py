@@ -14,14 +14,25 @@ from amortized.targets.contexts import LocalTo
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of ``DiffusionGuide`` that say how the work is done, as described there."""
+    """The options of ``DiffusionGuide`` that say how the work is done, as described there.
+
+    ``components``: the number of Gaussians that ``sharpened`` takes, if any; ``ValueError`` together with ``amortize``.
+    """
 
     preset: Callable[..., DiffusionSampler]
     make_sampler: Callable[..., DiffusionSampler] | None
     langevin: bool | None
+    components: int | None
     seed: int
     max_seconds: float
     device: torch.device
     progress: bool
     amortize: str | Sequence[str] | LocalTo | None = None
     embedding: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        if self.components is not None and self.amortize is not None:
+            raise ValueError(
+                f"amortize={self.amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "
+                "posterior: write DiffusionGuide(model, amortize=...), or MixtureGuide(model) for each data set"
+            )

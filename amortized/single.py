@@ -38,6 +38,7 @@ class Single:
             0.5 * limit,
             settings.progress,
             settings.preset,
+            components=settings.components,
         )
         self.white, self.warm, self.sampler = made.white, made.warm, made.sampler
         self.ends, self.log_ends = made.ends, made.log_ends

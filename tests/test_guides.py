@@ -21,6 +21,7 @@ GUIDES = [
     amortized.DBGuide,
     amortized.SubTBGuide,
     amortized.FLSubTBGuide,
+    amortized.MixtureGuide,
 ]
 every_guide = pytest.mark.parametrize("guide_class", GUIDES, ids=lambda guide: guide.__name__)
 DATA = torch.tensor([1.0, 2.0, 3.0])
@@ -77,3 +78,10 @@ def test_what_asks_for_nothing_is_taken():
     assert PISGuide(model, exploration=0.0, local_search=False).recipe == PISGuide.default_recipe
     with pytest.raises(ValueError, match="langevin=False with sampler="):
         DiffusionGuide(model, sampler=amortized.GFlowNet, langevin=False)
+
+
+def test_a_mixture_is_for_one_posterior():
+    guide = amortized.MixtureGuide(model)
+    assert guide.settings.components == 64 and DiffusionGuide(model).settings.components is None
+    with pytest.raises(ValueError, match="amortize='y' with a mixture of 64 Gaussians"):
+        amortized.MixtureGuide(model, amortize="y")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.trained import Trained
 from amortized.preparation import prepare
 from amortized.recipe import Recipe, train
-from amortized.samplers import DiffusionSampler
+from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.base import Target
 
 UNLIMITED_SECONDS, WARM_UP_CALLS = 1e9, 300_000
@@ -21,12 +22,15 @@ class GuideMethod:
     """What ``DiffusionGuide(model, recipe=recipe).fit()`` does, its warm-up counted; at most half of the budget for it.
 
     Training may end before the budget does: when it has converged, or got worse for a while. The warm-up looks at its
-    half between its stages, so that a very small budget is overspent, as the result then shows.
+    half between its stages, so that a very small budget is overspent, as the result then shows. ``components`` of a
+    mixture that natural gradients draw to the target may take half as long again.
 
     Raises ``ValueError`` for a budget of steps.
     """
 
     recipe: Recipe = Recipe()
+    preset: Callable[..., DiffusionSampler] = GFlowNet
+    components: int | None = None
 
     def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained:
         if budget.steps is not None:
@@ -35,7 +39,9 @@ class GuideMethod:
         meter = Meter(budget, target)
         seconds = UNLIMITED_SECONDS if budget.seconds is None else budget.seconds
         calls = WARM_UP_CALLS if budget.energy_calls is None else max(1, budget.energy_calls // 2)
-        parts = prepare(target, None, None, generator, seed, 0.5 * seconds, max_calls=calls)
+        limits = {"max_seconds": 0.5 * seconds, "max_calls": calls}
+        made = {"preset": self.preset, "components": self.components}
+        parts = prepare(target, None, None, generator, seed, **limits, **made)
         network_calls = NetworkCalls(parts.sampler.policy)
         draws = parts.ends, parts.log_ends
         record = train(parts.sampler, parts.white, draws, self.recipe, seconds, generator, callbacks=[meter])

@@ -27,6 +27,7 @@ from amortized.benchmark.guide_method import GuideMethod
 from amortized.benchmark.trained import Method, Trained
 from amortized.callbacks import History
 from amortized.fit import fit
+from amortized.guides import MixtureGuide
 from amortized.objectives import (
     DetailedBalance,
     LogVariance,
@@ -156,7 +157,11 @@ ADDED = {
     "ls": {"local_search": True},
     "lv": {"learned_variance": True},
 }
-GUIDES = {"guide": GuideMethod(), "guide-long": GuideMethod(LONG)}
+GUIDES = {
+    "guide": GuideMethod(),
+    "guide-long": GuideMethod(LONG),
+    "guide-mixture": GuideMethod(MixtureGuide.default_recipe, MixtureGuide.preset, MixtureGuide.components),
+}
 
 
 def method(name: str) -> Method:
@@ -164,7 +169,8 @@ def method(name: str) -> Method:
 
     ``-expl`` explores, ``-lp`` shows the network the target's score, ``-ls`` adds replay with local search, ``-lv``
     learns the variance of the forward kernel. ``guide`` is the whole of ``DiffusionGuide``, ``guide-long`` the same
-    with a recipe that goes on for as long as there is budget and progress.
+    with a recipe that goes on for as long as there is budget and progress, ``guide-mixture`` the whole of
+    ``MixtureGuide``.
     """
     if name in GUIDES:
         return GUIDES[name]

@@ -13,9 +13,9 @@ def test_half_of_the_energy_calls_are_for_the_warm_up(monkeypatch: pytest.Monkey
     """Not a bound on the whole: the warm-up looks at its limit between stages, and the last judgement is counted."""
     asked = []
 
-    def recorded(*arguments, max_calls):
+    def recorded(*arguments, max_calls, **options):
         asked.append(max_calls)
-        return prepare(*arguments, max_calls=max_calls)
+        return prepare(*arguments, max_calls=max_calls, **options)
 
     monkeypatch.setattr(guide_method, "prepare", recorded)
     trained = GuideMethod()(isotropic(2), 1.0, Budget(energy_calls=60_000), 0)

@@ -40,5 +40,5 @@ def test_a_name_says_its_parts():
 
 @pytest.mark.parametrize("name", ["", "nuts", "tb-lp-lp", "tb-best", "subtbx", "expl", "guide-lp"])
 def test_an_unknown_name_is_told_the_known_parts(name):
-    with pytest.raises(ValueError, match="write one of guide, guide-long, pis, dds.*-expl, -lp, -ls, -lv"):
+    with pytest.raises(ValueError, match="write one of guide, guide-long, guide-mixture, pis.*-expl, -lp, -ls, -lv"):
         method(name)
