@@ -18,12 +18,12 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.amortization.many import Many
-from amortized.amortization.training import for_contexts
+from amortized.amortization.training import check_options, for_contexts
 from amortized.diagnostics.calibration import Calibration
 from amortized.draws import Draws
 from amortized.emission import emit
 from amortized.posterior import Posterior, check_count
-from amortized.recipe import Recipe, Training
+from amortized.recipe import Recipe
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.settings import Settings
 from amortized.single import Single
@@ -82,21 +82,19 @@ class DiffusionGuide(AutoGuide):
         super().__init__(model)
         if sampler is not None and langevin is not None:
             raise ValueError(f"langevin={langevin} with sampler=: write partial(GFlowNet, langevin={langevin}) there")
-        if embedding is not None and amortize is None:
-            raise ValueError("embedding= without a context to read: write amortize='y' as well, the data's name")
-        max_seconds = max_seconds if max_seconds is not None else SECONDS if amortize is None else SECONDS_FOR_MANY
+        max_seconds = (SECONDS if amortize is None else SECONDS_FOR_MANY) if max_seconds is None else max_seconds
         if not max_seconds > 0:
             raise ValueError(f"max_seconds={max_seconds}: write a positive number of seconds, for instance 60")
         own = self.default_recipe if amortize is None else for_contexts(self.default_recipe)
         if recipe is not None and type(self) is not DiffusionGuide:
             recipe.check_trains(type(self).__name__, own)
         self.recipe = (recipe or own).with_behaviour(exploration, local_search)
+        check_options(amortize, embedding, sampler, self.recipe)
         self.device = available_device(device)
         make = type(self).preset, sampler, langevin, self.components
         self.settings = Settings(*make, seed, max_seconds, self.device, progress, amortize, embedding)
         self.fitted: Single | Many | None = None
-        self.training_record: Training | None = None
-        self.posterior, self.seconds = None, 0.0
+        self.posterior, self.training_record, self.seconds = None, None, 0.0
 
     def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:
         """Warm up, whiten, train and weigh, on the model's own arguments; returns the guide itself.
@@ -155,6 +153,10 @@ class DiffusionGuide(AutoGuide):
             raise RuntimeError(
                 f"{type(self).__name__}.{asked} came before fit: write guide.fit(*args) with the model's arguments"
             )
+        if asked not in ("forward", "target") and (moved := self.fitted.moved):
+            raise RuntimeError(
+                f"parameters of the model have moved since it was read ({moved[0]}): write guide.fit(*args)"
+            )
         return self.fitted
 
     def _trained(self) -> DiffusionSampler:
@@ -172,8 +174,7 @@ class DiffusionGuide(AutoGuide):
     def at(self, *data: Any) -> Posterior:
         """The posterior given one data set, with ``sample``, ``log_evidence``, ``diagnose`` and ``to_arviz``.
 
-        Without ``amortize`` there is but one, and no ``data``. Warns where its weights say that it is not to be
-        trusted, as of data far from those trained on. Raises ``ValueError`` for data of another shape or dtype.
+        Without ``amortize`` there is but one, and no ``data``. Warns where its weights say not to trust it.
         """
         fitted = self._fitted("at")
         if isinstance(fitted, Single):
@@ -284,10 +285,9 @@ class DiffusionGuide(AutoGuide):
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.
 
-        ``Trace_ELBO`` then sees a valid lower bound on the extended space of paths. An enclosing plate (particles,
-        ``Predictive(parallel=True)``) asks for several draws at once. The grid is the one of training, which may be
-        coarser than ``sample``'s. Before ``fit``, the first call prepares what needs no training, and SVI trains. An
-        amortized guide takes one data set or, with ``LocalTo``, rows, each with its own factor in the plate.
+        ``Trace_ELBO`` then sees a valid bound on the extended space of paths. An enclosing plate asks for several draws
+        at once. The grid is the one of training, maybe coarser than ``sample``'s. Before ``fit``, the first call
+        prepares and SVI trains. An amortized guide takes one data set or, with ``LocalTo``, rows, a factor for each.
         """
         if self.fitted is None:
             with poutine.block():

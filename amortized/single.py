@@ -74,5 +74,10 @@ class Single:
         return path, values, self.white.log_det + torch.stack(list(log_dets.values())).sum(0), None
 
     @property
+    def moved(self) -> list[str]:
+        """Parameters of the model that have changed since the density was captured."""
+        return self.target.moved
+
+    @property
     def calls(self) -> int:
         return self.target.calls
