@@ -98,7 +98,7 @@ class Many:
             observations=self._observations(row[0]),
             attributes={"seed": self.settings.seed},
         )
-        _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS, TOO_FEW)
+        _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS)
         return posterior
 
     def _observations(self, row: Tensor) -> Sites:
@@ -122,7 +122,7 @@ class Many:
             _, pilot = sampler.sample(white, PILOT * len(part), self.generator)
             fractions.append(effective_sample_size(pilot.unflatten(0, (PILOT, len(part)))) / PILOT)
             found.append((white, corrected(sampler, white, num_samples, correction, pilot, self.generator)[0]))
-        _warn(torch.cat(fractions), UNEVEN if correction == "none" else TOO_FEW)
+        _warn(torch.cat(fractions), correction)
         return found
 
     @torch.no_grad()
@@ -202,14 +202,20 @@ def _by_context(pieces: Sequence[Sites], count: int) -> Sites:
     }
 
 
-def _warn(fractions: Tensor, least: float) -> None:
-    """Warns of contexts where a smaller fraction of the paths counts; ``fractions: (M,)``, NaN where none does."""
-    poor = ~(fractions >= least)
-    if poor.any():
-        places = poor.nonzero()[:, 0].tolist()
-        which = "this data set" if len(fractions) == 1 else f"{len(places)} of {len(fractions)} data sets {places[:8]}"
-        warnings.warn(
-            f"at {which} the sampler is not to be trusted: {float(fractions[poor].nan_to_num(0.0).median()):.1%} "
-            f"effective draws. {REMEDY}",
-            stacklevel=4,
-        )
+def _warn(fractions: Tensor, correction: str = "resample") -> None:
+    """Warns of contexts where under a twentieth of the paths counts, of uncorrected draws already under a half.
+
+    ``fractions: (M,)``, NaN where none does.
+    """
+    uncorrected = correction == "none"
+    poor = ~(fractions >= (UNEVEN if uncorrected else TOO_FEW))
+    if not poor.any():
+        return
+    places = poor.nonzero()[:, 0].tolist()
+    which = "this data set" if len(fractions) == 1 else f"{len(places)} of {len(fractions)} data sets {places[:8]}"
+    worth = f"{float(fractions[poor].nan_to_num(0.0).median()):.1%} effective draws"
+    if uncorrected:
+        text = f"at {which} uncorrected draws are off ({worth}): write correction='resample'"
+    else:
+        text = f"at {which} the sampler is not to be trusted: {worth}. {REMEDY}"
+    warnings.warn(text, stacklevel=4)
