@@ -48,6 +48,7 @@ class DiffusionGuide(AutoGuide):
     60 or, amortized, 300, of wall clock; a density of over a millisecond a particle can overrun it. ``device``: where
     the model's arguments, the network and the chains go.
 
+    >>> import pyro, pyro.distributions as dist
     >>> def model(y):
     ...     mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
     ...     pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
@@ -172,10 +173,7 @@ class DiffusionGuide(AutoGuide):
         return self.posterior
 
     def at(self, *data: Any) -> Posterior:
-        """The posterior given one data set, with ``sample``, ``log_evidence``, ``diagnose`` and ``to_arviz``.
-
-        Without ``amortize`` there is but one, and no ``data``. Warns where its weights say not to trust it.
-        """
+        """The posterior given one data set; without ``amortize`` there is but one. Warns where it is not to be trusted."""
         fitted = self._fitted("at")
         if isinstance(fitted, Single):
             if data:

@@ -41,7 +41,6 @@ class Path:
     log_target: Tensor
     scores: Tensor | None = None
     context: Tensor | None = None
-    numbers: Tensor | None = None
     log_prior: Tensor | None = None
     log_forward: Tensor | None = None
     log_backward: Tensor | None = None
@@ -50,6 +49,7 @@ class Path:
     features: Tensor | None = None
     marginal: Callable[[], Tensor] | None = None
     dim: int | None = None
+    numbers: Tensor | None = None
 
     @property
     def ends(self) -> Tensor:

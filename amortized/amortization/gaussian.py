@@ -49,54 +49,77 @@ def fit_gaussian(
     there, in nats.
     """
     gaussian, data = family.gaussian, family.rows[family.simulated :]
-    held_out = draw(HELD_OUT, generator)
-    shown = data[torch.randperm(len(data), generator=generator, device=data.device)[:SHOWN]]
-    joint = len(data) >= family.contexts
-    best, waited, weights = -math.inf, 0, copy.deepcopy(gaussian.state_dict())
-    deadline = time.perf_counter() + seconds
-
-    def bound(rows: Tensor) -> Tensor:
-        u = torch.randn(len(rows), family.dim, generator=generator, device=rows.device)
-        value = family.at(rows).log_prob(u)
-        return torch.where(value.isfinite(), value, 0.0).mean()
+    judge = _Judge(family, draw(HELD_OUT, generator), seconds, generator)
+    planned = STEPS
 
     def loss(step: int) -> Tensor:
-        nonlocal joint
-        if joint and step == int(ALONE * planned):
-            joint = _fit_of(family, shown, generator) < UNLIKE * _fit_of(family, held_out[1][:SHOWN], generator)
-        late = joint and step >= ALONE * planned
+        if judge.with_data and step == int(ALONE * planned):
+            judge.look_at_data()
+        late = judge.with_data and step >= ALONE * planned
         x, rows = draw(int(WITH_DATA * BATCH) if late else BATCH, generator)
         value = -gaussian.log_prob(x.to(gaussian.shift), rows).mean()
         if late:
             places = torch.randint(len(data), (BATCH,), generator=generator, device=data.device)
-            value = WITH_DATA * value - bound(data[places])
+            value = WITH_DATA * value - _bound(family, data[places], generator)
         return value
 
-    def judge(step: TrainingStep) -> bool:
-        nonlocal best, waited, weights
+    planned = judge.planned = max(FLOOR, affordable(loss, STEPS, seconds))
+    with ProgressBar("a Gaussian for every data set", planned, progress) as bar:
+        optimise(nn.ModuleDict({"gaussian": gaussian}), loss, planned, RATE, [judge, bar])
+    gaussian.load_state_dict(judge.weights)
+    return judge.best
+
+
+class _Judge:
+    """Keeps the best weights by held-out pairs and, ``with_data``, the bound at some data; stops when time is up."""
+
+    def __init__(self, family: Family, held_out: tuple[Tensor, Tensor], seconds: float, generator: Generator | None):
+        data = family.rows[family.simulated :]
+        self.family = family
+        self.held_out = held_out
+        self.shown = data[torch.randperm(len(data), generator=generator, device=data.device)[:SHOWN]]
+        self.with_data = len(data) >= family.contexts
+        self.generator = generator
+        self.seconds, self.deadline = seconds, time.perf_counter() + seconds
+        self.planned = STEPS
+        self.best, self.waited = -math.inf, 0
+        self.weights = copy.deepcopy(family.gaussian.state_dict())
+
+    def look_at_data(self) -> None:
+        """Leave the data out where the Gaussian fits them as it fits simulated ones."""
+        simulated = _fit_of(self.family, self.held_out[1][:SHOWN], self.generator)
+        self.with_data = _fit_of(self.family, self.shown, self.generator) < UNLIKE * simulated
+        self.best = -math.inf
+
+    def __call__(self, step: TrainingStep) -> bool:
         now = time.perf_counter()
-        late = now >= deadline and (step.number >= FLOOR or now >= deadline + seconds)
+        late = now >= self.deadline and (step.number >= FLOOR or now >= self.deadline + self.seconds)
         if step.number % EVERY and step.number != step.planned and not late:
             return False
         averaged = step.parts["gaussian"].state_dict()
-        kept = copy.deepcopy(gaussian.state_dict())
-        with torch.no_grad():
-            gaussian.load_state_dict(averaged)
-            value = float(gaussian.log_prob(held_out[0].to(gaussian.shift), held_out[1]).mean())
-            value += float(bound(shown)) if joint else 0.0
-            gaussian.load_state_dict(kept)
-        early = joint and step.number < ALONE * planned
-        waited = 0 if early or value > best + 1e-3 else waited + 1
-        if value > best:
-            best, weights = value, copy.deepcopy(averaged)
-        return late or waited >= PATIENCE
+        value = self._value(averaged)
+        early = self.with_data and step.number < ALONE * self.planned
+        self.waited = 0 if early or value > self.best + 1e-3 else self.waited + 1
+        if value > self.best:
+            self.best, self.weights = value, copy.deepcopy(averaged)
+        return late or self.waited >= PATIENCE
 
-    planned = STEPS
-    planned = max(FLOOR, affordable(loss, STEPS, seconds))
-    with ProgressBar("a Gaussian for every data set", planned, progress) as bar:
-        optimise(nn.ModuleDict({"gaussian": gaussian}), loss, planned, RATE, [judge, bar])
-    gaussian.load_state_dict(weights)
-    return best
+    @torch.no_grad()
+    def _value(self, averaged: dict) -> float:
+        gaussian, (x, rows) = self.family.gaussian, self.held_out
+        kept = copy.deepcopy(gaussian.state_dict())
+        gaussian.load_state_dict(averaged)
+        value = float(gaussian.log_prob(x.to(gaussian.shift), rows).mean())
+        value += float(_bound(self.family, self.shown, self.generator)) if self.with_data else 0.0
+        gaussian.load_state_dict(kept)
+        return value
+
+
+def _bound(family: Family, rows: Tensor, generator: Generator | None) -> Tensor:
+    """Mean evidence bound at contexts ``(M, C)``, from a draw each, up to a constant."""
+    u = torch.randn(len(rows), family.dim, generator=generator, device=rows.device)
+    value = family.at(rows).log_prob(u)
+    return torch.where(value.isfinite(), value, 0.0).mean()
 
 
 @torch.no_grad()

@@ -98,7 +98,7 @@ def test_each_reason_is_named():
     few = diagnose(good[:50], good, Estimate(0.0, 0.01), True)
     assert few.verdict == UNTRUSTED and "of 50 paths count" in few.advice
     unseen = torch.cat([good, torch.full((200,), 9.0)])
-    assert "5% of the warm-up's draws" in diagnose(good, unseen, Estimate(0.0, 0.01), True).advice
+    assert "5% of the draws it was compared with" in diagnose(good, unseen, Estimate(0.0, 0.01), True).advice
 
 
 def test_a_vague_warm_up_may_differ():

@@ -43,7 +43,7 @@ def test_rows_of_sets_share_a_scale_and_missing_ones_stay_missing():
     out = reader(sets.flatten(1)).unflatten(1, (4, 2))
     assert torch.equal(out.isnan(), sets.isnan())
     there = out.flatten(0, 1)[~sets.flatten(0, 1).isnan().any(1)]
-    torch.testing.assert_close(there.mean(0), torch.zeros(2), rtol=0, atol=1e-4)
+    torch.testing.assert_close(there.mean(0), torch.zeros(2), rtol=0, atol=2e-3)
     torch.testing.assert_close(there.std(0), torch.ones(2), rtol=2e-2, atol=0)
     one = sets[:1].clone()
     one[0, :, 1] = one[0, 0, 1]
