@@ -173,7 +173,7 @@ class DiffusionGuide(AutoGuide):
         return self.posterior
 
     def at(self, *data: Any) -> Posterior:
-        """The posterior given one data set; without ``amortize`` there is but one. Warns where it is not to be trusted."""
+        """The posterior given one data set (without ``amortize``, the only one); warns where not to trust it."""
         fitted = self._fitted("at")
         if isinstance(fitted, Single):
             if data:
