@@ -1,6 +1,6 @@
 """A thousand data sets, one guide: train once, then every posterior is there at once.
 
-    python tutorials/many_data_sets/main.py             # 1,000 towns, 20 of them beside NUTS; about 20 minutes
+    python tutorials/many_data_sets/main.py             # 1,000 towns, 20 of them beside NUTS; over half an hour
     python tutorials/many_data_sets/main.py --quick     # a minute, figures that mean little
 
 Writes ``figures.json`` and three pictures into ``--out``.
