@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from operator import methodcaller
 from typing import Any
@@ -29,7 +28,7 @@ from amortized.settings import Settings
 from amortized.single import Single
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import as_data_sets
-from amortized.targets.devices import available_device
+from amortized.targets.devices import available_device, placement
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
 
@@ -108,7 +107,7 @@ class DiffusionGuide(AutoGuide):
             self.fitted.check(*self._placed(args, kwargs))
         fitted = self._setup_prototype(*args, **kwargs)
         left = max(0.0, 0.85 * self.settings.max_seconds - (time.perf_counter() - began))
-        with self._placement():
+        with placement(self.device):
             self.training_record = fitted.train(self.recipe, left)
             if isinstance(fitted, Single):
                 self._the_posterior().reverse_weights()
@@ -128,16 +127,13 @@ class DiffusionGuide(AutoGuide):
         self.settings = replace(self.settings, device=self.device)
         return self
 
-    def _placement(self) -> AbstractContextManager:
-        return nullcontext() if self.device.type == "cpu" else self.device
-
     def _placed(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(self.device), (args, kwargs))
 
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> Single | Many:
         """What needs no training: the density, coordinates in which it is near normal, and a fresh sampler."""
         kind = Single if self.settings.amortize is None else Many
-        with self._placement():
+        with placement(self.device):
             fitted = kind(self.model, *self._placed(args, kwargs), self.settings)
         self.fitted, self.sampler, self.prototype_trace = fitted, fitted.sampler, fitted.latents
         self.gaussian = fitted.gaussian if isinstance(fitted, Many) else None
@@ -185,16 +181,19 @@ class DiffusionGuide(AutoGuide):
         rows, alone = fitted.rows(data)
         if not alone:
             raise ValueError(f"{len(rows)} data sets at once: write [guide.at(y) for y in data]")
-        with self._placement():
+        with placement(self.device):
             return fitted.posterior(rows, self._trained(), type(self).__name__)
 
     def _of_each(self, asked: str, data: tuple) -> Any:
         """What the posterior's method says, or a list of it for a batch of data sets."""
         fitted, ask = self._fitted(asked), methodcaller(asked)
-        if isinstance(fitted, Many) and not fitted.rows(data)[1]:
-            name, sampler = type(self).__name__, self._trained()
-            return [ask(fitted.posterior(row[None], sampler, name)) for row in fitted.rows(data)[0]]
-        return ask(self.at(*data))
+        if isinstance(fitted, Single):
+            return ask(self.at(*data))
+        rows, alone = fitted.rows(data)
+        name, sampler = type(self).__name__, self._trained()
+        with placement(self.device):
+            found = [ask(fitted.posterior(row[None], sampler, name)) for row in rows]
+        return found[0] if alone else found
 
     def draw(self, num_samples: int, *data: Any, correction: str = "resample") -> Draws:
         """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
@@ -211,7 +210,7 @@ class DiffusionGuide(AutoGuide):
         if isinstance(fitted, Single):
             return self.draw(num_samples, *data, correction=correction).sites
         rows, alone = fitted.rows(data)
-        with self._placement():
+        with placement(self.device):
             sites = fitted.sample(rows, self._trained(), num_samples, correction)
         return {name: value[0] for name, value in sites.items()} if alone else sites
 
@@ -226,7 +225,7 @@ class DiffusionGuide(AutoGuide):
         """
         fitted = self._fitted("log_weights")
         check_count(count, "count")
-        with self._placement():
+        with placement(self.device):
             if isinstance(fitted, Single):
                 return self._trained().sample(fitted.white, count, fitted.generator)[1]
             rows, alone = fitted.rows(data)
@@ -245,7 +244,7 @@ class DiffusionGuide(AutoGuide):
         rows, alone = fitted.rows(data)
         if not alone:
             raise ValueError(f"{len(rows)} data sets at once: refine takes one, guide.refine(y[0])")
-        with self._placement():
+        with placement(self.device):
             return fitted.refine(rows, self._trained(), type(self).__name__, seconds)
 
     def calibrate(self, count: int = 1_000, draws: int = 99, correction: str = "resample") -> Calibration:
@@ -259,7 +258,7 @@ class DiffusionGuide(AutoGuide):
                 "calibrate() needs posteriors of many data sets: write DiffusionGuide(model, amortize='y'), naming the "
                 "argument that holds the data"
             )
-        with self._placement():
+        with placement(self.device):
             return fitted.calibrate(self._trained(), count, draws, correction)
 
     def median(self, *args: Any, **kwargs: Any) -> Sites:
@@ -294,5 +293,5 @@ class DiffusionGuide(AutoGuide):
         if torch.is_grad_enabled():
             self.posterior = None
         _ = self.sampler, self.gaussian  # a PyroModule's parts become SVI's own when they are touched
-        with self._placement():
+        with placement(self.device):
             return emit(self._fitted("forward"), *self._placed(args, kwargs), self.device)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -16,9 +15,13 @@ from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.verdict import Diagnosis, diagnose
 from amortized.diagnostics.weights import log_evidence
 from amortized.draws import Draws, Estimate, by_chain
+from amortized.path import Path, rollout
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
+from amortized.targets.devices import placement
 from amortized.targets.whitening import WhitenedTarget
+
+POLISHED = 512
 
 
 @dataclass
@@ -48,29 +51,21 @@ class Posterior:
         """The density in the model's own unconstrained coordinates."""
         return self.white.target
 
-    def placement(self) -> AbstractContextManager:
-        return nullcontext() if self.white.device.type == "cpu" else self.white.device
-
     def weights(self) -> Tensor:
         """Log weights of fresh paths, drawn once."""
         if self.log_weights is None:
-            with self.placement():
+            with placement(self.white.device):
                 _, self.log_weights = self.sampler.sample(self.white, self.paths, self.generator)
         return self.log_weights
 
     def reverse_weights(self) -> Tensor:
         """Log weights of paths noised back from draws of the target, drawn once."""
         if self.reverse_log_weights is None:
-            with self.placement(), torch.no_grad():
+            with placement(self.white.device), torch.no_grad():
                 parts = self.sampler.process, self.sampler.policy, self.white
-                self.reverse_log_weights = reverse_log_weights(
-                    *parts, self.held_out or self._polished(), self.generator
-                )
+                draws = self.held_out or polished(self.sampler, self.white, POLISHED, self.weights(), self.generator)
+                self.reverse_log_weights = reverse_log_weights(*parts, draws, self.generator)
         return self.reverse_log_weights
-
-    def _polished(self) -> tuple[Tensor, Tensor]:
-        ends, _ = corrected(self.sampler, self.white, 512, "mcmc", self.weights(), self.generator)
-        return ends, self.white.log_prob(ends).double()
 
     def draw(self, num_samples: int, correction: str = "resample") -> Draws:
         """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
@@ -80,7 +75,7 @@ class Posterior:
         check_count(num_samples)
         weights = self.weights()
         began, calls = time.perf_counter(), self.target.calls
-        with self.placement():
+        with placement(self.white.device):
             ends, log_weights = corrected(self.sampler, self.white, num_samples, correction, weights, self.generator)
             x = self.white.unwhiten(ends)
             sites = self.target.constrain(x)
@@ -116,7 +111,7 @@ class Posterior:
     def to_arviz(self, num_samples: int = 4_000, attributes: Mapping[str, Any] | None = None) -> Any:
         """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""
         draws, x = self._draw(num_samples, "resample")
-        with self.placement():
+        with placement(self.white.device):
             log_likelihood = self.target.pointwise_log_likelihood(x)
             log_prob = self.target.log_prob(x)
         evidence = self.log_evidence()
@@ -136,6 +131,21 @@ class Posterior:
                 **(attributes or {}),
             },
         )
+
+
+def polished(
+    sampler: DiffusionSampler, white: WhitenedTarget, count: int, log_weights: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """``count`` of the sampler's own draws ``(count, D)``, resampled and moved by MALA, and their log R."""
+    ends, _ = corrected(sampler, white, count, "mcmc", log_weights, generator)
+    return ends, white.log_prob(ends).double()
+
+
+def proposed(sampler: DiffusionSampler, white: WhitenedTarget, count: int) -> tuple[Path, Sites, Tensor]:
+    """``count`` paths, the latents at their ends, and the logarithm of what the change of coordinates took."""
+    path = rollout(sampler.process, sampler.policy, white, count, evaluate_ends=False)
+    values, log_dets = cast(Any, white.target).unpack(white.unwhiten(path.ends))
+    return path, values, white.log_dets(count) + torch.stack(list(log_dets.values())).sum(0)
 
 
 def check_count(number: int, name: str = "num_samples") -> None:

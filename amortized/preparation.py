@@ -13,12 +13,11 @@ from amortized._types import Generator, Tensor
 from amortized.processes.reference import Reference
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.base import Target
-from amortized.targets.cost import seconds_a_particle
+from amortized.targets.cost import is_dear
+from amortized.targets.devices import own_randomness
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import WarmUp, warm_up
 from amortized.warmup.sharpen import sharpened
-
-DEAR = 5e-5
 
 MakeSampler = Callable[[int, Reference], DiffusionSampler]
 
@@ -62,10 +61,9 @@ def prepare(
         warm = sharpened(warm, target, components, seconds, generator)
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
     reference = warm.reference()
-    dear = seconds_a_particle(target, warm.draws) > DEAR
+    dear = is_dear(target, warm.draws)
     make = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
-    with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with own_randomness(target.device, seed):
         sampler = make(target.dim, reference).to(target.device)
     order = torch.randperm(len(warm.draws), generator=generator, device=target.device)
     log_ends = warm.log_prob[order].double() + white.log_det

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-import torch
 from torch import nn
 
 from amortized._types import Callback, Generator, Tensor, TrainingStep
@@ -31,6 +30,7 @@ from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Presented, Target
+from amortized.targets.devices import own_randomness
 from amortized.targets.whitening import WhitenedTarget
 
 Buffer = ReplayBuffer | ContextBuffers
@@ -247,8 +247,7 @@ def judged_on(target: Target) -> int:
 
 def made(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:
     """The recipe's objective for ``target``, its first weights from the generator's seed alone."""
-    with torch.random.fork_rng(devices=[target.device] if target.device.type == "cuda" else []):
-        torch.manual_seed(0 if generator is None else generator.initial_seed())
+    with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
         return recipe.objective(target.dim).to(target.device)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from amortized._types import Sites, Tensor
-from amortized.path import Path, rollout
-from amortized.posterior import Posterior
+from amortized.path import Path
+from amortized.posterior import Posterior, proposed
 from amortized.preparation import prepare
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler
@@ -69,9 +69,7 @@ class Single:
 
     def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[Path, Sites, Tensor, None]:
         """``count`` paths, the latents at their ends, and the logarithm of what the change of coordinates took."""
-        path = rollout(self.sampler.process, self.sampler.policy, self.white, count, evaluate_ends=False)
-        values, log_dets = self.target.unpack(self.white.unwhiten(path.ends))
-        return path, values, self.white.log_det + torch.stack(list(log_dets.values())).sum(0), None
+        return *proposed(self.sampler, self.white, count), None
 
     @property
     def moved(self) -> list[str]:

@@ -14,8 +14,8 @@ from amortized.amortization.prepare import prepare_family
 from amortized.amortization.training import train_family
 from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.mcmc.resampling import effective_sample_size
-from amortized.path import Path, rollout
-from amortized.posterior import Posterior, check_count
+from amortized.path import Path
+from amortized.posterior import Posterior, check_count, polished, proposed
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
@@ -38,7 +38,6 @@ REMEDY = (
     "These data look unlike what the guide was trained on. Write guide.refine(x, seconds=30) for this one data set, or "
     "fit again with data sets like it, and for longer: DiffusionGuide(model, amortize=..., max_seconds=900)."
 )
-REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97)
 REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97)
 
 
@@ -142,8 +141,7 @@ class Many:
         with torch.no_grad():
             white = self.family.at(row)
             _, weights = own.sample(white, PATHS, self.generator)
-            ends, _ = corrected(own, white, POLISHED, "mcmc", weights, self.generator)
-            draws = ends, white.log_prob(ends).double()
+            draws = polished(own, white, POLISHED, weights, self.generator)
         record = train(own, white, draws, recipe, seconds, self.generator, self.settings.progress)
         return Posterior(
             sampler=DiffusionSampler(record.sampling, own.policy),
@@ -178,11 +176,8 @@ class Many:
         sites = values_of_sites(self.model, args, kwargs, [part.name for part in parts if not part.argument])
         data = [given[part.name] if part.argument else sites[part.name][0] for part in parts]
         rows, _ = self.rows(data if isinstance(amortize, LocalTo) else [value[None] for value in data])
-        white = self.family.at(rows)
-        path = rollout(self.sampler.process, self.sampler.policy, white, count * len(rows), evaluate_ends=False)
-        values, log_dets = self.target.at(rows).unpack(white.unwhiten(path.ends))
-        log_det = white.log_dets(len(path.ends)) + torch.stack(list(log_dets.values())).sum(0)
-        return path, values, log_det, amortize.plate if isinstance(amortize, LocalTo) else None
+        found = proposed(self.sampler, self.family.at(rows), count * len(rows))
+        return *found, amortize.plate if isinstance(amortize, LocalTo) else None
 
     @property
     def moved(self) -> list[str]:

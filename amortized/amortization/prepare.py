@@ -20,10 +20,9 @@ from amortized.behaviours.searches.mala import MALASearch
 from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import DeepSets, Perceptron
-from amortized.preparation import DEAR
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.conditional import ConditionalTarget
-from amortized.targets.cost import seconds_a_particle
+from amortized.targets.cost import is_dear
 
 SIMULATIONS = 20_000
 SCALED_BY = 2_000
@@ -76,7 +75,7 @@ def prepare_family(
     if len(target.rows) >= family.contexts:
         found, places = _chains(family, deadline, generator)
         x, numbers = torch.cat([x, found]), torch.cat([numbers, places])
-    dear = seconds_a_particle(target.at(rows[:1]), x) > DEAR
+    dear = is_dear(target.at(rows[:1]), x)
     make: Any = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
     sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
     return Amortized(family, sampler, pairs, x, numbers)

@@ -136,9 +136,8 @@ class GivenTarget(Target):
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
         """As ``PyroTarget.unpack``."""
         values, log_dets = self.family.joint.unpack(self._all(x))
-        return {name: values[name] for name in self.family.latents}, {
-            name: log_dets[name] for name in self.family.latents
-        }
+        del values[CONTEXT], log_dets[CONTEXT]
+        return values, log_dets
 
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
         """As ``PyroTarget.pointwise_log_likelihood``."""

@@ -70,11 +70,16 @@ class ContextualModel:
         looked at."""
         values = self.values(row)
         given = {part.name: value for part, value in zip(self.contexts.parts, values, strict=True)}
-        arguments = inspect.BoundArguments(self.arguments.signature, self.arguments.arguments.copy())
-        arguments.arguments.update({part.name: given[part.name] for part in self.contexts.parts if part.argument})
+        arguments = self.called_with(given)
         observed = {site: given[name].reshape(self.shapes[site]) for site, name in self.sites.items()}
         with Presenting(observed, self.present(row), simulate):
             return self.model(*arguments.args, **arguments.kwargs)
+
+    def called_with(self, values: Mapping[str, Any]) -> inspect.BoundArguments:
+        """The model's arguments with some of them replaced; values of sites, which are none, are left out."""
+        plain = self.arguments
+        mine = {name: value for name, value in values.items() if name in plain.arguments}
+        return inspect.BoundArguments(plain.signature, {**plain.arguments, **mine})  # type: ignore[arg-type]
 
     def values(self, row: Tensor) -> list[Tensor]:
         """The parts as the model takes them: own shapes and dtypes; missing rows of a set hold the first data set's
@@ -96,8 +101,7 @@ class ContextualModel:
     def _observed(self) -> dict[str, str]:
         """Sites that observe a part as it is, in the memory of the argument itself or by their own name."""
         values = {part.name: value for part, value in zip(self.contexts.parts, self.values(self.first), strict=True)}
-        arguments = inspect.BoundArguments(self.arguments.signature, self.arguments.arguments.copy())
-        arguments.arguments.update({part.name: values[part.name] for part in self.contexts.parts if part.argument})
+        arguments = self.called_with(values)
         with undisturbed(self.first.device), torch.no_grad():
             trace = poutine.trace(self.model).get_trace(*arguments.args, **arguments.kwargs)
         self.shapes: dict[str, torch.Size] = {}

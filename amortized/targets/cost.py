@@ -7,6 +7,8 @@ import time
 from amortized._types import Tensor
 from amortized.targets.base import Target
 
+DEAR = 5e-5
+
 
 def seconds_a_particle(target: Target, x: Tensor, particles: int = 128, trials: int = 3) -> float:
     """Processor seconds of one log density with its score, the least of ``trials`` batches from ``x: (N, D)``.
@@ -22,3 +24,8 @@ def seconds_a_particle(target: Target, x: Tensor, particles: int = 128, trials: 
         target.log_prob_and_score(x[:particles])
         times.append(time.process_time() - began)
     return min(times) / min(particles, len(x))
+
+
+def is_dear(target: Target, x: Tensor) -> bool:
+    """Whether a gradient costs over 50 microseconds a particle, too much to ask for one at every step of a path."""
+    return seconds_a_particle(target, x) > DEAR

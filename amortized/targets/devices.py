@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -24,6 +24,11 @@ def available_device(device: str | torch.device) -> torch.device:
             f"device {str(device)!r} is not there ({reason}); this machine has {', '.join(present)}: type device='cpu'"
         ) from error
     return wanted
+
+
+def placement(device: torch.device) -> AbstractContextManager:
+    """A context in which tensors are made on the device; nothing to do on the CPU."""
+    return nullcontext() if device.type == "cpu" else device
 
 
 @contextmanager

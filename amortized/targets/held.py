@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
@@ -10,9 +9,7 @@ from pyro import poutine
 
 from amortized._types import Tensor
 from amortized.targets.contextual import ContextualModel
-from amortized.targets.tracing import ModelError, sample_sites, undisturbed
-
-TOLERANCE = 1e-3
+from amortized.targets.tracing import ModelError, differ, sample_sites, undisturbed
 
 
 def check_held(program: ContextualModel) -> None:
@@ -29,11 +26,10 @@ def check_held(program: ContextualModel) -> None:
         sites = sample_sites(trace)
         changed = _shifted(plain.arguments, [sites[name]["value"] for name in names])
         held = {name: site["value"] for name, site in sites.items() if name in names or not site["is_observed"]}
-        arguments = inspect.BoundArguments(plain.signature, {**plain.arguments, **changed})  # type: ignore[arg-type]
+        arguments = program.called_with(changed)
         model = poutine.trace(poutine.condition(program.model, held))
         again = model.get_trace(*arguments.args, **arguments.kwargs)
-    one, two = float(trace.log_prob_sum()), float(again.log_prob_sum())
-    if abs(one - two) > TOLERANCE * max(1.0, abs(one)):
+    if differ(float(trace.log_prob_sum()), float(again.log_prob_sum())):
         raise ModelError(
             f"argument {', '.join(map(repr, changed))} is read in another place than at the sites {names} that are "
             "amortized over, and would keep its first values there; read the site's own value instead, "

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-
 import torch
 from pyro import poutine
 from pyro.poutine.subsample_messenger import _Subsample
 
 from amortized._types import Tensor
 from amortized.targets.contextual import ContextualModel
-from amortized.targets.tracing import Message, ModelError, sample_sites, undisturbed
-
-TOLERANCE = 1e-3
+from amortized.targets.tracing import Message, ModelError, differ, sample_sites, undisturbed
 
 
 def check_sets(program: ContextualModel, rows: Tensor) -> None:
@@ -20,20 +16,20 @@ def check_sets(program: ContextualModel, rows: Tensor) -> None:
 
     That is so where a model uses the number of rows: the rows that a smaller set lacks are masked, not taken out.
     """
-    if not program.contexts.ragged:
+    known = program.present(rows)
+    if known is None:
         return
-    present = torch.stack([known for known in map(program.present, rows) if known is not None]).sum(1)
+    present = known.sum(1)
     smallest, count, total = int(present.argmin()), int(present.min()), int(present.max())
-    arguments = inspect.BoundArguments(program.arguments.signature, program.arguments.arguments.copy())
-    for part, value in zip(program.contexts.parts, program.values(rows[smallest]), strict=True):
-        arguments.arguments[part.name] = value[:count]
+    values = zip(program.contexts.names, program.values(rows[smallest]), strict=True)
+    arguments = program.called_with({name: value[:count] for name, value in values})
     with undisturbed(rows.device), torch.no_grad():
         padded = _statements(poutine.trace(program.run).get_trace(rows[smallest]))
         latents = {name: _kept(site, total, count) for name, site in padded.items() if not site["is_observed"]}
         alone = poutine.trace(poutine.condition(program.model, latents))
         for name, site in _statements(alone.get_trace(*arguments.args, **arguments.kwargs)).items():
             one, other = float(_log_prob(site, count, count)), float(_log_prob(padded[name], total, count))
-            if abs(one - other) > TOLERANCE * max(1.0, abs(one)):
+            if differ(one, other):
                 raise ModelError(
                     f"site {name!r} has log density {one:.6g} for a set of {count} rows, and {other:.6g} for the same "
                     f"set with missing rows up to {total}: the model uses the number of rows itself; pass data sets of "

@@ -10,7 +10,15 @@ from amortized.targets.batching import FAILURES
 from amortized.targets.conditional import ConditionalTarget
 from amortized.targets.contextual import CONTEXT
 from amortized.targets.substitutes import Substitutes
-from amortized.targets.tracing import LatentMessenger, Message, ModelError, is_random_choice, sample_sites, undisturbed
+from amortized.targets.tracing import (
+    LatentMessenger,
+    Message,
+    ModelError,
+    differ,
+    is_random_choice,
+    sample_sites,
+    undisturbed,
+)
 
 CHUNK = 4_096
 COMPARED = 3
@@ -61,9 +69,8 @@ def _batched(target: ConditionalTarget, rows: Tensor) -> tuple[Sites, Tensor]:
 
 def _one(target: ConditionalTarget, row: Tensor) -> tuple[Sites, Tensor]:
     """The latents and the context of one draw of the joint law."""
-    trace = _trace(target, row)
-    drawn = sample_sites(trace)
-    return {name: drawn[name]["value"] for name in target.latents}, _drawn(target, row, trace)
+    sites = sample_sites(_trace(target, row))
+    return {name: sites[name]["value"] for name in target.latents}, _drawn(target, row, sites)
 
 
 def _trace(target: ConditionalTarget, row: Tensor) -> poutine.Trace:
@@ -71,12 +78,12 @@ def _trace(target: ConditionalTarget, row: Tensor) -> poutine.Trace:
         return poutine.trace(target.program.run).get_trace(row, simulate=True)
 
 
-def _drawn(target: ConditionalTarget, row: Tensor, trace: poutine.Trace) -> Tensor:
+def _drawn(target: ConditionalTarget, row: Tensor, sites: dict[str, Message]) -> Tensor:
     """The row with what was drawn in the place of its data; what is masked there stays as it is, or missing."""
     program = target.program
     parts = dict(zip(program.contexts.names, program.contexts.split(row), strict=True))
     for site, name in program.sites.items():
-        message = sample_sites(trace)[site]
+        message = sites[site]
         drawn = message["value"].to(row.dtype).reshape(parts[name].shape)
         parts[name] = torch.where(_unmasked(message).reshape(drawn.shape), drawn, parts[name])
     return torch.cat([part.reshape(-1) for part in parts.values()])
@@ -109,19 +116,20 @@ def check_simulation(target: ConditionalTarget, rows: Tensor) -> None:
 
 def _compare(target: ConditionalTarget, row: Tensor) -> None:
     trace = _trace(target, row)
-    unseen = {name: site["value"] for name, site in sample_sites(trace).items() if _unseen(target, name, site)}
+    sites = sample_sites(trace)
+    unseen = {name: site["value"] for name, site in sites.items() if _unseen(target, name, site)}
     with _Sampling(target.joint.structure.parameters):
         same = poutine.condition(target.program.run, unseen)
-        observed = poutine.trace(same).get_trace(_drawn(target, row, trace))
+        observed = poutine.trace(same).get_trace(_drawn(target, row, sites))
     for name in target.program.sites:
-        scale = torch.as_tensor(sample_sites(trace)[name]["scale"])
+        scale = torch.as_tensor(sites[name]["scale"])
         if not bool((scale == 1).all()):
             raise ModelError(
                 f"observed site {name!r} has a scale of {float(scale.flatten()[0]):g}, so its density is not that of "
                 "the data that it draws; take poutine.scale away to amortize over them"
             )
     one, other = float(trace.log_prob_sum()), float(observed.log_prob_sum())
-    if abs(one - other) > 1e-3 * max(1.0, abs(one)):
+    if differ(one, other):
         raise ModelError(
             f"data simulated from the model have log density {one:.6g}, and {other:.6g} once they are observed: the "
             f"model uses {', '.join(target.contexts.names)} in another place too, so that they cannot be drawn from "

@@ -67,6 +67,11 @@ def sample_sites(trace: Any) -> dict[str, Message]:
     return {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
 
 
+def differ(one: float, other: float) -> bool:
+    """Whether two log densities of the same thing differ beyond rounding in float32; NaN differs from nothing."""
+    return abs(one - other) > 1e-3 * max(1.0, abs(one))
+
+
 def is_deterministic(site: Message) -> bool:
     return bool(site["infer"].get("_deterministic", False))
 
