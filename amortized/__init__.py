@@ -1,6 +1,6 @@
 """Learned diffusion samplers for Pyro models: a posterior, its log evidence, and whether to trust them."""
 
-from amortized.draws import Draws, Estimate
+from amortized.estimate import Estimate
 from amortized.guide import DiffusionGuide
 from amortized.guides import (
     DBGuide,
@@ -15,6 +15,7 @@ from amortized.guides import (
 )
 from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
 from amortized.posterior import Posterior
+from amortized.posterior_draws import Draws
 from amortized.recipe import OffPolicy, Recipe
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
 from amortized.targets.contexts import LocalTo

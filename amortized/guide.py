@@ -19,9 +19,9 @@ from amortized._types import Sites, Tensor
 from amortized.amortization.many import Many
 from amortized.amortization.training import check_options, for_contexts
 from amortized.diagnostics.calibration import Calibration
-from amortized.draws import Draws
 from amortized.emission import emit
 from amortized.posterior import Posterior, check_count
+from amortized.posterior_draws import Draws
 from amortized.recipe import Recipe
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.settings import Settings

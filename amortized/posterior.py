@@ -14,8 +14,9 @@ from amortized.diagnostics import arviz
 from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.verdict import Diagnosis, diagnose
 from amortized.diagnostics.weights import log_evidence
-from amortized.draws import Draws, Estimate, by_chain
+from amortized.estimate import Estimate
 from amortized.path import Path, rollout
+from amortized.posterior_draws import Draws, by_chain
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
 from amortized.targets.devices import placement
@@ -82,6 +83,8 @@ class Posterior:
         draws = Draws(
             sites=sites,
             method=self.method,
+            states=x,
+            target=self.target,
             log_weights=log_weights,
             log_evidence=self.log_evidence(),
             seconds=time.perf_counter() - began,

@@ -9,10 +9,11 @@ PACKAGE = Path(__file__).parents[1] / "amortized"
 FILES = sorted(PACKAGE.rglob("*.py"))
 RANKS = [
     {"_types"},
-    {"draws"},
+    {"estimate"},
     {"targets", "processes", "policies", "mcmc"},
     {"path"},
     {"objectives", "behaviours", "diagnostics", "warmup"},
+    {"posterior_draws"},
     {"samplers", "callbacks", "fit"},
     {"settings", "recipe", "rounds"},
     {"preparation", "posterior"},

@@ -17,7 +17,7 @@ from pyro.infer import NUTS
 from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 
 from amortized._types import Tensor
-from amortized.draws import Draws
+from amortized.posterior_draws import Draws
 from amortized.targets.base import Target
 
 
@@ -91,6 +91,8 @@ def run(
     return Draws(
         sites=target.constrain(states.flatten(0, 1)),
         method="nuts",
+        states=states.flatten(0, 1),
+        target=target,
         chains=chains,
         seconds=time.perf_counter() - started,
         target_calls=evaluations + sum(chain.calls for chain in results),

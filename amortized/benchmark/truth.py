@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from amortized._types import Tensor
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.model_file import ModelFile, UserError, as_tuple, blaming, load
 from amortized.targets.pyro_model import PyroTarget
 

@@ -13,9 +13,9 @@ from amortized import outputs
 from amortized.baselines import nuts
 from amortized.diagnostics import arviz, picture
 from amortized.diagnostics.comparison import Arrays, Difference, Moments, aligned, compare, moments
-from amortized.draws import Draws
 from amortized.guide import DiffusionGuide
 from amortized.model_file import ModelFile, UserError, blaming, load
+from amortized.posterior_draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.devices import available_device
 

@@ -19,7 +19,7 @@ from amortized.diagnostics.weights import (
     evidence_gap,
     reverse_effective_sample_fraction,
 )
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 
 Metric = Callable[..., float]
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from amortized.diagnostics.comparison import Arrays, scalars
 from amortized.diagnostics.evaluation import Evaluation
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6B6B6B"  # Okabe and Ito: told apart by everyone
 STYLE: dict[str, Any] = {

@@ -8,7 +8,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc.resampling import pareto_shape
 
 TRUSTWORTHY = "trustworthy"

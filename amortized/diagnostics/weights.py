@@ -7,7 +7,7 @@ import math
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc.resampling import effective_sample_size
 
 

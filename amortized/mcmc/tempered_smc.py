@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc import hmc, jumps
 from amortized.mcmc.mixture import GaussianMixture, safe_cholesky
 from amortized.mcmc.resampling import effective_sample_size, systematic

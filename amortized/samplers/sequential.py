@@ -8,7 +8,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.diagnostics.weights import log_evidence, log_mean_exp
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.objectives.flows import StateFlow
 from amortized.path import kernel, read, rollout, with_log_targets

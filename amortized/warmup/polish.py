@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Tensor
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc import jumps, tempered_smc
 from amortized.mcmc.mixture import fit
 from amortized.mcmc.product import ProductMixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from amortized._types import Tensor
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.product import ProductMixture
 from amortized.processes.mixture_reference import MixtureReference

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.natural_gradient import nearest_mixture
 from amortized.targets.base import Target

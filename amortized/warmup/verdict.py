@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
 from amortized.warmup.polish import Weighed
 

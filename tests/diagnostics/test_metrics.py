@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from amortized.diagnostics.metrics import Metrics, measure
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from tests.known import seeded
 
 COUNT = 300

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Diagnosis, diagnose
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.path import reverse_rollout, score
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference

@@ -86,9 +86,7 @@ def test_a_context_out_of_reach_keeps_the_samplers_own_draws():
 
 def test_particles_of_several_contexts_are_refused():
     sampler = DiffusionSampler(OrnsteinUhlenbeck(4), network(2))
-    with pytest.raises(
-        ValueError, match="particles of 3 contexts would replace each other: give one"
-    ):
+    with pytest.raises(ValueError, match="particles of 3 contexts would replace each other: give one"):
         corrected(sampler, Located(CONTEXTS), 10, "sequential", torch.zeros(30), seeded())
 
 

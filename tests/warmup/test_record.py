@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.product import ProductMixture
 from amortized.processes.mixture_reference import MixtureReference

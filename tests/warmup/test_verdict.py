@@ -2,7 +2,7 @@
 
 import torch
 
-from amortized.draws import Estimate
+from amortized.estimate import Estimate
 from amortized.mcmc.state import State
 from amortized.mcmc.tempered_smc import Result
 from amortized.warmup.polish import Weighed

@@ -1,13 +1,9 @@
-"""The record of draws: chains lie one after the other, an estimate prints with its error."""
+"""The record of draws: chains lie one after the other."""
 
 import numpy as np
 import torch
 
-from amortized.draws import Draws, Estimate, by_chain
-
-
-def test_an_estimate_prints_with_its_error():
-    assert str(Estimate(-31.3114, 0.0079)) == "-31.311 ± 0.008"
+from amortized.posterior_draws import Draws, by_chain
 
 
 def test_chains_lie_one_after_the_other():

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-
-class Estimate(NamedTuple):
-    """A number with its Monte Carlo standard error, both in the same unit (nats for a log evidence)."""
-
-    value: float
-    std_error: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ± {self.std_error:.3f}"
+from amortized.estimate import Estimate
+from amortized.targets.base import Target
 
 
 @dataclass(frozen=True)
@@ -24,12 +16,15 @@ class Draws:
     """N draws of every site, with what it cost to get them.
 
     ``sites``: site name to ``(N, *event)``, constrained. Draws of several chains lie one chain after the other.
+    ``target``: the density that they are of, and ``states``: where they lie in its unconstrained space, ``(N, D)``.
     ``log_weights``: ``(N,)`` float64 in nats, or ``None`` where all draws count alike.
     ``target_calls``: evaluations of the log density, with or without its gradient, one per particle.
     """
 
     sites: dict[str, Tensor]
     method: str
+    states: Tensor | None = None
+    target: Target | None = None
     log_weights: Tensor | None = None
     log_evidence: Estimate | None = None
     chains: int = 1
