@@ -23,6 +23,7 @@ from amortized.emission import emit
 from amortized.posterior import Posterior, check_count
 from amortized.posterior_draws import Draws
 from amortized.recipe import Recipe
+from amortized.replicas import alike, record_of
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.settings import Settings
 from amortized.single import Single
@@ -45,7 +46,8 @@ class DiffusionGuide(AutoGuide):
     and ``local_search`` change the behaviour; ``ValueError`` where that would be biased. ``seed``: the same seed gives
     the same draws on the same machine, as long as no time limit cuts the work short. ``max_seconds``: limit of ``fit``,
     60 or, amortized, 300, of wall clock; a density of over a millisecond a particle can overrun it. ``device``: where
-    the model's arguments, the network and the chains go.
+    the model's arguments, the network and the chains go. ``replicas``: fits of seeds of their own, one after the other,
+    each within ``max_seconds``: ``to_arviz`` shows them as chains, so that R-hat compares independent fits.
 
     >>> import pyro, pyro.distributions as dist
     >>> def model(y):
@@ -78,6 +80,7 @@ class DiffusionGuide(AutoGuide):
         max_seconds: float | None = None,
         device: torch.device | str = "cpu",
         progress: bool = True,
+        replicas: int = 1,
     ):
         super().__init__(model)
         if sampler is not None and langevin is not None:
@@ -93,6 +96,8 @@ class DiffusionGuide(AutoGuide):
         self.device = available_device(device)
         make = type(self).preset, sampler, langevin, self.components
         self.settings = Settings(*make, seed, max_seconds, self.device, progress, amortize, embedding)
+        check_count(replicas, "replicas")
+        self.replicas, self.others = replicas, []
         self.fitted: Single | Many | None = None
         self.posterior, self.training_record, self.seconds = None, None, 0.0
 
@@ -115,6 +120,8 @@ class DiffusionGuide(AutoGuide):
         self.seconds = time.perf_counter() - began
         if skipped := self.training_record.skipped:
             warnings.warn(f"{skipped} training steps had no finite gradient and were skipped", stacklevel=2)
+        seeds = range(self.settings.seed + 1, self.settings.seed + self.replicas)
+        self.others = [alike(self, seed).fit(*args, **kwargs) for seed in seeds]
         return self
 
     def to(self, device: torch.device | str) -> DiffusionGuide:
@@ -172,11 +179,7 @@ class DiffusionGuide(AutoGuide):
         """The posterior given one data set (without ``amortize``, the only one); warns where not to trust it."""
         fitted = self._fitted("at")
         if isinstance(fitted, Single):
-            if data:
-                raise ValueError(
-                    f"{len(data)} data sets for a guide that was fitted to one: write DiffusionGuide(model, "
-                    "amortize='y'), naming the argument; options such as correction= are passed by name"
-                )
+            fitted.check_no_data(data)
             return self._the_posterior()
         rows, alone = fitted.rows(data)
         if not alone:
@@ -252,14 +255,8 @@ class DiffusionGuide(AutoGuide):
 
         Raises ``RuntimeError`` for a guide without ``amortize``, which would have to be fitted so many times.
         """
-        fitted = self._fitted("calibrate")
-        if not isinstance(fitted, Many):
-            raise RuntimeError(
-                "calibrate() needs posteriors of many data sets: write DiffusionGuide(model, amortize='y'), naming the "
-                "argument that holds the data"
-            )
         with placement(self.device):
-            return fitted.calibrate(self._trained(), count, draws, correction)
+            return self._fitted("calibrate").calibrate(self._trained(), count, draws, correction)
 
     def median(self, *args: Any, **kwargs: Any) -> Sites:
         """Posterior median of every latent site, from 4,000 draws; of the data given, if the guide is amortized."""
@@ -275,9 +272,14 @@ class DiffusionGuide(AutoGuide):
         dims = {name: draws[name].ndim - 1 - len(site.shape) for name, site in fitted.latents.items()}
         return {name: draws[name].quantile(levels.to(draws[name].dtype), dim=dim) for name, dim in dims.items()}
 
-    def to_arviz(self, *data: Any, num_samples: int = 4_000) -> Any:
-        """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""
-        return self.at(*data).to_arviz(num_samples, {"seed": self.settings.seed, "seconds": self.seconds})
+    def to_arviz(self, *data: Any, num_samples: int = 4_000, correction: str = "resample") -> Any:
+        """The posterior in ArviZ, as ``Draws.to_arviz``, with the verdict; every replica is a chain.
+
+        Raises ``ValueError`` where the replicas cannot share ``num_samples`` evenly.
+        """
+        self._fitted("to_arviz")
+        check_count(num_samples)
+        return record_of([self, *self.others], data, num_samples, correction).to_arviz()
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

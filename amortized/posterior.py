@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import torch
 
 from amortized._types import Generator, Sites, Tensor
-from amortized.diagnostics import arviz
+from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.evaluation import reverse_log_weights
-from amortized.diagnostics.verdict import Diagnosis, diagnose
+from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, explore
+from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
 from amortized.diagnostics.weights import log_evidence
 from amortized.estimate import Estimate
+from amortized.mcmc.mixture import GaussianMixture, join
 from amortized.path import Path, rollout
-from amortized.posterior_draws import Draws, by_chain
+from amortized.posterior_draws import Draws
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
+from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import placement
 from amortized.targets.whitening import WhitenedTarget
+from amortized.warmup.modes import find_modes
+from amortized.warmup.run import MANY
+from amortized.warmup.tempering import wide_gaussian
 
 POLISHED = 512
+CLIMBS = 48
+OTHER_SEED = 1_000_003
 
 
 @dataclass
@@ -31,7 +40,8 @@ class Posterior:
 
     ``held_out``: draws ``(N, D)`` of the target in those coordinates and their log R; None to polish some of the
     sampler's own by MALA. ``warm_up``: a log evidence to agree with, whether it is to be trusted, and a word on it.
-    ``remedy``: what to do where the verdict is bad. ``attributes`` are written beside the draws.
+    ``remedy``: what to do where the verdict is bad. ``attributes`` are written beside the draws. ``checks_within``:
+    seconds that chains and, if it ``explores``, the independent search may take before they are left out.
     """
 
     sampler: DiffusionSampler
@@ -42,10 +52,14 @@ class Posterior:
     held_out: tuple[Tensor, Tensor] | None = None
     warm_up: tuple[Estimate, bool, str] | None = None
     remedy: str | None = None
-    observations: Mapping[str, Tensor] = field(default_factory=dict)
     attributes: dict[str, float | int | str] = field(default_factory=dict)
     log_weights: Tensor | None = None
     reverse_log_weights: Tensor | None = None
+    ends: Tensor | None = None
+    checks_within: float = 0.5
+    explores: bool = False
+    drifted: Drift | str | None = None
+    explored: Exploration | str | None = None
 
     @property
     def target(self) -> Any:
@@ -56,7 +70,7 @@ class Posterior:
         """Log weights of fresh paths, drawn once."""
         if self.log_weights is None:
             with placement(self.white.device):
-                _, self.log_weights = self.sampler.sample(self.white, self.paths, self.generator)
+                self.ends, self.log_weights = self.sampler.sample(self.white, self.paths, self.generator)
         return self.log_weights
 
     def reverse_weights(self) -> Tensor:
@@ -70,9 +84,6 @@ class Posterior:
 
     def draw(self, num_samples: int, correction: str = "resample") -> Draws:
         """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
-        return self._draw(num_samples, correction)[0]
-
-    def _draw(self, num_samples: int, correction: str) -> tuple[Draws, Tensor]:
         check_count(num_samples)
         weights = self.weights()
         began, calls = time.perf_counter(), self.target.calls
@@ -80,7 +91,7 @@ class Posterior:
             ends, log_weights = corrected(self.sampler, self.white, num_samples, correction, weights, self.generator)
             x = self.white.unwhiten(ends)
             sites = self.target.constrain(x)
-        draws = Draws(
+        return Draws(
             sites=sites,
             method=self.method,
             states=x,
@@ -91,7 +102,6 @@ class Posterior:
             target_calls=self.target.calls - calls,
             attributes={**self.attributes, "correction": correction},
         )
-        return draws, x
 
     def sample(self, num_samples: int, correction: str = "resample") -> Sites:
         """Posterior draws ``{site: (num_samples, *event)}`` in the model's own space, deterministic sites included.
@@ -109,31 +119,75 @@ class Posterior:
     def diagnose(self) -> Diagnosis:
         """Whether to trust the draws: weights, bounds, agreement with other draws, and a verdict in plain words."""
         evidence, trusted, status = self.warm_up or (self.log_evidence(), True, "")
-        return diagnose(self.weights(), self.reverse_weights(), evidence, trusted, status, self.remedy)
+        weights = self.weights(), self.reverse_weights()
+        return diagnose(*weights, evidence, trusted, status, self.remedy, self.checks())
 
-    def to_arviz(self, num_samples: int = 4_000, attributes: Mapping[str, Any] | None = None) -> Any:
-        """The posterior in ArviZ: posterior, sample_stats, log_likelihood, observed_data, and how it was made."""
-        draws, x = self._draw(num_samples, "resample")
+    def checks(self) -> Checks:
+        """What the weights do not show: a model edited since, draws that drift, mass elsewhere; each looked at once."""
         with placement(self.white.device):
-            log_likelihood = self.target.pointwise_log_likelihood(x)
-            log_prob = self.target.log_prob(x)
-        evidence = self.log_evidence()
-        return arviz.inference_data(
-            {
-                "posterior": draws.arrays(),
-                "sample_stats": {"lp": by_chain(log_prob)},
-                "log_likelihood": {name: by_chain(value) for name, value in log_likelihood.items()},
-                "observed_data": {name: value.cpu().numpy() for name, value in self.observations.items()},
-            },
-            {
-                "method": draws.method,
-                "target_calls": self.target.calls,
-                "log_evidence": evidence.value,
-                "log_evidence_std_error": evidence.std_error,
-                "verdict": self.diagnose().verdict,
-                **(attributes or {}),
-            },
-        )
+            changed = self.target.difference_from_model()
+            if changed is None and self.drifted is None:
+                self.drifted = self._drift()
+            if changed is None and self.explores and self.explored is None:
+                self.explore(self.checks_within)
+        return Checks(changed, self.drifted, self.explored, self.target.calls)
+
+    def _drift(self) -> Drift | str:
+        """Chains from the fresh paths' ends, where the density is cheap enough."""
+        weights, ends = self.weights(), cast(Tensor, self.ends)
+        if (seconds := CALLS * seconds_a_particle(self.white, ends)) > self.checks_within:
+            return f"not looked at: it would take {seconds:.0f} s"
+        generator, coordinates = self._other_generator(), self.white.unwhiten
+        found = drift(self.white, ends, weights, generator, coordinates, names(self.target.latents))
+        return found or "not looked at: too few draws count"
+
+    def explore(self, seconds: float) -> Exploration | str:
+        """An independent search for mass that the sampler does not see; a word on why not, where it takes too long.
+
+        Climbs from dispersed starts of another seed, and tempering from the Gaussians at their tops, from one around
+        them all and from one around the sampler's own draws. ``diagnose()`` reads the last.
+        """
+        self.explored = self._explore(seconds, time.perf_counter())
+        return self.explored
+
+    def _explore(self, seconds: float, began: float) -> Exploration | str:
+        if self.white.dim > MANY:
+            return f"not explored: {self.white.dim} dimensions, over {MANY}"
+        if not self.log_evidence().value > -torch.inf:
+            return "not explored: no draw counts"
+        if (needed := CALLS_TO_EXPLORE * seconds_a_particle(self.white, cast(Tensor, self.ends))) > seconds:
+            return f"not explored: it would take {needed:.0f} s; write guide.at().explore(seconds={2 * needed:.0f})"
+
+        def late(part: float) -> bool:
+            return time.perf_counter() - began > part * seconds
+
+        generator = self._other_generator()
+        modes, _ = find_modes(self.target, CLIMBS, generator, lambda: late(0.4))
+        base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
+        parts = self.sampler.process, self.sampler.policy, self.white
+        weigh = partial(reverse_log_weights, *parts, generator=generator)
+        found = explore(self.white, base, weigh, self.log_evidence().value, generator, lambda: late(1.0))
+        return found or f"not explored in {seconds:.0f} s; write guide.at().explore(seconds={4 * seconds:.0f})"
+
+    def _base(self, modes: GaussianMixture) -> GaussianMixture:
+        """Where the search starts: whitened ``modes``, a Gaussian around them all, and one around the draws."""
+        identity = torch.eye(self.white.dim, dtype=torch.float64, device=self.white.device)
+        own = GaussianMixture(identity[0, :1], 0 * identity[:1], 2 * identity[None])
+        return join([wide_gaussian(join([modes, own], [0.5, 0.5]), 2.0), own, modes.widened((1.2,), (1.0,))], [2, 1, 2])
+
+    def _other_generator(self) -> Generator:
+        """One whose numbers no fit has seen, so that looking changes no draw."""
+        return torch.Generator(self.white.device).manual_seed(self.generator.initial_seed() + OTHER_SEED)
+
+    def to_arviz(self, num_samples: int = 4_000, correction: str = "resample") -> Any:
+        """The draws in ArviZ, as ``Draws.to_arviz``, with the verdict among their attributes."""
+        return self.record(num_samples, correction).to_arviz()
+
+    def record(self, num_samples: int, correction: str = "resample") -> Draws:
+        """Draws that carry the verdict, all target calls so far, and what the weights say of them all."""
+        draws, found = self.draw(num_samples, correction), self.diagnose()
+        judged = {"verdict": found.verdict, "khat": found.khat, "ess_fraction": found.ess_fraction}
+        return replace(draws, target_calls=self.target.calls, attributes={**draws.attributes, **judged})
 
 
 def polished(
@@ -149,6 +203,15 @@ def proposed(sampler: DiffusionSampler, white: WhitenedTarget, count: int) -> tu
     path = rollout(sampler.process, sampler.policy, white, count, evaluate_ends=False)
     values, log_dets = cast(Any, white.target).unpack(white.unwhiten(path.ends))
     return path, values, white.log_dets(count) + torch.stack(list(log_dets.values())).sum(0)
+
+
+def names(latents: Mapping[str, Any]) -> list[str]:
+    """A name for every coordinate of the unconstrained space, in order."""
+    return [
+        site if latent.size == 1 else f"{site}[{index}]"
+        for site, latent in latents.items()
+        for index in range(latent.size)
+    ]
 
 
 def check_count(number: int, name: str = "num_samples") -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from amortized.diagnostics import arviz
 from amortized.estimate import Estimate
 from amortized.targets.base import Target
+from amortized.targets.devices import placement
+from amortized.targets.model_target import ModelTarget
+from amortized.targets.predictive import posterior_predictive, prior
+
+PRIOR_DRAWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,65 @@ class Draws:
         """Sites as numpy arrays ``{site: (chains, draws, *event)}``, ArviZ's order."""
         return {name: by_chain(value, self.chains) for name, value in self.sites.items()}
 
+    def to_arviz(self) -> Any:
+        """ArviZ's record, InferenceData or DataTree: the draws, what the model predicts from them, and how they came.
+
+        ``posterior``; ``sample_stats``: ``lp``, the log density in unconstrained space, and ``log_weight`` where draws
+        have weights; and from a model: ``log_likelihood`` and ``observed_data``, ``posterior_predictive``, ``prior``
+        and ``prior_predictive`` (not where the prior is improper, a site cannot draw, or there is a factor).
+        """
+        groups: dict[str, dict[str, Tensor]] = {"posterior": self.sites, "sample_stats": {}}
+        observed: dict[str, Tensor] = {}
+        if self.target is not None and self.states is not None:
+            with placement(self.target.device), torch.no_grad():
+                groups["sample_stats"]["lp"] = self.target.log_prob(self.states)
+                if isinstance(self.target, ModelTarget):
+                    groups |= _of_the_model(self.target, self.states, self.sites, int(self.attributes.get("seed", 0)))
+                    observed = self.target.observations
+        if self.log_weights is not None:
+            groups["sample_stats"]["log_weight"] = self.log_weights
+        arrays = {
+            group: {
+                name: by_chain(value, 1 if group.startswith("prior") else self.chains) for name, value in of.items()
+            }
+            for group, of in groups.items()
+        }
+        arrays["observed_data"] = {name: value.detach().cpu().numpy() for name, value in observed.items()}
+        return arviz.inference_data(arrays, self._record())
+
+    def _record(self) -> dict[str, float | int | str]:
+        known: dict[str, float | int | str] = {
+            "method": self.method,
+            "seconds": self.seconds,
+            "target_calls": self.target_calls,
+            **self.attributes,
+            "inference_library": "amortized",
+            "inference_library_version": version("amortized"),
+            "torch_version": version("torch"),
+            "pyro_version": version("pyro-ppl"),
+            "python_version": platform.python_version(),
+        }
+        if self.log_evidence is not None:
+            known |= {
+                "log_evidence": self.log_evidence.value,
+                "log_evidence_std_error": self.log_evidence.std_error,
+            }
+        return known
+
+
+def _of_the_model(target: ModelTarget, states: Tensor, sites: Mapping[str, Tensor], seed: int) -> dict[str, dict]:
+    latent, simulated = prior(target, PRIOR_DRAWS, seed)
+    return {
+        "log_likelihood": target.pointwise_log_likelihood(states),
+        "posterior_predictive": posterior_predictive(target, dict(sites), seed),
+        "prior": latent,
+        "prior_predictive": simulated,
+    }
+
 
 def by_chain(value: Tensor, chains: int = 1) -> np.ndarray:
     """``(N, *event)`` to a numpy array ``(chains, N / chains, *event)``.
 
-    >>> import torch
     >>> by_chain(torch.zeros(6, 2), chains=3).shape
     (3, 2, 2)
     """

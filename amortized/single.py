@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from amortized._types import Sites, Tensor
+from amortized.diagnostics.calibration import Calibration
 from amortized.path import Path
 from amortized.posterior import Posterior, proposed
 from amortized.preparation import prepare
@@ -18,6 +19,7 @@ from amortized.targets.pyro_model import PyroTarget
 
 PATHS = 8_000
 DEAR_PATHS = 2_000
+CHECKS_WITHIN = 5.0
 
 
 class Single:
@@ -63,8 +65,23 @@ class Single:
             paths=self.paths,
             held_out=(self.ends[: recipe.held_out], self.log_ends[: recipe.held_out]),
             warm_up=(self.warm.log_evidence, self.warm.trustworthy, self.warm.status),
-            observations=self.target.observations,
             attributes={"seed": self.settings.seed},
+            checks_within=max(CHECKS_WITHIN, 0.1 * self.settings.max_seconds),
+            explores=True,
+        )
+
+    def check_no_data(self, data: Sequence) -> None:
+        """Raises ``ValueError`` for data sets, of which this guide knows one alone."""
+        if data:
+            raise ValueError(
+                f"{len(data)} data sets for a guide that was fitted to one: write DiffusionGuide(model, "
+                "amortize='y'), naming the argument; options such as correction= are passed by name"
+            )
+
+    def calibrate(self, sampler: DiffusionSampler, count: int, draws: int, correction: str) -> Calibration:
+        raise RuntimeError(
+            "calibrate() needs posteriors of many data sets: write DiffusionGuide(model, amortize='y'), naming the "
+            "argument that holds the data"
         )
 
     def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[Path, Sites, Tensor, None]:

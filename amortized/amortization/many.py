@@ -94,16 +94,10 @@ class Many:
             method=method,
             paths=PATHS,
             remedy=REMEDY,
-            observations=self._observations(row[0]),
             attributes={"seed": self.settings.seed},
         )
         _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS)
         return posterior
-
-    def _observations(self, row: Tensor) -> Sites:
-        program = self.target.program
-        values = dict(zip(program.contexts.names, program.values(row), strict=True))
-        return {site: values[name].reshape(program.shapes[site]) for site, name in program.sites.items()}
 
     def sample(self, rows: Tensor, sampler: DiffusionSampler, num_samples: int, correction: str) -> Sites:
         """Draws ``{site: (M, num_samples, *event)}`` of M contexts; warns where weights say not to trust them."""
@@ -150,7 +144,6 @@ class Many:
             method=method,
             paths=4 * PATHS,
             held_out=(draws[0][: recipe.held_out], draws[1][: recipe.held_out]),
-            observations=self._observations(row[0]),
             attributes={"seed": self.settings.seed},
         )
 

@@ -109,6 +109,26 @@ class Loop(Batching):
         return pytree.tree_unflatten([torch.stack(column) for column in columns], flat[0][1])
 
 
+def drawn_together(function: Callable[[Any], Any], inputs: Any) -> Any:
+    """``function`` of one particle over the first dimension of every tensor in ``inputs``, each with draws of its own.
+
+    By vmap where that can take the function's draws, else by a loop.
+    """
+
+    def with_own_memory(particle: Any) -> Any:
+        with Substitutes(torch.zeros_like(pytree.tree_leaves(particle)[0].reshape(-1)[0])):
+            return function(particle)
+
+    try:
+        return torch.func.vmap(with_own_memory, randomness="different")(inputs)
+    except FAILURES as error:
+        if isinstance(error, NotImplementedError):
+            raise
+        leaves, spec = pytree.tree_flatten(inputs)
+        each = [function(pytree.tree_unflatten(list(rows), spec)) for rows in zip(*leaves, strict=True)]
+        return pytree.tree_map(lambda *values: torch.stack(values), *each)
+
+
 class _PlatePlacing(LatentMessenger):
     """All particles at once, along a plate dimension left of the model's own ``depth`` plate dimensions."""
 

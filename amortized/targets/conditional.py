@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from pyro import poutine
 
-from amortized._types import Sites, Tensor
-from amortized.targets.base import Target
+from amortized._types import Tensor
 from amortized.targets.contexts import ContextPart, Contexts, LocalTo
 from amortized.targets.contextual import CONTEXT, ContextualModel, bound, is_data
+from amortized.targets.given import GivenTarget
 from amortized.targets.held import check_held
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.sets import check_sets
@@ -107,41 +107,6 @@ class ConditionalTarget:
                     f"latent site {name!r} has one value for each row of a set, so data sets of different size have "
                     "posteriors of different dimension; pass data sets of one size as one tensor"
                 )
-
-
-class GivenTarget(Target):
-    """A conditional target at M contexts."""
-
-    def __init__(self, family: ConditionalTarget, rows: Tensor, numbers: Tensor | None = None):
-        super().__init__(family.dim, family.dtype, family.device)
-        self.family = family
-        self.context = rows
-        self.numbers = numbers
-
-    def _all(self, x: Tensor) -> Tensor:
-        assert self.context is not None
-        return self.family.coordinates(self.context, x)
-
-    def _log_prob(self, x: Tensor) -> Tensor:
-        return self.family.joint.log_prob(self._all(x))
-
-    def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        value, score = self.family.joint.log_prob_and_score(self._all(x))
-        return value, score[:, self.family.program.size :]
-
-    def constrain(self, x: Tensor) -> Sites:
-        sites = self.family.joint.constrain(self._all(x))
-        return {name: value for name, value in sites.items() if name != CONTEXT}
-
-    def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
-        """As ``PyroTarget.unpack``."""
-        values, log_dets = self.family.joint.unpack(self._all(x))
-        del values[CONTEXT], log_dets[CONTEXT]
-        return values, log_dets
-
-    def pointwise_log_likelihood(self, x: Tensor) -> Sites:
-        """As ``PyroTarget.pointwise_log_likelihood``."""
-        return self.family.joint.pointwise_log_likelihood(self._all(x))
 
 
 class _Reading:

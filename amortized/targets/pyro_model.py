@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,10 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.targets.arguments import Arguments
-from amortized.targets.base import Target
-from amortized.targets.batching import Vmap, isolated
+from amortized.targets.batching import FAILURES, Loop, Vmap, isolated
 from amortized.targets.capture import capture
 from amortized.targets.choosing import choose, nowhere_finite
+from amortized.targets.model_target import ModelTarget
 from amortized.targets.program import Program
 from amortized.targets.structure import discover
 from amortized.targets.tracing import LatentSite
@@ -21,7 +21,7 @@ from amortized.targets.tracing import LatentSite
 CHUNK = {"cpu": 2048, "cuda": 65536}  # on a CPU a chunk should stay in its cache
 
 
-class PyroTarget(Target):
+class PyroTarget(ModelTarget):
     """``log R(x) = log p(z(x), data) + Σ log |det dz/dx|`` of a Pyro model, at unconstrained ``x: (B, D)``, in nats.
 
     Finite discrete latents are summed out and parameters (``pyro.param``, ``nn.Parameter``) held at their values.
@@ -58,9 +58,9 @@ class PyroTarget(Target):
         self.arguments = Arguments(model, args, kwargs)
         self.program = Program(model, args, kwargs, self.structure)
         self._first_parameters = {name: value.clone() for name, value in self.structure.parameters.items()}
-        self._batch, reference = choose(self.program, seed)
+        self._batch, self._reference = choose(self.program, seed)
         if isinstance(self._batch, Vmap):
-            self._batch = capture(self._batch, reference, capture_seconds) or self._batch
+            self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
 
     @property
     def batching(self) -> str:
@@ -76,15 +76,36 @@ class PyroTarget(Target):
             if not torch.equal(first, self.structure.parameters[name])
         ]
 
+    def difference_from_model(self) -> str | None:
+        """How a fresh plain run of the model differs from when the density was captured; ``None`` where it does not."""
+        first = self._reference
+        try:
+            value, score = Loop(self.program).log_prob_and_score(first.x)
+        except FAILURES as error:
+            return f"it raises {type(error).__name__}: {error}"
+        if first.differs(value, score) is None:
+            return None
+        worst = int((value - first.value).abs().nan_to_num(torch.inf).argmax())
+        return f"the log density at one point was {first.value[worst].item():.6g} and is {value[worst].item():.6g}"
+
     @property
     def latents(self) -> dict[str, LatentSite]:
-        """Latent sites by name, in the order of their places in ``x``."""
         return self.structure.latents
 
     @property
     def observations(self) -> Sites:
-        """Observed sites by name with their data; a site that observes a function of the latents is not among them."""
         return self.structure.observations
+
+    @property
+    def deterministic(self) -> Collection[str]:
+        return self.structure.deterministic
+
+    @property
+    def parameters(self) -> Sites:
+        return self.structure.parameters
+
+    def run(self) -> Any:
+        return self.program.model(*self.program.args, **self.program.kwargs)
 
     def constrain(self, x: Tensor) -> Sites:
         """``(B, D)`` to the values ``{site: (B, *shape)}`` of latent and deterministic sites; NaN where one fails."""
@@ -117,7 +138,6 @@ class PyroTarget(Target):
         return self._batch.map(self.program.unconstrain, {name: self._cast(sites[name]) for name in self.latents})
 
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
-        """``(B, D)`` to ``{observed site: (B, *batch)}`` in nats; sites under a summed-out latent are left out."""
         with torch.no_grad():
             return self._batch.map(self.program.pointwise, self._cast(x))
 

@@ -6,10 +6,9 @@ import torch
 from pyro import poutine
 
 from amortized._types import Sites, Tensor
-from amortized.targets.batching import FAILURES
+from amortized.targets.batching import drawn_together
 from amortized.targets.conditional import ConditionalTarget
 from amortized.targets.contextual import CONTEXT
-from amortized.targets.substitutes import Substitutes
 from amortized.targets.tracing import (
     LatentMessenger,
     Message,
@@ -39,7 +38,8 @@ def simulate(target: ConditionalTarget, rows: Tensor, seed: int = 0) -> tuple[Te
     """
     with undisturbed(target.device), torch.no_grad():
         torch.manual_seed(seed)
-        pieces = [_batched(target, part) for part in rows.to(target.device).split(CHUNK)]
+        chunks = rows.to(target.device).split(CHUNK)
+        pieces = [drawn_together(lambda row: _one(target, row), part) for part in chunks]
     contexts = torch.cat([contexts for _, contexts in pieces])
     sites = {name: torch.cat([latents[name] for latents, _ in pieces]) for name in target.latents}
     coordinates = target.program.coordinates(contexts).to(target.dtype)
@@ -50,21 +50,6 @@ def simulate(target: ConditionalTarget, rows: Tensor, seed: int = 0) -> tuple[Te
         )
     ]
     return torch.cat(x)[:, target.program.size :].detach(), contexts
-
-
-def _batched(target: ConditionalTarget, rows: Tensor) -> tuple[Sites, Tensor]:
-    def with_own_memory(row: Tensor) -> tuple[Sites, Tensor]:
-        with Substitutes(torch.zeros_like(row[0])):
-            return _one(target, row)
-
-    try:
-        return torch.func.vmap(with_own_memory, randomness="different")(rows)
-    except FAILURES:
-        each = [_one(target, row) for row in rows]
-    names = each[0][0]
-    return {name: torch.stack([sites[name] for sites, _ in each]) for name in names}, torch.stack(
-        [row for _, row in each]
-    )
 
 
 def _one(target: ConditionalTarget, row: Tensor) -> tuple[Sites, Tensor]:

@@ -39,6 +39,15 @@ def fill(target: Tensor, index: Any, value: Any) -> None:
         target[index] = value
 
 
+def binomial(count: Tensor, prob: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Binomial draws where both counts and probabilities have every dimension, which vmap's own rule takes for granted.
+
+    >>> binomial(torch.tensor([3.0]), torch.ones(2, 1)).tolist()
+    [[3.0], [3.0]]
+    """
+    return torch.binomial(count + torch.zeros_like(prob), prob + torch.zeros_like(count), generator=generator)
+
+
 class Substitutes(TorchFunctionMode):
     """Within it a model's operations that fail under vmap, or fail for all particles at once, are replaced by others.
 
@@ -49,6 +58,7 @@ class Substitutes(TorchFunctionMode):
         torch.linalg.cholesky: cholesky_or_nan,
         torch.cholesky: cholesky_or_nan,
         torch.Tensor.cholesky: cholesky_or_nan,
+        torch.binomial: binomial,
         torch.Tensor.__setitem__: fill,
         torch.Tensor.clamp_: lambda target, *args, **kwargs: target.copy_(target.clamp(*args, **kwargs)),
         torch.Tensor.data.__get__: lambda target: target.detach(),  # type: ignore[attr-defined]

@@ -1,0 +1,95 @@
+"""Independent fits of one guide: the chains of its record, so that R-hat has something to compare."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE
+from amortized.diagnostics.weights import log_mean_exp
+from amortized.estimate import Estimate
+from amortized.posterior_draws import Draws
+
+VERDICTS = (TRUSTWORTHY, USABLE, UNTRUSTED)
+
+
+def alike(guide: Any, seed: int) -> Any:
+    """A guide with the same model and settings that has not been fitted, and another seed."""
+    asked = guide.settings
+    return type(guide)(
+        guide.model,
+        amortize=asked.amortize,
+        embedding=copy.deepcopy(asked.embedding),
+        sampler=asked.make_sampler,
+        recipe=guide.recipe,
+        langevin=asked.langevin,
+        seed=seed,
+        max_seconds=asked.max_seconds,
+        device=asked.device,
+        progress=asked.progress,
+    )
+
+
+def record_of(guides: Sequence[Any], data: tuple, num_samples: int, correction: str) -> Draws:
+    """``num_samples`` draws of fitted guides, of equally many each; raises ``ValueError`` where that is impossible."""
+    if num_samples % len(guides):
+        even = len(guides) * (num_samples // len(guides) + 1)
+        raise ValueError(f"num_samples={num_samples} for {len(guides)} replicas: write num_samples={even}")
+    each = [guide.at(*data).record(num_samples // len(guides), correction) for guide in guides]
+    draws = as_chains(each) if len(each) > 1 else each[0]
+    return replace(draws, seconds=sum(guide.seconds for guide in guides))
+
+
+def as_chains(replicas: Sequence[Draws]) -> Draws:
+    """Draws of independent replicas of one sampler, of equally many each, as the chains of one record.
+
+    Their evidences are averaged, ``Z = mean Z_r``, with the error of independent estimates. Attributes are the first's,
+    the verdict and what goes with it the worst's.
+
+    >>> one = Draws({"x": torch.zeros(3)}, "guide", seconds=1.0)
+    >>> both = as_chains([one, one])
+    >>> len(both), both.chains, both.seconds
+    (6, 2, 2.0)
+    """
+    first = replicas[0]
+    joined = {name: torch.cat([one.sites[name] for one in replicas]) for name in first.sites}
+    states = [one.states for one in replicas if one.states is not None]
+    weights = [one.log_weights for one in replicas if one.log_weights is not None]
+    return Draws(
+        sites=joined,
+        method=first.method,
+        states=torch.cat(states) if states else None,
+        target=first.target,
+        log_weights=torch.cat(weights) if weights else None,
+        log_evidence=pooled([one.log_evidence for one in replicas if one.log_evidence is not None]),
+        chains=len(replicas),
+        seconds=sum(one.seconds for one in replicas),
+        target_calls=sum(one.target_calls for one in replicas),
+        attributes={**first.attributes, **_worst(replicas)},
+    )
+
+
+def pooled(estimates: Sequence[Estimate]) -> Estimate | None:
+    """``log mean Z_r`` of independent estimates ``log Z_r``, with its delta-method error; None for none.
+
+    >>> pooled([Estimate(0.0, 0.1), Estimate(0.0, 0.1)])
+    Estimate(value=0.0, std_error=0.0707...)
+    """
+    if not estimates:
+        return None
+    values = torch.tensor([estimate.value for estimate in estimates], dtype=torch.float64)
+    errors = torch.tensor([estimate.std_error for estimate in estimates], dtype=torch.float64)
+    shares = values.softmax(0)
+    return Estimate(float(log_mean_exp(values)), float((shares * errors).square().sum().sqrt()))
+
+
+def _worst(replicas: Sequence[Draws]) -> dict[str, float | int | str]:
+    judged = [one.attributes for one in replicas if "verdict" in one.attributes]
+    if not judged:
+        return {}
+    worst = max(judged, key=lambda attributes: VERDICTS.index(str(attributes["verdict"])))
+    return {name: worst[name] for name in ("verdict", "khat", "ess_fraction")}

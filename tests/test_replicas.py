@@ -1,0 +1,69 @@
+"""Replicas: chains of equal length, pooled evidence, the worst verdict, seeds of their own."""
+
+import math
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+
+from amortized import DiffusionGuide, Recipe
+from amortized.estimate import Estimate
+from amortized.posterior_draws import Draws
+from amortized.replicas import as_chains, pooled
+
+
+def model(y):
+    mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+    with pyro.plate("rows", len(y)):
+        pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+
+
+DATA = torch.tensor([0.5, 1.5])
+
+
+@pytest.fixture(scope="module")
+def guide():
+    recipe = Recipe(steps=20, bridge_steps=20)
+    return DiffusionGuide(model, replicas=2, seed=5, recipe=recipe, max_seconds=10, progress=False).fit(DATA)
+
+
+def test_every_replica_is_a_chain(guide):
+    data = guide.to_arviz(num_samples=600)
+    assert dict(data.posterior.sizes) == {"chain": 2, "draw": 300}
+    assert [other.settings.seed for other in guide.others] == [6]
+    one, other = data.posterior["mean"].values
+    assert not (one == other).any()
+    assert abs(one.mean() - other.mean()) < 5 * math.sqrt(2 / 3 / 3 / 300)
+    assert data.posterior.attrs["seconds"] == pytest.approx(guide.seconds + guide.others[0].seconds)
+    for group in ("log_likelihood", "posterior_predictive", "observed_data", "prior", "prior_predictive"):
+        assert "mean" in data[group] if group == "prior" else "y" in data[group]
+
+
+def test_uneven_chains_are_refused(guide):
+    with pytest.raises(ValueError, match=r"num_samples=601 for 2 replicas: write num_samples=602"):
+        guide.to_arviz(num_samples=601)
+
+
+@pytest.mark.parametrize("replicas", [0, 1.5])
+def test_a_number_of_replicas_is_asked_for(replicas):
+    with pytest.raises(ValueError, match="replicas="):
+        DiffusionGuide(model, replicas=replicas)
+
+
+def test_the_worst_verdict_is_told():
+    good, bad = (
+        Draws({"x": torch.zeros(2)}, "guide", attributes={"verdict": verdict, "khat": khat, "ess_fraction": 0.5})
+        for verdict, khat in (("trustworthy", 0.1), ("not to be trusted", 0.9))
+    )
+    told = as_chains([good, bad, good]).attributes
+    assert (told["verdict"], told["khat"]) == ("not to be trusted", 0.9)
+
+
+def test_evidence_is_averaged_where_it_is_evidence():
+    """Z of 1 and 3 average to 2; the error is that of (Z₁ + Z₂) / 2 over 2: √(1 · .1² + 9 · .2²) / 4."""
+    found = pooled([Estimate(0.0, 0.1), Estimate(math.log(3.0), 0.2)])
+    assert found is not None
+    assert found.value == pytest.approx(math.log(2.0))
+    assert found.std_error == pytest.approx(math.sqrt(0.01 + 9 * 0.04) / 4)
+    assert pooled([]) is None
