@@ -1,0 +1,70 @@
+"""log Z between two bounds: from fresh paths below, from paths noised back from draws of the target above."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from amortized._types import Tensor
+from amortized.diagnostics.weights import log_evidence
+from amortized.estimate import Estimate
+from amortized.mcmc.resampling import pareto_shape
+
+OPEN = 0.2
+"""Nats by which the bounds may lie apart whatever their errors are: the warm-up's draws are not exact."""
+
+HEAVY = 0.7
+"""Tail index of 1/w from which its mean, and with it the upper bound, is not to be relied on."""
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """``elbo = E_q[log w] ≤ E[lower] ≤ log Z ≤ E[upper] ≤ eubo = E_p[log w]`` in nats, with their Monte Carlo errors.
+
+    ``lower = log mean w`` over fresh paths q; ``upper = −log mean 1/w`` over paths noised back from draws p of the
+    target, as good as these are; ``khat``: the tail index of 1/w. Grosse, Ghahramani and Adams, arXiv 1511.02543.
+    """
+
+    elbo: Estimate
+    lower: Estimate
+    upper: Estimate
+    eubo: Estimate
+    khat: float
+
+    @property
+    def gap(self) -> Estimate:
+        """``upper − lower``."""
+        error = math.hypot(self.lower.std_error, self.upper.std_error)
+        return Estimate(self.upper.value - self.lower.value, error)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the bounds meet within 4 standard errors or .2 nats; yes where 1/w has too heavy a tail to tell."""
+        return not self.gap.value > max(OPEN, 4 * self.gap.std_error) or self.khat >= HEAVY
+
+    def __str__(self) -> str:
+        return f"{self.lower.value:.3f} … {self.upper.value:.3f} (± {self.gap.std_error:.3f})"
+
+
+def bracket(log_weights: Tensor, reverse_log_weights: Tensor) -> Bracket:
+    """The bracket from log weights of fresh paths ``(N,)`` and of paths noised back from draws of the target ``(M,)``.
+
+    >>> import torch
+    >>> found = bracket(torch.tensor([-1.0, 1.0]), torch.tensor([-0.5, 1.5]))
+    >>> found.elbo.value < found.lower.value < found.upper.value < found.eubo.value
+    True
+    """
+    above = log_evidence(-reverse_log_weights)
+    return Bracket(
+        elbo=mean(log_weights),
+        lower=log_evidence(log_weights),
+        upper=Estimate(-above.value, above.std_error),
+        eubo=mean(reverse_log_weights),
+        khat=pareto_shape(-reverse_log_weights),
+    )
+
+
+def mean(values: Tensor) -> Estimate:
+    """The mean of ``(N,)`` with its standard error; the error of a mean of −inf is not a number."""
+    values = values.double()
+    return Estimate(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
