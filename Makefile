@@ -1,11 +1,12 @@
 # `make demo` and `make test` need Python >= 3.10 and nothing else: both create .venv on the first call.
 PYTHON ?= python3
+PYTHON_FOR_ARVIZ1 ?= python3.12
 BIN := .venv/bin
 # The pins are for the Python that we test on; on any other, pip resolves the ranges of pyproject.toml.
 PINS = $(shell $(BIN)/python -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 OUT := runs/eight_schools
 
-.PHONY: demo test slow lint types truths clean
+.PHONY: demo test slow arviz1 lint types truths clean
 
 demo: .venv/.stamp-run
 	$(BIN)/amortized fit models/eight_schools.py --compare nuts --seed 0 --out $(OUT)
@@ -16,6 +17,15 @@ test: .venv/.stamp-dev
 
 slow: .venv/.stamp-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
+
+# ArviZ 1.x needs Python 3.12 and neither torch nor Pyro: the one module that reads it is tested alone.
+arviz1: .venv-arviz1/.stamp
+	cd .venv-arviz1 && MPLBACKEND=agg bin/python -m pytest -q --noconftest -c /dev/null --rootdir . ../tests/diagnostics/test_arviz.py
+
+.venv-arviz1/.stamp:
+	$(PYTHON_FOR_ARVIZ1) -m venv .venv-arviz1
+	.venv-arviz1/bin/python -m pip install --quiet 'arviz>=1' h5netcdf h5py pytest
+	@touch $@
 
 lint: .venv/.stamp-dev
 	$(BIN)/ruff check .
