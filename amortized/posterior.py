@@ -30,7 +30,7 @@ from amortized.warmup.run import MANY
 from amortized.warmup.tempering import wide_gaussian
 
 POLISHED = 512
-CLIMBS = 48
+CLIMBS = 24
 OTHER_SEED = 1_000_003
 
 
@@ -162,7 +162,7 @@ class Posterior:
             return time.perf_counter() - began > part * seconds
 
         generator = self._other_generator()
-        modes, _ = find_modes(self.target, CLIMBS, generator, lambda: late(0.4))
+        modes, _ = find_modes(self.target, CLIMBS, generator, lambda: late(0.5))
         base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
         parts = self.sampler.process, self.sampler.policy, self.white
         weigh = partial(reverse_log_weights, *parts, generator=generator)
