@@ -13,6 +13,7 @@ from amortized.guides import (
     TBGuide,
     VarGradGuide,
 )
+from amortized.model_comparison import ModelComparison, compare
 from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
 from amortized.posterior import Posterior
 from amortized.posterior_draws import Draws
@@ -35,6 +36,7 @@ __all__ = [
     "GFlowNet",
     "LocalTo",
     "MixtureGuide",
+    "ModelComparison",
     "OffPolicy",
     "PIS",
     "PISGuide",
@@ -45,5 +47,6 @@ __all__ = [
     "TBGuide",
     "UDS",
     "VarGradGuide",
+    "compare",
 ]
 __version__ = "0.1.0"

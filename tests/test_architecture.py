@@ -24,7 +24,7 @@ RANKS = [
     {"model_file"},
     {"outputs"},
     {"guide", "baselines"},
-    {"guides"},
+    {"guides", "model_comparison"},
     {"benchmark"},
     {"cli"},
     {"__init__", "__main__"},
