@@ -32,8 +32,8 @@ class Compared:
     """One model: its log evidence in nats, and how far that and its leave-one-out score are below the best model's.
 
     ``log_bayes_factor``: ``log Z − log Z_best`` ≤ 0; ``probability``: of the model given the data, were all equally
-    likely before. ``leave_one_out`` and ``loo_difference``, the paired difference to the best of that column, are None where
-    the model has no pointwise likelihood. ``verdict``: of the guide, or "" for other draws.
+    likely before. ``leave_one_out`` and ``loo_difference``, the paired difference to the best of that column, are None
+    where the model has no pointwise likelihood. ``verdict``: of the guide, or "" for other draws.
     """
 
     name: str
