@@ -30,8 +30,9 @@ def data() -> tuple[()]:
 
 
 def model() -> None:
-    components = dist.Normal(MODES, STANDARD_DEVIATION).to_event(1)
-    pyro.sample("x", Mixture(dist.Categorical(probs=MODE_WEIGHTS), components))
+    here = torch.get_default_device()
+    components = dist.Normal(MODES.to(here), STANDARD_DEVIATION).to_event(1)
+    pyro.sample("x", Mixture(dist.Categorical(probs=MODE_WEIGHTS.to(here)), components))
 
 
 def sample(n: int) -> dict[str, torch.Tensor]:

@@ -34,9 +34,10 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def model(to_beacon: torch.Tensor, between: torch.Tensor) -> None:
+    here = to_beacon.device
     with pyro.plate("sensor", 2):
-        position = pyro.sample("position", dist.Normal(PRIOR_MEAN, PRIOR_SCALE).to_event(1))
-        distance = (position[..., None, :] - BEACONS).norm(dim=-1)
+        position = pyro.sample("position", dist.Normal(PRIOR_MEAN.to(here), PRIOR_SCALE).to_event(1))
+        distance = (position[..., None, :] - BEACONS.to(here)).norm(dim=-1)
         pyro.sample("to_beacon", dist.Normal(distance, BEACON_NOISE).to_event(1), obs=to_beacon)
     gap = (position[..., 0, :] - position[..., 1, :]).norm(dim=-1)
     pyro.sample("between", dist.Normal(gap, BETWEEN_NOISE), obs=between)

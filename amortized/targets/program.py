@@ -9,6 +9,7 @@ import pyro.poutine as poutine
 import torch
 
 from amortized._types import Sites, Tensor
+from amortized.targets.devices import placement
 from amortized.targets.enumeration import Enumerator
 from amortized.targets.structure import Structure
 from amortized.targets.tracing import Inverting, LatentMessenger, Placing
@@ -26,7 +27,7 @@ class Program:
 
     def _trace(self, messenger: LatentMessenger) -> poutine.Trace:
         model = self.enumerator.wrap(self.model) if self.enumerator else self.model
-        with messenger:
+        with messenger, placement(self.structure.device):
             return poutine.trace(model).get_trace(*self.args, **self.kwargs)
 
     def _place(self, x: Tensor) -> Placing:

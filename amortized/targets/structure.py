@@ -128,6 +128,11 @@ def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: i
                 continue
             return _summarise(found, trace, other, own_dtype, own_device)
     assert first_failure is not None
+    if "on the same device" in str(first_failure):
+        raise ModelError(
+            "the model mixes tensors of several devices; it runs where its arguments are or device= says: pass tensors "
+            "that it holds as arguments of fit, or write TENSOR.to(x.device) where it uses them"
+        ) from first_failure
     raise first_failure
 
 
