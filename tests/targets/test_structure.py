@@ -75,3 +75,14 @@ def test_a_distribution_without_support():
 
     with pytest.raises(ModelError, match="'odd': Odd does not say what its support is"):
         discover(lambda: pyro.sample("odd", Odd()), (), {}, 0)
+
+
+def test_a_tensor_on_another_device_is_named():
+    """What PyTorch says on a GPU, said here by the model itself."""
+
+    def model():
+        pyro.sample("x", dist.Normal(0.0, 1.0))
+        raise RuntimeError("Expected all tensors to be on the same device, but found at least two devices")
+
+    with pytest.raises(ModelError, match="mixes tensors of several devices"):
+        discover(model, (), {}, seed=0)
