@@ -150,8 +150,7 @@ def write(
         log_weights=guide.posterior.weights().cpu().numpy(),
         evaluations=guide.training_record.evaluations,
         enough=guide.recipe.enough,
-        reference=None if reference is None else reference.arrays(),
-        label="" if reference is None else reference.method.upper(),
+        baselines={} if reference is None else {reference.method.upper(): reference.arrays()},
         truth=file.log_evidence,
         deterministic=list(guide.target.structure.deterministic),
     )

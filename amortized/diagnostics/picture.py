@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ Evaluations = Sequence[tuple[int, Evaluation]]
 
 @dataclass(frozen=True)
 class Contents:
-    """What the picture shows: ``ours`` over ``reference``, whose ``label`` is for the legend; ``log_weights: (N,)``.
+    """What the picture shows: ``ours`` under the outlines of ``baselines``, by name; ``log_weights: (N,)``.
 
     ``deterministic``: sites that others determine, shown before these; ``truth``: the log evidence, where known.
     """
@@ -33,8 +33,7 @@ class Contents:
     log_weights: np.ndarray
     evaluations: Evaluations
     enough: float
-    reference: Arrays | None = None
-    label: str = ""
+    baselines: Mapping[str, Arrays] = field(default_factory=dict)
     truth: float | None = None
     deterministic: Sequence[str] = field(default_factory=tuple)
 
@@ -49,7 +48,7 @@ def draw(contents: Contents) -> Figure:
         parts: Any = figure.subfigures(2, 1, height_ratios=[0.9 + 1.75 * rows, 2.9])
         top, bottom = parts
         top.suptitle(f"{contents.title}: {contents.diagnosis.verdict}", x=0.012, ha="left", fontsize=13, weight="bold")
-        plots.marginals(top, contents.ours, contents.reference, names)
+        plots.marginals(top, contents.ours, contents.baselines, names)
         top.supxlabel(note(len(names), len(scalars(contents.ours))), fontsize=8, color=plots.GREY)
         legend(top, contents)
         diagnostics(bottom, contents)
@@ -69,10 +68,11 @@ def note(shown: int, total: int) -> str:
 
 def legend(figure, contents: Contents) -> None:
     handles = [Patch(facecolor=plots.BLUE, alpha=0.45, label=f"diffusion guide, {draws(contents.ours):,} draws")]
-    if contents.reference is not None:
-        label = f"{contents.label}, {draws(contents.reference):,} draws"
-        handles.append(Patch(facecolor="none", edgecolor=plots.ORANGE, linewidth=1.4, label=label))
-    figure.legend(handles=handles, loc="upper right", ncols=2, borderaxespad=0.4)
+    for place, (name, arrays) in enumerate(contents.baselines.items(), start=1):
+        lines = plots.line(place)
+        style = {"facecolor": "none", "edgecolor": lines["color"], "linestyle": lines["linestyle"], "linewidth": 1.4}
+        handles.append(Patch(**style, label=f"{name}, {draws(arrays):,} draws"))
+    figure.legend(handles=handles, loc="upper right", ncols=min(len(handles), 4), borderaxespad=0.4)
 
 
 def draws(arrays: Arrays) -> int:

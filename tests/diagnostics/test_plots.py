@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
 from amortized.diagnostics import picture, plots
 from amortized.diagnostics.evaluation import Evaluation
@@ -23,8 +24,7 @@ def contents(sites: dict[str, tuple[int, ...]], compared: bool = True, **changes
         "log_weights": RANDOM.normal(-2.0, 0.3, 500),
         "evaluations": EVALUATIONS,
         "enough": 0.95,
-        "reference": reference if compared else None,
-        "label": "NUTS",
+        "baselines": {"NUTS": reference} if compared else {},
         "truth": -2.0,
     }
     return picture.Contents(**{**parts, **changes})
@@ -65,7 +65,7 @@ def test_bounds_far_off_at_first_do_not_flatten_the_band():
 
 def test_draws_that_are_not_finite_are_left_out():
     draws = np.append(RANDOM.normal(size=99), np.inf)
-    bars = plots.marginal(Figure().add_subplot(), "x", draws).patches
-    assert sum(bar.get_height() for bar in bars) == pytest.approx(97 / 99)
-    plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan), draws)
+    [bars] = plots.marginal(Figure().add_subplot(), "x", draws).patches
+    assert isinstance(bars, StepPatch) and sum(bars.get_data().values) == pytest.approx(97 / 99)
+    plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan), [draws])
     plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan))

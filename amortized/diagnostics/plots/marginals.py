@@ -1,0 +1,95 @@
+"""Marginal posteriors: one scalar, several methods, one panel; and which scalars to show where there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from amortized.diagnostics.comparison import Arrays, scalars
+from amortized.diagnostics.plots.style import BLUE, line, without_height
+
+PANELS = 12
+
+
+def marginal(axes: Axes, name: str, ours: np.ndarray, others: Sequence[np.ndarray | None] = ()) -> Axes:
+    """Histogram of ``ours: (N,)``, filled, under the outlines of ``others: (M,)``; tails beyond 0.2 % are cut.
+
+    Draws that are not finite are left out, and so is a method whose place holds None.
+
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> marginal(axes, "mu", np.arange(100.0)).get_title()
+    'mu'
+    """
+    every = [None if draws is None else draws[np.isfinite(draws)] for draws in (ours, *others)]
+    low, high = span([draws for draws in every if draws is not None])
+    edges = np.linspace(low, high, int(2 * len(ours) ** (1 / 3)) + 2)  # Rice's rule
+    for place, draws in enumerate(every):
+        if draws is None:
+            continue
+        outline: dict[str, Any] = {"linewidth": 1.4, **line(place)}
+        style = outline if place else {"fill": True, "color": BLUE, "alpha": 0.45, "linewidth": 0}
+        axes.stairs(np.histogram(draws, edges)[0] / max(len(draws), 1), edges, **style)
+    axes.set_title(name)
+    without_height(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    return axes
+
+
+def span(draws: Sequence[np.ndarray]) -> tuple[float, float]:
+    """What to show of several methods' draws: the widest of their ranges without 0.2 % at either end.
+
+    >>> span([np.arange(1001.0), np.arange(501.0)])
+    (1.0, 998.0)
+    """
+    ranges = [np.quantile(values, [0.002, 0.998]) for values in draws if len(values)]
+    if not ranges:
+        return 0.0, 1.0
+    return float(min(low for low, _ in ranges)), float(max(high for _, high in ranges))
+
+
+def chosen(arrays: Arrays, deterministic: Sequence[str] = (), panels: int = PANELS) -> list[str]:
+    """Scalars to show where there are more than ``panels``: small sites first, derived ones before what they come from.
+
+    A site that does not fit is left out, unless too few panels are filled: then its first entries are shown.
+
+    >>> draws = {"mu": np.random.rand(1, 9), "z": np.random.rand(1, 9, 8), "theta": np.random.rand(1, 9, 8)}
+    >>> names = chosen(draws, deterministic=["theta"])
+    >>> len(names), names[:2], names[-1]
+    (9, ['mu', 'theta[0]'], 'theta[7]')
+    """
+    sites = {name: list(scalars({name: array})) for name, array in arrays.items()}
+    if sum(map(len, sites.values())) <= panels:
+        return [name for names in sites.values() for name in names]
+    shown: list[str] = []
+    for site in sorted(sites, key=lambda name: (len(sites[name]), name not in deterministic)):
+        room = panels - len(shown)
+        if len(sites[site]) <= room or len(shown) < panels // 2:
+            shown += sites[site][:room]
+    return shown
+
+
+def grid(count: int) -> tuple[int, int]:
+    """Rows and columns for ``count`` panels, at most six a row and as even as can be.
+
+    >>> [grid(count) for count in (1, 4, 10, 12)]
+    [(1, 1), (1, 4), (2, 5), (2, 6)]
+    """
+    rows = -(-count // 6)
+    return rows, -(-count // rows)
+
+
+def marginals(figure: Any, ours: Arrays, baselines: Mapping[str, Arrays], names: Sequence[str]) -> list[Axes]:
+    """One panel for each scalar in ``names``, in a figure or a part of one."""
+    rows, columns = grid(len(names))
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    mine, theirs = scalars(ours), [scalars(arrays) for arrays in baselines.values()]
+    for axes, name in zip(panels, names, strict=False):
+        marginal(axes, name, mine[name], [found.get(name) for found in theirs])
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    return panels[: len(names)]

@@ -1,0 +1,77 @@
+"""What happened during training: loss, bounds on the log evidence, quality of the draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from amortized.diagnostics.evaluation import Evaluation
+from amortized.diagnostics.plots.style import BLUE, GREEN, GREY, ORANGE, ink
+from amortized.estimate import Estimate
+
+Corner = Literal["upper right", "lower right"]
+
+
+def bounds(
+    axes: Axes,
+    evaluations: Sequence[tuple[int, Evaluation]],
+    evidence: Estimate,
+    truth: float | None = None,
+) -> Axes:
+    """The band between ELBO and EUBO during training, closing on log Z; ``truth``: what the file says, in nats."""
+    steps = [step for step, _ in evaluations]
+    elbo, eubo = ([getattr(found, side) for _, found in evaluations] for side in ("elbo", "eubo"))
+    axes.fill_between(steps, elbo, eubo, color=BLUE, alpha=0.2, linewidth=0)
+    axes.plot(steps, eubo, color=BLUE, linewidth=1.4, marker="v", markersize=4, label="upper bound")
+    axes.plot(steps, elbo, color=BLUE, linewidth=1.4, marker="^", markersize=4, label="lower bound")
+    axes.axhline(evidence.value, color=ink(), linewidth=1.2, label=f"estimate {evidence}")
+    if truth is not None:
+        axes.axhline(truth, color=ORANGE, linewidth=1.4, linestyle="--", label=f"in the file {truth:.3f}")
+    heights = [value for value in (*elbo, *eubo) if abs(value - evidence.value) < 5] + [evidence.value]
+    margin = 0.1 + 0.1 * (max(heights) - min(heights))
+    axes.set_ylim(min(heights) - margin, max(heights) + 5 * margin)
+    return during_training(axes, "log evidence (nats)")
+
+
+def progress(axes: Axes, evaluations: Sequence[tuple[int, Evaluation]], enough: float | None) -> Axes:
+    """Overlap and effective fraction of the draws during training, which ends when the overlap is ``enough``."""
+    steps = [step for step, _ in evaluations]
+    axes.plot(steps, [found.overlap for _, found in evaluations], color=BLUE, marker="o", markersize=4, label="overlap")
+    fractions = [found.ess_fraction for _, found in evaluations]
+    axes.plot(steps, fractions, color=GREEN, marker="s", markersize=4, label="effective fraction")
+    if enough is not None:
+        axes.axhline(enough, color=GREY, linewidth=1, linestyle=":", label="enough overlap")
+    axes.set_ylim(0, 1.05)
+    return during_training(axes, "quality of the draws", corner="lower right")
+
+
+def losses(axes: Axes, values: Sequence[float], title: str, first: int = 1, window: int = 20) -> Axes:
+    """The loss of every step from number ``first`` on, thin, and its median over ``window`` steps; outliers are cut.
+
+    >>> from matplotlib.figure import Figure
+    >>> losses(Figure().add_subplot(), [3.0, 2.0, 1.0], "loss").get_title()
+    'loss'
+    """
+    steps, heights = first + np.arange(len(values)), np.asarray(values, dtype=float)
+    width = max(1, min(window, len(heights) // 5))
+    smooth = [np.median(heights[max(0, place - width) : place + width + 1]) for place in range(len(heights))]
+    axes.plot(steps, heights, color=BLUE, linewidth=0.7, alpha=0.4, label="each step")
+    axes.plot(steps, smooth, color=BLUE, linewidth=1.6, label=f"median of {2 * width + 1} steps")
+    finite = heights[np.isfinite(heights)]
+    if len(finite) > 1 and (low := np.quantile(finite, 0.01)) < (high := np.quantile(finite, 0.97)):
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.4 * (high - low))
+    return during_training(axes, title)
+
+
+def during_training(axes: Axes, title: str, corner: Corner = "upper right") -> Axes:
+    axes.set_title(title)
+    axes.set_xlabel("training step")
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.legend(loc=corner, fontsize=8, handlelength=1.5, labelspacing=0.3)
+    return axes

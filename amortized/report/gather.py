@@ -1,0 +1,73 @@
+"""From the records of a fit to what a report tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from amortized.posterior import Posterior
+from amortized.posterior_draws import Draws, by_chain
+from amortized.recipe import Recipe, Training
+from amortized.report.contents import Contents, source, surroundings
+from amortized.targets.model_target import ModelTarget
+from amortized.targets.predictive import posterior_predictive
+
+REPLICATED = 500
+
+
+def gather(
+    posterior: Posterior,
+    draws: Draws,
+    model: Callable,
+    *,
+    title: str | None = None,
+    seconds: float = 0.0,
+    calls: int | None = None,
+    training: Training | None = None,
+    recipe: Recipe | None = None,
+    baselines: Sequence[Draws] = (),
+    failed: Mapping[str, str] | None = None,
+    truth: float | None = None,
+    code: str = "",
+    command: str = "",
+) -> Contents:
+    """What to tell of ``draws`` of ``posterior``, given ``model``; data are replicated at 500 of the draws.
+
+    ``seconds`` and ``calls``: of the fit, draws included; ``calls`` are all that the density has counted but the
+    baselines', if not given. ``training``: the fit's record, where it was for these data alone.
+    """
+    target: Any = posterior.target
+    spent = sum(found.target_calls for found in baselines if found.target is target)
+    return Contents(
+        title=title or getattr(model, "__name__", type(model).__name__),
+        draws=draws,
+        diagnosis=posterior.diagnose(),
+        log_weights=posterior.weights().detach().cpu().numpy(),
+        seconds=seconds,
+        calls=target.calls - spent if calls is None else calls,
+        training=training,
+        enough=None if recipe is None else recipe.enough,
+        baselines=tuple(baselines),
+        failed=dict(failed or {}),
+        **replications(draws),
+        truth=truth,
+        deterministic=list(getattr(target, "deterministic", ())),
+        code=code,
+        command=command,
+        model=source(model),
+        facts={"seed": str(draws.attributes.get("seed", "not known")), **surroundings()},
+    )
+
+
+def replications(draws: Draws) -> dict[str, dict[str, np.ndarray]]:
+    """Observed sites and as many data sets as are replicated of them; nothing where the density is no model's."""
+    target = draws.target
+    if not isinstance(target, ModelTarget):
+        return {"observed": {}, "replicated": {}}
+    thin = max(1, len(draws) // REPLICATED)
+    sites = {name: value[::thin][:REPLICATED] for name, value in draws.sites.items()}
+    replicated = posterior_predictive(target, sites, seed=0)
+    observed = {name: value.detach().cpu().numpy() for name, value in target.observations.items() if name in replicated}
+    return {"observed": observed, "replicated": {name: by_chain(replicated[name])[0] for name in observed}}

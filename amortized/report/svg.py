@@ -1,0 +1,72 @@
+"""A matplotlib figure as SVG inside a page: it takes the page's colours and fonts, and the same figure gives the same
+text."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any, cast
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from amortized.diagnostics.plots import style
+
+INK = "#010203"
+COLOURS = {
+    INK: "currentColor",
+    style.GREY: "var(--muted)",
+    style.GRID: "var(--rule)",
+    style.BLUE: "var(--method-0)",
+    **{colour: f"var(--method-{place})" for place, colour in enumerate(style.COMPARED, start=1)},
+}
+PAGE_STYLE: dict[str, Any] = {
+    **style.STYLE,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "amortized",
+    "figure.dpi": 150,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextmanager
+def for_page() -> Iterator[None]:
+    """Figures made and written inside the block are for a page."""
+    with matplotlib.rc_context(cast(Any, PAGE_STYLE)):
+        yield
+
+
+def inline(figure: Figure, label: str, prefix: str) -> str:
+    """``<svg role="img">`` with ``label`` for those who do not see it; ``prefix`` keeps its ids apart from others'."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>', _opening(label), text)
+    for colour, named in COLOURS.items():
+        text = text.replace(colour.lower(), named)
+    return re.sub(r"\s*\n\s*", "\n", own_ids(text, prefix)).strip()
+
+
+def _opening(label: str) -> str:
+    return rf'<svg viewBox="\1" role="img" aria-label="{escape(label)}">'.replace("\\g", "\\\\g")
+
+
+def own_ids(text: str, prefix: str) -> str:
+    """Ids that nothing refers to are left out, the others get ``prefix``.
+
+    >>> own_ids('<g id="a"><path id="b"/><use href="#b"/></g>', "f1")
+    '<g><path id="f1-b"/><use href="#f1-b"/></g>'
+    """
+    used = set(re.findall(r"#([\w.-]+)(?=[\")])", text))
+    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", text)
+    return re.sub(r"(href=\"|url\()#", rf"\g<1>#{prefix}-", text)
