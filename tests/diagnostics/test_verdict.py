@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Diagnosis, diagnose
+from amortized.diagnostics.drift import Drift
+from amortized.diagnostics.exploration import Exploration
+from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Checks, Diagnosis, diagnose
 from amortized.estimate import Estimate
 from amortized.path import reverse_rollout, score
 from amortized.processes import OrnsteinUhlenbeck
@@ -145,3 +147,57 @@ def test_paths_that_end_outside_are_told():
     log_weights[:200] = -torch.inf
     found = diagnose(log_weights, torch.zeros(100), Estimate(-0.05, 0.01), True)
     assert found.verdict == USABLE and "5.0% of the paths" in found.advice and "improper" in found.advice
+
+
+GOOD = normal_weights(0.3)
+EXPLORED = Exploration(Estimate(0.0, 0.002), 0.0, Estimate(0.0, 0.05))
+
+
+def with_checks(**checks) -> Diagnosis:
+    return diagnose(GOOD, GOOD, Estimate(0.0, 0.01), True, checks=Checks(**checks))
+
+
+def test_checks_that_pass_change_nothing():
+    found = with_checks(drift=Drift(3.0, "mu", 5, 0.8, 1.0), exploration=EXPLORED, target_calls=1_234_567)
+    assert found.verdict == TRUSTWORTHY
+    text = str(found)
+    assert "z +3.0 at most, of mu" in text and "0.0% of the mass unseen" in text and "1,234,567" in text
+
+
+def test_a_check_that_was_left_out_says_so():
+    text = str(with_checks(exploration="not explored: it would take 80 s; write guide.at().explore(seconds=160)"))
+    assert "exploration      not explored: it would take 80 s" in text and "drift" not in text
+
+
+def test_a_drift_beyond_chance_is_not_trusted():
+    found = with_checks(drift=Drift(-6.0, "tau²", 5, 0.8, 1.0))
+    assert found.verdict == UNTRUSTED and "z -6.0 of tau²" in found.advice and "correction='mcmc'" in found.advice
+
+
+def test_mass_elsewhere_is_not_trusted_where_it_is_beyond_doubt():
+    sure = with_checks(exploration=Exploration(Estimate(0.3, 0.02), 0.4, Estimate(0.4, 0.05)))
+    assert sure.verdict == UNTRUSTED and "30% of the mass" in sure.advice and "seed=1" in sure.advice
+    unsure = with_checks(exploration=Exploration(Estimate(0.1, 0.05), 0.1, Estimate(0.1, 0.3)))
+    assert unsure.verdict == TRUSTWORTHY
+
+
+def test_a_changed_model_comes_before_everything():
+    found = with_checks(changed="the log density at one point was -1 and is -3", drift=Drift(-6.0, "tau", 5, 0.8, 1.0))
+    assert found.verdict == UNTRUSTED
+    assert (
+        found.advice.startswith("The model has changed since the fit: the log density") and "drift" not in found.advice
+    )
+    assert "guide.fit(*args)" in found.advice
+
+
+def test_bounds_that_do_not_meet_are_not_trusted():
+    """Half of the reverse weights are far too large to enter the upper bound: log 2 above the lower one."""
+    backward = GOOD.clone()
+    backward[::2] = 4.9
+    found = diagnose(GOOD, backward, Estimate(0.0, 0.01), True)
+    assert found.unseen == 0 and found.verdict == UNTRUSTED and "do not meet" in found.advice
+
+
+def test_a_remedy_replaces_the_advice():
+    found = diagnose(GOOD[:50], GOOD, Estimate(0.0, 0.01), True, remedy="Refine it.")
+    assert found.advice.endswith("Refine it.") and "Train longer" not in found.advice
