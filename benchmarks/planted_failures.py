@@ -31,6 +31,7 @@ from amortized.estimate import Estimate
 from amortized.guides import reverse_kl
 from amortized.mcmc import mixture
 from amortized.mcmc.covariance import significant_scale_tril
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.reference import Reference
 from amortized.recipe import on_policy
 from amortized.samplers import PIS, DiffusionSampler
@@ -128,8 +129,8 @@ def too_narrow(seed: int, seconds: float, factor: float = 0.6) -> DiffusionGuide
     """A trained sampler whose every Gaussian is .6 times as wide."""
     guide = good("eight_schools", seed, seconds)
     reference = guide.sampler.process.reference
-    with torch.no_grad():
-        reference.log_variances += 2 * math.log(factor)
+    assert isinstance(reference, MixtureReference)
+    reference.log_variances += 2 * math.log(factor)
     guide.posterior = None
     return guide
 

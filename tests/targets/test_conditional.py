@@ -278,3 +278,16 @@ def test_named_arguments_must_hold_as_many_data_sets(x):
         ConditionalTarget(regression, ("x", "y"), (x, y))
     with pytest.raises(ValueError, match=r"\('x', 'y'\) hold \[2, 3\] data sets"):
         ConditionalTarget(regression, ("x", "y"), (x, [noise(2), noise(3), noise(4)]))
+
+
+def test_a_model_that_has_changed_since_is_told():
+    settings = {"scale": 1.0}
+
+    def model(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, settings["scale"]))
+        pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+
+    given = ConditionalTarget(model, "y", (torch.tensor([0.0, 2.0]),)).at(torch.tensor([[1.0]]))
+    assert given.difference_from_model() is None
+    settings["scale"] = 2.0
+    assert "the log density at one point was" in (given.difference_from_model() or "")

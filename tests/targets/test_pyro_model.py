@@ -363,3 +363,26 @@ def test_no_particles_at_all():
     target = build("eight_schools_centred")
     value, score = target.log_prob_and_score(torch.zeros(0, target.dim))
     assert value.shape == (0,) and score.shape == (0, target.dim)
+
+
+def test_a_model_that_has_changed_since_is_told_from_one_that_has_not():
+    settings = {"scale": 1.0}
+
+    def model(y):
+        if settings["scale"] < 0:
+            raise TypeError("no such scale")
+        x = pyro.sample("x", dist.Normal(0.0, settings["scale"]))
+        pyro.sample("y", dist.Normal(x, 1.0), obs=y)
+
+    data = torch.tensor([0.5, 1.5])
+    target = PyroTarget(model, (data,))
+    assert target.difference_from_model() is None
+    data += 1.0
+    found = target.difference_from_model()
+    assert found is not None and re.match(r"the log density at one point was -\S+ and is -\S+", found)
+    data -= 1.0
+    assert target.difference_from_model() is None
+    settings["scale"] = 2.0
+    assert target.difference_from_model()
+    settings["scale"] = -1.0
+    assert target.difference_from_model() == "it raises TypeError: no such scale"
