@@ -40,7 +40,7 @@ from amortized.warmup import WarmUp, warm_up
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "diagnosis" / "planted.json"
 FOLDER = Path("/tmp/planted")
-SECONDS = 60.0
+SECONDS = 100.0
 UNTRUSTED = "not to be trusted"
 
 
