@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -63,7 +64,9 @@ def leave_one_out(log_likelihood: Mapping[str, np.ndarray]) -> LeaveOneOut:
     terms = np.concatenate(flat, -1)
     posterior = {"draw_number": np.broadcast_to(np.arange(terms.shape[1], dtype=float), terms.shape[:2]).copy()}
     data = inference_data({"posterior": posterior, "log_likelihood": {"data": terms}}, {})
-    found = arviz.loo(data, pointwise=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Estimated shape parameter")  # told by khat
+        found = arviz.loo(data, pointwise=True)
     total, effective, each = ("elpd", "p", "elpd_i") if is_one(arviz) else ("elpd_loo", "p_loo", "loo_i")
     pareto = np.asarray(found.pareto_k)
     return LeaveOneOut(
