@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -14,9 +14,11 @@ import numpy as np
 import pyro
 import torch
 from pyro.infer import NUTS
-from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 
 from amortized._types import Tensor
+from amortized.baselines.chains import chain_draws
+from amortized.baselines.starts import dispersed_starts
+from amortized.baselines.targets import LogDensity, as_target
 from amortized.posterior_draws import Draws
 from amortized.targets.base import Target
 
@@ -29,35 +31,24 @@ class Chain(NamedTuple):
     calls: int
 
 
-class Potential(torch.autograd.Function):
-    """``-log R(x)`` for one state ``x: (D,)``, whose gradient comes with the value and costs no backward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, target: Target) -> Tensor:
-        value, score = target.log_prob_and_score(x.detach()[None])
-        ctx.save_for_backward(score[0])
-        return -value[0]
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (score,) = ctx.saved_tensors
-        return -score * gradients[0], None
-
-
 def run(
-    target: Target,
+    target: Target | Callable,
+    args: Sequence = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
     chains: int = 4,
     draws: int = 1_000,
     warmup: int = 1_000,
-    seed: int = 0,
     jobs: int | None = None,
     full_mass: bool = False,
+    seed: int = 0,
 ) -> Draws:
     """Run ``chains`` chains of ``warmup + draws`` steps of `pyro.infer.NUTS` from dispersed starts.
 
-    The kernel is given the target's density and gradient, so it runs on models that ``NUTS(model)`` cannot start on,
-    such as those with ``ImproperUniform``. ``jobs`` processes share the chains (default: one a core); where processes
-    cannot be forked, or the target is on a GPU, the chains run one after the other. Draws do not depend on ``jobs``.
+    ``target``: a ``Target``, or a Pyro model that ``args`` and ``kwargs`` are for. The kernel is given its density and
+    gradient, so it runs on models that ``NUTS(model)`` cannot start on, such as those with ``ImproperUniform``.
+    ``jobs`` processes share the chains (default: one a core); where processes cannot be forked, or the target is on a
+    GPU, the chains run one after the other. Draws do not depend on ``jobs``.
     ``attributes`` of the result: ``divergences`` after warm-up, ``rhat``, the largest split R-hat of a coordinate, and
     ``ess``, the smallest effective sample size, both in unconstrained space.
 
@@ -69,7 +60,8 @@ def run(
     >>> found.sites["x"].shape, found.chains, found.attributes["divergences"]
     (torch.Size([100, 1]), 2, 0)
     """
-    started, calls = time.perf_counter(), target.calls
+    started, target = time.perf_counter(), as_target(target, args, kwargs)
+    calls = target.calls
     starts = dispersed_starts(target, chains, seed)
     evaluations = target.calls - calls
 
@@ -83,27 +75,15 @@ def run(
     else:
         results = [one_chain(index) for index in range(chains)]
     states = torch.from_numpy(np.stack([chain.states for chain in results])).to(target.device)
-    attributes: dict[str, float | int | str] = {
-        "divergences": sum(chain.divergences for chain in results),
-        "rhat": float(split_gelman_rubin(states).max()),
-        "ess": float(effective_sample_size(states).min()),
-    }
-    return Draws(
-        sites=target.constrain(states.flatten(0, 1)),
-        method="nuts",
-        states=states.flatten(0, 1),
-        target=target,
-        chains=chains,
-        seconds=time.perf_counter() - started,
-        target_calls=evaluations + sum(chain.calls for chain in results),
-        attributes=attributes,
-    )
+    divergences = sum(chain.divergences for chain in results)
+    calls = evaluations + sum(chain.calls for chain in results)
+    return chain_draws("nuts", target, states, started, calls, {"divergences": divergences})
 
 
 def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int, full_mass: bool = False) -> Chain:
     """One chain from ``start: (D,)``; the caller's random state is left as it was."""
     before = target.calls
-    kernel = NUTS(potential_fn=lambda site: Potential.apply(site["x"], target), full_mass=full_mass)
+    kernel = NUTS(potential_fn=lambda site: -LogDensity.apply(site["x"][None], target)[0], full_mass=full_mass)
     kernel.initial_params = {"x": start.clone()}
     states = np.empty((draws, target.dim), dtype=start.cpu().numpy().dtype)
     with torch.random.fork_rng(), pyro.validation_enabled(False):
@@ -115,25 +95,6 @@ def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int,
             if step >= warmup:
                 states[step - warmup] = params["x"].detach().cpu().numpy()
     return Chain(states, len(kernel.diagnostics()["divergences"]), target.calls - before)
-
-
-def dispersed_starts(target: Target, chains: int, seed: int, rounds: int = 10, tries: int = 64) -> Tensor:
-    """Starts ``(chains, D)`` uniform in [-2, 2]^D, as Stan's; the cube is halved while too few densities are finite."""
-    generator = torch.Generator("cpu").manual_seed(seed)
-    half_width = 2.0
-    for _ in range(rounds):
-        uniform = torch.rand(max(tries, chains), target.dim, generator=generator, dtype=target.dtype, device="cpu")
-        points = (half_width * (2 * uniform - 1)).to(target.device)
-        value, score = target.log_prob_and_score(points)
-        finite = points[value.isfinite() & score.isfinite().all(-1)]
-        if len(finite) >= chains:
-            return finite[:chains]
-        half_width /= 2
-    raise ValueError(
-        f"no {chains} starts with a finite log density in {rounds * max(tries, chains)} tries around 0 in "
-        "unconstrained space. Check the model for observations outside the support, NaN in the data, or the log of a "
-        "negative number."
-    )
 
 
 def available_cores() -> int:

@@ -138,15 +138,16 @@ def run(
     ess_fraction: float = 0.7,
     axes: Tensor | None = None,
     stop: Callable[[], bool] = lambda: False,
+    max_leapfrogs: int = 8,
 ) -> Result:
     """Carries ``particles`` draws of ``base`` through ``π_β ∝ base^(1−β) R^β`` from β = 0 to 1.
 
     Each β keeps ``ess_fraction`` of the effective sample size (by bisection); the increments' mean weights multiply to
-    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, and jumps along single axes of
-    ``axes @ x`` (default: of x). ``target``: a ``Target`` or a function ``x -> (log_prob, score)``. The standard error
-    is that of the families of the first particles (Chan and Lai 2013; Lee and Whiteley, arXiv 1509.00394). Stops
-    early, ``finished`` false, when ``stop()`` says so. Raises ValueError when the density is zero at every draw of the
-    base. Del Moral, Doucet and Jasra (2006), JRSS B 68.
+    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, of at most ``max_leapfrogs`` steps
+    (1 makes them MALA), and jumps along single axes of ``axes @ x`` (default: of x). ``target``: a ``Target`` or a
+    function ``x -> (log_prob, score)``. The standard error is that of the families of the first particles (Chan and Lai
+    2013; Lee and Whiteley, arXiv 1509.00394). Stops early, ``finished`` false, when ``stop()`` says so. Raises
+    ValueError when the density is zero at every draw of the base. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
     >>> base = GaussianMixture(torch.ones(1), torch.zeros(1, 2), 3 * torch.eye(2)[None])
     >>> result = run(lambda x: (-0.5 * x.square().sum(-1), -x), base, 512, torch.Generator().manual_seed(0))
@@ -157,7 +158,7 @@ def run(
     x = base.sample(particles, generator)
     log_prob, score = density(x)
     base_log_prob, base_score = base.log_prob_and_score(x)
-    mover = Mover(torch.eye(x.shape[1]).to(x) if axes is None else axes, generator)
+    mover = Mover(torch.eye(x.shape[1]).to(x) if axes is None else axes, generator, max_leapfrogs=max_leapfrogs)
     eve = torch.arange(particles, device=x.device)
     temperature, log_evidence, acceptance = 0.0, 0.0, 0.0
     ladder = [0.0]

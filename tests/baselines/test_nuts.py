@@ -5,6 +5,7 @@ import torch
 
 from amortized.baselines import nuts
 from amortized.targets.density import DensityTarget
+from tests.baselines import known
 
 MEAN = torch.tensor([1.0, -2.0, 0.5])
 SCALE = torch.tensor([0.5, 2.0, 1.0])
@@ -50,12 +51,6 @@ def test_every_density_call_is_counted(jobs: int):
     assert draws.target_calls == target.calls > 2 * 40
 
 
-def test_starts_keep_to_where_the_density_is_finite():
-    inside = DensityTarget(lambda x: torch.where(x.abs().amax(-1) < 0.1, 0.0, -torch.inf) - x.square().sum(-1), dim=2)
-    starts = nuts.dispersed_starts(inside, chains=4, seed=0)
-    assert starts.shape == (4, 2) and starts.abs().max() < 0.1
-
-
 def test_no_finite_start_is_an_error_that_says_what_to_check():
     nowhere = DensityTarget(lambda x: x.sum(-1) * torch.nan, dim=2)
     with pytest.raises(ValueError, match="finite log density"):
@@ -72,3 +67,9 @@ def test_an_error_in_a_process_reaches_the_caller():
     target = Failing(lambda x: -0.5 * x.square().sum(-1), dim=2)
     with pytest.raises(ZeroDivisionError, match="divided by zero"):
         nuts.run(target, chains=2, draws=50, warmup=50, jobs=2)
+
+
+def test_a_model_is_run_with_its_arguments():
+    draws = nuts.run(known.conjugate, (known.CONJUGATE_DATA,), {"scale": 1.0}, chains=2, draws=150, warmup=80, seed=0)
+    error = abs(float(draws.sites["mean"].mean()) - known.CONJUGATE_MEAN)
+    assert error < 5 * known.CONJUGATE_DEVIATION / float(draws.attributes["ess"]) ** 0.5

@@ -1,0 +1,49 @@
+"""What every baseline is given: a density, or a Pyro model and its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from amortized._types import Tensor
+from amortized.targets.base import Target
+from amortized.targets.pyro_model import PyroTarget
+
+
+def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[str, Any] | None = None) -> Target:
+    """The density of a Pyro model called with ``args`` and ``kwargs``, or the target itself.
+
+    Raises ``ValueError`` for arguments beside a target, which holds its data already, ``TypeError`` for anything that
+    cannot be called, and ``ModelError`` where the model has no usable density.
+
+    >>> import pyro, pyro.distributions as dist
+    >>> as_target(lambda scale: pyro.sample("x", dist.Normal(0.0, scale)), (2.0,)).dim
+    1
+    """
+    if not isinstance(target, Target):
+        if not callable(target):
+            raise TypeError(f"target: {target!r:.60} is neither a Target nor a Pyro model: pass the function model")
+        return PyroTarget(target, args, kwargs)
+    if args or kwargs:
+        raise ValueError(
+            f"args and kwargs: {len(args)} and {len(kwargs or {})} given beside a Target, which holds its data "
+            "already; leave them out, or pass the Pyro model in its place"
+        )
+    return target
+
+
+class LogDensity(torch.autograd.Function):
+    """``log R(x)``, ``(B, D) -> (B,)``, whose gradient comes with the value and costs no backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Target) -> Tensor:  # type: ignore[override]
+        value, score = target.log_prob_and_score(x.detach().to(target.dtype))
+        ctx.save_for_backward(score.to(x.dtype))
+        return value.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (score,) = ctx.saved_tensors
+        return gradient[:, None] * score, None
