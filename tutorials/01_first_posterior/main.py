@@ -26,7 +26,7 @@ import torch
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
 from amortized.diagnostics.comparison import compare
-from amortized.diagnostics.plots import marginal, pair, predictive, weights
+from amortized.diagnostics.plots import STYLE, marginal, pair, predictive, weights
 
 DOSE = torch.tensor([-0.86, -0.30, -0.05, 0.73])  # logarithm of grams per millilitre
 DIED = torch.tensor([0.0, 1.0, 3.0, 5.0])
@@ -48,6 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    plt.rcParams.update(STYLE)
 
     # 2. Fit. No knob is needed; the time limit is 60 seconds unless you say otherwise.
     guide = DiffusionGuide(model, max_seconds=8 if options.quick else 60, progress=False).fit(DOSE, DIED)

@@ -25,7 +25,7 @@ import torch
 
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
-from amortized.diagnostics.plots import bounds, marginal
+from amortized.diagnostics.plots import STYLE, bounds, marginal
 
 HOURS = torch.tensor([0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 18.0, 24.0])
 DOSE = 100.0  # milligrams
@@ -60,6 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    plt.rcParams.update(STYLE)
     measured = made_up_data()
 
     # 1. The truth, by brute force: a fine grid in each of the three unknowns.

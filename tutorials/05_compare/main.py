@@ -25,7 +25,7 @@ import pyro.distributions as dist
 import torch
 
 from amortized import DiffusionGuide, compare
-from amortized.diagnostics.plots import predictive
+from amortized.diagnostics.plots import STYLE, predictive
 
 # Deviations from 24.8 microseconds, in nanoseconds (Newcomb 1882; Stigler, Annals of Statistics 5, 1977, table 5).
 TIMES = torch.tensor(
@@ -74,6 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    plt.rcParams.update(STYLE)
 
     # 1. One guide for each model, of the same data.
     seconds = 6 if options.quick else 60
