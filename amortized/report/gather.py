@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from amortized.diagnostics.verdict import Diagnosis
 from amortized.posterior import Posterior
 from amortized.posterior_draws import Draws, by_chain
 from amortized.recipe import Recipe, Training
@@ -23,6 +24,7 @@ def gather(
     model: Callable,
     *,
     title: str | None = None,
+    diagnosis: Diagnosis | None = None,
     seconds: float = 0.0,
     calls: int | None = None,
     training: Training | None = None,
@@ -35,15 +37,16 @@ def gather(
 ) -> Contents:
     """What to tell of ``draws`` of ``posterior``, given ``model``; data are replicated at 500 of the draws.
 
-    ``seconds`` and ``calls``: of the fit, draws included; ``calls`` are all that the density has counted but the
-    baselines', if not given. ``training``: the fit's record, where it was for these data alone.
+    ``diagnosis``: the posterior's, where it has been made before. ``seconds`` and ``calls``: of the fit and its draws;
+    all that the density has counted but the baselines', where ``calls`` are not given. ``training``: the fit's record,
+    where it was for these data alone.
     """
     target: Any = posterior.target
     spent = sum(found.target_calls for found in baselines if found.target is target)
     return Contents(
         title=title or getattr(model, "__name__", type(model).__name__),
         draws=draws,
-        diagnosis=posterior.diagnose(),
+        diagnosis=diagnosis or posterior.diagnose(),
         log_weights=posterior.weights().detach().cpu().numpy(),
         seconds=seconds,
         calls=target.calls - spent if calls is None else calls,

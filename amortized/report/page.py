@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from amortized.diagnostics.comparison import moments
-from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED
+from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, Diagnosis
 from amortized.report import tables
 from amortized.report.contents import Contents
 from amortized.report.pictures import Pictures
@@ -49,7 +49,7 @@ def render(contents: Contents) -> str:
         contents=contents,
         css=Markup(text_of("page.css")),
         tone=tone(contents.diagnosis.verdict),
-        facts=facts(str(contents.diagnosis)),
+        facts=facts(contents.diagnosis),
         methods=list(contents.methods()),
         summary=shown,
         unlisted=len(summary) - len(shown),
@@ -81,11 +81,9 @@ def tone(verdict: str) -> str:
     return {TRUSTWORTHY: "good", UNTRUSTED: "bad"}.get(verdict, "fair")
 
 
-def facts(diagnosis: str) -> list[tuple[str, str]]:
-    """The printed diagnosis as pairs, without verdict and advice, which stand on their own.
-
-    >>> facts("verdict         trustworthy\\neffective draws 81 %\\nadvice          None needed.")
-    [('effective draws', '81 %')]
-    """
-    pairs = [(line[:16].strip(), line[16:].strip()) for line in diagnosis.splitlines()]
+def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """The printed diagnosis, name and value a line, without verdict and advice, which stand on their own."""
+    lines = str(diagnosis).splitlines()
+    width = lines[0].index(diagnosis.verdict)
+    pairs = [(line[:width].strip(), line[width:].strip()) for line in lines]
     return [(name, value) for name, value in pairs if name not in ("verdict", "advice")]
