@@ -147,7 +147,10 @@ class Posterior:
         Climbs from dispersed starts of another seed, and tempering from the Gaussians at their tops, from one around
         them all and from one around the sampler's own draws. ``diagnose()`` reads the last.
         """
-        self.explored = self._explore(seconds, time.perf_counter())
+        try:
+            self.explored = self._explore(seconds, time.perf_counter())
+        except ValueError as error:
+            self.explored = f"not explored: {error}"
         return self.explored
 
     def _explore(self, seconds: float, began: float) -> Exploration | str:

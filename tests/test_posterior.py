@@ -74,6 +74,15 @@ def test_what_would_take_too_long_is_said(guide):
     assert isinstance(posterior.diagnose().checks.exploration, Exploration)
 
 
+def test_a_search_that_cannot_begin_says_why(guide, monkeypatch):
+    def improper(*_):
+        raise ValueError("the log density climbs on")
+
+    monkeypatch.setattr("amortized.posterior.find_modes", improper)
+    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    assert posterior.explore(60.0) == "not explored: the log density climbs on"
+
+
 def test_a_guide_of_one_mode_of_two_is_not_trusted():
     """A warm-up that never saw the other half: weights, bounds and held-out draws are all perfect."""
     planted = runpy.run_path(str(PLANTED))

@@ -171,10 +171,13 @@ def _of_checks(checks: Checks, evidence: Estimate) -> Reasons:
 
 
 def _advice(reasons: Reasons, remedy: str | None) -> str:
-    """The reasons in one sentence, then what to do, each said once."""
+    """The reasons in one sentence, then what to do, each said once; that modes were lost only of a sampler that is
+    sound where it goes."""
     text = "; ".join(reason for reason, _ in reasons)
-    todo = [remedy] if remedy else list(dict.fromkeys(advice for _, advice in reasons))
-    return " ".join([text[0].upper() + text[1:] + ".", *todo])
+    todo = dict.fromkeys(advice for _, advice in reasons)
+    if len(todo) > 1:
+        todo.pop(ANOTHER_SEED, None)
+    return " ".join([text[0].upper() + text[1:] + ".", *([remedy] if remedy else todo)])
 
 
 def _caution(outside: float, doubt: str) -> str:

@@ -198,6 +198,12 @@ def test_bounds_that_do_not_meet_are_not_trusted():
     assert found.unseen == 0 and found.verdict == UNTRUSTED and "do not meet" in found.advice
 
 
+def test_lost_modes_are_the_advice_only_where_nothing_else_is_wrong():
+    elsewhere = Checks(exploration=Exploration(Estimate(0.3, 0.02), 0.4, Estimate(0.4, 0.05)))
+    found = diagnose(GOOD[:50], GOOD, Estimate(0.0, 0.01), True, checks=elsewhere)
+    assert "30% of the mass" in found.advice and "Train longer" in found.advice and "seed=1" not in found.advice
+
+
 def test_a_remedy_replaces_the_advice():
     found = diagnose(GOOD[:50], GOOD, Estimate(0.0, 0.01), True, remedy="Refine it.")
     assert found.advice.endswith("Refine it.") and "Train longer" not in found.advice
