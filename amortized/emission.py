@@ -57,3 +57,17 @@ def _in_plate(value: Tensor, site: LatentSite, local: str, rows: int) -> Tensor:
     dim = next(dim for name, _, dim in site.plates if name == local)
     place = 1 + len(site.shape) - site.event_dim + dim
     return value.unflatten(0, (-1, rows)).movedim(1, place).squeeze(place + 1)
+
+
+def quantiles_of(draws: Sites, latents: Mapping[str, LatentSite], levels: Sequence[float]) -> Sites:
+    """Quantiles ``{site: (levels, ..., *event)}`` of draws ``{site: (..., N, *event)}``, of latent sites only.
+
+    Raises ``ValueError`` for levels outside 0 to 1.
+    """
+    if not all(0 <= level <= 1 for level in levels):
+        raise ValueError(f"quantiles={levels}: write levels between 0 and 1, for instance [0.05, 0.5, 0.95]")
+    found = {}
+    for name, site in latents.items():
+        wanted = torch.as_tensor(levels, dtype=draws[name].dtype, device=draws[name].device)
+        found[name] = draws[name].quantile(wanted, dim=draws[name].ndim - 1 - len(site.shape))
+    return found

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import methodcaller
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,11 +20,12 @@ from amortized._types import Sites, Tensor
 from amortized.amortization.many import Many
 from amortized.amortization.training import check_options, for_contexts
 from amortized.diagnostics.calibration import Calibration
-from amortized.emission import emit
+from amortized.emission import emit, quantiles_of
 from amortized.posterior import Posterior, check_count
 from amortized.posterior_draws import Draws
 from amortized.recipe import Recipe
 from amortized.replicas import alike, record_of
+from amortized.report import gather, write
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.settings import Settings
 from amortized.single import Single
@@ -242,13 +244,8 @@ class DiffusionGuide(AutoGuide):
     def refine(self, *data: Any, seconds: float = 10.0) -> Posterior:
         """A posterior specialised to one data set: the sampler goes on training on it alone, ``seconds`` more."""
         fitted = self._fitted("refine")
-        if not isinstance(fitted, Many):
-            raise RuntimeError("refine() is for a guide with amortize=; to train one longer write max_seconds=600")
-        rows, alone = fitted.rows(data)
-        if not alone:
-            raise ValueError(f"{len(rows)} data sets at once: refine takes one, guide.refine(y[0])")
         with placement(self.device):
-            return fitted.refine(rows, self._trained(), type(self).__name__, seconds)
+            return fitted.refine(data, self._trained(), type(self).__name__, seconds)
 
     def calibrate(self, count: int = 1_000, draws: int = 99, correction: str = "resample") -> Calibration:
         """Simulation-based calibration and expected coverage: ``count`` fresh data sets from the model, ``draws`` each.
@@ -265,12 +262,8 @@ class DiffusionGuide(AutoGuide):
     def quantiles(self, quantiles: list[float], *args: Any, **kwargs: Any) -> Sites:
         """Posterior quantiles ``{site: (len(quantiles), *event)}`` from 4,000 draws; ``(…, M, *event)`` of a batch."""
         fitted = self._fitted("quantiles")
-        levels = torch.as_tensor(quantiles, device=self.device)
-        if not bool(((levels >= 0) & (levels <= 1)).all()):
-            raise ValueError(f"quantiles={quantiles}: write levels between 0 and 1, for instance [0.05, 0.5, 0.95]")
         draws = self.sample(4_000, *(args if isinstance(fitted, Many) else ()))
-        dims = {name: draws[name].ndim - 1 - len(site.shape) for name, site in fitted.latents.items()}
-        return {name: draws[name].quantile(levels.to(draws[name].dtype), dim=dim) for name, dim in dims.items()}
+        return quantiles_of(draws, fitted.latents, quantiles)
 
     def to_arviz(self, *data: Any, num_samples: int = 4_000, correction: str = "resample") -> Any:
         """The posterior in ArviZ, as ``Draws.to_arviz``, with the verdict; every replica is a chain.
@@ -278,8 +271,16 @@ class DiffusionGuide(AutoGuide):
         Raises ``ValueError`` where the replicas cannot share ``num_samples`` evenly.
         """
         self._fitted("to_arviz")
-        check_count(num_samples)
         return record_of([self, *self.others], data, num_samples, correction).to_arviz()
+
+    def report(
+        self, path: str | Path, *data: Any, baselines: Sequence[Draws] = (), title: str | None = None, code: str = ""
+    ) -> Path:
+        """One page of HTML for a person: verdict, tables and pictures, other methods' draws beside them; its path."""
+        training = self.training_record if isinstance(self._fitted("report"), Single) else None
+        draws = record_of([self, *self.others], data, 4_000 - 4_000 % (1 + len(self.others)))
+        named: Any = dict(title=title, seconds=self.seconds, training=training, recipe=self.recipe, code=code)
+        return write(path, gather(self.at(*data), draws, self.model, baselines=baselines, **named))
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

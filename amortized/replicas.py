@@ -12,6 +12,7 @@ import torch
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE
 from amortized.diagnostics.weights import log_mean_exp
 from amortized.estimate import Estimate
+from amortized.posterior import check_count
 from amortized.posterior_draws import Draws
 
 VERDICTS = (TRUSTWORTHY, USABLE, UNTRUSTED)
@@ -34,8 +35,9 @@ def alike(guide: Any, seed: int) -> Any:
     )
 
 
-def record_of(guides: Sequence[Any], data: tuple, num_samples: int, correction: str) -> Draws:
+def record_of(guides: Sequence[Any], data: tuple, num_samples: int, correction: str = "resample") -> Draws:
     """``num_samples`` draws of fitted guides, of equally many each; raises ``ValueError`` where that is impossible."""
+    check_count(num_samples)
     if num_samples % len(guides):
         even = len(guides) * (num_samples // len(guides) + 1)
         raise ValueError(f"num_samples={num_samples} for {len(guides)} replicas: write num_samples={even}")

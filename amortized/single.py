@@ -78,6 +78,9 @@ class Single:
                 "amortize='y'), naming the argument; options such as correction= are passed by name"
             )
 
+    def refine(self, data: Sequence, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
+        raise RuntimeError("refine() is for a guide with amortize=; to train one longer write max_seconds=600")
+
     def calibrate(self, sampler: DiffusionSampler, count: int, draws: int, correction: str) -> Calibration:
         raise RuntimeError(
             "calibrate() needs posteriors of many data sets: write DiffusionGuide(model, amortize='y'), naming the "

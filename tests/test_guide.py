@@ -337,3 +337,10 @@ def test_the_main_job_on_a_gpu():
     assert draws.device.type == "cuda"
     assert abs(float(draws.mean()) - mean) < 4 * sd / math.sqrt(2_400)
     assert abs(guide.log_evidence().value - evidence) < 3 * guide.log_evidence().std_error + 1e-4
+
+
+def test_a_report_is_one_page(fitted, tmp_path):
+    path = fitted.report(tmp_path / "report.html", title="a mean", code="guide.fit(y)")
+    page = path.read_text()
+    assert "a mean" in page and "guide.fit(y)" in page and fitted.diagnose().verdict in page
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

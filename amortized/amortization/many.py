@@ -127,8 +127,11 @@ class Many:
             columns.append(log_weights.unflatten(0, (count, len(part))))
         return torch.cat(columns, 1)
 
-    def refine(self, row: Tensor, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
-        """A posterior whose sampler has gone on training on one context alone, from polished draws of it."""
+    def refine(self, data: Sequence, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
+        """A posterior whose sampler has gone on training on one data set alone, from polished draws of it."""
+        row, alone = self.rows(data)
+        if not alone:
+            raise ValueError(f"{len(row)} data sets at once: refine takes one, guide.refine(y[0])")
         if not seconds > 0:
             raise ValueError(f"seconds={seconds}: write a positive number of seconds, for instance 10")
         own, recipe = copy.deepcopy(sampler), REFINEMENT
