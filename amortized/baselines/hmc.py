@@ -47,12 +47,12 @@ def run(
     """
 
     def move(
-        density: LogDensityAndScore, state: State, step_size: Tensor, generator: Generator | None
+        log_prob_and_score: LogDensityAndScore, state: State, step_size: Tensor, generator: Generator | None
     ) -> tuple[State, Info]:
         leapfrogs = min(max(round(0.5 * math.pi / float(step_size.median())), 1), max_leapfrogs)
         uniform = torch.rand(state.log_prob.shape, generator=generator, dtype=state.x.dtype, device=state.x.device)
         jittered = step_size * (0.4 + 0.8 * uniform)
-        return hmc.step(density, state, jittered, torch.ones_like(state.x[0]), leapfrogs, generator)
+        return hmc.step(log_prob_and_score, state, jittered, torch.ones_like(state.x[0]), leapfrogs, generator)
 
     return run_chains(
         "hmc",

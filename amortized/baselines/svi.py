@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyro
 import torch
@@ -50,7 +50,7 @@ def run(
     start where that is finite; at most ``steps`` steps of Adam, ``particles`` draws each, at rates that fall when the
     bound rises no more. The draws are the guide's own: ``log_weights = log R − log q`` correct them, and give
     ``log_evidence`` by importance sampling. ``attributes``: ``elbo`` in nats, with ``elbo_std_error``, ``steps`` taken,
-    ``ess`` of the weights. Pyro's parameter store and random state are left as they were.
+    ``fit_seconds``, ``ess`` of the weights. Pyro's parameter store and random state are left as they were.
     Raises ``ValueError`` where no start with a finite density is found.
     Kucukelbir et al. (2017), JMLR 18; Kingma et al., arXiv 1606.04934.
 
@@ -68,10 +68,11 @@ def run(
         torch.manual_seed(seed)
         family = guide(model)
         taken = climb(model, family, steps, particles, progress)
+        fitted = time.perf_counter()
         with torch.no_grad():
             log_weights, _, trace = vectorized_importance_weights(model, family, num_samples=draws, max_plate_nesting=0)
-    log_weights = log_weights.detach().double()
-    states = (start + trace.nodes["x"]["value"].detach()).to(target.dtype)
+    log_weights = cast(Tensor, log_weights).double()
+    states = (start + cast(Tensor, trace.nodes["x"]["value"])).to(target.dtype)
     return Draws(
         sites=target.constrain(states),
         method=type(family).__name__,
@@ -85,6 +86,7 @@ def run(
             "elbo": float(log_weights.mean()),
             "elbo_std_error": float(log_weights.std()) / math.sqrt(draws),
             "steps": taken,
+            "fit_seconds": fitted - started,
             "ess": effective_sample_fraction(log_weights) * draws,
         },
     )

@@ -38,7 +38,8 @@ def tilted_gaussian() -> DensityTarget:
 def conjugate(data: torch.Tensor, scale: float = 1.0) -> None:
     """``mean ~ N(0, 2)``, data ``N(mean, scale)``."""
     mean = pyro.sample("mean", dist.Normal(0.0, 2.0))
-    pyro.sample("data", dist.Normal(mean, scale).expand([len(data)]).to_event(1), obs=data)
+    with pyro.plate("datum", len(data)):
+        pyro.sample("data", dist.Normal(mean, scale), obs=data)
 
 
 def conjugate_log_evidence() -> float:
