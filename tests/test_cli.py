@@ -11,7 +11,9 @@ import pytest
 
 import amortized
 from amortized import cli, outputs
+from amortized.baselines import nuts
 from amortized.cli import fit
+from amortized.cli.baselines import BASELINES
 
 NORMAL = """
 import math
@@ -67,31 +69,49 @@ def error_of(capsys, *argv: str) -> str:
     return lines[0]
 
 
+def short_nuts(target, seed):
+    return nuts.run(target, chains=2, draws=50, warmup=30, seed=seed)
+
+
 def test_fit_and_compare(write, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
-    short = lambda target, seed: fit.nuts.run(target, chains=2, draws=50, warmup=30, seed=seed)  # noqa: E731
-    monkeypatch.setitem(fit.BASELINES, "nuts", short)
-    assert cli.main(["fit", write(NORMAL), "--compare", "nuts", "--max-seconds", "8", "--draws", "500"]) == 0
+    monkeypatch.setitem(BASELINES, "nuts", short_nuts)
+    options = ["--max-seconds", "8", "--draws", "500", "--report"]
+    assert cli.main(["fit", write(NORMAL), "--compare", "nuts", *options]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("model of mine.py: ")
     for word in ("nuts mean", "difference in sd", "sd ratio", "twice", "density calls", "log evidence", "rhat"):
         assert word in printed
     assert "log evidence in mine.py: -2.266" in printed
     out = tmp_path / "runs" / "mine"
-    assert sorted(file.name for file in out.iterdir()) == ["posterior.nc", "posterior.png", "summary.csv"]
+    files = ["nuts.nc", "posterior.nc", "posterior.png", "report.html", "summary.csv"]
+    assert sorted(file.name for file in out.iterdir()) == files
+    assert f"report: {Path('runs/mine/report.html')}" in printed
     with (out / "summary.csv").open() as stream:
         rows = {(row["parameter"], row["method"]): row for row in csv.DictReader(stream)}
     assert set(rows) == {(name, method) for name in ("mean", "twice") for method in ("guide", "nuts")}
     assert float(rows["mean", "guide"]["mean"]) == pytest.approx(1.0, abs=4 * (0.5 / 500) ** 0.5)
-    posterior = importlib.import_module("arviz").from_netcdf(out / "posterior.nc").posterior
+    arviz = importlib.import_module("arviz")
+    posterior = arviz.from_netcdf(out / "posterior.nc").posterior
     assert posterior["mean"].shape == (1, 500) and posterior.attrs["verdict"] in printed
+    assert arviz.from_netcdf(out / "nuts.nc").posterior["mean"].shape == (2, 50)
     assert (out / "posterior.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "report.html").read_text()
+    for text in ("amortized fit mine.py --compare nuts", "1 of 1 observations", "file = runpy.run_path("):
+        assert text.replace("'", "&#39;") in page
 
 
-def test_fit_without_data_nor_comparison(write, tmp_path: Path, capsys):
-    argv = ["fit", write(WITHOUT_DATA), "--out", str(tmp_path / "a" / "b"), "--max-seconds", "8", "--draws", "100"]
-    assert cli.main(argv) == 0
-    assert "50 %" in capsys.readouterr().out
-    assert len(list((tmp_path / "a" / "b").iterdir())) == 3
+def test_a_method_that_fails_costs_nothing_else(write, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    def broken(target, seed):
+        raise ValueError("no start\nwas found")
+
+    monkeypatch.setitem(BASELINES, "smc", broken)
+    monkeypatch.setitem(BASELINES, "nuts", short_nuts)
+    options = ["--out", str(tmp_path / "a" / "b"), "--max-seconds", "8", "--draws", "100"]
+    assert cli.main(["fit", write(WITHOUT_DATA), "--compare", "smc", "nuts", "nuts", *options]) == 1
+    printed = capsys.readouterr()
+    assert "smc failed: ValueError: no start was found" in printed.out and "amortized: smc failed" in printed.err
+    files = {file.name for file in (tmp_path / "a" / "b").iterdir()}
+    assert files == {"nuts.nc", "posterior.nc", "posterior.png", "summary.csv"}
     posterior = importlib.import_module("arviz").from_netcdf(tmp_path / "a" / "b" / "posterior.nc").posterior
     assert posterior["inner.x"].shape == (1, 100, 2)
 

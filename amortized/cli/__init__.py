@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import amortized
 from amortized.cli import fit, info
+from amortized.cli.baselines import BASELINES
 from amortized.model_file import UserError
 
 INTERRUPTED = 130
@@ -22,20 +24,21 @@ AddCommand = Callable[[Any], None]
 def main(argv: Sequence[str], *more: AddCommand) -> int:
     """Run a command, ours or one that ``more`` adds.
 
-    Returns 0 when it went well, 2 after a user's error (one line on stderr), 130 after Ctrl-C.
+    Returns 0 when it went well, 1 where a method to compare with failed, 2 after a user's error (one line on stderr),
+    130 after Ctrl-C.
     """
     arguments = parser(*more).parse_args(argv)
+    arguments.command = shlex.join(["amortized", *argv])
     try:
         with warnings.catch_warnings():
             warnings.showwarning = one_line_warning
-            arguments.run(arguments)
+            return arguments.run(arguments) or 0
     except UserError as error:
         print(f"amortized: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\namortized: interrupted, {arguments.kept}", file=sys.stderr)
         return INTERRUPTED
-    return 0
 
 
 def one_line_warning(message, category, filename, lineno, file=None, line=None) -> None:
@@ -51,7 +54,10 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
 
     command = commands.add_parser("fit", help="draw from the posterior of a file's model, and say whether to trust it")
     add_file(command)
-    command.add_argument("--compare", choices=sorted(fit.BASELINES), help="run this method too, on the same density")
+    methods = sorted(BASELINES)
+    text = f"run these methods too, on the same density: {', '.join(methods)}"
+    command.add_argument("--compare", nargs="+", choices=methods, metavar="METHOD", help=text)
+    command.add_argument("--report", action="store_true", help="write report.html too, a page that needs nothing else")
     command.add_argument("--seed", type=int, default=0, help="the same seed gives the same draws (default 0)")
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default runs/FILE's name)")
     command.add_argument("--max-seconds", type=positive, metavar="S", help="limit of the fit (default: the guide's)")

@@ -1,0 +1,61 @@
+"""The methods that ``--compare`` can run beside the guide, on the density that it was fitted to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pyro.infer.autoguide import AutoIAFNormal, AutoMultivariateNormal, AutoNormal
+
+from amortized.baselines import hmc, mala, nested, nuts, smc, svi
+from amortized.posterior_draws import Draws
+from amortized.targets.base import Target
+
+BASELINES: dict[str, Callable[..., Draws]] = {
+    "nuts": nuts.run,
+    "smc": smc.run,
+    "mala": mala.run,
+    "hmc": hmc.run,
+    "nested": nested.run,
+    "auto_normal": partial(svi.run, guide=AutoNormal),
+    "auto_multivariate_normal": partial(svi.run, guide=AutoMultivariateNormal),
+    "auto_iaf_normal": partial(svi.run, guide=AutoIAFNormal),
+}
+AS_TYPED = {
+    **{name: f"{name}.run(guide.target, seed={{seed}})" for name in ("nuts", "smc", "mala", "hmc", "nested")},
+    "auto_normal": "svi.run(guide.target, guide=AutoNormal, seed={seed})",
+    "auto_multivariate_normal": "svi.run(guide.target, guide=AutoMultivariateNormal, seed={seed})",
+    "auto_iaf_normal": "svi.run(guide.target, guide=AutoIAFNormal, seed={seed})",
+}
+"""The same in Python."""
+
+
+@dataclass
+class Ran:
+    """Draws by the name that was asked for, the same in ArviZ, and what stopped a method."""
+
+    draws: dict[str, Draws] = field(default_factory=dict)
+    records: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def run_all(target: Target, names: Sequence[str], seed: int) -> Ran:
+    """Each method in turn; one that fails, for whatever reason, costs neither the guide's results nor the others'."""
+    ran = Ran()
+    for name in dict.fromkeys(names):
+        say(f"running {name} on the same density")
+        try:
+            draws = BASELINES[name](target, seed=seed)
+            ran.records[name] = draws.to_arviz()
+            ran.draws[name] = draws
+        except Exception as error:
+            ran.failed[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            say(f"amortized: {name} failed, {ran.failed[name]}")
+    return ran
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
