@@ -50,7 +50,7 @@ def bracket(log_weights: Tensor, reverse_log_weights: Tensor) -> Bracket:
     """The bracket from log weights of fresh paths ``(N,)`` and of paths noised back from draws of the target ``(M,)``.
 
     >>> import torch
-    >>> found = bracket(torch.tensor([-1.0, 1.0]), torch.tensor([-0.5, 1.5]))
+    >>> found = bracket(torch.tensor([-1.0, 1.0]), torch.tensor([0.0, 2.0]))
     >>> found.elbo.value < found.lower.value < found.upper.value < found.eubo.value
     True
     """
