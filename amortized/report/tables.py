@@ -84,11 +84,13 @@ def costs(contents: Contents) -> list[list[str]]:
 
 
 def attributes(known: Mapping[str, float | int | str]) -> str:
-    """
-    >>> attributes({"rhat": 1.0009, "smallest_ess": 1796.2})
+    """All but the seed, which is not what a method found.
+
+    >>> attributes({"rhat": 1.0009, "smallest_ess": 1796.2, "seed": 0})
     'rhat 1.001, smallest ess 1,796'
     """
-    return ", ".join(f"{name.replace('_', ' ')} {attribute(value)}" for name, value in known.items()) or "–"
+    found = {name.replace("_", " "): attribute(value) for name, value in known.items() if name != "seed"}
+    return ", ".join(f"{name} {value}" for name, value in found.items()) or "–"
 
 
 def off(evidence: Estimate | None, truth: float | None) -> str:

@@ -69,3 +69,38 @@ def test_draws_that_are_not_finite_are_left_out():
     assert isinstance(bars, StepPatch) and sum(bars.get_data()[0]) == pytest.approx(97 / 99)
     plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan), [draws])
     plots.marginal(Figure().add_subplot(), "x", np.full(9, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("observed", "drawn"),
+    [
+        (RANDOM.poisson(3.0, 50), RANDOM.poisson(3.0, (60, 50))),
+        (RANDOM.normal(size=(2, 4)), RANDOM.normal(size=(60, 2, 4))),
+        (RANDOM.normal(size=100), RANDOM.normal(size=(60, 100))),
+        (RANDOM.normal(size=()), RANDOM.normal(size=60)),
+    ],
+    ids=["counts", "few", "many", "one"],
+)
+def test_predictive_picks_its_kind(observed: np.ndarray, drawn: np.ndarray, request: pytest.FixtureRequest):
+    axes = plots.predictive(Figure().add_subplot(), "y", np.asarray(observed), drawn)
+    assert axes.get_ylabel() == ("share of the data" if "counts" in request.node.name else "")
+    assert axes.get_xlabel() == ("observation" if request.node.name.endswith(("few]", "one]")) else "")
+
+
+def test_predictive_refuses_another_shape():
+    with pytest.raises(ValueError, match="one replicated data set a row"):
+        plots.predictive(Figure().add_subplot(), "y", np.zeros(3), np.zeros((10, 4)))
+
+
+def test_tail_of_pareto_weights_lies_on_its_law():
+    uniform = (np.arange(20_000) + 0.5) / 20_000
+    axes = plots.tail(Figure().add_subplot(), -0.5 * np.log(uniform), 0.5)
+    dots, law = axes.lines
+    at = np.interp(np.asarray(dots.get_xdata())[:300], *np.asarray(law.get_data()))
+    assert np.allclose(at / np.asarray(dots.get_ydata())[:300], 1.0, atol=0.05)
+
+
+def test_pairs_leave_out_a_method_without_the_scalar():
+    found = contents({"x": (3,)}).ours
+    panels = plots.pairs(Figure(), found, {"nuts": {"x": found["x"][..., :2]}}, ["x[0]", "x[1]", "x[2]"])
+    assert panels.shape == (3, 3) and len(panels[2, 2].patches) == 1 and len(panels[0, 0].patches) == 2

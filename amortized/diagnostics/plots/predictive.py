@@ -70,7 +70,7 @@ def intervals(axes: Axes, observed: np.ndarray, replicated: np.ndarray) -> Axes:
     axes.set_ylim(bottom - 0.05 * (top - bottom or 1.0), top + 0.4 * (top - bottom or 1.0))
     axes.set_xlim(-0.6, len(observed) - 0.4)
     axes.set_xlabel("observation")
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xticks(places[:: max(1, len(places) // 8)])
     axes.legend(loc="upper right", fontsize=8, ncols=3, handlelength=1.2, columnspacing=1.0)
     return axes
 
