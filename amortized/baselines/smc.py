@@ -63,10 +63,7 @@ def run(
         for _ in tqdm(range(islands), desc="smc", unit=" islands", disable=not progress)
     ]
     evidences = torch.tensor([result.log_evidence.value for result in results], dtype=torch.float64)
-    share = evidences.to(target.device).repeat_interleave(particles)
-    rows = systematic(share, particles * islands, generator)
-    rows = rows[torch.randperm(len(rows), generator=generator, device=rows.device)]
-    states = torch.cat([result.state.x for result in results])[rows]
+    states = pooled(results, evidences, generator)
     return Draws(
         sites=target.constrain(states),
         method="smc",
@@ -82,6 +79,14 @@ def run(
             "acceptance": sum(result.acceptance for result in results) / islands,
         },
     )
+
+
+def pooled(results: Sequence[tempered_smc.Result], evidences: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The particles ``(islands · N, D)`` of all islands, resampled by their islands' Z and shuffled."""
+    states = torch.cat([result.state.x for result in results])
+    share = evidences.to(states.device).repeat_interleave(len(states) // len(results))
+    rows = systematic(share, len(states), generator)
+    return states[rows[torch.randperm(len(rows), generator=generator, device=rows.device)]]
 
 
 def effective_families(results: Sequence[tempered_smc.Result], evidences: torch.Tensor) -> float:
