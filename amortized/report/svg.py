@@ -51,14 +51,11 @@ def inline(figure: Figure, label: str, prefix: str) -> str:
     figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>', _opening(label), text)
     for colour, named in COLOURS.items():
         text = text.replace(colour.lower(), named)
-    return re.sub(r"\s*\n\s*", "\n", own_ids(text, prefix)).strip()
-
-
-def _opening(label: str) -> str:
-    return rf'<svg viewBox="\1" role="img" aria-label="{escape(label)}">'.replace("\\g", "\\\\g")
+    text = re.sub(r"\s*\n\s*", "\n", own_ids(text, prefix)).strip()
+    opening = f'<svg viewBox="{{}}" role="img" aria-label="{escape(label)}">'
+    return re.sub(r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>', lambda found: opening.replace("{}", found[1], 1), text)
 
 
 def own_ids(text: str, prefix: str) -> str:
