@@ -36,7 +36,7 @@ import torch
 from pyro.infer.autoguide import AutoIAFNormal, AutoNormal
 from torch import Tensor
 
-from amortized import DiffusionGuide
+from amortized import DiffusionGuide, MixtureGuide
 from amortized.baselines import hmc, nested, nuts, smc, svi
 from amortized.benchmark import machine
 from amortized.benchmark.truth import Problem, problem
@@ -54,10 +54,10 @@ Cell = tuple[Draws, float]
 """Draws with all that they cost, and the seconds that drawing more of them would take."""
 
 
-def run_guide(path: Path, seed: int, budget: float) -> Cell:
+def run_guide(path: Path, seed: int, budget: float, kind: type[DiffusionGuide] = DiffusionGuide) -> Cell:
     file = load(path)
     began = time.perf_counter()
-    guide = DiffusionGuide(file.model, seed=seed, max_seconds=60.0 * budget, progress=False)
+    guide = kind(file.model, seed=seed, max_seconds=60.0 * budget, progress=False)
     guide.fit(*file.args, **file.kwargs)
     evidence = guide.log_evidence()
     fitted = time.perf_counter() - began
@@ -66,7 +66,7 @@ def run_guide(path: Path, seed: int, budget: float) -> Cell:
     share = effective_sample_fraction(guide.log_weights(DRAWS))
     found = Draws(
         sites=draws.sites,
-        method="guide",
+        method="guide" if kind is DiffusionGuide else kind.__name__,
         states=draws.states,
         target=guide.target,
         log_evidence=evidence,
@@ -108,6 +108,7 @@ def run_svi(path: Path, seed: int, budget: float, guide: Callable) -> Cell:
 
 METHODS: dict[str, Callable[[Path, int, float], Cell]] = {
     "guide": run_guide,
+    "MixtureGuide": partial(run_guide, kind=MixtureGuide),
     "nuts": run_nuts,
     "smc": run_smc,
     "nested": run_nested,
