@@ -13,7 +13,7 @@ demo: .venv/.stamp-run
 	@echo "picture: $(OUT)/posterior.png"
 
 test: .venv/.stamp-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: .venv/.stamp-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow

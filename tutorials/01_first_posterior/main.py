@@ -51,7 +51,7 @@ def main() -> None:
     plt.rcParams.update(STYLE)
 
     # 2. Fit. No knob is needed; the time limit is 60 seconds unless you say otherwise.
-    guide = DiffusionGuide(model, max_seconds=8 if options.quick else 60, progress=False).fit(DOSE, DIED)
+    guide = DiffusionGuide(model, max_seconds=5 if options.quick else 60, progress=False).fit(DOSE, DIED)
 
     # 3. First of all: may the draws be used?
     diagnosis = guide.diagnose()
@@ -64,7 +64,7 @@ def main() -> None:
     print(f"the dose kills: slope > 0 with probability {float((draws['slope'] > 0).double().mean()):.3f}")
 
     # 5. The same by NUTS, on the same density: nothing should differ but the time.
-    chains = nuts.run(guide.target, draws=200 if options.quick else 1_000, warmup=200 if options.quick else 1_000)
+    chains = nuts.run(guide.target, draws=100 if options.quick else 1_000, warmup=100 if options.quick else 1_000)
     ours = {name: value.numpy()[None] for name, value in draws.items()}
     rows = [row for row in compare(ours, chains.arrays()) if row.name != "half"]
     for row in rows:

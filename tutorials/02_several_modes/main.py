@@ -68,7 +68,7 @@ def main() -> None:
     print(f"grid: log evidence {log_evidence:.3f}; absorption is the faster with probability {share:.3f}\n")
 
     # 2. The guide: it looks for modes before it trains, and weighs them by the evidence under each.
-    guide = DiffusionGuide(model, max_seconds=8 if options.quick else 60, progress=False).fit(HOURS, measured)
+    guide = DiffusionGuide(model, max_seconds=5 if options.quick else 60, progress=False).fit(HOURS, measured)
     diagnosis, draws = guide.diagnose(), guide.sample(8_000)
     ours = faster(draws)
     print(f"{diagnosis}\nthe guide: {float(ours):.3f}\n")
