@@ -41,10 +41,9 @@ def run(
     """``Z = ∫ L(u) du`` over the unit cube, ``L = R(x) / q(x)`` with ``x = q``'s quantile of u: shells of rising L.
 
     q: a broad Gaussian, of the model's prior where that can be drawn from, else of short pilot chains, one and a half
-    times as wide again. dynesty chooses how to draw within a shell: ellipsoids below 10 dimensions, random walks to
-    20, slices above. The draws are resampled from its weighted points to equal weights; ``attributes``: ``ess`` of
-    those weights, ``iterations``, ``efficiency``, ``information`` in nats. ``max_calls`` ends it early, as
-    ``attributes["finished"]`` then says with 0.
+    times as wide again. New points come by random walks within a shell up to 20 dimensions, by slices above. The draws
+    are resampled from its weighted points to equal weights; ``attributes``: ``ess`` of those weights, ``iterations``,
+    ``efficiency``, ``information`` in nats. ``max_calls`` ends it early; then ``attributes["finished"]`` is 0.
 
     Raises ``ImportError`` without dynesty, ``ValueError`` where no start with a finite density is found.
     Skilling (2006), Bayesian Analysis 1(4); Speagle, arXiv 1904.02180.
@@ -60,6 +59,7 @@ def run(
         target.dim,
         nlive=live_points,
         rstate=np.random.default_rng(seed),
+        sample="rwalk" if target.dim <= 20 else "rslice",
         pool=pool,
         queue_size=pool.size,
         use_pool={"prior_transform": False},

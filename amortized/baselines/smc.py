@@ -34,13 +34,13 @@ def run(
 ) -> Draws:
     """``islands`` independent runs of ``particles`` each through ``π_β ∝ q^(1−β) R^β``, from β = 0 to 1.
 
-    q: a broad Gaussian, of the model's prior where that can be drawn from, else of short pilot chains. Each β keeps
-    ``ess_fraction`` of the particles effective, by bisection; systematic resampling; HMC moves of at most
-    ``max_leapfrogs`` steps, with which 1 makes them MALA. ``Ẑ`` is the mean of the islands' unbiased estimates, its
-    error from their spread, which holds whatever the dependence within an island (Whiteley, Lee and Heine 2016,
-    Bernoulli 22(1)); the draws are all particles, resampled by their islands' Ẑ. ``attributes``: ``islands``,
-    ``temperatures``, the mean length of the ladders, ``acceptance``, and ``ess``, how many families of first particles
-    the draws are worth, a lower bound.
+    q: a broad Gaussian, of the model's prior where that can be drawn from, else of short pilot chains; each island has
+    one of its own, so that the error counts what q adds to it. Each β keeps ``ess_fraction`` of the particles
+    effective, by bisection; systematic resampling; HMC moves of at most ``max_leapfrogs`` steps: 1 makes them MALA's.
+    ``Ẑ`` is the mean of the islands' estimates, its error from their spread, which holds whatever the dependence within
+    an island (Whiteley, Lee and Heine 2016, Bernoulli 22(1)); the draws are all particles, resampled by their islands'
+    Ẑ. ``attributes``: ``islands``, ``temperatures``, the mean length of the ladders, ``acceptance``, and ``ess``, how
+    many families of first particles the draws are worth, a lower bound.
 
     Raises ``ValueError`` for fewer than two islands and where q meets no finite density. Del Moral, Doucet and Jasra
     (2006), JRSS B 68.
@@ -56,11 +56,9 @@ def run(
     started, target = time.perf_counter(), as_target(target, args, kwargs)
     calls = target.calls
     generator = torch.Generator(target.device).manual_seed(seed)
-    mean, deviation = (value.to(target.dtype) for value in broad_gaussian(target, seed))
-    base = GaussianMixture(torch.ones_like(mean[:1]), mean[None], deviation.diag()[None])
     results = [
         tempered_smc.run(target, base, particles, generator, ess_fraction, max_leapfrogs=max_leapfrogs)
-        for _ in tqdm(range(islands), desc="smc", unit=" islands", disable=not progress)
+        for base in tqdm(bases(target, seed, islands), desc="smc", unit=" islands", disable=not progress)
     ]
     evidences = torch.tensor([result.log_evidence.value for result in results], dtype=torch.float64)
     states = pooled(results, evidences, generator)
@@ -79,6 +77,15 @@ def run(
             "acceptance": sum(result.acceptance for result in results) / islands,
         },
     )
+
+
+def bases(target: Target, seed: int, islands: int) -> list[GaussianMixture]:
+    """One broad Gaussian for each island, from draws of its own."""
+    found = []
+    for island in range(islands):
+        mean, deviation = (value.to(target.dtype) for value in broad_gaussian(target, seed * islands + island))
+        found.append(GaussianMixture(torch.ones_like(mean[:1]), mean[None], deviation.diag()[None]))
+    return found
 
 
 def pooled(results: Sequence[tempered_smc.Result], evidences: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
