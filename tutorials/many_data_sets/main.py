@@ -1,6 +1,6 @@
 """A thousand data sets, one guide: train once, then every posterior is there at once.
 
-    python tutorials/many_data_sets/main.py             # 1,000 towns, 20 of them beside NUTS; over half an hour
+    python tutorials/many_data_sets/main.py             # 1,000 towns, 20 of them beside NUTS; half an hour
     python tutorials/many_data_sets/main.py --quick     # a minute, figures that mean little
 
 Writes ``figures.json`` and three pictures into ``--out``.
@@ -38,7 +38,7 @@ class Effort:
     by_nuts: int = 20
     calibrated: int = 1_000
     draws: int = 250
-    nuts_draws: int = 1_000
+    nuts_draws: int = 200
 
 
 QUICK = Effort(seconds=20.0, towns=40, by_nuts=1, calibrated=60, draws=100, nuts_draws=20)

@@ -19,13 +19,13 @@ def outbreak(cases):
     infected = pyro.sample("first_infected", dist.LogNormal(math.log(10.0), 0.7))
     reported = pyro.sample("reported", dist.Beta(4.0, 4.0))
     pyro.deterministic("reproduction_number", transmission / recovery)
-    susceptible, expected = PEOPLE - infected, []
+    contact, kept = -transmission / PEOPLE, torch.exp(-recovery)
+    susceptible, leaving = PEOPLE - infected, []
     for _ in range(DAYS):
-        new = susceptible * (1 - torch.exp(-transmission * infected / PEOPLE))
-        susceptible = susceptible - new
-        infected = infected * torch.exp(-recovery) + new
-        expected.append(reported * new)
-    mean = torch.stack(expected, -1).clamp(min=1e-3)
+        leaving.append(susceptible * torch.expm1(contact * infected))  # minus the newly infected
+        susceptible = susceptible + leaving[-1]
+        infected = infected * kept - leaving[-1]
+    mean = (-reported[..., None] * torch.stack(leaving, -1)).clamp(min=1e-3)
     with pyro.plate("days", DAYS):
         pyro.sample("cases", dist.GammaPoisson(10.0, 10.0 / mean), obs=cases)
 
