@@ -52,8 +52,11 @@ class Contents:
         """The guide's draws and the baselines' by the name that tables and pictures give them, each name once."""
         named = {"guide": self.draws}
         for found in self.baselines:
-            same = sum(name.split(" ")[0] == found.method for name in named)
-            named[f"{found.method} {same + 1}" if same else found.method] = found
+            name, number = found.method, 1
+            while name in named:
+                number += 1
+                name = f"{found.method} {number}"
+            named[name] = found
         return named
 
 
