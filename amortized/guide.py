@@ -261,26 +261,26 @@ class DiffusionGuide(AutoGuide):
 
     def quantiles(self, quantiles: list[float], *args: Any, **kwargs: Any) -> Sites:
         """Posterior quantiles ``{site: (len(quantiles), *event)}`` from 4,000 draws; ``(…, M, *event)`` of a batch."""
-        fitted = self._fitted("quantiles")
-        draws = self.sample(4_000, *(args if isinstance(fitted, Many) else ()))
-        return quantiles_of(draws, fitted.latents, quantiles)
+        draws = self.sample(4_000, *(args if isinstance(self._fitted("quantiles"), Many) else ()))
+        return quantiles_of(draws, self._fitted("quantiles").latents, quantiles)
 
-    def to_arviz(self, *data: Any, num_samples: int = 4_000, correction: str = "resample") -> Any:
-        """The posterior in ArviZ, as ``Draws.to_arviz``, with the verdict; every replica is a chain.
+    def record(self, *data: Any, num_samples: int | None = None, correction: str = "resample") -> Draws:
+        """4,000 draws with the verdict among their attributes; every replica is a chain, and has an equal share."""
+        self._fitted("record")
+        return record_of([self, *self.others], data, num_samples, correction)[0]
 
-        Raises ``ValueError`` where the replicas cannot share ``num_samples`` evenly.
-        """
-        self._fitted("to_arviz")
-        return record_of([self, *self.others], data, num_samples, correction).to_arviz()
+    def to_arviz(self, *data: Any, num_samples: int | None = None, correction: str = "resample") -> Any:
+        """The posterior in ArviZ, as ``Draws.to_arviz``: ``record``, predictions, prior, likelihood and data."""
+        return self.record(*data, num_samples=num_samples, correction=correction).to_arviz()
 
     def report(
         self, path: str | Path, *data: Any, baselines: Sequence[Draws] = (), title: str | None = None, code: str = ""
     ) -> Path:
         """One page of HTML for a person: verdict, tables and pictures, other methods' draws beside them; its path."""
         training = self.training_record if isinstance(self._fitted("report"), Single) else None
-        draws = record_of([self, *self.others], data, 4_000 - 4_000 % (1 + len(self.others)))
-        named: Any = dict(title=title, seconds=self.seconds, training=training, recipe=self.recipe, code=code)
-        return write(path, gather(self.at(*data), draws, self.model, baselines=baselines, **named))
+        draws, worst = record_of([self, *self.others], data)
+        told: Any = dict(title=title, seconds=draws.seconds, calls=draws.target_calls, training=training, code=code)
+        return write(path, gather(worst, draws, self.model, recipe=self.recipe, baselines=baselines, **told))
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

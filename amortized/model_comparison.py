@@ -19,9 +19,7 @@ from amortized.mcmc.resampling import systematic
 from amortized.posterior_draws import Draws, by_chain
 from amortized.targets.devices import placement
 from amortized.targets.model_target import ModelTarget
-from amortized.targets.predictive import prior
-
-NUM_SAMPLES = 4_000
+from amortized.targets.predictive import counted, prior
 
 Sizes = list[tuple[str, int]]
 """Observed sites with the number of their data."""
@@ -32,8 +30,8 @@ class Compared:
     """One model: its log evidence in nats, and how far that and its leave-one-out score are below the best model's.
 
     ``log_bayes_factor``: ``log Z − log Z_best`` ≤ 0; ``probability``: of the model given the data, were all equally
-    likely before. ``leave_one_out`` and ``loo_difference``, the paired difference to the best of that column, are None
-    where the model has no pointwise likelihood. ``verdict``: of the guide, or "" for other draws.
+    likely before. ``leave_one_out`` is None where not every datum has a likelihood of its own; ``loo_difference``, to
+    the best of that column, also where that has another number of data. ``verdict``: of the guide, "" for other draws.
     """
 
     name: str
@@ -56,18 +54,15 @@ class ModelComparison:
         rows = [head]
         for one in self.models:
             loo = one.leave_one_out
-            scores = ["", "", ""] if loo is None else [f"{loo.value:.2f}", str(one.loo_difference), f"{loo.khat:.2f}"]
-            rows.append(
-                [
-                    one.name,
-                    str(one.log_evidence),
-                    str(one.log_bayes_factor),
-                    f"{one.probability:.3f}",
-                    *scores,
-                    one.verdict,
-                ]
-            )
-        return aligned(rows)
+            scores = ["", "", ""]
+            if loo is not None:
+                scores = [f"{loo.value:.2f}", str(one.loo_difference or "other data"), f"{loo.khat:.2f}"]
+            evidence = [str(one.log_evidence), str(one.log_bayes_factor), f"{one.probability:.3f}"]
+            rows.append([one.name, *evidence, *scores, one.verdict])
+        scored = {one.name: one.leave_one_out for one in self.models if one.leave_one_out is not None}
+        unsound = [name for name, loo in scored.items() if not loo.khat < 0.7]
+        note = f"\nleave-one-out of {', '.join(unsound)} is unsound: k-hat above 0.7, a datum too far from the others"
+        return aligned(rows) + (note if unsound else "")
 
     def __getitem__(self, name: str) -> Compared:
         return next(one for one in self.models if one.name == name)
@@ -97,7 +92,7 @@ def compare(models: Mapping[str, DiffusionGuide | Draws]) -> ModelComparison:
     draws = {name: _draws(name, one) for name, one in models.items()}
     _check_same_data(draws)
     evidences = {name: _evidence(name, one) for name, one in draws.items()}
-    loos = {name: _leave_one_out(one) for name, one in draws.items()}
+    loos = {name: _leave_one_out(name, one) for name, one in draws.items()}
     best = max(evidences, key=lambda name: evidences[name].value)
     total = torch.tensor([estimate.value for estimate in evidences.values()], dtype=torch.float64)
     shares = dict(zip(evidences, total.softmax(0).tolist(), strict=True))
@@ -120,10 +115,8 @@ def _draws(name: str, model: DiffusionGuide | Draws) -> Draws:
     if isinstance(model, Draws):
         return model
     if model.settings.amortize is not None:
-        raise ValueError(
-            f"{name!r} is a guide for many data sets: write compare({{{name!r}: guide.at(y).record(4_000), ...}})"
-        )
-    return model.at().record(NUM_SAMPLES)
+        raise ValueError(f"{name!r} is a guide for many data sets: write compare({{{name!r}: guide.record(y), ...}})")
+    return model.record()
 
 
 def _evidence(name: str, draws: Draws) -> Estimate:
@@ -143,24 +136,38 @@ def _evidence(name: str, draws: Draws) -> Estimate:
 
 
 def _check_same_data(draws: Mapping[str, Draws]) -> None:
-    """Sites may have other names and shapes in other models, but the numbers are the same."""
-    found = {name: _all_data(one.target) for name, one in draws.items() if isinstance(one.target, ModelTarget)}
-    names = list(found)
-    for name in names[1:]:
-        one, other = found[names[0]], found[name]
-        if len(one) != len(other) or not np.allclose(one, other, equal_nan=True):
+    """Sites of one name hold the same numbers in the same order; sites of other names the same numbers at least."""
+    found = {name: _data(one) for name, one in draws.items() if isinstance(one.target, ModelTarget)}
+    (first, ours), *others = found.items() if found else [("", {})]
+    for name, theirs in others:
+        shared = set(ours) == set(theirs)
+        pairs = [(ours[site], theirs[site]) for site in ours] if shared else [(_sorted(ours), _sorted(theirs))]
+        if not all(len(one) == len(other) and np.allclose(one, other) for one, other in pairs):
             raise ValueError(
-                f"{names[0]!r} has {len(one)} observed values and {name!r} {len(other)}, or others: evidences compare "
-                "models of the same data; fit both to the same"
+                f"{first!r} observes {_counts(ours)} and {name!r} {_counts(theirs)}, or other values of them: "
+                "evidences compare models of the same data; fit both to the same, and write a constraint of one of "
+                "them as pyro.factor instead of obs="
             )
 
 
-def _all_data(target: ModelTarget) -> np.ndarray:
-    values = [value.detach().cpu().double().numpy().reshape(-1) for value in target.observations.values()]
-    return np.sort(np.concatenate(values)) if values else np.empty(0)
+def _data(draws: Draws) -> dict[str, np.ndarray]:
+    """The numbers of every observed site that no mask leaves out, flat."""
+    assert isinstance(draws.target, ModelTarget)
+    there = counted(draws.target, draws.sites)
+    values = draws.target.observations
+    return {name: value[there[name]].reshape(-1).cpu().double().numpy() for name, value in values.items()}
 
 
-def _leave_one_out(draws: Draws) -> tuple[LeaveOneOut, Sizes] | None:
+def _sorted(data: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.sort(np.concatenate([*data.values(), np.empty(0)]))
+
+
+def _counts(data: Mapping[str, np.ndarray]) -> str:
+    return ", ".join(f"{len(values)} values at {name!r}" for name, values in data.items()) or "nothing"
+
+
+def _leave_one_out(name: str, draws: Draws) -> tuple[LeaveOneOut, Sizes] | None:
+    """None, and a warning, where a datum has no likelihood of its own, under a summed-out latent."""
     if not isinstance(draws.target, ModelTarget) or draws.states is None:
         return None
     states, chains = draws.states, draws.chains
@@ -169,8 +176,17 @@ def _leave_one_out(draws: Draws) -> tuple[LeaveOneOut, Sizes] | None:
         states, chains = states[systematic(draws.log_weights, len(states), generator)], 1
     with placement(draws.target.device):
         terms = draws.target.pointwise_log_likelihood(states)
-    arrays = {name: by_chain(terms[name], chains) for name in sorted(terms)}
-    return (leave_one_out(arrays), [(name, array[0, 0].size) for name, array in arrays.items()]) if arrays else None
+    data, there = draws.target.observations, counted(draws.target, draws.sites)
+    if missing := [site for site in data if site not in terms]:
+        warnings.warn(
+            f"{name!r}: no leave-one-out, site {missing[0]!r} has no likelihood of each datum, only that of all after "
+            "a discrete latent is summed out; write the sum as a mixture, dist.MixtureSameFamily, to have one",
+            stacklevel=3,
+        )
+        return None
+    counts = {site: there[site].reshape(*terms[site].shape[1:], -1).any(-1) for site in sorted(data)}
+    arrays = {site: by_chain(terms[site][:, mark], chains) for site, mark in counts.items() if mark.any()}
+    return (leave_one_out(arrays), [(site, array.shape[-1]) for site, array in arrays.items()]) if arrays else None
 
 
 def _difference(one: Estimate, other: Estimate, same: bool) -> Estimate:
@@ -178,11 +194,16 @@ def _difference(one: Estimate, other: Estimate, same: bool) -> Estimate:
 
 
 def _paired(name: str, loos: Mapping[str, tuple[LeaveOneOut, Sizes] | None]) -> Estimate | None:
-    """``Σ (elpd_i − elpd_i of the best)`` with the error of paired differences; unpaired where sites do not match."""
+    """``Σ (elpd_i − elpd_i of the best)`` with the error of paired differences; unpaired where sites do not match.
+
+    None where the numbers of data differ.
+    """
     there = {other: loo for other, loo in loos.items() if loo is not None}
     if name not in there:
         return None
     (one, sites), (best, its_sites) = there[name], max(there.values(), key=lambda loo: loo[0].value)
+    if len(one.each) != len(best.each):
+        return None
     if sites != its_sites:
         return Estimate(one.value - best.value, math.hypot(one.std_error, best.std_error))
     differences = one.each - best.each

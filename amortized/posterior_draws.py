@@ -17,7 +17,7 @@ from amortized.estimate import Estimate
 from amortized.targets.base import Target
 from amortized.targets.devices import placement
 from amortized.targets.model_target import ModelTarget
-from amortized.targets.predictive import posterior_predictive, prior
+from amortized.targets.predictive import counted, posterior_predictive, prior
 
 PRIOR_DRAWS = 1_000
 
@@ -55,7 +55,8 @@ class Draws:
 
         ``posterior``; ``sample_stats``: ``lp``, the log density in unconstrained space, and ``log_weight`` where draws
         have weights; and from a model: ``log_likelihood`` and ``observed_data``, ``posterior_predictive``, ``prior``
-        and ``prior_predictive`` (not where the prior is improper, a site cannot draw, or there is a factor).
+        and ``prior_predictive`` (not where the prior is improper, a site cannot draw, or there is a factor). Data that
+        the model masks are NaN, with a log likelihood of 0.
         """
         groups: dict[str, dict[str, Tensor]] = {"posterior": self.sites, "sample_stats": {}}
         observed: dict[str, Tensor] = {}
@@ -64,7 +65,7 @@ class Draws:
                 groups["sample_stats"]["lp"] = self.target.log_prob(self.states)
                 if isinstance(self.target, ModelTarget):
                     groups |= _of_the_model(self.target, self.states, self.sites, int(self.attributes.get("seed", 0)))
-                    observed = self.target.observations
+                    observed = _known_data(self.target, self.sites)
         if self.log_weights is not None:
             groups["sample_stats"]["log_weight"] = self.log_weights
         arrays = {
@@ -94,6 +95,15 @@ class Draws:
                 "log_evidence_std_error": self.log_evidence.std_error,
             }
         return known
+
+
+def _known_data(target: ModelTarget, sites: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The data; NaN where a mask leaves a number out."""
+    there = counted(target, sites)
+    return {
+        name: value.masked_fill(~there[name], torch.nan) if value.is_floating_point() else value
+        for name, value in target.observations.items()
+    }
 
 
 def _of_the_model(target: ModelTarget, states: Tensor, sites: Mapping[str, Tensor], seed: int) -> dict[str, dict]:

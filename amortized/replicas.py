@@ -12,10 +12,11 @@ import torch
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE
 from amortized.diagnostics.weights import log_mean_exp
 from amortized.estimate import Estimate
-from amortized.posterior import check_count
+from amortized.posterior import Posterior, check_count
 from amortized.posterior_draws import Draws
 
 VERDICTS = (TRUSTWORTHY, USABLE, UNTRUSTED)
+NUM_SAMPLES = 4_000
 
 
 def alike(guide: Any, seed: int) -> Any:
@@ -35,15 +36,24 @@ def alike(guide: Any, seed: int) -> Any:
     )
 
 
-def record_of(guides: Sequence[Any], data: tuple, num_samples: int, correction: str = "resample") -> Draws:
-    """``num_samples`` draws of fitted guides, of equally many each; raises ``ValueError`` where that is impossible."""
+def record_of(
+    guides: Sequence[Any], data: tuple, num_samples: int | None = None, correction: str = "resample"
+) -> tuple[Draws, Posterior]:
+    """``num_samples`` draws of fitted guides, equally many of each, and the posterior that is trusted least.
+
+    None: 4,000, or as many below as can be shared. Raises ``ValueError`` where so many cannot be shared.
+    """
+    if num_samples is None:
+        num_samples = NUM_SAMPLES - NUM_SAMPLES % len(guides)
     check_count(num_samples)
     if num_samples % len(guides):
         even = len(guides) * (num_samples // len(guides) + 1)
         raise ValueError(f"num_samples={num_samples} for {len(guides)} replicas: write num_samples={even}")
-    each = [guide.at(*data).record(num_samples // len(guides), correction) for guide in guides]
+    posteriors = [guide.at(*data) for guide in guides]
+    each = [posterior.record(num_samples // len(guides), correction) for posterior in posteriors]
     draws = as_chains(each) if len(each) > 1 else each[0]
-    return replace(draws, seconds=sum(guide.seconds for guide in guides))
+    worst = max(posteriors, key=lambda posterior: VERDICTS.index(posterior.diagnose().verdict))
+    return replace(draws, seconds=sum(guide.seconds for guide in guides)), worst
 
 
 def as_chains(replicas: Sequence[Draws]) -> Draws:

@@ -105,7 +105,7 @@ def test_sites_of_other_names_are_compared_without_pairing():
 
 
 def test_other_data_are_refused():
-    with pytest.raises(ValueError, match=r"'one' has 5 observed values and 'other' 4"):
+    with pytest.raises(ValueError, match=r"'one' observes 5 values at 'y' and 'other' 4 values at 'y'"):
         compare({"one": exact_draws(NARROW), "other": exact_draws(NARROW, DATA[:4])})
 
 
@@ -135,3 +135,57 @@ def test_an_untrusted_guide_is_told():
     draws = Draws(**{**vars(exact_draws(WIDE)), "attributes": {"verdict": "not to be trusted"}})
     with pytest.warns(UserWarning, match="'wide' is not to be trusted"):
         compare({"wide": draws, "narrow": exact_draws(NARROW)})
+
+
+def test_the_order_of_the_data_matters():
+    with pytest.raises(ValueError, match="or other values of them"):
+        compare({"one": exact_draws(NARROW), "other": exact_draws(NARROW, DATA.flip(0))})
+
+
+def test_leave_one_out_needs_a_likelihood_of_each_datum():
+    """A label of each datum is summed out in one model only: its leave-one-out is None, and said."""
+
+    def labelled():
+        mean = pyro.sample("mean", dist.Normal(0.0, NARROW))
+        with pyro.plate("rows", 5):
+            label = pyro.sample("label", dist.Bernoulli(0.5), infer={"enumerate": "parallel"})
+            pyro.sample("y", dist.Normal(mean + 0.0 * label, 1.0), obs=DATA)
+
+    plain = exact_draws(NARROW)
+    draws = Draws(**{**vars(plain), "target": PyroTarget(labelled)})
+    with pytest.warns(UserWarning, match="no leave-one-out, site 'y'"):
+        found = compare({"labelled": draws, "plain": plain})
+    assert found["labelled"].leave_one_out is None and found["labelled"].loo_difference is None
+    assert found["plain"].leave_one_out is not None
+    assert "unsound" not in str(found)
+
+
+def test_masked_data_count_for_nothing():
+    """The placeholder in the place of a missing datum is neither compared nor left out."""
+
+    def masked(fill):
+        def model():
+            mean = pyro.sample("mean", dist.Normal(0.0, NARROW))
+            there = torch.tensor([True, True, False, True, True])
+            with pyro.plate("rows", 5), pyro.poutine.mask(mask=there):
+                pyro.sample("y", dist.Normal(mean, 1.0), obs=torch.where(there, DATA, torch.tensor(fill)))
+
+        return Draws(**{**vars(exact_draws(NARROW)), "target": PyroTarget(model)})
+
+    found = compare({"zeros": masked(0.0), "nines": masked(99.0)})
+    assert found["zeros"].leave_one_out.khat < 0.7
+    assert len(found["zeros"].leave_one_out.each) == 4
+    observed = masked(0.0).to_arviz().observed_data["y"].values
+    assert [bool(missing) for missing in observed != observed] == [False, False, True, False, False]
+
+
+def test_replicas_are_judged_by_the_worst():
+    recipe = Recipe(steps=10, bridge_steps=10)
+    guide = DiffusionGuide(normal(NARROW), replicas=2, recipe=recipe, max_seconds=3, progress=False).fit()
+    other = guide.others[0].at()
+    weights = other.weights().clone()
+    weights[0] += 50.0
+    other.log_weights = weights
+    with pytest.warns(UserWarning, match="'one' is not to be trusted"):
+        found = compare({"one": guide, "other": exact_draws(NARROW)})
+    assert found["one"].verdict == "not to be trusted"

@@ -45,6 +45,16 @@ def test_uneven_chains_are_refused(guide):
         guide.to_arviz(num_samples=601)
 
 
+def test_the_report_is_that_of_all_and_judged_by_the_worst(guide, tmp_path):
+    other = guide.others[0].at()
+    before, weights = other.log_weights, other.weights().clone()
+    weights[0] += 50.0
+    other.log_weights = weights
+    page = guide.report(tmp_path / "all.html").read_text()
+    other.log_weights = before
+    assert "not to be trusted" in page.lower() and "trustworthy" not in page.lower()
+
+
 @pytest.mark.parametrize("replicas", [0, 1.5])
 def test_a_number_of_replicas_is_asked_for(replicas):
     with pytest.raises(ValueError, match="replicas="):

@@ -30,21 +30,33 @@ def inference_data(groups: Groups, attributes: Mapping[str, float | int | str]) 
     """ArviZ's record (InferenceData, or DataTree from 1.0) of ``{group: {variable: (chain, draw, *event)}}``.
 
     Observed data have no chain and draw dimensions; empty groups are left out; ``attributes`` mark the posterior. A
-    slash in a variable's name, which a DataTree and netCDF keep for folders, becomes a dot.
+    slash in a variable's name, which a DataTree and netCDF keep for folders, becomes a dot; a name that is taken then,
+    or that ArviZ keeps for a dimension, ``chain`` and ``draw``, gets an underscore behind it.
 
     >>> data = inference_data({"posterior": {"mu": np.zeros((1, 10))}}, {"method": "example"})
     >>> data.posterior["mu"].shape, data.posterior.attrs["method"]
     ((1, 10), 'example')
     """
     arviz = importlib.import_module("arviz")
-    filled = {
-        group: {name.replace("/", "."): value for name, value in variables.items()}
-        for group, variables in groups.items()
-        if variables
-    }
+    filled = {group: _renamed(variables) for group, variables in groups.items() if variables}
     data = arviz.from_dict(filled) if is_one(arviz) else arviz.from_dict(**filled)
     data["posterior"].attrs.update(attributes)
     return data
+
+
+def _renamed(variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """
+    >>> list(_renamed({"a/b": np.zeros(1), "a.b": np.zeros(1), "draw": np.zeros(1)}))
+    ['a.b_', 'a.b', 'draw_']
+    """
+    taken, names = {"chain", "draw", *(name for name in variables if "/" not in name)}, []
+    for name in variables:
+        new = name.replace("/", ".")
+        while new in taken and (new != name or name in ("chain", "draw")):
+            new += "_"
+        taken.add(new)
+        names.append(new)
+    return dict(zip(names, variables.values(), strict=True))
 
 
 def is_one(arviz: Any) -> bool:
@@ -54,6 +66,8 @@ def is_one(arviz: Any) -> bool:
 
 def leave_one_out(log_likelihood: Mapping[str, np.ndarray]) -> LeaveOneOut:
     """Pareto-smoothed leave-one-out of all data ``{site: (chain, draw, *batch)}`` together (arXiv 1507.04544).
+
+    The draws are taken to be independent.
 
     >>> found = leave_one_out({"y": np.random.default_rng(0).normal(-1.0, 0.01, (1, 500, 8))})
     >>> round(found.value, 1), found.khat < 0.7, found.each.shape
@@ -66,7 +80,7 @@ def leave_one_out(log_likelihood: Mapping[str, np.ndarray]) -> LeaveOneOut:
     data = inference_data({"posterior": posterior, "log_likelihood": {"data": terms}}, {})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Estimated shape parameter")  # told by khat
-        found = arviz.loo(data, pointwise=True)
+        found = arviz.loo(data, pointwise=True, reff=1.0)
     total, effective, each = ("elpd", "p", "elpd_i") if is_one(arviz) else ("elpd_loo", "p_loo", "loo_i")
     pareto = np.asarray(found.pareto_k)
     return LeaveOneOut(

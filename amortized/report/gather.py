@@ -13,7 +13,7 @@ from amortized.posterior_draws import Draws, by_chain
 from amortized.recipe import Recipe, Training
 from amortized.report.contents import Contents, source, surroundings
 from amortized.targets.model_target import ModelTarget
-from amortized.targets.predictive import posterior_predictive
+from amortized.targets.predictive import counted, posterior_predictive
 
 REPLICATED = 500
 
@@ -65,12 +65,20 @@ def gather(
 
 
 def replications(draws: Draws) -> dict[str, dict[str, np.ndarray]]:
-    """Observed sites and as many data sets as are replicated of them; nothing where the density is no model's."""
+    """Observed sites and as many data sets as are replicated of them; nothing where the density is no model's.
+
+    Data that the model masks are left out.
+    """
     target = draws.target
     if not isinstance(target, ModelTarget):
         return {"observed": {}, "replicated": {}}
     thin = max(1, len(draws) // REPLICATED)
     sites = {name: value[::thin][:REPLICATED] for name, value in draws.sites.items()}
-    replicated = posterior_predictive(target, sites, seed=0)
-    observed = {name: value.detach().cpu().numpy() for name, value in target.observations.items() if name in replicated}
-    return {"observed": observed, "replicated": {name: by_chain(replicated[name])[0] for name in observed}}
+    replicated, there = posterior_predictive(target, sites, seed=0), counted(target, sites)
+    known = {name: value for name, value in target.observations.items() if name in replicated and there[name].any()}
+    observed = {name: (value if there[name].all() else value[there[name]]) for name, value in known.items()}
+    cut = {name: (replicated[name] if there[name].all() else replicated[name][:, there[name]]) for name in known}
+    return {
+        "observed": {name: value.detach().cpu().numpy() for name, value in observed.items()},
+        "replicated": {name: by_chain(value)[0] for name, value in cut.items()},
+    }

@@ -29,10 +29,24 @@ class GivenTarget(ModelTarget):
 
     @property
     def observations(self) -> Sites:
-        """Of the one context; raises ``ValueError`` where there are several."""
+        """Of the one context, of a set its own rows alone; raises ``ValueError`` where there are several contexts."""
         program, row = self.family.program, self._only_row()
         values = dict(zip(program.contexts.names, program.values(row), strict=True))
-        return {site: values[name].reshape(program.shapes[site]) for site, name in program.sites.items()}
+        return {site: values[name].reshape(program.shapes[site])[: self.rows] for site, name in program.sites.items()}
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the one set has; None where contexts are no sets. Its padding lies behind them."""
+        present = self.family.program.present(self._only_row())
+        return None if present is None else int(present.sum())
+
+    @property
+    def observed(self) -> Collection[str]:
+        return self.family.joint.observed
+
+    @property
+    def discrete(self) -> Collection[str]:
+        return self.family.joint.discrete
 
     @property
     def deterministic(self) -> Collection[str]:
@@ -77,4 +91,8 @@ class GivenTarget(ModelTarget):
         return values, log_dets
 
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
-        return self.family.joint.pointwise_log_likelihood(self._all(x))
+        terms = self.family.joint.pointwise_log_likelihood(self._all(x))
+        if self.contexts != 1 or self.rows is None:
+            return terms
+        sets = self.family.program.sites
+        return {name: term[:, : self.rows] if name in sets else term for name, term in terms.items()}

@@ -26,8 +26,18 @@ class ModelTarget(Target):
 
     @property
     @abstractmethod
+    def observed(self) -> Collection[str]:
+        """Names of all likelihood sites, those that observe a function of the latents among them."""
+
+    @property
+    @abstractmethod
     def deterministic(self) -> Collection[str]:
         """Names of the sites that are functions of the latents."""
+
+    @property
+    @abstractmethod
+    def discrete(self) -> Collection[str]:
+        """Names of the finite discrete latents that are summed out."""
 
     @property
     @abstractmethod

@@ -10,17 +10,18 @@ from pyro import poutine
 
 from amortized._types import Sites, Tensor
 from amortized.targets.batching import drawn_together
+from amortized.targets.devices import placement
 from amortized.targets.model_target import ModelTarget
-from amortized.targets.tracing import LatentMessenger, Message, is_factor, sample_sites, undisturbed
+from amortized.targets.tracing import LatentMessenger, Message, is_factor, sample_sites, undisturbed, unmasked
 
 
 class _Drawing(LatentMessenger):
-    """Latents at the values given, where any are; what was observed is drawn."""
+    """Latents at the values given, where any are; what was observed is drawn, or kept as it is."""
 
-    def __init__(self, target: ModelTarget, given: Sites):
+    def __init__(self, target: ModelTarget, given: Sites, keep: bool):
         super().__init__(target.parameters)
         self.given = given
-        self.observed = set(target.observations)
+        self.observed = set() if keep else set(target.observations)
 
     def _pyro_sample(self, message: Message) -> None:
         name = message["name"]
@@ -33,7 +34,8 @@ class _Drawing(LatentMessenger):
 def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Sites:
     """``y ~ p(y | z)``: observed sites ``{name: (B, *shape)}`` drawn anew at latents ``{name: (B, *shape)}``.
 
-    Summed-out discrete latents are drawn anew too. Empty where a site's distribution cannot draw.
+    A summed-out discrete latent of each datum, a label, is drawn anew too. One that several data share is not known
+    from draws of the others, so sites outside its plates are left out. Empty where a site's distribution cannot draw.
 
     >>> import pyro, pyro.distributions as dist
     >>> from amortized.targets.pyro_model import PyroTarget
@@ -44,40 +46,71 @@ def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Si
     >>> round(float(posterior_predictive(target, {"mean": torch.full((10_000,), 5.0)})["y"].mean()), 1)
     5.0
     """
-    names = list(target.observations)
+    data = target.observations
+    given = {name: sites[name] for name in target.latents}
+    names = _predictable(target, given)
 
     def replicate(given: Sites) -> Sites:
         sampled = sample_sites(_trace(target, given))
         return {name: sampled[name]["value"] for name in names}
 
-    given = {name: sites[name] for name in target.latents}
-    return (_drawn(replicate, given, target.device, seed) or {}) if names else {}
+    drawn = (_drawn(replicate, given, target.device, seed) or {}) if names else {}
+    return {name: value[:, : len(data[name])] if data[name].ndim else value for name, value in drawn.items()}
 
 
 def prior(target: ModelTarget, count: int, seed: int = 0) -> tuple[Sites, Sites]:
     """``z ~ p(z), y ~ p(y | z)``: latent and deterministic sites, and observed ones, each ``{name: (count, *shape)}``.
 
-    Both are empty where a site's distribution cannot draw, or where the model has a factor, which no draw obeys.
+    Both are empty where a site's distribution cannot draw, or where the model has a factor, or a site that observes a
+    function of the latents, which no draw obeys.
     """
-    names = [*target.latents, *target.deterministic]
+    names, data = [*target.latents, *target.deterministic], target.observations
 
     def simulate(_: Tensor) -> tuple[Sites, Sites]:
         sampled = sample_sites(_trace(target, {}))
         if any(is_factor(site) for site in sampled.values()):
             raise NotImplementedError("a factor is no distribution")
-        return tuple({name: sampled[name]["value"] for name in wanted} for wanted in (names, target.observations))  # type: ignore[return-value]
+        return tuple({name: sampled[name]["value"] for name in wanted} for wanted in (names, data))  # type: ignore[return-value]
 
-    return _drawn(simulate, torch.zeros(count, device=target.device), target.device, seed) or ({}, {})
+    if set(target.observed) - set(data):
+        return {}, {}
+    latent, observed = _drawn(simulate, torch.zeros(count, device=target.device), target.device, seed) or ({}, {})
+    return latent, {name: value[:, : len(data[name])] if data[name].ndim else value for name, value in observed.items()}
 
 
-def _trace(target: ModelTarget, given: Sites) -> poutine.Trace:
-    with _Drawing(target, given):
+def counted(target: ModelTarget, sites: Sites) -> Sites:
+    """Which elements of every observation count, ``{name: bool (*shape)}``: all but those that the model masks.
+
+    The mask is the one at the first of the draws ``{name: (B, *shape)}``.
+    """
+    sampled = _at_the_first(target, sites)
+    marks = {name: (unmasked(sampled[name]), value) for name, value in target.observations.items()}
+    return {name: mark[: len(value)] if value.ndim else mark for name, (mark, value) in marks.items()}
+
+
+def _predictable(target: ModelTarget, given: Sites) -> list[str]:
+    """Observed sites whose every datum has summed-out latents of its own."""
+    if not target.discrete:
+        return list(target.observations)
+    sampled = _at_the_first(target, given)
+    plates = {name: {frame.name for frame in site["cond_indep_stack"]} for name, site in sampled.items()}
+    shared = [plates[name] for name in target.discrete if name in plates]
+    return [name for name in target.observations if all(plates[name] <= around for around in shared)]
+
+
+def _at_the_first(target: ModelTarget, sites: Sites) -> dict[str, Message]:
+    with undisturbed(target.device), torch.no_grad(), placement(target.device):
+        return sample_sites(_trace(target, {name: sites[name][0] for name in target.latents}, keep=True))
+
+
+def _trace(target: ModelTarget, given: Sites, keep: bool = False) -> poutine.Trace:
+    with _Drawing(target, given, keep):
         return poutine.trace(target.run).get_trace()
 
 
 def _drawn(function: Callable[[Any], Any], inputs: Any, device: torch.device, seed: int) -> Any:
     """Draws for every element of the inputs; None where a distribution has no method to draw."""
-    with undisturbed(device), torch.no_grad():
+    with undisturbed(device), torch.no_grad(), placement(device):
         torch.manual_seed(seed)
         try:
             return drawn_together(function, inputs)

@@ -97,6 +97,14 @@ class PyroTarget(ModelTarget):
         return self.structure.observations
 
     @property
+    def observed(self) -> Collection[str]:
+        return self.structure.observed
+
+    @property
+    def discrete(self) -> Collection[str]:
+        return self.structure.discrete
+
+    @property
     def deterministic(self) -> Collection[str]:
         return self.structure.deterministic
 

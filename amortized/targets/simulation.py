@@ -17,6 +17,7 @@ from amortized.targets.tracing import (
     is_random_choice,
     sample_sites,
     undisturbed,
+    unmasked,
 )
 
 CHUNK = 4_096
@@ -70,16 +71,8 @@ def _drawn(target: ConditionalTarget, row: Tensor, sites: dict[str, Message]) ->
     for site, name in program.sites.items():
         message = sites[site]
         drawn = message["value"].to(row.dtype).reshape(parts[name].shape)
-        parts[name] = torch.where(_unmasked(message).reshape(drawn.shape), drawn, parts[name])
+        parts[name] = torch.where(unmasked(message).reshape(drawn.shape), drawn, parts[name])
     return torch.cat([part.reshape(-1) for part in parts.values()])
-
-
-def _unmasked(message: Message) -> Tensor:
-    """Which elements of a site's value count, in the value's shape."""
-    value, mask = message["value"], message["mask"]
-    if mask is None or isinstance(mask, bool):
-        return torch.full_like(value, mask is not False, dtype=torch.bool)
-    return mask.reshape(mask.shape + (1,) * message["fn"].event_dim).expand(value.shape)
 
 
 def check_simulation(target: ConditionalTarget, rows: Tensor) -> None:

@@ -83,6 +83,14 @@ def is_factor(site: Message) -> bool:
     return isinstance(fn, dist.Unit)
 
 
+def unmasked(site: Message) -> Tensor:
+    """Which elements of a site's value count, in the value's shape."""
+    value, mask = site["value"], site["mask"]
+    if mask is None or isinstance(mask, bool):
+        return torch.full_like(value, mask is not False, dtype=torch.bool)
+    return mask.reshape(mask.shape + (1,) * site["fn"].event_dim).expand(value.shape)
+
+
 @contextmanager
 def undisturbed(device: torch.device | None = None) -> Iterator[None]:
     """Runs Pyro code with validation off, and leaves random states, parameter store and validation as they were."""

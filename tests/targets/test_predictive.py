@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.distributions import constraints
 
-from amortized.targets.predictive import posterior_predictive, prior
+from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.predictive import counted, posterior_predictive, prior
 from amortized.targets.pyro_model import PyroTarget
 
 COUNT = 20_000
@@ -27,7 +28,7 @@ def unbatchable(y):
         pyro.sample("y", dist.Normal(mean + shift, 1.0), obs=y)
 
 
-def counted(germinated):
+def pots(germinated):
     rate = pyro.sample("rate", dist.Beta(2.0, 2.0))
     with pyro.plate("pots", 2):
         pyro.sample("germinated", dist.Binomial(torch.tensor([10.0, 20.0]), rate), obs=germinated)
@@ -68,7 +69,7 @@ def test_observed_sites_are_drawn_anew_at_every_draw(model):
 
 def test_counts_are_drawn_with_their_own_sizes():
     """Binomial means n p: sd of the mean of 10,000 is √(20 · .21) / 100 = .02."""
-    y = posterior_predictive(PyroTarget(counted, (torch.tensor([3.0, 6.0]),)), {"rate": torch.full((10_000,), 0.3)})
+    y = posterior_predictive(PyroTarget(pots, (torch.tensor([3.0, 6.0]),)), {"rate": torch.full((10_000,), 0.3)})
     assert torch.allclose(y["germinated"].mean(0), torch.tensor([3.0, 6.0]), atol=0.08)
     assert float(y["germinated"].amax(0)[0]) <= 10
 
@@ -83,8 +84,75 @@ def test_the_same_seed_gives_the_same_and_the_caller_keeps_his():
     assert not torch.equal(one, prior(target, 5, seed=4)[1]["y"])
 
 
-@pytest.mark.parametrize("model", [improper, with_factor])
+def observes_a_function(y):
+    mean = pyro.sample("mean", dist.Normal(0.0, 2.0))
+    pyro.sample("near_one", dist.Normal(0.0, 0.1), obs=mean - 1)
+    with pyro.plate("rows", len(y)):
+        pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+
+
+@pytest.mark.parametrize("model", [improper, with_factor, observes_a_function])
 def test_no_prior_where_nothing_can_be_drawn_or_a_factor_is_part_of_it(model):
     target = PyroTarget(model, (DATA,))
     assert prior(target, 10) == ({}, {})
     assert posterior_predictive(target, {"mean": torch.zeros(10)})["y"].shape == (10, 3)
+
+
+def test_a_discrete_latent_that_data_share_leaves_them_out():
+    """One switch for all data is known from the data, not from its prior; a label of each datum is drawn anew."""
+
+    def switched(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        switch = pyro.sample("switch", dist.Bernoulli(0.5), infer={"enumerate": "parallel"})
+        with pyro.plate("rows", len(y)):
+            pyro.sample("y", dist.Normal(mean + 10.0 * switch, 1.0), obs=y)
+
+    def labelled(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        with pyro.plate("rows", len(y)):
+            label = pyro.sample("label", dist.Bernoulli(0.5), infer={"enumerate": "parallel"})
+            pyro.sample("y", dist.Normal(mean + 10.0 * label, 1.0), obs=y)
+
+    means = {"mean": torch.zeros(4_000)}
+    assert posterior_predictive(PyroTarget(switched, (DATA,)), means) == {}
+    y = posterior_predictive(PyroTarget(labelled, (DATA,)), means)["y"]
+    assert abs(float((y > 5).double().mean()) - 0.5) < 4 * 0.5 / (3 * 4_000) ** 0.5
+
+
+def test_masked_elements_do_not_count():
+    def masked(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        with pyro.plate("rows", len(y)), pyro.poutine.mask(mask=torch.tensor([True, False, True])):
+            pyro.sample("y", dist.Normal(mean, torch.ones(2)).to_event(1), obs=torch.stack([y, y], -1))
+
+    found = counted(PyroTarget(masked, (DATA,)), {"mean": torch.zeros(1)})["y"]
+    assert found.tolist() == [[True, True], [False, False], [True, True]]
+
+
+def test_of_a_set_its_own_rows_alone():
+    """A set of 2 among sets of 3 has two observations, two predictions and two likelihoods, its padding none."""
+    family = ConditionalTarget(conjugate, "y", ([DATA, DATA[:2] + 1.0],))
+    target = family.at(family.rows[1:])
+    assert target.observations["y"].tolist() == (DATA[:2] + 1.0).tolist()
+    assert posterior_predictive(target, {"mean": torch.zeros(50)})["y"].shape == (50, 2)
+    assert target.pointwise_log_likelihood(torch.zeros(50, 1))["y"].shape == (50, 2)
+    assert prior(target, 50)[1]["y"].shape == (50, 2)
+    assert counted(target, {"mean": torch.zeros(1)})["y"].tolist() == [True, True]
+
+
+def test_on_its_device_whatever_the_default():
+    """The model runs where the target is: a tensor that it makes is on the device that the handler sees."""
+    seen = []
+
+    def model(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        seen.append(torch.get_default_device())
+        pyro.sample("y", dist.Normal(mean, torch.ones(())), obs=y)
+
+    target = PyroTarget(model, (torch.tensor(1.0),))
+    target.device = torch.device("meta")
+    seen.clear()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        prior(target, 2)
+        raise RuntimeError("the model ran through")
+    assert seen and all(device.type == "meta" for device in seen)
