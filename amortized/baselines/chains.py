@@ -11,6 +11,7 @@ from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 from tqdm.auto import tqdm
 
 from amortized._types import Generator, Tensor
+from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.mcmc.covariance import significant_scale_tril
 from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init
@@ -48,11 +49,9 @@ def run_chains(
     """``chains`` chains of ``draws`` states each, ``thin`` moves apart, by a kernel that is fixed after ``warmup``.
 
     The chains of the warm-up together give the metric, their covariance or its diagonal, and one step size.
-    Raises ``ValueError`` for counts below 1 and where no start with a finite density is found.
+    Raises ``ValueError`` for under four draws, other counts below 1, and where no start has a finite density.
     """
-    for name, number in {"chains": chains, "draws": draws, "thin": thin, "warmup": warmup}.items():
-        if number < 1:
-            raise ValueError(f"{name}={number}: write a whole number from 1, for instance {name}=100")
+    check_counts({"chains": (chains, 1), "draws": (draws, DRAWS_OF_A_CHAIN), "thin": (thin, 1), "warmup": (warmup, 1)})
     started, calls = time.perf_counter(), target.calls
     generator = torch.Generator(target.device).manual_seed(seed)
     bar = tqdm(total=warmup + draws * thin, desc=method, unit=" moves", disable=not progress)

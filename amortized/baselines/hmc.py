@@ -37,7 +37,8 @@ def run(
     The warm-up adapts the step to the acceptance, and the metric to the covariance of all chains, or to its diagonal
     without ``full_mass``. A trajectory is about a quarter of a Gaussian's period, of at most ``max_leapfrogs`` steps,
     its length drawn anew for every chain and move. ``attributes``: ``rhat``, ``ess``, ``acceptance``, ``step_size``.
-    Raises ``ValueError`` where no start with a finite density is found. Neal (2011), arXiv 1206.1901.
+    Raises ``ValueError`` for under four draws a chain, and where no start with a finite density is found. Neal (2011),
+    arXiv 1206.1901.
 
     >>> from amortized.targets.density import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)

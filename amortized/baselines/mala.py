@@ -30,8 +30,8 @@ def run(
 
     ``x' = x + h C ∇log R(x) + √(2h) C^½ ξ``: the warm-up adapts the step h to the acceptance, and the metric C to the
     covariance of all chains, or to its diagonal without ``full_mass``. ``attributes``: ``rhat``, ``ess``,
-    ``acceptance``, ``step_size``. Raises ``ValueError`` where no start with a finite density is found.
-    Roberts and Tweedie (1996), Bernoulli 2(4).
+    ``acceptance``, ``step_size``. Raises ``ValueError`` for under four draws a chain, and where no start with a finite
+    density is found. Roberts and Tweedie (1996), Bernoulli 2(4).
 
     >>> from amortized.targets.density import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)

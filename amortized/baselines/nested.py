@@ -12,6 +12,7 @@ import torch
 from scipy.special import ndtri
 
 from amortized._types import Tensor
+from amortized.baselines.counts import check_counts
 from amortized.baselines.reference import broad_gaussian
 from amortized.baselines.targets import as_target
 from amortized.baselines.together import Together
@@ -49,6 +50,7 @@ def run(
     Skilling (2006), Bayesian Analysis 1(4); Speagle, arXiv 1904.02180.
     """
     dynesty = _dynesty()
+    check_counts({"live_points": (live_points, 2), "draws": (draws, 1)})
     started, target = time.perf_counter(), as_target(target, args, kwargs)
     calls = target.calls
     cube = Cube(target, *broad_gaussian(target, seed))

@@ -17,6 +17,7 @@ from pyro.infer import NUTS
 
 from amortized._types import Tensor
 from amortized.baselines.chains import chain_draws
+from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import LogDensity, as_target
 from amortized.posterior_draws import Draws
@@ -52,7 +53,7 @@ def run(
     ``attributes`` of the result: ``divergences`` after warm-up, ``rhat``, the largest split R-hat of a coordinate, and
     ``ess``, the smallest effective sample size, both in unconstrained space.
 
-    Raises ``ValueError`` where no start with a finite density is found.
+    Raises ``ValueError`` for under one chain or four draws of it, and where no start with a finite density is found.
 
     >>> from amortized.targets.density import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1)
@@ -60,6 +61,7 @@ def run(
     >>> found.sites["x"].shape, found.chains, found.attributes["divergences"]
     (torch.Size([100, 1]), 2, 0)
     """
+    check_counts({"chains": (chains, 1), "draws": (draws, DRAWS_OF_A_CHAIN), "warmup": (warmup, 0)})
     started, target = time.perf_counter(), as_target(target, args, kwargs)
     calls = target.calls
     starts = dispersed_starts(target, chains, seed)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from amortized.baselines.counts import check_counts
 from amortized.baselines.reference import broad_gaussian
 from amortized.baselines.targets import as_target
 from amortized.diagnostics.weights import log_evidence
@@ -42,8 +43,8 @@ def run(
     Ẑ. ``attributes``: ``islands``, ``temperatures``, the mean length of the ladders, ``acceptance``, and ``ess``, how
     many families of first particles the draws are worth, a lower bound.
 
-    Raises ``ValueError`` for fewer than two islands and where q meets no finite density. Del Moral, Doucet and Jasra
-    (2006), JRSS B 68.
+    Raises ``ValueError`` for fewer than two islands, or four particles, half of which propose the others' jumps, and
+    where q meets no finite density. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
     >>> from amortized.targets.density import DensityTarget
     >>> normal = DensityTarget(lambda x: 3.0 - 0.5 * x.square().sum(-1), dim=2)
@@ -53,6 +54,7 @@ def run(
     """
     if islands < 2:
         raise ValueError(f"islands={islands}: the error of log Z is from their spread; write islands=8")
+    check_counts({"particles": (particles, 4)})
     started, target = time.perf_counter(), as_target(target, args, kwargs)
     calls = target.calls
     generator = torch.Generator(target.device).manual_seed(seed)

@@ -17,6 +17,7 @@ from pyro.optim import ClippedAdam
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from amortized.baselines.counts import check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import LogDensity, as_target
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
@@ -51,7 +52,7 @@ def run(
     bound rises no more. The draws are the guide's own: ``log_weights = log R − log q`` correct them, and give
     ``log_evidence`` by importance sampling. ``attributes``: ``elbo`` in nats, with ``elbo_std_error``, ``steps`` taken,
     ``fit_seconds``, ``ess`` of the weights. Pyro's parameter store and random state are left as they were.
-    Raises ``ValueError`` where no start with a finite density is found.
+    Raises ``ValueError`` for under one step or particle, or two draws, and where no start has a finite density.
     Kucukelbir et al. (2017), JMLR 18; Kingma et al., arXiv 1606.04934.
 
     >>> from amortized.targets.density import DensityTarget
@@ -60,6 +61,7 @@ def run(
     >>> found.method, abs(found.log_evidence.value - 1.838) < 0.1
     ('AutoNormal', True)
     """
+    check_counts({"steps": (steps, 1), "particles": (particles, 1), "draws": (draws, 2)})
     started, target = time.perf_counter(), as_target(target, args, kwargs)
     calls = target.calls
     start = dispersed_starts(target, 1, seed)[0]
