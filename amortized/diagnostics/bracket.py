@@ -23,6 +23,9 @@ class Bracket:
 
     ``lower = log mean w`` over fresh paths q; ``upper = −log mean 1/w`` over paths noised back from draws p of the
     target, as good as these are; ``khat``: the tail index of 1/w. Grosse, Ghahramani and Adams, arXiv 1511.02543.
+
+    A draw of the target has a positive density, and noising has one everywhere, so that w > 0 on its path. A path of
+    weight zero is of no draw of the target, or broken: ``mean 1/w`` is infinite, and there is no upper bound.
     """
 
     elbo: Estimate
@@ -39,11 +42,15 @@ class Bracket:
 
     @property
     def closes(self) -> bool:
-        """Whether the bounds meet within 4 standard errors or .2 nats; yes where 1/w has too heavy a tail to tell."""
-        return not self.gap.value > max(OPEN, 4 * self.gap.std_error) or self.khat >= HEAVY
+        """Whether there are two bounds, within 4 standard errors or .2 nats; yes where 1/w has too heavy a tail to tell."""
+        if not math.isfinite(self.gap.value):
+            return False
+        return self.gap.value <= max(OPEN, 4 * self.gap.std_error) or self.khat >= HEAVY
 
     def __str__(self) -> str:
-        return f"{self.lower.value:.3f} … {self.upper.value:.3f} (± {self.gap.std_error:.3f})"
+        bounds = {"lower": self.lower.value, "upper": self.upper.value}
+        said = [f"{value:.3f}" if math.isfinite(value) else f"no {side} bound" for side, value in bounds.items()]
+        return " … ".join(said) + (f" (± {self.gap.std_error:.3f})" if math.isfinite(self.gap.std_error) else "")
 
 
 def bracket(log_weights: Tensor, reverse_log_weights: Tensor) -> Bracket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -139,6 +140,10 @@ def _of_weights(log_weights: Tensor, reverse_log_weights: Tensor, khat: float, f
     undefined = int(log_weights.isnan().sum()) + int(reverse_log_weights.isnan().sum())
     if undefined:
         reasons.append((f"{undefined} paths have a weight that is not a number", PROPER))
+    outside = int((reverse_log_weights == -torch.inf).sum())
+    if outside:
+        said = f"no upper bound on log Z: {outside} of the draws it was compared with lie where the density is zero"
+        reasons.append((said, PROPER))
     if not (khat < 0.7 or fraction >= EVEN):
         reasons.append((f"the weights have too heavy a tail (k-hat {khat:.2f}, should be below 0.7)", TRAIN_LONGER))
     if not fraction * len(log_weights) >= 100:
@@ -154,7 +159,7 @@ def _of_bounds(found: Bracket, unseen: float, warm_up_evidence: Estimate) -> Rea
     allowed = max(0.5, 3 * (evidence.std_error**2 + warm_up_evidence.std_error**2) ** 0.5)
     if not abs(evidence.value - warm_up_evidence.value) <= allowed:
         reasons.append((f"log Z differs from the warm-up's ({evidence} against {warm_up_evidence})", TRAIN_LONGER))
-    if not found.closes:
+    if not found.closes and math.isfinite(found.upper.value):
         reasons.append((f"the bounds on log Z do not meet ({found})", TRAIN_LONGER))
     return reasons
 

@@ -43,7 +43,19 @@ def test_a_lost_mode_opens_it(lost, closes):
     assert found.closes is closes
 
 
-def test_weights_that_are_not_numbers_do_not_raise():
+def test_bounds_that_are_not_there_do_not_meet():
     nothing = torch.full((100,), -torch.inf)
-    assert bracket(nothing, nothing).lower.value == -math.inf
-    assert isinstance(bracket(torch.zeros(100), torch.full((100,), torch.nan)).gap, Estimate)
+    found = bracket(nothing, nothing)
+    assert found.lower.value == -math.inf and not found.closes and str(found) == "no lower bound … no upper bound"
+    unknown = bracket(torch.zeros(100), torch.full((100,), torch.nan))
+    assert isinstance(unknown.gap, Estimate) and not unknown.closes and str(unknown) == "0.000 … no upper bound"
+
+
+@pytest.mark.parametrize("zeros", [1, 3_999])
+def test_a_reverse_weight_of_zero_leaves_no_upper_bound(zeros):
+    """Also where 1/w has too heavy a tail to tell, or so few weights that it has none."""
+    forward, backward = weights(0.5)
+    backward[:zeros] = -torch.inf
+    found = bracket(forward, backward)
+    assert found.upper.value == -math.inf and not found.closes
+    assert str(found).endswith(" … no upper bound") and "nan" not in str(found)

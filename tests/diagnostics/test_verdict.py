@@ -198,6 +198,15 @@ def test_bounds_that_do_not_meet_are_not_trusted():
     assert found.unseen == 0 and found.verdict == UNTRUSTED and "do not meet" in found.advice
 
 
+def test_a_draw_of_density_zero_is_no_draw_of_the_target():
+    backward = GOOD.clone()
+    backward[0] = -torch.inf
+    found = diagnose(GOOD, backward, Estimate(0.0, 0.01), True)
+    assert found.verdict == UNTRUSTED and "do not meet" not in found.advice
+    assert "No upper bound on log Z: 1 of the draws" in found.advice and "Train longer" not in found.advice
+    assert "no upper bound" in str(found) and "(± nan)" not in str(found)
+
+
 def test_lost_modes_are_the_advice_only_where_nothing_else_is_wrong():
     elsewhere = Checks(exploration=Exploration(Estimate(0.3, 0.02), 0.4, Estimate(0.4, 0.05)))
     found = diagnose(GOOD[:50], GOOD, Estimate(0.0, 0.01), True, checks=elsewhere)
