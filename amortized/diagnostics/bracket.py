@@ -42,7 +42,7 @@ class Bracket:
 
     @property
     def closes(self) -> bool:
-        """Whether there are two bounds, within 4 standard errors or .2 nats; yes where 1/w has too heavy a tail to tell."""
+        """Whether both bounds meet within 4 standard errors or .2 nats; yes where 1/w has too heavy a tail to tell."""
         if not math.isfinite(self.gap.value):
             return False
         return self.gap.value <= max(OPEN, 4 * self.gap.std_error) or self.khat >= HEAVY
