@@ -16,8 +16,10 @@ class Together:
     ``evaluate: (B, D) -> (B,)`` is then called once for them all, in the order of the tasks, so that what comes out
     does not depend on which thread was first.
 
-    >>> pool = Together(lambda points: points.sum(-1), size=3)
-    >>> pool.map(lambda x: pool.call(np.array([x, 1.0])), [1.0, 2.0, 3.0, 4.0])
+    Its threads end with its ``with``.
+
+    >>> with Together(lambda points: points.sum(-1), size=3) as pool:
+    ...     pool.map(lambda x: pool.call(np.array([x, 1.0])), [1.0, 2.0, 3.0, 4.0])
     [2.0, 3.0, 4.0, 5.0]
     """
 
@@ -31,6 +33,12 @@ class Together:
         self.answers: dict[int, float] = {}
         self.running = 0
         self.error: Exception | None = None
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.threads.shutdown()
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         """``[function(item) for item in items]``. Raises the first error of a task, when all have ended."""

@@ -1,5 +1,8 @@
 """Points of many threads are evaluated together, whatever the threads do."""
 
+import contextlib
+from threading import active_count
+
 import numpy as np
 import pytest
 
@@ -18,13 +21,26 @@ class Counting:
 def test_tasks_of_different_lengths():
     evaluate = Counting()
     pool = Together(evaluate, size=4)
-    found = pool.map(lambda count: [pool.call(np.full(2, step)) for step in range(count)], [0, 1, 2, 3, 5])
+    with pool:
+        found = pool.map(lambda count: [pool.call(np.full(2, step)) for step in range(count)], [0, 1, 2, 3, 5])
     assert found == [[2.0 * step for step in range(count)] for count in (0, 1, 2, 3, 5)]
     assert evaluate.batches == [3, 2, 1, 1, 1, 1, 1, 1]
 
 
 def test_a_call_outside_is_a_batch_of_one():
-    assert Together(Counting(), size=4).call(np.ones(3)) == 3.0
+    with Together(Counting(), size=4) as pool:
+        assert pool.call(np.ones(3)) == 3.0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_its_threads_end_with_it(fails: bool):
+    before = active_count()
+    with contextlib.suppress(ZeroDivisionError), Together(Counting(), size=4) as pool:
+        pool.map(lambda step: pool.call(np.full(2, step)), range(8))
+        assert active_count() == before + 4
+        if fails:
+            raise ZeroDivisionError
+    assert active_count() == before
 
 
 def test_an_error_of_a_task_or_of_the_density_reaches_the_caller():
