@@ -1,11 +1,18 @@
 """Nested sampling through dynesty: log Z, equal draws, seeds, and what to install."""
 
+import contextlib
 import sys
+import warnings
+from threading import active_count
 
+import numpy as np
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 
 from amortized.baselines import nested
+from amortized.baselines.reference import broad_gaussian
 from amortized.targets.density import DensityTarget
 from tests.baselines import known
 
@@ -54,6 +61,56 @@ def test_what_is_not_finite_has_no_mass():
 def test_a_budget_that_ends_the_run_is_said():
     draws = nested.run(known.skewed_mixture(), live_points=50, draws=20, max_calls=200, seed=0)
     assert draws.attributes["finished"] == 0
+
+
+def test_a_budget_is_of_the_search_alone():
+    """The pilot's 38,656 calls are over it, and the search ends within it."""
+    draws = nested.run(known.tilted_gaussian(), live_points=50, draws=20, max_calls=20_000, seed=0)
+    assert draws.target_calls > 38_000 and draws.attributes["finished"] == 1
+
+
+def far_from_its_prior(y: torch.Tensor) -> None:
+    """``log Z = log N(y; 0, 1.01)``; the posterior lies about 0.99 y, with deviation 0.0995."""
+    pyro.sample("y", dist.Normal(pyro.sample("m", dist.Normal(0.0, 1.0)), 0.1), obs=y)
+
+
+@pytest.mark.parametrize("y", [30.0, -30.0])
+def test_a_posterior_far_from_the_prior(y: float):
+    draws = nested.run(far_from_its_prior, (torch.tensor(y),), live_points=50, draws=200, seed=0)
+    assert draws.log_evidence is not None
+    truth = float(dist.Normal(0.0, 1.01**0.5).log_prob(torch.tensor(y)))
+    assert abs(draws.log_evidence.value - truth) < 4 * draws.log_evidence.std_error
+    assert abs(float(draws.sites["m"].mean()) - y / 1.01) < 5 * 0.0995 / (float(draws.attributes["ess"]) / 2) ** 0.5
+
+
+@pytest.mark.filterwarnings("ignore:We have reached the plateau")
+def test_mass_at_the_edge_of_the_cube_is_warned_of(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(nested, "covering_gaussian", broad_gaussian)
+    with pytest.warns(UserWarning, match=r"100% of the weight lies at the edge.*Compare smc.run, or shift and scale"):
+        nested.run(far_from_its_prior, (torch.tensor(12.0),), live_points=5, draws=20, seed=0)
+
+
+def test_a_thin_tail_at_the_edge_is_not_warned_of():
+    u = np.array([[0.5, 1e-300], [0.5, 0.5]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nested.warn_of_the_edge(u, torch.tensor([0.009, 0.991]).log())
+    with pytest.warns(UserWarning, match="^2% of the weight"):
+        nested.warn_of_the_edge(u, torch.tensor([0.02, 0.98]).log())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_its_threads_end_with_it(fails: bool):
+    class Failing(DensityTarget):
+        def _log_prob(self, x: torch.Tensor) -> torch.Tensor:
+            if fails and self.calls > 39_000:
+                raise ZeroDivisionError("the density")
+            return super()._log_prob(x)
+
+    before, target = active_count(), Failing(lambda x: -0.5 * x.square().sum(-1), dim=2)
+    with pytest.raises(ZeroDivisionError, match="the density") if fails else contextlib.nullcontext():
+        nested.run(target, live_points=24, draws=20)
+    assert active_count() == before
 
 
 def test_the_message_where_dynesty_is_missing(monkeypatch: pytest.MonkeyPatch):

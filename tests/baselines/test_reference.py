@@ -5,7 +5,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized.baselines.reference import broad_gaussian, middle
+from amortized.baselines.reference import broad_gaussian, covering_gaussian, middle, pilot
 from amortized.targets.density import DensityTarget
 from amortized.targets.pyro_model import PyroTarget
 from tests.baselines import known
@@ -35,6 +35,42 @@ def test_an_improper_prior_is_no_prior():
 
     mean, deviation = broad_gaussian(PyroTarget(model), seed=0)
     assert torch.all((mean - 7.0).abs() < 1.0) and torch.all(deviation > 0.5) and torch.all(deviation < 1.5)
+
+
+def far_apart(y: torch.Tensor) -> None:
+    """The first site's posterior lies at ``y / 1.01`` with deviation 0.0995, the second's is its prior."""
+    m = pyro.sample("m", dist.Normal(0.0, 1.0))
+    pyro.sample("free", dist.Normal(-4.0, 2.0))
+    pyro.sample("y", dist.Normal(m, 0.1), obs=y)
+
+
+@pytest.mark.parametrize("y", [30.0, -30.0])
+def test_a_prior_that_misses_the_posterior_is_widened_to_it(y: float):
+    """Its middle 90 % then reach from the prior's to the posterior's, in that coordinate alone."""
+    target = PyroTarget(far_apart, (torch.tensor(y),))
+    prior, (mean, deviation) = broad_gaussian(target, seed=0), covering_gaussian(target, seed=0)
+    assert abs(y / 1.01 - float(mean[0])) < 1.7 * float(deviation[0])
+    assert abs(float(mean[0])) < 1.7 * float(deviation[0]) < 20.0
+    assert mean[1] == prior[0][1] and deviation[1] == prior[1][1]
+
+
+def test_a_prior_that_meets_the_posterior_stays():
+    target = PyroTarget(far_apart, (torch.tensor(3.0),))
+    for covering, prior in zip(covering_gaussian(target, seed=0), broad_gaussian(target, seed=0), strict=True):
+        assert torch.equal(covering, prior)
+
+
+def test_without_a_prior_the_pilot_covers():
+    one, two = (function(known.skewed_mixture(), seed=0) for function in (broad_gaussian, covering_gaussian))
+    assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
+
+
+def test_a_pilot_starts_from_draws_of_finite_density_or_anew():
+    target = DensityTarget(lambda x: torch.where(x[:, 0] < 5, 0.0, -torch.inf) - 0.5 * x[:, 0].square(), dim=1)
+    draws = torch.linspace(-1.0, 40.0, 500)[:, None]
+    for given in (draws, draws + 10.0):
+        ends = pilot(target, torch.Generator().manual_seed(0), given)
+        assert len(ends) > 50 and bool((ends < 5).all()) and abs(float(ends.mean())) < 5 / len(ends) ** 0.5
 
 
 def test_no_finite_density_is_an_error():
