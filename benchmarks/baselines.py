@@ -28,6 +28,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from amortized.diagnostics.modes import largest_mode_weight_error
 from amortized.diagnostics.weights import effective_sample_fraction
 from amortized.model_file import load
 from amortized.posterior_draws import Draws
+from amortized.targets.pyro_model import PyroTarget
 
 MODELS = ("eight_schools", "breast_cancer", "gaussian_mixture_25", "funnel", "two_sensors")
 FOLDER = Path(__file__).parents[1] / "models"
@@ -92,10 +94,13 @@ def run_smc(path: Path, seed: int, budget: float) -> Cell:
 
 def run_nested(path: Path, seed: int, budget: float) -> Cell:
     """Fewer live points above 20 dimensions, where a new point costs some two hundred calls."""
-    posed = problem(path)
-    live_points = max(int((500 if posed.target.dim <= 20 else 150) * budget), 20)
+    file = load(path)
+    began = time.perf_counter()
+    target = PyroTarget(file.model, file.args, file.kwargs)
+    live_points = max(int((500 if target.dim <= 20 else 150) * budget), 20)
     calls = int(3_000_000 * budget)
-    draws = nested.run(posed.target, live_points=live_points, draws=DRAWS, max_calls=calls, seed=seed)
+    draws = nested.run(target, live_points=live_points, draws=DRAWS, max_calls=calls, seed=seed)
+    draws = replace(draws, seconds=time.perf_counter() - began)
     return draws, draws.seconds
 
 
@@ -147,7 +152,7 @@ def run_cell(name: str, method: str, seed: int, budget: float) -> dict[str, Any]
     if posed.mode is not None and posed.mode_weights is not None:
         modes = largest_mode_weight_error(posed.mode(draws.states), posed.mode_weights)
     ess = float(draws.attributes["ess"])
-    return {
+    record = {
         "model": name,
         "method": method,
         "seed": seed,
@@ -166,6 +171,14 @@ def run_cell(name: str, method: str, seed: int, budget: float) -> dict[str, Any]
         "versions": machine.versions(),
         "machine": machine.machine(),
     }
+    return finite(record)
+
+
+def finite(value: Any) -> Any:
+    """Records without the numbers that JSON does not have: ``None`` for infinities and what is not a number."""
+    if isinstance(value, dict):
+        return {name: finite(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(folder: Path) -> str:
@@ -223,7 +236,7 @@ def main() -> None:
         return
     if options.model is None:
         parser.error(f"name a model, one of {', '.join(MODELS)}, or write --table FOLDER")
-    text = json.dumps(run_cell(options.model, options.method, options.seed, options.budget), indent=1)
+    text = json.dumps(run_cell(options.model, options.method, options.seed, options.budget), indent=1, allow_nan=False)
     if options.out is None:
         print(text)
         return
