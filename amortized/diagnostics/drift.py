@@ -45,7 +45,9 @@ class Drift:
         return not abs(self.z) > self.allowed
 
     def __str__(self) -> str:
-        return f"z {self.z:+.1f} at most, of {self.name}; by chance under {self.allowed:.1f} ({self.tests} means compared)"
+        return (
+            f"z {self.z:+.1f} at most, of {self.name}; by chance under {self.allowed:.1f} ({self.tests} means compared)"
+        )
 
 
 @torch.no_grad()
