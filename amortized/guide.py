@@ -278,9 +278,9 @@ class DiffusionGuide(AutoGuide):
     ) -> Path:
         """One page of HTML for a person: verdict, tables and pictures, other methods' draws beside them; its path."""
         training = self.training_record if isinstance(self._fitted("report"), Single) else None
-        draws, worst = record_of([self, *self.others], data)
-        told: Any = dict(title=title, seconds=draws.seconds, calls=draws.target_calls, training=training, code=code)
-        return write(path, gather(worst, draws, self.model, recipe=self.recipe, baselines=baselines, **told))
+        draws, worst = record_of([self, *self.others], data, after=baselines)
+        told: Any = dict(title=title, training=training, recipe=self.recipe, baselines=baselines, code=code)
+        return write(path, gather(worst, draws, self.model, **told))
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

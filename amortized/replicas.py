@@ -37,11 +37,16 @@ def alike(guide: Any, seed: int) -> Any:
 
 
 def record_of(
-    guides: Sequence[Any], data: tuple, num_samples: int | None = None, correction: str = "resample"
+    guides: Sequence[Any],
+    data: tuple,
+    num_samples: int | None = None,
+    correction: str = "resample",
+    after: Sequence[Draws] = (),
 ) -> tuple[Draws, Posterior]:
     """``num_samples`` draws of fitted guides, equally many of each, and the posterior that is trusted least.
 
-    None: 4,000, or as many below as can be shared. Raises ``ValueError`` where so many cannot be shared.
+    None: 4,000, or as many below as can be shared. ``after``: draws of other methods, whose calls of the first guide's
+    density are not the guides' own. Raises ``ValueError`` where so many cannot be shared.
     """
     if num_samples is None:
         num_samples = NUM_SAMPLES - NUM_SAMPLES % len(guides)
@@ -52,8 +57,14 @@ def record_of(
     posteriors = [guide.at(*data) for guide in guides]
     each = [posterior.record(num_samples // len(guides), correction) for posterior in posteriors]
     draws = as_chains(each) if len(each) > 1 else each[0]
-    worst = max(posteriors, key=lambda posterior: VERDICTS.index(posterior.diagnose().verdict))
-    return replace(draws, seconds=sum(guide.seconds for guide in guides)), worst
+    worst = max(zip(each, posteriors, strict=True), key=lambda judged: distrust(judged[0]))[1]
+    calls = draws.target_calls - sum(found.target_calls for found in after if found.target is draws.target)
+    return replace(draws, seconds=sum(guide.seconds for guide in guides), target_calls=calls), worst
+
+
+def distrust(draws: Draws) -> int:
+    """The place of the verdict on the draws, from the best; -1 where they have none."""
+    return VERDICTS.index(str(draws.attributes["verdict"])) if "verdict" in draws.attributes else -1
 
 
 def as_chains(replicas: Sequence[Draws]) -> Draws:
@@ -100,8 +111,5 @@ def pooled(estimates: Sequence[Estimate]) -> Estimate | None:
 
 
 def _worst(replicas: Sequence[Draws]) -> dict[str, float | int | str]:
-    judged = [one.attributes for one in replicas if "verdict" in one.attributes]
-    if not judged:
-        return {}
-    worst = max(judged, key=lambda attributes: VERDICTS.index(str(attributes["verdict"])))
-    return {name: worst[name] for name in ("verdict", "khat", "ess_fraction")}
+    attributes = max(replicas, key=distrust).attributes
+    return {name: attributes[name] for name in ("verdict", "khat", "ess_fraction") if name in attributes}

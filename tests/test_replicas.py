@@ -10,7 +10,7 @@ import torch
 from amortized import DiffusionGuide, Recipe
 from amortized.estimate import Estimate
 from amortized.posterior_draws import Draws
-from amortized.replicas import as_chains, pooled
+from amortized.replicas import as_chains, pooled, record_of
 
 
 def model(y):
@@ -53,6 +53,13 @@ def test_the_report_is_that_of_all_and_judged_by_the_worst(guide, tmp_path):
     page = guide.report(tmp_path / "all.html").read_text()
     other.log_weights = before
     assert "not to be trusted" in page.lower() and "trustworthy" not in page.lower()
+
+
+def test_calls_of_methods_that_ran_since_are_not_the_guides_own(guide):
+    other = Draws({"mean": torch.zeros(1)}, "nuts", target=guide.target, target_calls=1_000)
+    elsewhere = Draws({"mean": torch.zeros(1)}, "nuts", target_calls=77)
+    found, _ = record_of([guide], (), 100, after=[other, elsewhere])
+    assert found.target_calls == guide.target.calls - 1_000
 
 
 @pytest.mark.parametrize("replicas", [0, 1.5])

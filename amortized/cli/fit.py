@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"fitting {file.title}, at most {guide.settings.max_seconds:.0f} s")
     with blaming(file.path):
         guide.fit(*file.args, **file.kwargs)
-        draws = replace(guide.at().record(arguments.draws), seconds=guide.seconds)
+        draws = guide.record(num_samples=arguments.draws)
         data = draws.to_arviz()
     diagnosis = guide.diagnose()
     say(f"fitted in {guide.seconds:.1f} s")
@@ -40,8 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
         file.model,
         title=" ".join([file.path.stem.replace("_", " "), *([] if file.name == "model" else [f"({file.name})"])]),
         diagnosis=diagnosis,
-        seconds=guide.seconds,
-        calls=draws.target_calls,
         training=guide.training_record,
         recipe=guide.recipe,
         baselines=list(ran.draws.values()),

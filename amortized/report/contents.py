@@ -20,21 +20,19 @@ PACKAGES = ("amortized", "torch", "pyro-ppl", "numpy", "arviz", "matplotlib")
 
 @dataclass(frozen=True)
 class Contents:
-    """``draws`` of the guide, which ``diagnosis`` judges by the ``log_weights: (N,)`` of fresh paths.
+    """``draws`` of the guide, with what the whole fit cost; ``diagnosis`` judges them by ``log_weights: (N,)``.
 
-    ``seconds`` and ``calls``: of the whole fit, draws included. ``training``: its record, where it was of this data set
-    alone, and the overlap that is ``enough``. ``baselines``: other methods' draws; ``failed``: what stopped a method,
-    by its name. ``observed: {site: (*event)}`` and ``replicated: {site: (S, *event)}``: for the predictive check.
-    ``truth``: the log evidence, where known, in nats. ``deterministic``: sites that others determine. ``code`` and
-    ``command`` make the page again; ``model`` is the model's source, ``facts`` the rest of what that takes.
+    ``log_weights``: of fresh paths. ``training``: its record, where it was of this data set alone, and the overlap that
+    is ``enough``. ``baselines``: other methods' draws; ``failed``: what stopped a method, by its name.
+    ``observed: {site: (*event)}`` and ``replicated: {site: (S, *event)}``: for the predictive check. ``truth``: the log
+    evidence, where known, in nats. ``deterministic``: sites that others determine. ``code`` and ``command`` make the
+    page again; ``model`` is the model's source, ``facts`` the rest of what that takes.
     """
 
     title: str
     draws: Draws
     diagnosis: Diagnosis
     log_weights: np.ndarray
-    seconds: float = 0.0
-    calls: int = 0
     training: Training | None = None
     enough: float | None = None
     baselines: Sequence[Draws] = ()

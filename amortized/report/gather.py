@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -25,8 +24,6 @@ def gather(
     *,
     title: str | None = None,
     diagnosis: Diagnosis | None = None,
-    seconds: float = 0.0,
-    calls: int | None = None,
     training: Training | None = None,
     recipe: Recipe | None = None,
     baselines: Sequence[Draws] = (),
@@ -37,26 +34,21 @@ def gather(
 ) -> Contents:
     """What to tell of ``draws`` of ``posterior``, given ``model``; data are replicated at 500 of the draws.
 
-    ``diagnosis``: the posterior's, where it has been made before. ``seconds`` and ``calls``: of the fit and its draws;
-    all that the density has counted but the baselines', where ``calls`` are not given. ``training``: the fit's record,
-    where it was for these data alone.
+    ``diagnosis``: the posterior's, where it has been made before. ``training``: the fit's record, where it was for
+    these data alone.
     """
-    target: Any = posterior.target
-    spent = sum(found.target_calls for found in baselines if found.target is target)
     return Contents(
         title=title or getattr(model, "__name__", type(model).__name__),
         draws=draws,
         diagnosis=diagnosis or posterior.diagnose(),
         log_weights=posterior.weights().detach().cpu().numpy(),
-        seconds=seconds,
-        calls=target.calls - spent if calls is None else calls,
         training=training,
         enough=None if recipe is None else recipe.enough,
         baselines=tuple(baselines),
         failed=dict(failed or {}),
         **replications(draws),
         truth=truth,
-        deterministic=list(getattr(target, "deterministic", ())),
+        deterministic=list(getattr(draws.target, "deterministic", ())),
         code=code,
         command=command,
         model=source(model),

@@ -164,10 +164,9 @@ class Pictures:
         return made
 
     def costs(self) -> list[Picture]:
-        contents = self.contents
-        baselines = {name: draws for name, draws in contents.methods().items() if name != "guide"}
-        seconds = {"guide": contents.seconds, **{name: draws.seconds for name, draws in baselines.items()}}
-        calls = {"guide": contents.calls, **{name: draws.target_calls for name, draws in baselines.items()}}
+        methods = self.contents.methods()
+        seconds = {name: draws.seconds for name, draws in methods.items()}
+        calls = {name: draws.target_calls for name, draws in methods.items()}
         size = (WIDE[0], 0.7 + 0.28 * len(seconds))
         return [
             self.panel(size, says(title, values), lambda axes, t=title, v=values: plots.costs(axes, t, v))

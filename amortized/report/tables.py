@@ -68,13 +68,12 @@ def costs(contents: Contents) -> list[list[str]]:
     for method, draws in contents.methods().items():
         ours = method == "guide"
         evidence = contents.diagnosis.log_evidence if ours else draws.log_evidence
-        seconds, calls = (contents.seconds, contents.calls) if ours else (draws.seconds, draws.target_calls)
         table.append(
             [
                 method,
                 f"{len(draws):,}",
-                f"{seconds:.1f}" if seconds else "–",
-                f"{calls:,}" if calls else "–",
+                f"{draws.seconds:.1f}" if draws.seconds else "–",
+                f"{draws.target_calls:,}" if draws.target_calls else "–",
                 "–" if evidence is None else str(evidence),
                 off(evidence, contents.truth),
                 effective(contents) if ours else attributes(draws.attributes),

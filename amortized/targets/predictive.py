@@ -46,7 +46,6 @@ def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Si
     >>> round(float(posterior_predictive(target, {"mean": torch.full((10_000,), 5.0)})["y"].mean()), 1)
     5.0
     """
-    data = target.observations
     given = {name: sites[name] for name in target.latents}
     names = _predictable(target, given)
 
@@ -55,7 +54,7 @@ def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Si
         return {name: sampled[name]["value"] for name in names}
 
     drawn = (_drawn(replicate, given, target.device, seed) or {}) if names else {}
-    return {name: value[:, : len(data[name])] if data[name].ndim else value for name, value in drawn.items()}
+    return _without_padding(drawn, target.observations)
 
 
 def prior(target: ModelTarget, count: int, seed: int = 0) -> tuple[Sites, Sites]:
@@ -75,7 +74,7 @@ def prior(target: ModelTarget, count: int, seed: int = 0) -> tuple[Sites, Sites]
     if set(target.observed) - set(data):
         return {}, {}
     latent, observed = _drawn(simulate, torch.zeros(count, device=target.device), target.device, seed) or ({}, {})
-    return latent, {name: value[:, : len(data[name])] if data[name].ndim else value for name, value in observed.items()}
+    return latent, _without_padding(observed, data)
 
 
 def counted(target: ModelTarget, sites: Sites) -> Sites:
@@ -83,9 +82,14 @@ def counted(target: ModelTarget, sites: Sites) -> Sites:
 
     The mask is the one at the first of the draws ``{name: (B, *shape)}``.
     """
-    sampled = _at_the_first(target, sites)
-    marks = {name: (unmasked(sampled[name]), value) for name, value in target.observations.items()}
-    return {name: mark[: len(value)] if value.ndim else mark for name, (mark, value) in marks.items()}
+    sampled, data = _at_the_first(target, sites), target.observations
+    marks = _without_padding({name: unmasked(sampled[name])[None] for name in data}, data)
+    return {name: mark[0] for name, mark in marks.items()}
+
+
+def _without_padding(values: Sites, data: Sites) -> Sites:
+    """``{name: (B, rows, ...)}`` with as many rows as the data have: of a set, those behind them are padding."""
+    return {name: value[:, : len(data[name])] if data[name].ndim else value for name, value in values.items()}
 
 
 def _predictable(target: ModelTarget, given: Sites) -> list[str]:

@@ -1,5 +1,7 @@
 """Contents of a page without a fit: three methods, one of which lies elsewhere, on one site and a vector."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -25,11 +27,9 @@ def made(entries: int = 2, **changes) -> Contents:
     training.losses = list(random.normal(size=30))
     parts = {
         "title": "schools & <script>alert(1)</script>",
-        "draws": draws("DiffusionGuide"),
+        "draws": replace(draws("DiffusionGuide"), seconds=3.0, target_calls=12),
         "diagnosis": FOUND,
         "log_weights": random.normal(-2.0, 0.3, 500),
-        "seconds": 3.0,
-        "calls": 12,
         "training": training,
         "enough": 0.9,
         "baselines": [draws("nuts", 5.0), draws("nuts")],
