@@ -48,6 +48,11 @@ class Target(ABC):
     def nonfinite(self) -> int:
         return int(self._nonfinite)
 
+    def troubles(self) -> list[str]:
+        """What went wrong in evaluations so far, one sentence for each kind; empty where nothing did."""
+        count = self.nonfinite
+        return [f"{count:,} of {self.calls:,} densities were not finite"] if count else []
+
     @property
     def contexts(self) -> int:
         """M, how many contexts take turns along a batch; 1 for a single density."""
