@@ -30,6 +30,7 @@ CONFIRMED = 50
 WIDER = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
 
 LogWeights = Callable[[tuple[Tensor, Tensor]], Tensor]
+Unseen = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -72,33 +73,41 @@ def explore(
     if not run.finished:
         return None
 
-    def unseen(x: Tensor, log_target: Tensor) -> Tensor:
-        inside = log_target > -torch.inf
-        if not bool(inside.any()):
-            return inside
-        weights = log_weights((x[inside].to(white.dtype), log_target[inside].double()))
-        found = torch.zeros_like(inside)
-        found[inside] = ~(weights - log_evidence <= LARGE_WEIGHT)
-        return found
-
+    unseen = unseen_by(log_weights, log_evidence, white.dtype)
     rows = unseen(run.state.x, run.state.log_prob)
     share = float(rows.double().mean())
     if int(rows.sum()) < FEWEST:
         mass = Estimate(share, math.sqrt(max(share, 1 / PARTICLES) / PARTICLES))
     else:
-        mass = _mass(exact, run.state.x[rows], unseen, log_evidence, generator)
+        mass = unseen_mass(exact, run.state.x[rows], unseen, log_evidence, generator)
     return Exploration(mass or _tempered_mass(share, run, log_evidence), share, run.log_evidence)
 
 
-def _mass(
+def unseen_by(log_weights: LogWeights, log_evidence: float, dtype: torch.dtype) -> Unseen:
+    """Tells which of ends ``(N, D)``, with their log R ``(N,)``, a sampler hardly visits: its weight there is large."""
+
+    def unseen(x: Tensor, log_target: Tensor) -> Tensor:
+        inside = log_target > -torch.inf
+        if not bool(inside.any()):
+            return inside
+        weights = log_weights((x[inside].to(dtype), log_target[inside].double()))
+        found = torch.zeros_like(inside)
+        found[inside] = ~(weights - log_evidence <= LARGE_WEIGHT)
+        return found
+
+    return unseen
+
+
+def unseen_mass(
     target: WhitenedTarget,
     x: Tensor,
-    unseen: Callable[[Tensor, Tensor], Tensor],
+    unseen: Unseen,
     log_evidence: float,
     generator: Generator | None,
+    components: tuple[int, ...] = (1, 2, 4, 8),
 ) -> Estimate | None:
     """``m / (1 + m)`` for ``m = E_g[R/g 1(unseen)] / Z``, g a mixture fitted to ``x``; None where few draws count."""
-    proposal = fit(x, generator, (1, 2, 4, 8)).mixture.widened(*WIDER)
+    proposal = fit(x, generator, components).mixture.widened(*WIDER)
     drawn = proposal.sample(REDRAWN, generator)
     log_target = target.log_prob(drawn).double()
     log_ratio = log_target - proposal.log_prob(drawn) - log_evidence

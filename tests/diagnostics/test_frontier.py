@@ -1,0 +1,62 @@
+"""Walks beyond the draws find where a bent posterior goes on, and nothing where the draws are all of it."""
+
+import math
+
+import pytest
+import torch
+
+from amortized.diagnostics.frontier import frontier
+from amortized.mcmc.mixture import fit
+from amortized.targets.density import DensityTarget
+from amortized.targets.whitening import WhitenedTarget
+
+WIDE, NARROW = 2.0, 0.3
+
+
+def log_density(x: torch.Tensor) -> torch.Tensor:
+    """x₁ ~ N(0, 4), x₂ | x₁ ~ N(x₁², .09): a valley that bends and grows steep; Z is 1."""
+    along, across = x[:, 0] / WIDE, (x[:, 1] - x[:, 0].square()) / NARROW
+    return -0.5 * (along.square() + across.square()) - math.log(2 * math.pi * WIDE * NARROW)
+
+
+@pytest.fixture(scope="module")
+def exact() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    first = WIDE * torch.randn(4_096, generator=generator)
+    return torch.stack([first, first.square() + NARROW * torch.randn(4_096, generator=generator)], 1)
+
+
+def seen(draws: torch.Tensor, share: float):
+    """The frontier of a sampler that is a mixture fitted to the draws, which are this share of the posterior."""
+    generator = torch.Generator().manual_seed(1)
+    white = WhitenedTarget(
+        DensityTarget(log_density, dim=2), draws.mean(0), torch.cov(draws.T).sqrt().diagonal().diag()
+    )
+    ends = white.whiten(draws).double()
+    proposal = fit(ends, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
+
+    def log_weights(found: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return found[1] - proposal.log_prob(found[0])
+
+    return frontier(white, ends, log_weights, math.log(share), generator)
+
+
+def test_half_of_a_valley_is_missed(exact):
+    known = exact[exact[:, 0].abs() < 1.2]
+    share = len(known) / len(exact)
+    found = seen(known, share)
+    # 55 % of the mass lies beyond; a lower bound counts, since only what is far beyond is unseen
+    assert found.value - 2 * found.std_error > 0.1
+
+
+def test_nothing_lies_beyond_all_draws(exact):
+    found = seen(exact, 1.0)
+    assert found.value - 2 * found.std_error < 0.02
+
+
+def test_it_ends_when_told_to(exact):
+    white = WhitenedTarget(DensityTarget(log_density, dim=2), torch.zeros(2), torch.eye(2))
+    half = exact[exact[:, 0] > 0]
+    assert (
+        frontier(white, half, lambda found: found[1] + 50, 0.0, torch.Generator().manual_seed(0), lambda: True) is None
+    )
