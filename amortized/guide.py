@@ -99,6 +99,7 @@ class DiffusionGuide(AutoGuide):
         make = type(self).preset, sampler, langevin, self.components
         self.settings = Settings(*make, seed, max_seconds, self.device, progress, amortize, embedding)
         check_count(replicas, "replicas")
+        self.settings = replace(self.settings, untried=seed + replicas)
         self.replicas, self.others = replicas, []
         self.fitted: Single | Many | None = None
         self.posterior, self.training_record, self.seconds = None, None, 0.0
