@@ -159,9 +159,10 @@ class Posterior:
         """At the fresh paths' ends: chains from there, what cannot be evaluated, and what is rounded."""
         self.weights()
         ends = cast(Tensor, self.ends)
-        self.drifted = self._drift()
+        cost = seconds_a_particle(self.white, ends)
+        self.drifted = self._drift(CALLS * cost)
         # a density without a gradient is one that nothing can be learned from, whatever the weight says
-        value, _ = self.white.log_prob_and_score(ends[:EVALUATED])
+        value, _ = self.white.log_prob_and_score(ends[: min(EVALUATED, 1 + int(self.checks_within / cost))])
         self.troubled = float((value == -torch.inf).double().mean())
         if isinstance(self.target, PyroTarget):
             self.rounded = rounding(self.target, self.white.unwhiten(self._resampled(POINTS)))
@@ -170,10 +171,10 @@ class Posterior:
         """``count`` of the fresh paths' ends, by their weights."""
         return cast(Tensor, self.ends)[systematic(self.weights(), count, self._other_generator())]
 
-    def _drift(self) -> Drift | str:
-        """Chains from the fresh paths' ends, where the density is cheap enough."""
+    def _drift(self, seconds: float) -> Drift | str:
+        """Chains from the fresh paths' ends, where the density is cheap enough: ``seconds`` is what they would take."""
         weights, ends = self.weights(), cast(Tensor, self.ends)
-        if (seconds := CALLS * seconds_a_particle(self.white, ends)) > self.checks_within:
+        if seconds > self.checks_within:
             return f"not looked at: it would take {seconds:.0f} s"
         generator, named = self._other_generator(), (self.white.unwhiten, names(self.target.latents))
         found = drift(self.white, ends, weights, generator, *named, self.owners)
