@@ -153,6 +153,7 @@ class Posterior:
             troubles=tuple(self.target.troubles()),
             troubled=self.troubled or 0.0,
             scales=scales(self.target.latents),
+            sites=len(self.target.latents),
         )
 
     def _look(self) -> None:
@@ -263,8 +264,10 @@ def scales(latents: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_positive(support: Any) -> bool:
-    """Whether a site's support is all positive numbers, or an interval from 0 on."""
-    return float(getattr(support, "lower_bound", math.nan)) == 0.0
+    """Whether a site's values are positive numbers, up to a bound that is not that of a probability."""
+    support = getattr(support, "base_constraint", support)
+    lower, upper = getattr(support, "lower_bound", math.nan), getattr(support, "upper_bound", math.inf)
+    return bool((torch.as_tensor(lower) == 0).all()) and not bool((torch.as_tensor(upper) == 1).all())
 
 
 def check_count(number: int, name: str = "num_samples") -> None:
