@@ -45,9 +45,8 @@ OUTSIDE = 0.005
 """Share of the paths that may end where there is no density, or none that can be followed."""
 
 SLOW, CONFIRMS = 3.0, 0.5
-"""R-hat of single chains after 8 moves, and the effective fraction from which it decides nothing. Measured: 25 Gaussians
-1.1, eight schools 1.1, flat scales 1.3, two sensors 2.5, all right or nearly so; bends that lost half their mass 6 to 8.
-"""
+"""R-hat of single chains after 8 moves, and the effective fraction from which it decides nothing. Measured: 25
+Gaussians 1.1, eight schools 1.1, flat scales 1.3, two sensors 2.5; bends that lost half of their mass 6 to 8."""
 
 COARSE, USELESS = 0.1, 1.0
 """Nats of rounding from which a density is said to be coarse, and from which it decides which draws are kept."""
