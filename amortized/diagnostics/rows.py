@@ -170,7 +170,7 @@ def troubles(checks: Checks) -> Finding:
 
 def rounding(found: float | str | None) -> Finding:
     """Rounding of the log density, in nats; a word where it was not measured."""
-    if not isinstance(found, float):
+    if found is None or isinstance(found, str):
         return Finding("rounding", found or "", "", True, "", FLOAT64)
     said = "the density is rounded too coarsely"
     leaves = UNTRUSTED if found > USELESS else USABLE
