@@ -96,9 +96,9 @@ class DiffusionGuide(AutoGuide):
         self.recipe = (recipe or own).with_behaviour(exploration, local_search)
         check_options(amortize, embedding, sampler, self.recipe)
         self.device = available_device(device)
-        make = type(self).preset, sampler, langevin, self.components
-        self.settings = Settings(*make, seed, max_seconds, self.device, progress, amortize, embedding)
         check_count(replicas, "replicas")
+        make = type(self).preset, sampler, langevin, self.components, seed, max_seconds
+        self.settings = Settings(*make, self.device, progress, amortize, embedding, untried=seed + replicas)
         self.replicas, self.others = replicas, []
         self.fitted: Single | Many | None = None
         self.posterior, self.training_record, self.seconds = None, None, 0.0

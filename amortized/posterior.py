@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
@@ -14,16 +15,20 @@ from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, explore
+from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
 from amortized.diagnostics.weights import log_evidence
 from amortized.estimate import Estimate
 from amortized.mcmc.mixture import GaussianMixture, join
+from amortized.mcmc.resampling import systematic
 from amortized.path import Path, rollout
 from amortized.posterior_draws import Draws
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import placement
+from amortized.targets.precision import POINTS, rounding
+from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.modes import find_modes
 from amortized.warmup.run import MANY
@@ -32,6 +37,8 @@ from amortized.warmup.tempering import wide_gaussian
 POLISHED = 512
 CLIMBS = 24
 OTHER_SEED = 1_000_003
+EVALUATED = 1_000
+"""Ends at which density and gradient are looked at: a share of .5 % is five of them."""
 
 
 @dataclass
@@ -40,8 +47,10 @@ class Posterior:
 
     ``held_out``: draws ``(N, D)`` of the target in those coordinates and their log R; None to polish some of the
     sampler's own by MALA. ``warm_up``: a log evidence to agree with, whether it is to be trusted, and a word on it.
-    ``remedy``: what to do where the verdict is bad. ``attributes`` are written beside the draws. ``checks_within``:
-    seconds that chains and, if it ``explores``, the independent search may take before they are left out.
+    ``uncovered``: nats by which its climbs met more density than its draws explain. ``owners``: the mode that each
+    coordinate of ends ``(N, D)`` belongs to, as far as known. ``remedies``: what to type where the verdict is bad.
+    ``attributes`` are written beside the draws. ``checks_within``: seconds that chains and, if it ``explores``, the
+    independent search may take before they are left out.
     """
 
     sampler: DiffusionSampler
@@ -51,7 +60,9 @@ class Posterior:
     paths: int
     held_out: tuple[Tensor, Tensor] | None = None
     warm_up: tuple[Estimate, bool, str] | None = None
-    remedy: str | None = None
+    uncovered: float = -math.inf
+    owners: Callable[[Tensor], Tensor] = torch.zeros_like
+    remedies: Remedies = GENERIC
     attributes: dict[str, float | int | str] = field(default_factory=dict)
     log_weights: Tensor | None = None
     reverse_log_weights: Tensor | None = None
@@ -60,6 +71,8 @@ class Posterior:
     explores: bool = False
     drifted: Drift | str | None = None
     explored: Exploration | str | None = None
+    rounded: float | str | None = None
+    troubled: float | None = None
 
     @property
     def target(self) -> Any:
@@ -120,25 +133,52 @@ class Posterior:
         """Whether to trust the draws: weights, bounds, agreement with other draws, and a verdict in plain words."""
         evidence, trusted, status = self.warm_up or (self.log_evidence(), True, "")
         weights = self.weights(), self.reverse_weights()
-        return diagnose(*weights, evidence, trusted, status, self.remedy, self.checks())
+        return diagnose(*weights, evidence, trusted, status, self.remedies, self.checks())
 
     def checks(self) -> Checks:
         """What the weights do not show: a model edited since, draws that drift, mass elsewhere; each looked at once."""
         with placement(self.white.device):
             changed = self.target.difference_from_model()
             if changed is None and self.drifted is None:
-                self.drifted = self._drift()
+                self._look()
             if changed is None and self.explores and self.explored is None:
                 self.explore(self.checks_within)
-        return Checks(changed, self.drifted, self.explored, self.target.calls)
+        return Checks(
+            changed=changed,
+            drift=self.drifted,
+            exploration=self.explored,
+            target_calls=self.target.calls,
+            uncovered=self.uncovered,
+            rounding=self.rounded,
+            troubles=tuple(self.target.troubles()),
+            troubled=self.troubled or 0.0,
+            scales=scales(self.target.latents),
+            sites=len(self.target.latents),
+        )
 
-    def _drift(self) -> Drift | str:
-        """Chains from the fresh paths' ends, where the density is cheap enough."""
+    def _look(self) -> None:
+        """At the fresh paths' ends: chains from there, what cannot be evaluated, and what is rounded."""
+        self.weights()
+        ends = cast(Tensor, self.ends)
+        cost = seconds_a_particle(self.white, ends)
+        self.drifted = self._drift(CALLS * cost)
+        # a density without a gradient is one that nothing can be learned from, whatever the weight says
+        value, _ = self.white.log_prob_and_score(ends[: min(EVALUATED, 1 + int(self.checks_within / cost))])
+        self.troubled = float((value == -torch.inf).double().mean())
+        if isinstance(self.target, PyroTarget):
+            self.rounded = rounding(self.target, self.white.unwhiten(self._resampled(POINTS)))
+
+    def _resampled(self, count: int) -> Tensor:
+        """``count`` of the fresh paths' ends, by their weights."""
+        return cast(Tensor, self.ends)[systematic(self.weights(), count, self._other_generator())]
+
+    def _drift(self, seconds: float) -> Drift | str:
+        """Chains from the fresh paths' ends, where the density is cheap enough: ``seconds`` is what they would take."""
         weights, ends = self.weights(), cast(Tensor, self.ends)
-        if (seconds := CALLS * seconds_a_particle(self.white, ends)) > self.checks_within:
+        if seconds > self.checks_within:
             return f"not looked at: it would take {seconds:.0f} s"
-        generator, coordinates = self._other_generator(), self.white.unwhiten
-        found = drift(self.white, ends, weights, generator, coordinates, names(self.target.latents))
+        generator, named = self._other_generator(), (self.white.unwhiten, names(self.target.latents))
+        found = drift(self.white, ends, weights, generator, *named, self.owners)
         return found or "not looked at: too few draws count"
 
     def explore(self, seconds: float) -> Exploration | str:
@@ -215,6 +255,19 @@ def names(latents: Mapping[str, Any]) -> list[str]:
         for site, latent in latents.items()
         for index in range(latent.size)
     ]
+
+
+def scales(latents: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names, as ``names`` has them, of the coordinates of sites that are positive numbers."""
+    positive = {name: site for name, site in latents.items() if is_positive(site.support)}
+    return tuple(names(positive))
+
+
+def is_positive(support: Any) -> bool:
+    """Whether a site's values are positive numbers, up to a bound that is not that of a probability."""
+    support = getattr(support, "base_constraint", support)
+    lower, upper = getattr(support, "lower_bound", math.nan), getattr(support, "upper_bound", math.inf)
+    return bool((torch.as_tensor(lower) == 0).all()) and not bool((torch.as_tensor(upper) == 1).all())
 
 
 def check_count(number: int, name: str = "num_samples") -> None:

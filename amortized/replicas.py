@@ -9,20 +9,19 @@ from typing import Any
 
 import torch
 
-from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE
+from amortized.diagnostics.verdict import VERDICTS
 from amortized.diagnostics.weights import log_mean_exp
 from amortized.estimate import Estimate
 from amortized.posterior import Posterior, check_count
 from amortized.posterior_draws import Draws
 
-VERDICTS = (TRUSTWORTHY, USABLE, UNTRUSTED)
 NUM_SAMPLES = 4_000
 
 
 def alike(guide: Any, seed: int) -> Any:
     """A guide with the same model and settings that has not been fitted, and another seed."""
     asked = guide.settings
-    return type(guide)(
+    twin = type(guide)(
         guide.model,
         amortize=asked.amortize,
         embedding=copy.deepcopy(asked.embedding),
@@ -34,6 +33,8 @@ def alike(guide: Any, seed: int) -> Any:
         device=asked.device,
         progress=asked.progress,
     )
+    twin.settings = replace(twin.settings, untried=asked.untried)
+    return twin
 
 
 def record_of(

@@ -17,6 +17,7 @@ class Settings:
     """The options of ``DiffusionGuide`` that say how the work is done, as described there.
 
     ``components``: the number of Gaussians that ``sharpened`` takes, if any; ``ValueError`` together with ``amortize``.
+    ``untried``: a seed that neither the guide nor a replica of it has.
     """
 
     preset: Callable[..., DiffusionSampler]
@@ -29,6 +30,7 @@ class Settings:
     progress: bool
     amortize: str | Sequence[str] | LocalTo | None = None
     embedding: nn.Module | None = None
+    untried: int = 1
 
     def __post_init__(self) -> None:
         if self.components is not None and self.amortize is not None:

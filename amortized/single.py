@@ -9,6 +9,7 @@ import torch
 
 from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration
+from amortized.diagnostics.remedies import in_python
 from amortized.path import Path
 from amortized.posterior import Posterior, proposed
 from amortized.preparation import prepare
@@ -57,6 +58,7 @@ class Single:
 
     def posterior(self, sampler: DiffusionSampler, method: str, recipe: Recipe) -> Posterior:
         """The one posterior."""
+        settings = self.settings
         return Posterior(
             sampler=sampler,
             white=self.white,
@@ -65,8 +67,11 @@ class Single:
             paths=self.paths,
             held_out=(self.ends[: recipe.held_out], self.log_ends[: recipe.held_out]),
             warm_up=(self.warm.log_evidence, self.warm.trustworthy, self.warm.status),
-            attributes={"seed": self.settings.seed},
-            checks_within=max(CHECKS_WITHIN, 0.1 * self.settings.max_seconds),
+            uncovered=self.warm.uncovered,
+            owners=self.warm.reference().to(self.white.device).owners,
+            remedies=in_python(method, settings.seed, settings.untried, settings.max_seconds, recipe.enough),
+            attributes={"seed": settings.seed},
+            checks_within=max(CHECKS_WITHIN, 0.1 * settings.max_seconds),
             explores=True,
         )
 

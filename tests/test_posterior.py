@@ -14,6 +14,8 @@ from amortized import DiffusionGuide, Recipe
 from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.exploration import Exploration
 from amortized.diagnostics.verdict import UNTRUSTED
+from amortized.posterior import scales
+from amortized.targets.pyro_model import PyroTarget
 
 QUICK = Recipe(bridge_steps=50, steps=50, every=50, held_out=256)
 PRIOR_SCALE = 1.0
@@ -62,6 +64,21 @@ def test_an_edited_global_is_noticed(guide, monkeypatch):
     assert guide.diagnose().verdict == UNTRUSTED
     monkeypatch.undo()
     assert guide.diagnose().verdict == "trustworthy"
+
+
+def test_positive_sites_are_scales():
+    """Also under a plate, with a bound for each, or up to one; a probability is none."""
+    bounds = torch.zeros(2), torch.ones(2)
+
+    def model():
+        pyro.sample("place", dist.Normal(0.0, 1.0))
+        pyro.sample("scale", dist.HalfNormal(1.0).expand([2]).to_event(1))
+        pyro.sample("bounded", dist.Uniform(0.0, 100.0))
+        pyro.sample("share", dist.Beta(1.0, 1.0))
+        pyro.sample("unit", dist.Uniform(*bounds).to_event(1))
+        pyro.sample("wide", dist.Uniform(bounds[0], 9 * bounds[1]).to_event(1))
+
+    assert scales(PyroTarget(model).latents) == ("scale[0]", "scale[1]", "bounded", "wide[0]", "wide[1]")
 
 
 def test_what_would_take_too_long_is_said(guide):

@@ -13,6 +13,7 @@ from amortized._types import Sites, Tensor
 from amortized.amortization.prepare import prepare_family
 from amortized.amortization.training import train_family
 from amortized.diagnostics.calibration import Calibration, calibrate
+from amortized.diagnostics.remedies import only
 from amortized.mcmc.resampling import effective_sample_size
 from amortized.path import Path
 from amortized.posterior import Posterior, check_count, polished, proposed
@@ -93,7 +94,7 @@ class Many:
             generator=self.generator,
             method=method,
             paths=PATHS,
-            remedy=REMEDY,
+            remedies=only(REMEDY),
             attributes={"seed": self.settings.seed},
         )
         _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS)

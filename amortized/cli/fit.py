@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from amortized.cli.baselines import AS_TYPED, Ran, run_all, say
 from amortized.cli.tables import printed
 from amortized.diagnostics import arviz, picture
 from amortized.diagnostics.comparison import moments
+from amortized.diagnostics.remedies import in_shell
 from amortized.guide import DiffusionGuide
 from amortized.model_file import ModelFile, UserError, blaming, load
 from amortized.report import Contents
@@ -28,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"fitting {file.title}, at most {guide.settings.max_seconds:.0f} s")
     with blaming(file.path):
         guide.fit(*file.args, **file.kwargs)
+        guide.at().remedies = in_shell(typed(arguments), arguments.seed, guide.settings.max_seconds)
         draws = guide.record(num_samples=arguments.draws)
         data = draws.to_arviz()
     diagnosis = guide.diagnose()
@@ -62,6 +65,13 @@ def make_guide(file: ModelFile, arguments: argparse.Namespace) -> DiffusionGuide
         raise UserError(f"device {arguments.device} is not there: type --device cpu") from error
     limit = {} if arguments.max_seconds is None else {"max_seconds": arguments.max_seconds}
     return DiffusionGuide(file.model, seed=arguments.seed, device=device, progress=sys.stderr.isatty(), **limit)
+
+
+def typed(arguments: argparse.Namespace) -> str:
+    """FILE and the options that choose what is fitted, as they were typed."""
+    model = [] if arguments.model == "model" else ["--model", arguments.model]
+    device = [] if arguments.device == "cpu" else ["--device", arguments.device]
+    return shlex.join([str(arguments.file), *model, *device])
 
 
 def in_python(file: ModelFile, arguments: argparse.Namespace) -> str:

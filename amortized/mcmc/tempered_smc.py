@@ -19,9 +19,9 @@ from amortized.mcmc.state import LogDensityAndScore, State, evaluator
 class Result(NamedTuple):
     """Equally weighted particles at the last temperature, and what the ladder says.
 
-    ``state``: particles ``(N, D)`` with their log density and score *under the target*; ``log_evidence``: log Z;
-    ``temperatures``: the ladder β, ending at 1 when ``finished``; ``families``: how many of the first particles have
-    descendants; ``acceptance``: of the last HMC moves.
+    ``state``: particles ``(N, D)`` with their log density and score *under the target*; ``log_evidence``: log Z, not a
+    number unless ``finished``; ``temperatures``: the ladder β, ending at 1 when ``finished``; ``families``: how many of
+    the first particles have descendants; ``acceptance``: of the last HMC moves.
     """
 
     state: State
@@ -186,6 +186,7 @@ def run(
         ladder.append(temperature)
     shares = torch.bincount(eve, minlength=particles).double() / particles
     error = float((shares.square().sum() - 1 / particles).clamp(min=0).sqrt())
-    estimate = Estimate(log_evidence, error)
+    # Z of the temperature that was reached is not the target's, and would be read as such
+    estimate = Estimate(log_evidence, error) if temperature >= 1.0 else Estimate(math.nan, math.nan)
     families = int((shares > 0).sum())
     return Result(State(x, log_prob, score), estimate, tuple(ladder), families, acceptance, temperature >= 1.0)

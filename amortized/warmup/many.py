@@ -14,7 +14,7 @@ from amortized.mcmc.state import init
 from amortized.mcmc.variational import Gaussian, nearest_gaussian
 from amortized.targets.base import Target
 from amortized.warmup.modes import refuse_improper, starts
-from amortized.warmup.polish import Polish, Weighed
+from amortized.warmup.polish import COVERED, Polish, Weighed
 from amortized.warmup.record import WarmUp
 from amortized.warmup.tempering import Search
 
@@ -35,13 +35,13 @@ def _first_draws(tops: Tensor, gaussian: Gaussian, count: int, generator: Genera
 
 
 def _status(gaussian: Gaussian, weighed: Weighed) -> tuple[bool, str]:
-    checks = weighed.shape < 0.7, weighed.moved < weighed.allowed, weighed.uncovered < 10
+    checks = weighed.shape < 0.7, weighed.moved < weighed.allowed, weighed.covered
     text = (
         f"many dimensions: one Gaussian with bound {gaussian.elbo:.2f}, HMC in its axes; log Z by importance "
         f"weights {weighed.evidence} with k-hat {weighed.shape:.2f} (should be below 0.7) and effective fraction "
         f"{weighed.fraction:.0%}; these move a draws' quantile by {weighed.moved:.2f} (should be below "
         f"{weighed.allowed:.2f}); the climbs met density {weighed.uncovered:.0f} nats above what the draws explain "
-        f"(should be below 10); a mode that no start reached is invisible to these checks"
+        f"(should be below {COVERED:.0f}); a mode that no start reached is invisible to these checks"
     )
     return all(checks), text
 
@@ -90,4 +90,5 @@ def many_dimensions(
         status=status,
         target_calls=0,
         seconds=0.0,
+        uncovered=weighed.uncovered,
     )

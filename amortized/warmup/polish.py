@@ -22,6 +22,8 @@ CLEARLY = 1.0
 MAX_REDRAWS = 16
 REFRESHED = 3.0
 LARGE = 500
+COVERED = 10.0
+"""Nats of log weight at a top of a climb from which its place counts as not explained by the draws."""
 
 
 class Weighed(NamedTuple):
@@ -38,6 +40,11 @@ class Weighed(NamedTuple):
     allowed: float
     accepted: float
     uncovered: float
+
+    @property
+    def covered(self) -> bool:
+        """Whether the draws explain all the density that the climbs met."""
+        return self.uncovered < COVERED
 
 
 class Polish:

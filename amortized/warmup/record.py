@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from amortized._types import Tensor
@@ -21,6 +22,7 @@ class WarmUp:
     lower-triangular ``scale_tril: (D, D)``, float64: the affine map that whitens them; ``mixture``: fitted to them;
     ``product``: the product of one-dimensional mixtures that explains unseen draws better, or None where none does;
     ``log_evidence``: log Z in nats; ``trustworthy`` and ``status``: what was checked, in plain words with numbers;
+    ``uncovered``: nats by which climbs met more density than the draws explain, as `Weighed` has it;
     ``target_calls``: density calls spent, one a particle; ``seconds``: wall clock.
     """
 
@@ -35,6 +37,7 @@ class WarmUp:
     status: str
     target_calls: int
     seconds: float
+    uncovered: float = -math.inf
 
     def reference(self) -> Reference:
         """The better of ``product`` and ``mixture`` as a reference in the coordinates that the affine map whitens."""

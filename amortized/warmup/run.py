@@ -93,4 +93,5 @@ def warm_up(
     mixture, product, shift, scale_tril = _fitted(search, polish, x, generator)
     log_prob, calls = state.log_prob - search.white.log_det, target.calls - calls_before
     seconds = time.perf_counter() - began
-    return WarmUp(x, log_prob, shift, scale_tril, mixture, product, evidence, trustworthy, status, calls, seconds)
+    found = WarmUp(x, log_prob, shift, scale_tril, mixture, product, evidence, trustworthy, status, calls, seconds)
+    return replace(found, uncovered=weighed.uncovered)

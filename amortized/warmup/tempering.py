@@ -54,8 +54,12 @@ class Search:
         return self.temper(join([wide, known], [0.5, 0.5]), particles), self.temper(wide, particles)
 
     def pool(self, draws: int) -> State:
-        """Particles of all finished runs, drawn in proportion to each run's estimate of Z."""
-        runs = [run for run in self.runs if run.finished] or self.runs
-        share = [torch.full_like(run.state.log_prob, run.log_evidence.value) for run in runs]
+        """Particles of all finished runs, drawn in proportion to each run's estimate of Z.
+
+        Where none finished none has an estimate, and all have an equal share.
+        """
+        finished = [run for run in self.runs if run.finished]
+        runs = finished or self.runs
+        share = [torch.full_like(run.state.log_prob, run.log_evidence.value if finished else 0.0) for run in runs]
         rows = systematic(torch.cat(share), draws, self.generator)
         return State(*(torch.cat(field)[rows] for field in zip(*(run.state for run in runs), strict=True)))

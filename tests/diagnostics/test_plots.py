@@ -12,7 +12,7 @@ from amortized.estimate import Estimate
 
 RANDOM = np.random.default_rng(0)
 EVALUATIONS = [(0, Evaluation(-3.0, -1.0, -2.0, 0.4, 0.5)), (100, Evaluation(-2.1, -1.9, -2.0, 0.9, 0.9))]
-FOUND = Diagnosis(0.9, 0.3, -2.1, -1.9, Estimate(-2.0, 0.01), 0.0, "trustworthy", "None needed.")
+FOUND = Diagnosis(0.9, 0.3, -2.1, -1.9, Estimate(-2.0, 0.01), 0.0)
 
 
 def contents(sites: dict[str, tuple[int, ...]], compared: bool = True, **changes) -> picture.Contents:

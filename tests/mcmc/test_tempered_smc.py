@@ -95,6 +95,7 @@ def test_a_density_that_is_zero_everywhere_raises():
 def test_stopping_early_is_said():
     result = tempered_smc.run(gaussian, base(3, 100.0), 64, torch.Generator().manual_seed(0), stop=lambda: True)
     assert not result.finished and result.temperatures == (0.0,)
+    assert math.isnan(result.log_evidence.value) and math.isnan(result.log_evidence.std_error)
 
 
 def test_same_seed_same_particles():

@@ -70,3 +70,11 @@ def test_steps_broadcast_over_leading_slices():
     for k in range(4):
         for one, all_of_them in zip(reference.belief(x[k], signal[k], noise[k]), together, strict=True):
             torch.testing.assert_close(one, all_of_them[k])
+
+
+def test_an_end_belongs_to_the_component_that_explains_it_best():
+    law = mixture_law()
+    x = 3 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    joint = law.component_distribution.log_prob(x.double()[:, None]) + WEIGHTS.double().log()
+    found = MixtureReference(WEIGHTS, MEANS, FACTORS).owners(x)
+    assert found.shape == x.shape and torch.equal(found, joint.argmax(-1)[:, None].expand(50, 3))

@@ -166,6 +166,15 @@ def test_same_seed_same_draws():
 def test_a_spent_budget_is_said():
     found = warm_up(two_modes(), draws=200, generator=seeded(), max_calls=8_000)
     assert not found.trustworthy and "budget" in found.status and bool(found.draws.isfinite().all())
+    assert "not finished" in found.status and "0.000 ± 0.000" not in found.status
+    assert math.isfinite(found.log_evidence.value) and found.log_evidence.value != 0
+
+
+def test_an_unfinished_tempering_does_not_condemn_good_weights():
+    """One Gaussian, found by the climbs; no time is left to temper. Its weights are even: log Z is theirs and right."""
+    found = warm_up(gaussian(torch.ones(2), torch.ones(2)), draws=500, generator=seeded(), max_calls=4_000)
+    assert found.status.count("not finished") == 2
+    assert found.trustworthy and abs(found.log_evidence.value - 7.0) < 0.03
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """When the checks of a warm-up add up to trust."""
 
+import math
+
 import torch
 
 from amortized.estimate import Estimate
@@ -14,6 +16,9 @@ GOOD = Weighed(Estimate(5.0, 0.01), 0.3, 0.6, 0.01, 0.05, 0.7, -2.0)
 def run(value, error=0.1):
     empty = State(torch.zeros(1, 1), torch.zeros(1), torch.zeros(1, 1))
     return Result(empty, Estimate(value, error), (0.0, 1.0), 10, 0.8, True)
+
+
+UNFINISHED = run(math.nan, math.nan)._replace(finished=False)
 
 
 def test_everything_agrees():
@@ -42,3 +47,15 @@ def test_each_failed_check_costs_the_trust_and_is_named():
     ):
         trusted, _, status = verdict(run(5.0), run(5.0), GOOD._replace(**change))
         assert not trusted and word in status
+
+
+def test_an_unfinished_run_has_no_evidence_to_agree_with():
+    """Good weights are believed without it, poor ones are not, and log Z is never that of a run that did not end."""
+    trusted, evidence, status = verdict(UNFINISHED, UNFINISHED, GOOD)
+    assert trusted and evidence == GOOD.evidence
+    assert status.count("not finished") == 2 and "0.000" not in status and "nan" not in status
+    trusted, evidence, _ = verdict(UNFINISHED, UNFINISHED, GOOD._replace(fraction=0.05))
+    assert not trusted and evidence == GOOD.evidence
+    trusted, evidence, status = verdict(run(8.0), UNFINISHED, GOOD)
+    assert not trusted and evidence.value == 8.0 and "disagree" not in status
+    assert verdict(UNFINISHED, run(-3.0), GOOD)[0]
