@@ -70,3 +70,17 @@ def test_steps_broadcast_over_leading_slices():
     for k in range(4):
         for one, all_of_them in zip(reference.belief(x[k], signal[k], noise[k]), together, strict=True):
             torch.testing.assert_close(one, all_of_them[k])
+
+
+def test_learned_weights_need_not_be_normalized():
+    plain, moved = (MixtureReference(WEIGHTS, MEANS, FACTORS, learned=True) for _ in range(2))
+    with torch.no_grad():
+        moved.log_weights += 0.7
+    x, noised = torch.randn(5, 3), (torch.tensor([0.6]), torch.tensor([0.5]))
+    torch.testing.assert_close(moved.log_marginal(x, *noised), plain.log_marginal(x, *noised))
+
+
+def test_its_marginal_without_noise_is_the_mixture(in_double_precision):
+    x = torch.randn(5, 3)
+    found = MixtureReference(WEIGHTS, MEANS, FACTORS).log_marginal(x, torch.tensor([1.0]), torch.tensor([0.0]))
+    torch.testing.assert_close(found, mixture_law().log_prob(x), rtol=1e-4, atol=1e-4)
