@@ -108,13 +108,6 @@ MUTANTS = [
         "behaviours/test_exploration.py",
     ),
     mutant(
-        "score-differentiated-through",
-        "path.py",
-        "target.log_prob_and_score(process.visited(k, x).detach())",
-        "target.log_prob_and_score(process.visited(k, x))",
-        "test_path.py",
-    ),
-    mutant(
         "no-gradient-at-the-ends",
         "path.py",
         "return value.double() + (gradient * (x - x.detach())).sum(-1)",

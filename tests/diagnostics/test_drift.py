@@ -39,6 +39,18 @@ def test_scores_have_the_spread_of_a_standard_normal():
     assert 0.7 < sum(largest) / len(largest) < 1.9
 
 
+def test_scores_of_uneven_weights_have_that_spread_too():
+    """Draws of N(0, .75²) weighed for N(0, 1): the mean largest |z| of four runs is 1.3 ± .6/√4; with errors that
+    leave the weights out it is 5."""
+    largest = []
+    for seed in range(4):
+        x = gaussian_draws(1, 0.75, seed)
+        found = drift(isotropic(1), x, true_weights(x, 0.75), seeded(100 + seed))
+        assert found is not None
+        largest.append(abs(found.z))
+    assert 0.7 < sum(largest) / len(largest) < 2.2
+
+
 def test_narrow_shifted_and_lopsided_draws_drift():
     narrow = drift(isotropic(2), gaussian_draws(2, 0.6, 0), torch.zeros(COUNT), seeded())
     assert narrow is not None and not narrow.stays and narrow.name != "x[0]"
