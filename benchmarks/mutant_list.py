@@ -749,7 +749,7 @@ MUTANTS = [
         "enumeration-outside-its-plates",
         "targets/enumeration.py",
         "first_available_dim=-1 - self.plate_depth)",
-        "first_available_dim=-2 - self.plate_depth)",
+        "first_available_dim=-1)",
         "targets/test_enumeration.py",
     ),
     mutant(
