@@ -801,7 +801,7 @@ MUTANTS = [
         "fit.py",
         "parts.load_state_dict(average.module.state_dict())",
         "pass",
-        "test_fit.py",
+        "test_fit.py::test_the_policy_ends_with_the_average_of_its_weights",
         "processes/test_linear.py::test_the_averaged_weights_of_the_noising_are_what_training_leaves",
     ),
     mutant(
@@ -809,21 +809,21 @@ MUTANTS = [
         "fit.py",
         "min(1.0, (step + 1) / (rise + 1)) * 0.5",
         "0.5",
-        "test_fit.py",
+        "test_fit.py::test_the_rate_rises_over_a_twentieth_of_the_steps_and_falls_to_nothing",
     ),
     mutant(
         "steps-without-gradient-taken",
         "fit.py",
         "            optimizer.zero_grad(set_to_none=True)\n            skipped += 1",
         "            skipped += 1",
-        "test_fit.py",
+        "test_fit.py::test_a_gradient_that_is_not_finite_is_skipped_and_counted",
     ),
     mutant(
         "log-z-at-the-policy-rate",
         "fit.py",
         '"lr": objective.partition_rate',
         '"lr": learning_rate',
-        "test_fit.py",
+        "test_fit.py::test_log_z_and_the_flow_move_at_rates_of_their_own",
     ),
     mutant(
         "convergence-keeps-the-last",
