@@ -11,7 +11,7 @@ from amortized.targets.base import Target
 from amortized.warmup import WarmUp
 from tests.known import gaussian, seeded
 
-FACTOR = torch.tensor([[0.5, 0.0], [0.3, 2.0]]).double()
+FACTOR = torch.tensor([[0.5, 0.0], [0.3, 5.0]]).double()
 MEAN = torch.tensor([1.0, -2.0]).double()
 LAW = GaussianMixture(torch.ones(1).double(), MEAN[None], FACTOR[None])
 
