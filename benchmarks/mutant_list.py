@@ -1051,7 +1051,7 @@ MUTANTS = [
         "amortization/many.py",
         "torch.Generator(settings.device).manual_seed(settings.seed)",
         "torch.Generator(settings.device).manual_seed(0)",
-        "amortization/test_many.py",
+        "amortization/test_many.py::test_the_seed_reaches_the_generator_and_the_target",
     ),
     mutant(
         "network-of-one-seed",
@@ -1108,7 +1108,7 @@ MUTANTS = [
         "baselines/nuts.py",
         "            if step >= warmup:\n                states[step - warmup]",
         "            if step < draws:\n                states[step]",
-        "baselines/test_nuts.py",
+        "baselines/test_nuts.py::test_the_warm_up_is_thrown_away",
     ),
     mutant(
         "smc-islands-evenly",
@@ -1165,7 +1165,7 @@ MUTANTS = [
         "baselines/chains.py",
         "            for _ in range(thin):",
         "            for _ in range(1):",
-        "baselines/test_chains.py",
+        "baselines/test_chains.py::test_the_step_is_fixed_once_draws_are_kept",
     ),
     mutant(
         "nested-prior-not-taken-off",
@@ -1179,7 +1179,7 @@ MUTANTS = [
         "baselines/nested.py",
         "systematic(log_weights, draws, generator)[torch.randperm(draws, generator=generator)]",
         "systematic(log_weights, draws, generator)",
-        "baselines/test_nested.py",
+        "baselines/test_nested.py::test_draws_come_in_no_order",
     ),
     mutant(
         "log-density-gradient-sign",

@@ -50,6 +50,25 @@ def test_each_chain_has_a_start_and_a_seed_of_its_own(monkeypatch: pytest.Monkey
     assert all(len(set(column)) == 6 for column in zip(*asked, strict=True))
 
 
+def test_the_warm_up_is_thrown_away(monkeypatch: pytest.MonkeyPatch):
+    class Counting:
+        def __init__(self, potential_fn, full_mass):
+            self.step = 0.0
+
+        def setup(self, warmup):
+            self.warmup = warmup
+
+        def sample(self, params):
+            self.step += 1
+            return {"x": torch.tensor([self.step])}
+
+        def diagnostics(self):
+            return {"divergences": {}}
+
+    monkeypatch.setattr(nuts, "NUTS", Counting)
+    assert nuts.run_chain(gaussian(), torch.zeros(1), 4, 5, 0).states[:, 0].tolist() == [6.0, 7.0, 8.0, 9.0]
+
+
 def test_callers_random_state_is_left_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
