@@ -6,7 +6,7 @@ BIN := .venv/bin
 PINS = $(shell $(BIN)/python -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 OUT := runs/eight_schools
 
-.PHONY: demo test slow arviz1 lint types truths clean
+.PHONY: demo test slow mutants arviz1 lint types truths clean
 
 demo: .venv/.stamp-run
 	$(BIN)/amortized fit models/eight_schools.py --compare nuts --seed 0 --out $(OUT)
@@ -17,6 +17,10 @@ test: .venv/.stamp-dev
 
 slow: .venv/.stamp-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
+
+# Plants faults in a copy of the package, one at a time, and fails unless a test notices each: by hand, minutes.
+mutants: .venv/.stamp-dev
+	$(BIN)/python benchmarks/mutants.py
 
 # ArviZ 1.x needs Python 3.12 and neither torch nor Pyro: the one module that reads it is tested alone.
 arviz1: .venv-arviz1/.stamp

@@ -13,8 +13,15 @@ import amortized.processes
 from amortized._types import TrainingStep
 from amortized.behaviours import Alternate, Behaviour, Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
 from amortized.callbacks import History
-from amortized.fit import EMA_DECAY, check_pair, draws_of, fit, fit_bridges, optimise
-from amortized.objectives import LogVariance, MaximumLikelihood, Objective, ReverseKL, TrajectoryBalance
+from amortized.fit import EMA_DECAY, check_pair, draws_of, fit, fit_bridges, optimise, rate
+from amortized.objectives import (
+    LogVariance,
+    MaximumLikelihood,
+    Objective,
+    ReverseKL,
+    SubTrajectoryBalance,
+    TrajectoryBalance,
+)
 from amortized.path import Path, rollout
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
@@ -201,6 +208,27 @@ def test_the_policy_ends_with_the_average_of_its_weights():
     assert visited[-1] < -0.05
     assert weight.item() == pytest.approx(EMA_DECAY * average + (1 - EMA_DECAY) * visited[-1], abs=5e-4)
     assert weight.item() > visited[-1] + 0.01
+
+
+def test_the_rate_rises_over_a_twentieth_of_the_steps_and_falls_to_nothing():
+    assert [rate(step, 1_000) for step in (0, 25, 50, 525, 1_000)] == pytest.approx([1 / 51, 26 / 51, 1.0, 0.5, 0.0])
+    assert 0 < rate(0, 1) <= 1
+
+
+def test_log_z_and_the_flow_move_at_rates_of_their_own():
+    """Adam's first step is its learning rate, whatever the slope; the schedule leaves rate(0, 1) of it."""
+    policy, objective = network(1), SubTrajectoryBalance(1, partition_rate=0.7)
+    before = {name: weight.detach().clone() for name, weight in objective.named_parameters()}
+
+    def loss(step: int) -> torch.Tensor:
+        return sum(100.0 * weight.double().sum() for weight in [*policy.parameters(), *objective.parameters()])
+
+    optimise(parts(policy), loss, 1, 1e-3, (), objective)
+    now = dict(objective.named_parameters())
+    assert float(before["log_partition"] - now["log_partition"].detach()) == pytest.approx(0.7 * rate(0, 1), rel=1e-4)
+    moved = before["flow.head.weight"] - now["flow.head.weight"]
+    expected = torch.full_like(moved, objective.learning_rate * rate(0, 1))
+    torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_the_norm_of_the_gradient_is_clipped():

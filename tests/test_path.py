@@ -7,7 +7,18 @@ import pytest
 import torch
 
 from amortized._types import Control
-from amortized.path import Path, kernel, read, reverse_rollout, rollout, score, with_log_targets, with_scores
+from amortized.path import (
+    STATES_IN_MEMORY,
+    Path,
+    kernel,
+    paths_at_once,
+    read,
+    reverse_rollout,
+    rollout,
+    score,
+    with_log_targets,
+    with_scores,
+)
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.mixture_reference import MixtureReference
@@ -278,3 +289,9 @@ def test_scores_bring_the_log_targets_along():
     assert counted.calls == STEPS * BATCH
     assert path.scores is not None and path.scores.shape == (STEPS, BATCH, DIM)
     assert path.log_targets is not None and path.log_targets.shape == (STEPS, BATCH)
+
+
+@pytest.mark.parametrize("steps", [1, 9, 99])
+def test_paths_at_once_fill_the_memory_with_all_of_their_states(steps):
+    held = paths_at_once(OrnsteinUhlenbeck(steps), 5) * (steps + 1) * 5
+    assert 0.99 * STATES_IN_MEMORY < held <= STATES_IN_MEMORY

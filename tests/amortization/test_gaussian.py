@@ -1,5 +1,7 @@
 """The Gaussian of every context finds a conjugate posterior, from simulated pairs."""
 
+import math
+
 import pytest
 import torch
 
@@ -49,3 +51,13 @@ def test_no_time_leaves_it_as_good_as_it_was():
     value = fit_gaussian(made, pairs.draw, 0.0, seeded())
     assert torch.isfinite(torch.tensor(value))
     assert all(bool(weight.isfinite().all()) for weight in made.gaussian.parameters())
+
+
+def test_a_data_set_without_density_is_left_out_of_the_bound(monkeypatch: pytest.MonkeyPatch):
+    class WithAHole:
+        def log_prob(self, u):
+            return torch.where(torch.arange(len(u)) == 0, -torch.inf, 0.0)
+
+    made, pairs = family(40)
+    monkeypatch.setattr(made, "at", lambda rows: WithAHole())
+    assert math.isfinite(fit_gaussian(made, pairs.draw, 0.0, seeded()))

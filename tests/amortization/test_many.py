@@ -13,7 +13,10 @@ import torch
 
 import amortized
 from amortized import DiffusionGuide, LocalTo
+from amortized.amortization import many
 from amortized.policies.embeddings import DeepSets
+from amortized.samplers import GFlowNet
+from amortized.settings import Settings
 from tests.amortization.quick import (
     BRIEF,
     SIZE,
@@ -277,3 +280,21 @@ def test_nothing_comes_before_fit(ask):
 def test_an_embedding_needs_a_context():
     with pytest.raises(ValueError, match="embedding= without a context to read: write amortize='y'"):
         DiffusionGuide(conjugate, embedding=DeepSets())
+
+
+def test_the_seed_reaches_the_generator_and_the_target(monkeypatch: pytest.MonkeyPatch):
+    given = {}
+
+    def recorded(target, make_sampler, embedding, langevin, generator, *_):
+        given["generator"] = generator
+        raise InterruptedError
+
+    def target(*args, seed, **_):
+        given["seed"] = seed
+
+    monkeypatch.setattr(many, "prepare_family", recorded)
+    monkeypatch.setattr(many, "ConditionalTarget", target)
+    settings = Settings(GFlowNet, None, None, None, 5, 60.0, torch.device("cpu"), False, amortize="y")
+    with pytest.raises(InterruptedError):
+        many.Many(conjugate, (data_sets(2),), {}, settings)
+    assert given["generator"].initial_seed() == given["seed"] == 5

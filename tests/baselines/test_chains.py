@@ -5,9 +5,11 @@ import time
 import torch
 
 from amortized.baselines import mala
-from amortized.baselines.chains import chain_draws, metric
+from amortized.baselines.chains import chain_draws, metric, run_chains
+from amortized.mcmc import mala as kernel
 from amortized.targets.density import DensityTarget
 from tests.baselines import known
+from tests.known import isotropic
 
 
 def short(seed: int = 0, **options):
@@ -53,3 +55,15 @@ def test_the_record_of_chains_that_disagree_says_so():
     assert float(draws.attributes["rhat"]) > 2 and float(draws.attributes["ess"]) < 20
     assert draws.states is not None and torch.equal(draws.states, states.flatten(0, 1))
     assert (draws.chains, draws.target_calls, draws.attributes["divergences"]) == (2, 7, 0)
+
+
+def test_the_step_is_fixed_once_draws_are_kept():
+    steps = []
+
+    def watched(log_prob_and_score, state, step_size, generator):
+        steps.append(float(step_size.median()))
+        return kernel.step(log_prob_and_score, state, step_size, generator)
+
+    options = {"chains": 8, "warmup": 40, "draws": 10, "thin": 2, "full_mass": True, "seed": 0, "progress": False}
+    run_chains("mala", isotropic(2), watched, 0.574, **options)
+    assert len(set(steps[:40])) > 30 and len(set(steps[40:])) == 1 and len(steps) == 60

@@ -4,6 +4,7 @@ import contextlib
 import sys
 import warnings
 from threading import active_count
+from types import SimpleNamespace
 
 import numpy as np
 import pyro
@@ -15,6 +16,7 @@ from amortized.baselines import nested
 from amortized.baselines.reference import broad_gaussian
 from amortized.targets.density import DensityTarget
 from tests.baselines import known
+from tests.known import isotropic
 
 
 def test_evidence_and_moments_of_a_skewed_mixture():
@@ -117,3 +119,14 @@ def test_the_message_where_dynesty_is_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "dynesty", None)
     with pytest.raises(ImportError, match=r"pip install 'amortized\[nested\]'"):
         nested.run(known.skewed_mixture())
+
+
+def test_draws_come_in_no_order(monkeypatch: pytest.MonkeyPatch):
+    """Samples that rise, all of one weight: 400 draws rise and fall as often, to five errors."""
+    rising = np.arange(500.0)[:, None]
+    counts = {"logz": [0.0], "logzerr": [0.1], "niter": 1, "eff": 1.0, "information": [0.0]}
+    found = SimpleNamespace(logwt=np.zeros(500), samples_u=np.full((500, 1), 0.5), samples=rising, **counts)
+    monkeypatch.setattr(nested, "search", lambda *_: (found, True))
+    monkeypatch.setattr(nested, "covering_gaussian", lambda *_: (torch.zeros(1), torch.ones(1)))
+    x = nested.run(isotropic(1), draws=400).sites["x"][:, 0]
+    assert abs(float((x.diff() > 0).double().mean()) - 0.5) < 5 * (0.25 / 400) ** 0.5

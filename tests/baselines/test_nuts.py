@@ -1,5 +1,6 @@
 """NUTS on targets of known moments, in processes and alone."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +35,38 @@ def test_draws_depend_on_the_seed_alone():
     )
     assert torch.equal(one.sites["x"], two.sites["x"])
     assert not torch.equal(one.sites["x"], other.sites["x"])
+
+
+def test_each_chain_has_a_start_and_a_seed_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def recorded(target, start, draws, warmup, seed, full_mass):
+        asked.append((*start.tolist(), seed))
+        return nuts.Chain(np.random.default_rng(seed).normal(size=(draws, 3)), 0, 0)
+
+    monkeypatch.setattr(nuts, "run_chain", recorded)
+    for seed in (0, 1):
+        nuts.run(gaussian(), chains=3, draws=4, warmup=0, jobs=1, seed=seed)
+    assert all(len(set(column)) == 6 for column in zip(*asked, strict=True))
+
+
+def test_the_warm_up_is_thrown_away(monkeypatch: pytest.MonkeyPatch):
+    class Counting:
+        def __init__(self, potential_fn, full_mass):
+            self.step = 0.0
+
+        def setup(self, warmup):
+            self.warmup = warmup
+
+        def sample(self, params):
+            self.step += 1
+            return {"x": torch.tensor([self.step])}
+
+        def diagnostics(self):
+            return {"divergences": {}}
+
+    monkeypatch.setattr(nuts, "NUTS", Counting)
+    assert nuts.run_chain(gaussian(), torch.zeros(1), 4, 5, 0).states[:, 0].tolist() == [6.0, 7.0, 8.0, 9.0]
 
 
 def test_callers_random_state_is_left_alone():

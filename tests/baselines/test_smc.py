@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from amortized.baselines import smc
+from amortized.estimate import Estimate
+from amortized.mcmc import tempered_smc
+from amortized.mcmc.state import State
 from amortized.targets.density import DensityTarget
 from tests.baselines import known
+from tests.known import seeded
 
 
 @pytest.mark.parametrize("max_leapfrogs", [1, 8])
@@ -64,6 +68,34 @@ def test_draws_depend_on_the_seed_alone_and_callers_state_is_left_alone():
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(one.sites["x"], two.sites["x"]) and one.log_evidence == two.log_evidence
     assert one.log_evidence != other.log_evidence
+
+
+def island(place: float, log_z: float, count: int = 400) -> tempered_smc.Result:
+    """Particles ``place, place + .001, …`` of a run that found ``log_z``."""
+    x = place + torch.arange(count)[:, None] / 1_000
+    return tempered_smc.Result(State(x, 0 * x[:, 0], 0 * x), Estimate(log_z, 0.0), (0.0, 1.0), count, 0.8, True)
+
+
+def test_islands_are_pooled_by_their_z_and_shuffled():
+    """Systematic resampling: 3/4 of the draws from the island of three times the Z, to one draw, in no order."""
+    states = smc.pooled([island(0.0, math.log(3)), island(5.0, 0.0)], torch.tensor([math.log(3), 0.0]), seeded())
+    assert states.shape == (800, 1)
+    assert abs(int((states < 4).sum()) - 600) <= 1
+    rises = (states[:, 0].diff() >= 0).double().mean()
+    assert abs(float(rises) - 0.5) < 5 * (0.25 / 800) ** 0.5
+
+
+def test_each_island_has_a_base_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def recorded(target, seed):
+        asked.append(seed)
+        return torch.zeros(2), torch.ones(2)
+
+    monkeypatch.setattr(smc, "broad_gaussian", recorded)
+    for seed in (0, 1, 2):
+        smc.bases(known.skewed_mixture(), seed, 4)
+    assert len(set(asked)) == 12
 
 
 def test_one_island_has_no_spread():

@@ -13,8 +13,9 @@ def test_starts_keep_to_where_the_density_is_finite():
     assert starts.shape == (4, 2) and starts.abs().max() < 0.1
 
 
-def test_starts_depend_on_the_seed_alone():
+def test_starts_depend_on_the_seed_alone_and_are_dispersed():
     flat = DensityTarget(lambda x: 0 * x.sum(-1), dim=2)
+    assert len(dispersed_starts(flat, 50, 0).unique(dim=0)) == 50
     assert torch.equal(dispersed_starts(flat, 3, 0), dispersed_starts(flat, 3, 0))
     assert not torch.equal(dispersed_starts(flat, 3, 0), dispersed_starts(flat, 3, 1))
 

@@ -60,3 +60,21 @@ def test_nothing_reaches_or_leaves_the_parameter_store():
     assert pyro.param("AutoNormal.locs.x") is own and own.tolist() == 7.0
     assert torch.equal(draws[0].sites["x"], draws[1].sites["x"])
     assert not torch.equal(draws[0].sites["x"], draws[2].sites["x"])
+
+
+def test_the_seed_sets_the_start_and_every_draw(monkeypatch: pytest.MonkeyPatch):
+    """Two runs from one start differ in their seed alone; the caller's random state has no part in either."""
+    seeds = []
+
+    def from_zero(target, chains, seed):
+        seeds.append(seed)
+        return torch.zeros(chains, target.dim)
+
+    monkeypatch.setattr(svi, "dispersed_starts", from_zero)
+    found = {}
+    for state in (0, 1):
+        for seed in (3, 4):
+            torch.manual_seed(state)
+            found[state, seed] = svi.run(known.tilted_gaussian(), steps=2, draws=5, seed=seed).sites["x"]
+    assert seeds == [3, 4, 3, 4]
+    assert torch.equal(found[0, 3], found[1, 3]) and not torch.equal(found[0, 3], found[0, 4])

@@ -60,3 +60,11 @@ def test_calls_of_a_copied_network_count_too():
     copy.deepcopy(network)(torch.zeros(3, 2))
     network(torch.zeros(4, 2))
     assert calls.count == 7
+
+
+def test_a_meter_counts_from_where_it_was_set():
+    target = isotropic(1)
+    target.log_prob(torch.zeros(5, 1))
+    meter = Meter(Budget(energy_calls=10), target)
+    target.log_prob(torch.zeros(4, 1))
+    assert meter.energy_calls == 4 and meter.pace(1) == 0.4

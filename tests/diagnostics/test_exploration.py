@@ -72,6 +72,11 @@ def test_out_of_time():
     assert explore(white, base, lambda ends: ends[1], 0.0, seeded(), stop=lambda: True) is None
 
 
+@pytest.mark.parametrize(("unseen", "error", "more"), [(0.1, 0.03, True), (0.1, 0.05, False), (0.03, 0.001, True)])
+def test_two_errors_above_the_share_that_may_be_missing(unseen, error, more):
+    assert Exploration(Estimate(unseen, error), 0.1, Estimate(0.0, 0.1)).found_more is more
+
+
 def test_it_says_what_it_found():
     text = str(Exploration(Estimate(0.1, 0.01), 0.12, Estimate(-3.0, 0.05)))
     assert text == "10.0% of the mass unseen, log Z -3.000 ± 0.050"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortized.mcmc.resampling import effective_sample_size, systematic, systematic_by_context
+from amortized.mcmc.resampling import effective_sample_size, pareto_shape, systematic, systematic_by_context
 from tests.known import seeded
 
 
@@ -32,3 +32,17 @@ def test_a_column_without_weight_is_refused():
 def test_effective_sizes_of_columns():
     log_weights = torch.tensor([[0.0, 0.0], [0.0, -torch.inf], [0.0, -torch.inf]])
     torch.testing.assert_close(effective_sample_size(log_weights), torch.tensor([3.0, 1.0]).double())
+
+
+def test_a_single_ancestor_is_drawn_by_its_weight():
+    """Without an offset of chance one row would be taken always; 2,000 draws, four binomial errors."""
+    log_weights, generator = torch.tensor([0.3, 0.7]).log(), seeded()
+    taken = torch.cat([systematic(log_weights, 1, generator) for _ in range(2_000)]).double()
+    assert abs(float(taken.mean()) - 0.7) < 4 * (0.21 / 2_000) ** 0.5
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.2, 0.2551033), (0.6, 0.5769386), (1.5, 1.3012676)])
+def test_khat_is_that_of_the_reference_implementation(scale, expected):
+    """The tail of 60 of 400 weights of shape ``scale``: ``arviz.psislw(log_weights)[1]`` of ArviZ 0.23.4."""
+    log_weights = -scale * torch.log1p(-(torch.arange(400, dtype=torch.float64) + 0.5) / 400)
+    assert pareto_shape(log_weights) == pytest.approx(expected, abs=1e-6)

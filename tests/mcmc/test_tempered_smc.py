@@ -64,6 +64,16 @@ def test_the_ladder_rises_to_one_and_a_perfect_base_needs_one_rung():
     assert len(tempered_smc.run(perfect.log_prob_and_score, perfect, 64, None).temperatures) == 2
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.6])
+def test_a_rung_leaves_the_share_that_was_asked_for_effective(temperature):
+    log_ratio = 40 * torch.randn(500, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    log_ratio[:100] = -torch.inf
+    increment = tempered_smc.next_increment(log_ratio, temperature, 0.7)
+    assert 0 < increment < 1 - temperature
+    assert float(effective_sample_size(increment * log_ratio[100:])) == pytest.approx(0.7 * 400, rel=1e-6)
+    assert tempered_smc.next_increment(1e-3 * log_ratio, temperature, 0.7) == 1 - temperature
+
+
 def test_weights_of_two_far_modes_survive_tempering():
     # Shares 0.8 and 0.2, 12 sds apart; 1,024 particles: binomial error 1.3 points, doubled for the ladder, times 4.
     target = GaussianMixture(

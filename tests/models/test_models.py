@@ -8,6 +8,7 @@ import ast
 import inspect
 import math
 import runpy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ class Unconstrained:
         return value, score
 
 
+@cache
+def evaluated(name: str, options: tuple = ()) -> tuple[Unconstrained, Tensor, Tensor]:
+    """The model at its exact draws, its log density and score there: once for all tests that read them."""
+    torch.manual_seed(0)
+    target = Unconstrained(name, options)
+    return target, *target.log_prob_and_score()
+
+
 def exact_draws(name: str, count: int, arguments: tuple) -> dict[str, Tensor]:
     """Draws of a model; where its data have options, these come with the arguments."""
     has_options = bool(inspect.signature(MODELS[name]["data"]).parameters)
@@ -123,9 +132,7 @@ def test_a_flat_prior_has_no_draws_but_a_density(name: str):
 @pytest.mark.parametrize(("name", "options"), [(name, ()) for name in SAMPLED] + VARIANTS)
 def test_exact_draws_satisfy_steins_identity(name: str, options: tuple):
     """E[score] = 0 and E[(x - m) · score] = -1 in every coordinate, for draws of the density itself and any m."""
-    torch.manual_seed(0)
-    target = Unconstrained(name, options)
-    _, score = target.log_prob_and_score()
+    target, _, score = evaluated(name, options)
     virial = (target.x - target.x.median(0).values) * score + 1.0
     for values in (score, virial):
         assert torch.all(values.mean(0).abs() <= STANDARD_ERRORS * standard_error(values))
@@ -134,10 +141,8 @@ def test_exact_draws_satisfy_steins_identity(name: str, options: tuple):
 @pytest.mark.parametrize("name", UNNORMALIZED)
 def test_log_evidence_agrees_with_reciprocal_importance_sampling(name: str):
     """1 / Z = E[q(x) / R(x)] over exact draws, q a Gaussian cut at its median radius, once round every mode."""
-    torch.manual_seed(1)
     model = MODELS[name]
-    target = Unconstrained(name)
-    log_prob, _ = target.log_prob_and_score()
+    target, log_prob, _ = evaluated(name)
     labels = model["mode"](target.draws).reshape(DRAWS, -1) if "mode" in model else torch.zeros(DRAWS, 1)
     modes = labels.unique(dim=0, return_inverse=True)[1]
     evidence, evidence_error = (

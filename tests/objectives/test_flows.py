@@ -37,6 +37,19 @@ def test_a_fresh_forward_looking_flow_is_exact_for_a_stationary_reference(proces
 
 
 @torch.no_grad()
+def test_a_forward_looking_flow_looks_at_the_reference_first_and_at_the_target_last(in_double_precision):
+    """``log F_k = (1 − t_k) log (Z marginal) + t_k log R`` for a fresh correction, less what the steps weigh so far."""
+    process, target = OrnsteinUhlenbeck(4), gaussian([1.0, 0.0], [[0.5, 0.0], [0.0, 2.0]])
+    path = with_log_targets(process, target, rollout(process, network(2, 0.3), target, 6, seeded()))
+    potential = StateFlow(2, forward_looking=True)(path, torch.tensor(1.3))
+    weighed = (path.log_forward - path.log_backward).cumsum(0)
+    for k in range(1, 4):
+        time = float(process.times[k])
+        expected = (1 - time) * (1.3 + path.log_marginal[k]) + time * path.log_targets[k]
+        torch.testing.assert_close(potential[k], expected - weighed[k - 1])
+
+
+@torch.no_grad()
 def test_a_state_without_density_is_unknown_alone_and_a_path_without_weight_altogether():
     process, target = OrnsteinUhlenbeck(3), isotropic(1)
     path = with_log_targets(process, target, rollout(process, network(1), target, 3, seeded()))

@@ -30,6 +30,14 @@ def test_a_path_alone_has_no_slope():
     assert torch.autograd.grad(ScoreFunction()(path).sum(), path.log_forward)[0].tolist() == [[0.0]]
 
 
+def test_noising_that_is_learned_has_the_slope_of_the_bound():
+    """The log weight itself holds log P_B: a slope of −1 for each path that has a weight, whatever the others'."""
+    path = weighing([1.0, 2.0, 6.0, -torch.inf])
+    path = replace(path, log_backward=torch.zeros(1, 4, requires_grad=True))
+    (slope,) = torch.autograd.grad(ScoreFunction()(path).sum(), path.log_backward)
+    assert slope.tolist() == [[-1.0, -1.0, -1.0, 0.0]]
+
+
 def test_its_mean_gradient_is_that_of_reverse_kl(in_double_precision):
     """40 batches of 500 paths each way; the difference of the means within 4 of its own standard errors."""
     process, policy = OrnsteinUhlenbeck(3), network(1, 0.2, depth=1)

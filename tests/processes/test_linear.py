@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
+from amortized._types import Control
 from amortized.behaviours import OnPolicy
 from amortized.fit import fit
 from amortized.objectives import TrajectoryBalance
@@ -60,6 +62,26 @@ def test_noising_learns_and_keeps_the_mean_weight():
     """Three standard errors of 20 000 weights."""
     _, mean, error = bound_and_weight(True, 20)
     assert error < 0.05 and abs(mean - 1) < 3 * error
+
+
+@pytest.mark.parametrize("process_class", [OrnsteinUhlenbeck, PinnedBrownian])
+def test_learned_noising_is_told_the_state_that_it_noises(process_class):
+    """Its features and its time, t_{k+1}, whether the steps come one at a time or all at once."""
+    told = []
+
+    class Recording(nn.Module):
+        def forward(self, x, t):
+            told.append((x, t.expand(x.shape[:-1] + (1,))))
+            return Control(torch.zeros_like(x), 0.0)
+
+    process, y = process_class(4, noising=Recording()), torch.randn(4, 3, 2, generator=seeded())
+    process.backward(torch.arange(4), y)
+    features, times = told.pop()
+    for k in range(4):
+        process.backward(k, y[k])
+        one, time = told.pop()
+        assert torch.equal(one, process.features(k + 1, y[k])) and torch.equal(features[k], one)
+        assert torch.equal(time, torch.full((3, 1), (k + 1) / 4)) and torch.equal(times[k], time)
 
 
 @pytest.mark.slow

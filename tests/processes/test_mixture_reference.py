@@ -78,3 +78,17 @@ def test_an_end_belongs_to_the_component_that_explains_it_best():
     joint = law.component_distribution.log_prob(x.double()[:, None]) + WEIGHTS.double().log()
     found = MixtureReference(WEIGHTS, MEANS, FACTORS).owners(x)
     assert found.shape == x.shape and torch.equal(found, joint.argmax(-1)[:, None].expand(50, 3))
+
+
+def test_learned_weights_need_not_be_normalized():
+    plain, moved = (MixtureReference(WEIGHTS, MEANS, FACTORS, learned=True) for _ in range(2))
+    with torch.no_grad():
+        moved.log_weights += 0.7
+    x, noised = torch.randn(5, 3), (torch.tensor([0.6]), torch.tensor([0.5]))
+    torch.testing.assert_close(moved.log_marginal(x, *noised), plain.log_marginal(x, *noised))
+
+
+def test_its_marginal_without_noise_is_the_mixture(in_double_precision):
+    x = torch.randn(5, 3)
+    found = MixtureReference(WEIGHTS, MEANS, FACTORS).log_marginal(x, torch.tensor([1.0]), torch.tensor([0.0]))
+    torch.testing.assert_close(found, mixture_law().log_prob(x), rtol=1e-4, atol=1e-4)

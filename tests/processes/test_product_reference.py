@@ -80,6 +80,16 @@ def test_its_marginal_is_the_density_that_quadrature_gives():
     torch.testing.assert_close(density, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("shift", [0.7, -1.5])
+def test_learned_weights_need_not_be_normalized(shift):
+    """Training moves the logarithms of weights freely: the marginal is a density all the same, and its law the same."""
+    plain, moved = both()[0].as_learned(), both()[0].as_learned()
+    with torch.no_grad():
+        moved.log_weights += shift
+    x, noised = torch.randn(5, 2), (torch.tensor([0.6]), torch.tensor([0.5]))
+    torch.testing.assert_close(moved.log_marginal(x, *noised), plain.log_marginal(x, *noised))
+
+
 def test_tiny_noise_keeps_variances_positive():
     """Steps that shorten towards the target reach noise that single precision loses beside 1."""
     wells = ProductReference(torch.full((2, 2), 0.5), torch.tensor([[-1.0, 1.0]] * 2), torch.ones(2, 2))

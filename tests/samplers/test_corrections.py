@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from amortized.estimate import Estimate
 from amortized.processes import OrnsteinUhlenbeck
-from amortized.samplers import DiffusionSampler
+from amortized.samplers import DiffusionSampler, SequentialDraws
 from amortized.samplers.corrections import CORRECTIONS, corrected
 from tests.known import Located, SameFeatures, gaussian, network, seeded
 
@@ -68,6 +69,24 @@ def test_no_draw_changes_its_context():
     sampler = Known(OrnsteinUhlenbeck(4), network(2))
     ends, _ = corrected(sampler, Located(CONTEXTS), 50, "resample", torch.zeros(30), seeded())
     assert ends[:, 0].tolist() == [0.0, 1.0, 2.0] * 50
+
+
+def test_resampled_draws_come_in_no_order(monkeypatch):
+    """A pool that is numbered in order, resampled with weights: rises and falls are as likely, to five errors."""
+
+    class Numbered(DiffusionSampler):
+        def sample(self, target, count, generator=None, chunk=4096):
+            return torch.arange(count).float()[:, None], torch.rand(count, generator=generator).double()
+
+    def numbered(sampler, target, count, **_):
+        return SequentialDraws(torch.arange(count).float()[:, None], torch.zeros(count), Estimate(0.0, 0.0), 0.0)
+
+    monkeypatch.setattr("amortized.samplers.corrections.sample_sequentially", numbered)
+    sampler = Numbered(OrnsteinUhlenbeck(4), network(1))
+    for correction in ("resample", "sequential"):
+        ends, _ = corrected(sampler, gaussian([0.0], [[1.0]]), 1_000, correction, torch.zeros(30), seeded())
+        rises = (ends[:, 0].diff() > 0).double().mean()
+        assert abs(float(rises) - 0.5) < 5 * (0.25 / 1_000) ** 0.5
 
 
 def test_a_context_out_of_reach_keeps_the_samplers_own_draws():

@@ -1,36 +1,51 @@
-"""What tempered runs leave behind."""
+"""Particles of several tempered runs are pooled by what each found of Z; unfinished ones only if there is no other."""
 
 import math
 
+import pytest
 import torch
 
 from amortized.estimate import Estimate
+from amortized.mcmc import tempered_smc
 from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.state import State
-from amortized.mcmc.tempered_smc import Result
-from amortized.targets.density import DensityTarget
-from amortized.warmup.tempering import Search
-from tests.known import seeded
+from amortized.warmup.tempering import Search, wide_gaussian
+from tests.known import isotropic, seeded
+
+MODES = GaussianMixture(
+    torch.tensor([0.9, 0.1]).double(), torch.tensor([[-3.0], [3.0]]).double(), torch.tensor([[[1.0]], [[2.0]]]).double()
+)
 
 
-def run(place: float, value: float, finished: bool) -> Result:
-    state = State(torch.full((100, 1), place), torch.zeros(100), torch.zeros(100, 1))
-    return Result(state, Estimate(value, 0.1), (0.0, 1.0), 10, 0.8, finished)
+def run_at(place: float, log_z: float, finished: bool = True) -> tempered_smc.Result:
+    x = torch.full((100, 1), place, dtype=torch.float64)
+    return tempered_smc.Result(State(x, x[:, 0], 0 * x), Estimate(log_z, 0.0), (0.0, 1.0), 100, 0.8, finished)
 
 
-def search(*runs: Result) -> Search:
-    one = torch.ones(1, 1, dtype=torch.float64)
-    target = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1)
-    made = Search(target, GaussianMixture(one[0], 0 * one, one[None]), 0 * one[0], one, seeded(), lambda: False)
-    made.runs += runs
-    return made
+def pooled(*runs: tempered_smc.Result) -> torch.Tensor:
+    zero, one = torch.zeros(1).double(), torch.eye(1).double()
+    search = Search(isotropic(1), MODES, zero, one, seeded(), lambda: False)
+    search.runs = list(runs)
+    state = search.pool(400)
+    assert torch.equal(state.log_prob, state.x[:, 0])
+    return state.x[:, 0]
 
 
-def test_finished_runs_share_by_their_evidence_and_others_have_no_say():
-    x = search(run(1.0, 0.0, True), run(2.0, math.log(3), True), run(3.0, math.nan, False)).pool(400).x
-    assert [int((x == place).sum()) for place in (1, 2, 3)] == [100, 300, 0]
+@pytest.mark.parametrize(("finished", "share"), [(True, 0.75), (False, 0.0)])
+def test_runs_are_pooled_by_their_z(finished, share):
+    """Systematic resampling: to one draw of 400."""
+    drawn = pooled(run_at(1.0, math.log(3), finished), run_at(2.0, 0.0))
+    assert abs(int((drawn == 1.0).sum()) - 400 * share) <= 1
 
 
-def test_unfinished_runs_have_equal_shares():
-    x = search(run(1.0, math.nan, False), run(2.0, math.nan, False)).pool(400).x
-    assert [int((x == place).sum()) for place in (1, 2)] == [200, 200]
+def test_unfinished_runs_are_better_than_none_and_have_equal_shares():
+    assert (pooled(run_at(1.0, math.nan, False)) == 1.0).all()
+    drawn = pooled(run_at(1.0, math.nan, False), run_at(2.0, math.nan, False))
+    assert int((drawn == 1.0).sum()) == 200
+
+
+def test_a_wide_gaussian_weighs_all_modes_alike():
+    """Mean 0; variance (1 + 4) / 2 + 9, times the square of the scale."""
+    wide = wide_gaussian(MODES, 2.0)
+    assert wide.means.tolist() == [[0.0]]
+    assert float(wide.scale_trils) == pytest.approx(2 * 11.5**0.5)

@@ -1,0 +1,58 @@
+"""What a fit starts from: draws of a warm-up, shuffled and whitened with their densities, and a sampler of one seed."""
+
+import pytest
+import torch
+
+from amortized import preparation
+from amortized.estimate import Estimate
+from amortized.mcmc.mixture import GaussianMixture
+from amortized.preparation import Prepared, prepare
+from amortized.targets.base import Target
+from amortized.warmup import WarmUp
+from tests.known import gaussian, seeded
+
+FACTOR = torch.tensor([[0.5, 0.0], [0.3, 5.0]]).double()
+MEAN = torch.tensor([1.0, -2.0]).double()
+LAW = GaussianMixture(torch.ones(1).double(), MEAN[None], FACTOR[None])
+
+
+def prepared(monkeypatch: pytest.MonkeyPatch, seed: int, generator_seed: int = 0) -> tuple[Prepared, torch.Tensor]:
+    """With a warm-up that hands on 200 draws whose first coordinates rise; them too, with their generator's seed."""
+    target = gaussian([1.0, -2.0], (FACTOR @ FACTOR.mT).float(), log_partition=0.7)
+
+    def warmed(target: Target, *, generator: torch.Generator, **_) -> WarmUp:
+        assert generator.initial_seed() == generator_seed
+        draws = LAW.sample(200, seeded(1)).to(target.dtype)
+        draws = draws[draws[:, 0].argsort()]
+        evidence = Estimate(0.7, 0.01)
+        return WarmUp(draws, target.log_prob(draws), MEAN, FACTOR, LAW, None, evidence, True, "", 200, 0.1)
+
+    monkeypatch.setattr(preparation, "warm_up", warmed)
+    made = prepare(target, None, None, seeded(generator_seed), seed, 10.0)
+    return made, made.warm.draws
+
+
+def test_ends_are_the_draws_in_another_order_with_the_density_that_the_sampler_sees(monkeypatch):
+    made, draws = prepared(monkeypatch, 0)
+    torch.testing.assert_close(made.log_ends, made.white.log_prob(made.ends).double(), rtol=1e-4, atol=1e-4)
+    back = made.white.unwhiten(made.ends)
+    torch.testing.assert_close(back[back[:, 0].argsort()], draws)
+    assert abs(float((back[:, 0].diff() > 0).double().mean()) - 0.5) < 5 * (0.25 / 200) ** 0.5
+
+
+def test_the_seed_sets_the_network_and_the_generator_the_order(monkeypatch):
+    def weights(made: Prepared) -> torch.Tensor:
+        return torch.cat([parameter.detach().flatten() for parameter in made.sampler.parameters()])
+
+    one, same, other, turned = (
+        prepared(monkeypatch, seed, order)[0] for seed, order in ((3, 0), (3, 0), (4, 0), (3, 1))
+    )
+    assert torch.equal(weights(one), weights(same)) and torch.equal(one.ends, same.ends)
+    assert not torch.equal(weights(one), weights(other)) and torch.equal(one.ends, other.ends)
+    assert torch.equal(weights(one), weights(turned)) and not torch.equal(one.ends, turned.ends)
+
+
+def test_the_callers_random_state_is_left_alone(monkeypatch):
+    state = torch.get_rng_state()
+    prepared(monkeypatch, 0)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,41 @@
+"""One seed for all that one fit draws: the target's starts, the warm-up, the network, the paths."""
+
+import inspect
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+
+from amortized import preparation, single
+from amortized.samplers import GFlowNet
+from amortized.settings import Settings
+
+
+class Reached(Exception):
+    """The preparation was called."""
+
+
+def model():
+    pyro.sample("x", dist.Normal(0.0, 1.0))
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_seed_reaches_the_generator_the_network_and_the_target(seed, monkeypatch: pytest.MonkeyPatch):
+    given, signature = {}, inspect.signature(preparation.prepare)
+
+    def recorded(*args, **kwargs):
+        given.update(signature.bind(*args, **kwargs).arguments)
+        raise Reached
+
+    real = single.PyroTarget
+
+    def target(*args, **kwargs):
+        given["target_seed"] = kwargs["seed"]
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(single, "prepare", recorded)
+    monkeypatch.setattr(single, "PyroTarget", target)
+    with pytest.raises(Reached):
+        single.Single(model, (), {}, Settings(GFlowNet, None, None, None, seed, 60.0, torch.device("cpu"), False))
+    assert given["generator"].initial_seed() == given["seed"] == given["target_seed"] == seed
