@@ -1,0 +1,243 @@
+"""The density of a Pyro program by plain traces alone: explicit transforms, and a sum over every joint discrete state.
+
+Nothing here comes from ``amortized``: this is what ``PyroTarget`` is compared with.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import pyro.poutine as poutine
+import torch
+from pyro.distributions import constraints
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
+from torch.distributions import biject_to
+
+Tensor = torch.Tensor
+States = dict[str, Tensor]
+
+
+class LowerTriangular:
+    """``R^{n(n+1)/2}`` onto lower triangular matrices, row by row, with a diagonal of ``exp`` (or 1, and fewer rows).
+
+    ``gram``: onto ``L Lᵀ``, where ``dA = 2ⁿ Π L_iiⁿ⁻ⁱ⁺¹ dL`` for i = 1 … n (Muirhead 1982, theorem 2.1.9).
+    """
+
+    def __init__(self, unit: bool = False, gram: bool = False):
+        self.unit, self.gram = unit, gram
+
+    def inverse_shape(self, shape: torch.Size) -> torch.Size:
+        side = shape[-1]
+        return torch.Size((*shape[:-2], side * (side - 1) // 2 if self.unit else side * (side + 1) // 2))
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(..., size)`` to matrices ``(..., n, n)`` and log-determinants ``(...)``."""
+        side = next(n for n in range(1, 100) if self.inverse_shape(torch.Size((n, n)))[0] == x.shape[-1])
+        rows, place = [], 0
+        log_det = x.new_zeros(x.shape[:-1])
+        for i in range(side):
+            below, place = x[..., place : place + i], place + i
+            last, place = (torch.ones_like(x[..., :1]), place) if self.unit else (x[..., place : place + 1], place + 1)
+            log_det = log_det if self.unit else log_det + (side - i + 1 if self.gram else 1) * last[..., 0]
+            zeros = x.new_zeros((*x.shape[:-1], side - i - 1))
+            rows.append(torch.cat([below, last if self.unit else last.exp(), zeros], -1))
+        matrix = torch.stack(rows, -2)
+        if self.gram:
+            return matrix @ matrix.mT, log_det + side * math.log(2)
+        return matrix, log_det
+
+
+class Torch:
+    """The same for every support that ``torch.distributions.biject_to`` maps one to one."""
+
+    def __init__(self, support: constraints.Constraint):
+        self.transform: Any = biject_to(support)
+
+    def inverse_shape(self, shape: torch.Size) -> torch.Size:
+        return torch.Size(self.transform.inverse_shape(shape))
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        value = self.transform(x)
+        return value, self.transform.log_abs_det_jacobian(x, value)
+
+
+def explicit(support: constraints.Constraint) -> LowerTriangular | Torch:
+    """Coordinates onto a support; ``biject_to`` is not one to one on triangular and on positive definite matrices."""
+    while isinstance(support, constraints.independent) and support.base_constraint.event_dim:
+        support = support.base_constraint
+    if support is constraints.lower_cholesky:
+        return LowerTriangular()
+    if support is constraints.unit_lower_cholesky:
+        return LowerTriangular(unit=True)
+    if support is constraints.positive_definite:
+        return LowerTriangular(gram=True)
+    return Torch(support)
+
+
+@dataclass
+class Choice:
+    """A discrete latent: its values, the shape of the site, and which elements the density depends on."""
+
+    support: Tensor
+    shape: torch.Size
+    free: Tensor
+
+    def states(self) -> Iterator[Tensor]:
+        """Every joint state of the free elements; the others stay at the first value."""
+        for values in itertools.product(self.support.tolist(), repeat=int(self.free.sum())):
+            state = self.support[0].expand(self.shape).clone()
+            state[self.free] = torch.tensor(values, dtype=state.dtype)
+            yield state
+
+
+class Pass(Messenger):
+    """One run of the model at ``x: (D,)`` and given discrete states: which coordinates, values and determinants it met.
+
+    Only the unknown elements of ``obs_mask`` take coordinates; its known ones stand at their data.
+    """
+
+    def __init__(self, x: Tensor, states: Mapping[str, Tensor]):
+        super().__init__()
+        self.x, self.states = x, states
+        self.used = 0
+        self.log_det = self.x.new_zeros(())
+        self.latents: dict[str, Tensor] = {}
+        self.imputed: dict[str, Tensor] = {}
+        self.choices: dict[str, Choice] = {}
+        self.data: dict[str, Tensor] = {}
+
+    def _pyro_sample(self, message: Any) -> None:
+        name, fn = message["name"], message["fn"]
+        if message["is_observed"] and name.endswith("_observed"):
+            self.data[name] = message["value"]
+        if message["is_observed"] or message["done"] or isinstance(fn, _Subsample):
+            return
+        if fn.support.is_discrete:
+            message["value"] = self._choose(name, fn, message["mask"])
+        else:
+            message["value"] = self._place(name, fn, message["mask"])
+        message["is_observed"] = True
+
+    def _choose(self, name: str, fn: Any, mask: Any) -> Tensor:
+        support = fn.enumerate_support(expand=False).reshape(-1)
+        free = torch.as_tensor(True if mask is None else mask).expand(fn.batch_shape)
+        own = _mask_of(fn)
+        choice = Choice(support, fn.batch_shape, free if own is None else free & own)
+        self.choices[name] = choice
+        state = self.states[name] if name in self.states else next(choice.states())
+        if name.endswith("_unobserved"):
+            return torch.where(mask, state, self.data[name.replace("_unobserved", "_observed")])
+        return state
+
+    def _place(self, name: str, fn: Any, mask: Any) -> Tensor:
+        shape = torch.Size(fn.batch_shape + fn.event_shape)
+        transform = explicit(fn.support)
+        coordinates = self.x.new_zeros(transform.inverse_shape(shape))
+        unknown = torch.ones(fn.batch_shape, dtype=torch.bool)
+        if name.endswith("_unobserved"):
+            unknown = mask.expand(fn.batch_shape)
+        events = coordinates.dim() - len(fn.batch_shape)
+        places = unknown.reshape(unknown.shape + (1,) * events).expand(coordinates.shape)
+        size = int(places.sum())
+        piece = self.x[self.used : self.used + size]
+        if len(piece) < size:  # a run that only asks for the dimension
+            piece = self.x.new_zeros(size)
+        self.used += size
+        coordinates = coordinates.masked_scatter(places, piece)
+        value, log_det = transform(coordinates)
+        log_det = log_det.reshape((*fn.batch_shape, -1)).sum(-1)
+        self.log_det = self.log_det + torch.where(unknown, log_det, 0.0).sum()
+        if unknown.all() and not name.endswith("_unobserved"):
+            self.latents[name] = value
+            return value
+        known = self.data[name.replace("_unobserved", "_observed")]
+        value = torch.where(unknown.reshape(unknown.shape + (1,) * len(fn.event_shape)), value, known)
+        self.imputed[name] = value
+        return value
+
+
+def _mask_of(fn: Any) -> Any:
+    """The mask that ``fn.mask`` put on a distribution; ``None`` where there is none."""
+    while not isinstance(fn, dist.MaskedDistribution):
+        if not hasattr(fn, "base_dist"):
+            return None
+        fn = fn.base_dist
+    return fn._mask
+
+
+def _is_deterministic(site: Any) -> bool:
+    """``pyro.deterministic``, or what a reparametrizer leaves of a site: a Delta that counts nothing."""
+    fn = site["fn"]
+    while isinstance(fn, (dist.MaskedDistribution, dist.Independent)) and hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+    return isinstance(fn, dist.Delta)
+
+
+class Reference:
+    """The log density of ``model(*args, **kwargs)`` in unconstrained space, Jacobians included, by plain traces."""
+
+    def __init__(self, model: Callable, args: tuple, kwargs: dict[str, Any]):
+        self.model, self.args, self.kwargs = model, args, kwargs
+        first, _ = self._trace(torch.zeros(0), {}, validate=False)
+        self.dim = first.used
+        self.choices = first.choices
+
+    def _trace(self, x: Tensor, states: States, validate: bool) -> tuple[Pass, dict[str, Any]]:
+        with pyro.validation_enabled(validate), Pass(x, states) as run:
+            trace = poutine.trace(self.model).get_trace(*self.args, **self.kwargs)
+            trace.compute_log_prob()
+        sites = {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
+        return run, sites
+
+    def joint_states(self) -> list[States]:
+        each = [list(choice.states()) for choice in self.choices.values()]
+        return [dict(zip(self.choices, joint, strict=True)) for joint in itertools.product(*each)]
+
+    def log_prob(self, x: Tensor, validate: bool = False) -> Tensor:
+        """``log Σ_z p(z, values(x), data) + log |det d values / dx|`` at ``x: (D,)``.
+
+        A site whose term changes with the states is inside the sum; the scale of the states stands outside of it.
+        """
+        runs = [self._trace(x, states, validate) for states in self.joint_states()]
+        log_dets = [run.log_det for run, _ in runs]
+        names = runs[0][1].keys()
+        terms = {name: [sites[name]["log_prob"] for _, sites in runs] for name in names}
+        inside = {name for name in names if _changes(terms[name])} | self.choices.keys()
+        total = log_dets[0] + sum((runs[0][1][name]["log_prob_sum"] for name in names if name not in inside), 0.0)
+        if not self.choices:
+            return total
+        scales = {float(runs[0][1][name]["scale"]) for name in self.choices}
+        assert len(scales) == 1, "the generator gives all discrete latents one scale"
+        (scale,) = scales
+        joint = [sum(sites[name]["log_prob_sum"] / scale for name in inside) for _, sites in runs]
+        return total + scale * torch.logsumexp(torch.stack(joint), 0)
+
+    def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.clone().requires_grad_()
+        value = self.log_prob(x)
+        (score,) = torch.autograd.grad(value, x)
+        return value.detach(), score
+
+    def sites(self, x: Tensor) -> dict[str, Tensor]:
+        """Values of the continuous latents and of deterministic sites that do not depend on a discrete state."""
+        runs = [self._trace(x, states, validate=False) for states in self.joint_states()]
+        run, sites = runs[0]
+        found = {name: site["value"] for name, site in sites.items() if _is_deterministic(site)}
+        found = {name: value for name, value in found.items() if not _changes([s[name]["value"] for _, s in runs])}
+        return {**run.latents, **found}
+
+    def optional(self, x: Tensor) -> set[str]:
+        """Sites that may be among the results but need not: imputed parts, functions of discrete states."""
+        run, sites = self._trace(x, {}, validate=False)
+        return {*run.imputed, *(name for name, site in sites.items() if _is_deterministic(site))}
+
+
+def _changes(values: list[Tensor]) -> bool:
+    return any(value.shape != values[0].shape or not torch.equal(value, values[0]) for value in values)
