@@ -1,4 +1,4 @@
-"""``python -m tests.targets.fuzz --count 2000 --seed 0``: every kind of mismatch with its shortest program."""
+"""``python -m tests.targets.fuzz --count 2000 --seed 0``: the shortest program of each kind of mismatch so far."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ def main() -> int:
             known = shortest.get(found.kind)
             if known is None or len(found.program.source) < len(known.program.source):
                 shortest[found.kind] = found
-    for found in shortest.values():
-        print(f"{found}\n{'-' * 80}")
+                print(f"{found}\n{'-' * 80}", flush=True)
     for kind, number in counts.most_common():
         print(f"{number:6d}  {kind}")
     print(f"{sum(counts.values())} programs, {time.perf_counter() - began:.0f} s, {len(shortest)} kinds of mismatch")

@@ -19,7 +19,7 @@ def plate(w: Writer) -> Iterator[None]:
     free = [dim for dim in (-1, -2, -3) if dim not in taken]
     explicit = w.chance(2)
     dim = w.pick(free) if explicit else free[0]
-    name, size = w.name("plate"), w.pick((3, 2, 4, 1))
+    name, size = w.name("plate"), w.pick((2, 1) if w.plates else (3, 2, 4, 1))
     extra = f", dim={dim}" if explicit else ""
     scales: tuple[str, ...] = ()
     opening = f'with pyro.plate("{name}", {size}{extra})'

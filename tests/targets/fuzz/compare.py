@@ -79,16 +79,15 @@ class Comparison:
             generator = torch.Generator().manual_seed(0)
             rows = torch.randn(ORDINARY + EXTREME, self.truth.dim, generator=generator)
             self.x = torch.cat([0.7 * rows[:ORDINARY], 8.0 * rows[ORDINARY:]]).float().double()
-            self.values = [self._value(i) for i in range(len(self.x))]
+            self.points = [self.truth.at(x) for x in self.x[:ORDINARY]]
+            self.values = [*(point.value for point in self.points), *map(self._far, self.x[ORDINARY:])]
         self.own = torch.float64 if program.precision == "double" else torch.float32
 
-    def _value(self, i: int) -> Tensor:
-        """The log density at point i, -inf where the model raises at an extreme one."""
+    def _far(self, x: Tensor) -> Tensor:
+        """The log density at an extreme point, -inf where the model raises there."""
         try:
-            return self.truth.log_prob(self.x[i], validate=i == 0).detach()
+            return self.truth.log_prob(x).detach()
         except (RuntimeError, ValueError):
-            if i < ORDINARY:
-                raise
             return torch.tensor(-torch.inf)
 
     def fail(self, kind: str, what: str) -> None:
@@ -111,7 +110,7 @@ class Comparison:
                 except Mismatch:
                     raise
                 except Exception as error:
-                    self.fail(f"{check.__name__} raises {type(error).__name__}", str(error).splitlines()[0])
+                    self.fail(f"{check.__name__} raises {type(error).__name__}", (str(error).splitlines() or [""])[0])
         return target.batching
 
     def refused(self, error: Exception) -> str:
@@ -136,15 +135,13 @@ class Comparison:
     def gradient(self, target: PyroTarget) -> None:
         x = self.x[:ORDINARY]
         values, scores = target.log_prob_and_score(x)
-        for i in range(ORDINARY):
-            with default_dtype(torch.float64):
-                want_value, want = self.truth.log_prob_and_score(x[i])
-            if not want.isfinite().all():
+        for i, want in enumerate(self.points):
+            if not want.score.isfinite().all():
                 continue
-            if not _close(values[i], want_value, self.tolerance):
-                self.fail("density with score", f"at {x[i].tolist()} got {values[i]:.8g}, want {want_value:.8g}")
-            if not _close(scores[i], want, 3 * self.tolerance):
-                self.fail("gradient", f"at {x[i].tolist()} got {scores[i].tolist()}, want {want.tolist()}")
+            if not _close(values[i], want.value, self.tolerance):
+                self.fail("density with score", f"at {x[i].tolist()} got {values[i]:.8g}, want {want.value:.8g}")
+            if not _close(scores[i], want.score, 3 * self.tolerance):
+                self.fail("gradient", f"at {x[i].tolist()} got {scores[i].tolist()}, want {want.score.tolist()}")
 
     def batches(self, target: PyroTarget) -> None:
         """33 points, ordinary ones among extreme ones, against each point in a batch of one or three."""
@@ -159,15 +156,12 @@ class Comparison:
 
     def sites(self, target: PyroTarget) -> None:
         got = target.constrain(self.x[:ORDINARY])
-        for i in range(ORDINARY):
-            with default_dtype(torch.float64):
-                want = self.truth.sites(self.x[i])
-                optional = self.truth.optional(self.x[i])
-            missing, extra = want.keys() - got.keys(), got.keys() - want.keys() - optional
+        for i, want in enumerate(self.points):
+            missing, extra = want.sites.keys() - got.keys(), got.keys() - want.sites.keys() - want.optional
             if missing or extra:
                 self.fail("sites", f"missing {sorted(missing)}, extra {sorted(extra)}")
-            for name, value in want.items():
-                if not _close(got[name][i], value.detach(), self.tolerance):
+            for name, value in want.sites.items():
+                if not _close(got[name][i], value, self.tolerance):
                     self.fail("sites", f"{name!r}: got {got[name][i].tolist()}, want {value.tolist()}")
 
     def round_trip(self, target: PyroTarget) -> None:

@@ -172,12 +172,25 @@ def _mask_of(fn: Any) -> Any:
     return fn._mask
 
 
-def _is_deterministic(site: Any) -> bool:
+def _is_function(site: Any) -> bool:
     """``pyro.deterministic``, or what a reparametrizer leaves of a site: a Delta that counts nothing."""
     fn = site["fn"]
     while isinstance(fn, (dist.MaskedDistribution, dist.Independent)) and hasattr(fn, "base_dist"):
         fn = fn.base_dist
     return isinstance(fn, dist.Delta)
+
+
+@dataclass
+class Truth:
+    """What holds at one point. ``sites``: values of the continuous latents and of functions of them.
+
+    ``optional``: sites that may be among the results but need not: imputed parts, functions of discrete states.
+    """
+
+    value: Tensor
+    score: Tensor
+    sites: dict[str, Tensor]
+    optional: set[str]
 
 
 class Reference:
@@ -201,43 +214,35 @@ class Reference:
         return [dict(zip(self.choices, joint, strict=True)) for joint in itertools.product(*each)]
 
     def log_prob(self, x: Tensor, validate: bool = False) -> Tensor:
-        """``log Σ_z p(z, values(x), data) + log |det d values / dx|`` at ``x: (D,)``.
+        """``log Σ_z p(z, values(x), data) + log |det d values / dx|`` at ``x: (D,)``."""
+        return self._sum([self._trace(x, states, validate) for states in self.joint_states()])
 
-        A site whose term changes with the states is inside the sum; the scale of the states stands outside of it.
-        """
-        runs = [self._trace(x, states, validate) for states in self.joint_states()]
-        log_dets = [run.log_det for run, _ in runs]
-        names = runs[0][1].keys()
-        terms = {name: [sites[name]["log_prob"] for _, sites in runs] for name in names}
-        inside = {name for name in names if _changes(terms[name])} | self.choices.keys()
-        total = log_dets[0] + sum((runs[0][1][name]["log_prob_sum"] for name in names if name not in inside), 0.0)
-        if not self.choices:
+    def at(self, x: Tensor) -> Truth:
+        x = x.clone().requires_grad_()
+        runs = [self._trace(x, states, validate=True) for states in self.joint_states()]
+        value = self._sum(runs)
+        (score,) = torch.autograd.grad(value, x)
+        run, sites = runs[0]
+        functions = {name: [other[name]["value"] for _, other in runs] for name in sites if _is_function(sites[name])}
+        fixed = {name: values[0] for name, values in functions.items() if not _changes(values)}
+        values = {name: site.detach() for name, site in {**run.latents, **fixed}.items()}
+        return Truth(value.detach(), score, values, {*run.imputed, *functions})
+
+    def _sum(self, runs: list[tuple[Pass, dict[str, Any]]]) -> Tensor:
+        """A site whose term changes with the states is inside the sum; the scale of the states stands outside of it."""
+        first, sites = runs[0]
+        terms = {name: [other[name]["log_prob"] for _, other in runs] for name in sites}
+        inside = {name for name, each in terms.items() if _changes(each)} | self.choices.keys()
+        total = first.log_det + sum((sites[name]["log_prob_sum"] for name in sites if name not in inside), 0.0)
+        if not inside:
             return total
-        scales = {float(runs[0][1][name]["scale"]) for name in self.choices}
+        scales = {float(sites[name]["scale"]) for name in self.choices}
         assert len(scales) == 1, "the generator gives all discrete latents one scale"
         (scale,) = scales
-        joint = [sum(sites[name]["log_prob_sum"] / scale for name in inside) for _, sites in runs]
+        joint = [sum(other[name]["log_prob_sum"] / scale for name in inside) for _, other in runs]
         return total + scale * torch.logsumexp(torch.stack(joint), 0)
-
-    def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = x.clone().requires_grad_()
-        value = self.log_prob(x)
-        (score,) = torch.autograd.grad(value, x)
-        return value.detach(), score
-
-    def sites(self, x: Tensor) -> dict[str, Tensor]:
-        """Values of the continuous latents and of deterministic sites that do not depend on a discrete state."""
-        runs = [self._trace(x, states, validate=False) for states in self.joint_states()]
-        run, sites = runs[0]
-        found = {name: site["value"] for name, site in sites.items() if _is_deterministic(site)}
-        found = {name: value for name, value in found.items() if not _changes([s[name]["value"] for _, s in runs])}
-        return {**run.latents, **found}
-
-    def optional(self, x: Tensor) -> set[str]:
-        """Sites that may be among the results but need not: imputed parts, functions of discrete states."""
-        run, sites = self._trace(x, {}, validate=False)
-        return {*run.imputed, *(name for name, site in sites.items() if _is_deterministic(site))}
 
 
 def _changes(values: list[Tensor]) -> bool:
-    return any(value.shape != values[0].shape or not torch.equal(value, values[0]) for value in values)
+    first = values[0]
+    return any(value.shape != first.shape or not torch.allclose(value, first, 0, 0, equal_nan=True) for value in values)

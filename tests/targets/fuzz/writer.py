@@ -13,7 +13,7 @@ T = TypeVar("T")
 REALS = ("0.3", "-1.2", "0.8", "2.1", "0.0", "-0.4", "1.7", "0.6")
 POSITIVES = ("0.7", "1.3", "2.0", "0.4", "3.1", "1.0", "0.9", "1.8")
 UNITS = ("0.3", "0.8", "0.5", "0.15", "0.6", "0.9", "0.25", "0.4")
-MOST_STATES = 32  # one plain trace of a few milliseconds for each joint state
+MOST_STATES = 16  # one plain trace of a few milliseconds for each joint state
 POOLS = {"real": REALS, "positive": POSITIVES, "unit": UNITS}
 
 
