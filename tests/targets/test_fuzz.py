@@ -1,4 +1,4 @@
-"""Random Pyro programs: the target's density, gradient, sites and round trip against plain traces of the same source."""
+"""Random Pyro programs: density, gradient, sites and round trip of the target against plain traces."""
 
 import pyro.distributions as dist
 import pytest
@@ -10,7 +10,8 @@ from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
 from tests.targets.fuzz.compare import Mismatch, compare
 from tests.targets.fuzz.program import HEADER, Program, programs
-from tests.targets.fuzz.reference import Reference, explicit
+from tests.targets.fuzz.reference import Reference
+from tests.targets.fuzz.transforms import explicit
 
 GENERATED = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
 

@@ -21,7 +21,13 @@ def draw(count: int, first: int) -> list[Program]:
     for i in range((count + A_SEED - 1) // A_SEED):
 
         @seed(first * 1_000_003 + i)
-        @settings(max_examples=A_SEED, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=A_SEED,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         @given(programs())
         def collect(program: Program) -> None:
             found.append(program)
@@ -39,7 +45,9 @@ def main() -> int:
     began = time.perf_counter()
     shortest: dict[str, Mismatch] = {}
     counts: collections.Counter[str] = collections.Counter()
-    for program in draw(options.count, options.seed):
+    for done, program in enumerate(draw(options.count, options.seed)):
+        if done and done % 100 == 0:
+            print(f"{done} programs, {time.perf_counter() - began:.0f} s", file=sys.stderr)
         try:
             counts[f"right: {compare(program)}"] += 1
         except Mismatch as found:

@@ -61,7 +61,8 @@ def _source(w: Writer, module: bool) -> str:
         data = ", ".join(f'"{name}": {value}' for name, value in w.conditioned.items())
         lines.append(f"model = poutine.condition(model, data={{{data}}})")
     if w.chance(10):
-        lines.append(w.pick(("model = poutine.scale(model, 0.7)", "model = poutine.mask(model, mask=torch.tensor(True))")))
+        around = w.pick(("poutine.scale(model, 0.7)", "poutine.mask(model, mask=torch.tensor(True))"))
+        lines.append(f"model = {around}")
     split = len(names) - by_name
     lines.append(f"args = ({''.join(value + ', ' for _, value in w.parameters[:split]).rstrip()})")
     lines.append("kwargs = {" + ", ".join(f'"{name}": {value}' for name, value in w.parameters[split:]) + "}")

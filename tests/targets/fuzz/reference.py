@@ -6,7 +6,6 @@ Nothing here comes from ``amortized``: this is what ``PyroTarget`` is compared w
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,70 +14,13 @@ import pyro
 import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
-from pyro.distributions import constraints
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
-from torch.distributions import biject_to
+
+from tests.targets.fuzz.transforms import explicit
 
 Tensor = torch.Tensor
 States = dict[str, Tensor]
-
-
-class LowerTriangular:
-    """``R^{n(n+1)/2}`` onto lower triangular matrices, row by row, with a diagonal of ``exp`` (or 1, and fewer rows).
-
-    ``gram``: onto ``L Lᵀ``, where ``dA = 2ⁿ Π L_iiⁿ⁻ⁱ⁺¹ dL`` for i = 1 … n (Muirhead 1982, theorem 2.1.9).
-    """
-
-    def __init__(self, unit: bool = False, gram: bool = False):
-        self.unit, self.gram = unit, gram
-
-    def inverse_shape(self, shape: torch.Size) -> torch.Size:
-        side = shape[-1]
-        return torch.Size((*shape[:-2], side * (side - 1) // 2 if self.unit else side * (side + 1) // 2))
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(..., size)`` to matrices ``(..., n, n)`` and log-determinants ``(...)``."""
-        side = next(n for n in range(1, 100) if self.inverse_shape(torch.Size((n, n)))[0] == x.shape[-1])
-        rows, place = [], 0
-        log_det = x.new_zeros(x.shape[:-1])
-        for i in range(side):
-            below, place = x[..., place : place + i], place + i
-            last, place = (torch.ones_like(x[..., :1]), place) if self.unit else (x[..., place : place + 1], place + 1)
-            log_det = log_det if self.unit else log_det + (side - i + 1 if self.gram else 1) * last[..., 0]
-            zeros = x.new_zeros((*x.shape[:-1], side - i - 1))
-            rows.append(torch.cat([below, last if self.unit else last.exp(), zeros], -1))
-        matrix = torch.stack(rows, -2)
-        if self.gram:
-            return matrix @ matrix.mT, log_det + side * math.log(2)
-        return matrix, log_det
-
-
-class Torch:
-    """The same for every support that ``torch.distributions.biject_to`` maps one to one."""
-
-    def __init__(self, support: constraints.Constraint):
-        self.transform: Any = biject_to(support)
-
-    def inverse_shape(self, shape: torch.Size) -> torch.Size:
-        return torch.Size(self.transform.inverse_shape(shape))
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        value = self.transform(x)
-        return value, self.transform.log_abs_det_jacobian(x, value)
-
-
-def explicit(support: constraints.Constraint) -> LowerTriangular | Torch:
-    """Coordinates onto a support; ``biject_to`` is not one to one on triangular and on positive definite matrices."""
-    while isinstance(support, constraints.independent) and support.base_constraint.event_dim:
-        support = support.base_constraint
-    if support is constraints.lower_cholesky:
-        return LowerTriangular()
-    if support is constraints.unit_lower_cholesky:
-        return LowerTriangular(unit=True)
-    if support is constraints.positive_definite:
-        return LowerTriangular(gram=True)
-    return Torch(support)
 
 
 @dataclass
@@ -184,7 +126,8 @@ def _is_function(site: Any) -> bool:
 class Truth:
     """What holds at one point. ``sites``: values of the continuous latents and of functions of them.
 
-    ``optional``: sites that may be among the results but need not: imputed parts, functions of discrete states.
+    ``optional``: sites that may be among the results but need not: imputed parts, functions of discrete states,
+    discrete data of which some are missing.
     """
 
     value: Tensor
@@ -224,8 +167,9 @@ class Reference:
         (score,) = torch.autograd.grad(value, x)
         run, sites = runs[0]
         functions = {name: [other[name]["value"] for _, other in runs] for name in sites if _is_function(sites[name])}
-        fixed = {name: values[0] for name, values in functions.items() if not _changes(values)}
-        values = {name: site.detach() for name, site in {**run.latents, **fixed}.items()}
+        completed = {name.removesuffix("_unobserved") for name in self.choices}
+        values = {**run.latents, **{name: each[0] for name, each in functions.items() if not _changes(each)}}
+        values = {name: value.detach() for name, value in values.items() if name not in completed}
         return Truth(value.detach(), score, values, {*run.imputed, *functions})
 
     def _sum(self, runs: list[tuple[Pass, dict[str, Any]]]) -> Tensor:

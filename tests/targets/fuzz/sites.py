@@ -74,7 +74,6 @@ VECTORS: list[tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]] = [
         ("flat positive", "flat positive"),
         (("{}.prod(-1)", P),),
     ),
-    ("dist.GaussianRandomWalk(torch.as_tensor({}), 3)", ("flat positive",), (("{}[..., -1]", R),)),
     ("dist.ImproperUniform(C.ordered_vector, (), (3,))", (), (("{}[..., 1]", R),)),
     ("dist.ImproperUniform(C.positive_ordered_vector, (), (2,))", (), (("{}[..., 0]", P),)),
     ("dist.ImproperUniform(C.positive_definite, (), (2, 2))", (), (("{}[..., 1, 1]", P),)),

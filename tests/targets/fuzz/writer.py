@@ -26,7 +26,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class Variable:
-    """``kind``: "real", "positive" or "unit"; ``plates``: those it varies over; ``state``: it is a discrete latent's."""
+    """``kind``: "real", "positive" or "unit"; ``plates``: it varies over these; ``state``: a discrete latent's."""
 
     text: str
     kind: str
