@@ -23,6 +23,7 @@ REFUSALS: tuple[tuple[str, str], ...] = ()
 # Single precision: rounding of 1e-7, amplified by transforms and by sums of a few dozen terms of either sign.
 FEATURES = {
     "discrete": r'sample\(f?"z',
+    "discrete under fn.mask": r"z\d+ = .*\.mask\(",
     "obs_mask": "obs_mask",
     "reparam": "poutine.reparam",
     "scale": r"poutine\.scale|subsample=",

@@ -42,12 +42,13 @@ class Choice:
 class Pass(Messenger):
     """One run of the model at ``x: (D,)`` and given discrete states: which coordinates, values and determinants it met.
 
-    Only the unknown elements of ``obs_mask`` take coordinates; its known ones stand at their data.
+    Only the unknown elements of ``obs_mask`` take coordinates; its known ones stand at their data. ``everywhere``: the
+    place among its values that every element of every discrete latent takes, known or not.
     """
 
-    def __init__(self, x: Tensor, states: Mapping[str, Tensor]):
+    def __init__(self, x: Tensor, states: Mapping[str, Tensor], everywhere: int | None = None):
         super().__init__()
-        self.x, self.states = x, states
+        self.x, self.states, self.everywhere = x, states, everywhere
         self.used = 0
         self.log_det = self.x.new_zeros(())
         self.latents: dict[str, Tensor] = {}
@@ -59,6 +60,8 @@ class Pass(Messenger):
         name, fn = message["name"], message["fn"]
         if message["is_observed"] and name.endswith("_observed"):
             self.data[name] = message["value"]
+            if self.everywhere is not None and fn.support.is_discrete:
+                message["value"] = self._choose(name, fn, None)
         if message["is_observed"] or message["done"] or isinstance(fn, _Subsample):
             return
         if fn.support.is_discrete:
@@ -73,6 +76,8 @@ class Pass(Messenger):
         own = _mask_of(fn)
         choice = Choice(support, fn.batch_shape, free if own is None else free & own)
         self.choices[name] = choice
+        if self.everywhere is not None:
+            return support[self.everywhere].expand(fn.batch_shape)
         state = self.states[name] if name in self.states else next(choice.states())
         if name.endswith("_unobserved"):
             return torch.where(mask, state, self.data[name.replace("_unobserved", "_observed")])
@@ -145,8 +150,10 @@ class Reference:
         self.dim = first.used
         self.choices = first.choices
 
-    def _trace(self, x: Tensor, states: States, validate: bool) -> tuple[Pass, dict[str, Any]]:
-        with pyro.validation_enabled(validate), Pass(x, states) as run:
+    def _trace(
+        self, x: Tensor, states: States, validate: bool, everywhere: int | None = None
+    ) -> tuple[Pass, dict[str, Any]]:
+        with pyro.validation_enabled(validate), Pass(x, states, everywhere) as run:
             trace = poutine.trace(self.model).get_trace(*self.args, **self.kwargs)
             trace.compute_log_prob()
         sites = {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
@@ -164,12 +171,14 @@ class Reference:
         x = x.clone().requires_grad_()
         runs = [self._trace(x, states, validate=True) for states in self.joint_states()]
         value = self._sum(runs)
-        (score,) = torch.autograd.grad(value, x)
+        (score,) = torch.autograd.grad(value + 0 * x.sum(), x)  # a flat density does not depend on x
         run, sites = runs[0]
-        functions = {name: [other[name]["value"] for _, other in runs] for name in sites if _is_function(sites[name])}
-        completed = {name.removesuffix("_unobserved") for name in self.choices}
-        values = {**run.latents, **{name: each[0] for name, each in functions.items() if not _changes(each)}}
-        values = {name: value.detach() for name, value in values.items() if name not in completed}
+        extremes = [self._trace(x, {}, validate=False, everywhere=place)[1] for place in (0, -1)]
+        functions = {name for name, site in sites.items() if _is_function(site)}
+        constant = {name for name in functions if not _changes([other[name]["value"] for other in extremes])}
+        constant -= {name.removesuffix("_unobserved") for name in self.choices}
+        values = {**run.latents, **{name: sites[name]["value"] for name in constant}}
+        values = {name: value.detach() for name, value in values.items()}
         return Truth(value.detach(), score, values, {*run.imputed, *functions})
 
     def _sum(self, runs: list[tuple[Pass, dict[str, Any]]]) -> Tensor:

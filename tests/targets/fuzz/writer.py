@@ -179,7 +179,13 @@ class Writer:
             forms += [f"{real} * {positive}"]
         gone = [v for v in self.variables if v.kind == "real" and v.plates and not v.state]
         if gone and not self.plates:
-            forms += [f"{gone[-1].text}.sum()"]
+            value = self.pick(gone[::-1]).text
+            forms += [
+                f"{value}.sum()",
+                f"{value}.mean()",
+                f"{value}.abs().max()",
+                f"torch.logsumexp({value}.flatten(), 0)",
+            ]
         return self.pick(forms[::-1]) if len(forms) > 1 else forms[0]
 
     def positive(self) -> str:
