@@ -15,11 +15,10 @@ from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
 from tests.targets.fuzz.program import Program
 from tests.targets.fuzz.reference import Reference
+from tests.targets.fuzz.refused import Refusal
 
 Tensor = torch.Tensor
 ORDINARY, EXTREME = 3, 2
-# What PyroTarget may refuse although a plain trace works, and why.
-REFUSALS: tuple[tuple[str, str], ...] = ()
 # Single precision: rounding of 1e-7, amplified by transforms and by sums of a few dozen terms of either sign.
 FEATURES = {
     "discrete": r'sample\(f?"z',
@@ -102,7 +101,7 @@ class Comparison:
             try:
                 target = PyroTarget(model, args, kwargs)
             except Exception as error:
-                return self.refused(error)
+                self.fail(f"PyroTarget raises {type(error).__name__}", (str(error).splitlines() or [""])[0])
             if target.dim != self.truth.dim:
                 self.fail("dimension", f"got {target.dim}, want {self.truth.dim}")
             for check in (self.density, self.gradient, self.batches, self.sites, self.round_trip):
@@ -113,14 +112,6 @@ class Comparison:
                 except Exception as error:
                     self.fail(f"{check.__name__} raises {type(error).__name__}", (str(error).splitlines() or [""])[0])
         return target.batching
-
-    def refused(self, error: Exception) -> str:
-        for pattern, reason in REFUSALS:
-            if isinstance(error, ModelError) and re.search(pattern, str(error)):
-                return f"refused: {reason}"
-        message = (str(error).splitlines() or [""])[0]
-        self.fail(f"PyroTarget raises {type(error).__name__}", message)
-        return ""
 
     def density(self, target: PyroTarget) -> None:
         got = target.log_prob(self.x)
@@ -172,8 +163,26 @@ class Comparison:
             self.fail("round trip", f"from {x.tolist()} to {back.tolist()}")
 
 
+def refused(program: Program, refusal: Refusal) -> str:
+    """Raises ``Mismatch`` where the target does not refuse the program in the right words."""
+    model, args, kwargs = run(program.source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            PyroTarget(model, args, kwargs)
+    except ModelError as error:
+        if refusal.message in str(error):
+            return f"refused: {refusal.reason}"
+        raise Mismatch(f"refused in other words: {refusal.reason}", str(error), program) from error
+    except Exception as error:
+        raise Mismatch(f"{refusal.reason} raises {type(error).__name__}", str(error), program) from error
+    raise Mismatch(f"not refused: {refusal.reason}", "want a ModelError", program)
+
+
 def compare(program: Program) -> str:
     """Raises ``Mismatch`` where ``PyroTarget`` is not what plain traces say; returns its way of batching."""
+    if program.refusal:
+        return refused(program, program.refusal)
     try:
         comparison = Comparison(program)
     except Exception as error:

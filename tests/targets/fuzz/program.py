@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.targets.fuzz import blocks, statements
+from tests.targets.fuzz.refused import REFUSALS, Refusal
 from tests.targets.fuzz.writer import Writer
 
 HEADER = """\
@@ -25,10 +26,14 @@ PRECISIONS = ("single", "double", "double data")
 
 @dataclass(frozen=True)
 class Program:
-    """``source`` runs under a default dtype of float64 where ``precision`` is "double"; "double data": its data are."""
+    """``source`` runs under a default dtype of float64 where ``precision`` is "double"; "double data": its data are.
+
+    ``refusal``: why a target must refuse the program.
+    """
 
     source: str
     precision: str
+    refusal: Refusal | None = None
 
 
 @st.composite
@@ -47,7 +52,10 @@ def programs(draw: Any) -> Program:
     w.conditioned.clear()
     blocks.write(w, 1, 4)
     statements.likelihood(w)
-    return Program(_source(w, module), precision)
+    refusal = w.pick(REFUSALS) if w.chance(15) else None
+    for line in refusal.lines if refusal else ():
+        w.write(line)
+    return Program(_source(w, module), precision, refusal)
 
 
 def _source(w: Writer, module: bool) -> str:
