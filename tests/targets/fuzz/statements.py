@@ -41,6 +41,11 @@ def vector(w: Writer) -> None:
         w.define(use.format(name), kind)
 
 
+def flat(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """Arguments that vary over no plate, so that a dimension on the right can be an event's."""
+    return tuple(f"flat {kind}" for kind in kinds)
+
+
 def data_of(w: Writer, kind: str, shape: tuple[int, ...]) -> str:
     if kind not in ("count", "bit"):
         return w.argument(w.constant(kind, shape))
@@ -55,20 +60,22 @@ def data_of(w: Writer, kind: str, shape: tuple[int, ...]) -> str:
 
 def likelihood(w: Writer) -> None:
     text, kinds, kind = w.pick(LIKELIHOODS)
-    fn, shape, name = fill(w, text, kinds), w.batch, w.name("y")
-    if w.chance(8):
-        fn = f"{fn}.mask({w.booleans(shape)})"
-    elif w.chance(6) and not w.has_states:
+    wide = w.chance(6)
+    fn, shape, name = fill(w, text, flat(kinds) if wide else kinds), w.batch, w.name("y")
+    if wide:
         fn, shape = f"{fn}.expand({[*shape, 2]}).to_event(1)", (*shape, 2)
+    elif w.chance(8):
+        fn = f"{fn}.mask({w.booleans(shape)})"
     w.write(f'pyro.sample("{name}", {fn}, obs={data_of(w, kind, shape)})')
 
 
 def missing(w: Writer) -> None:
     """Data of which a mask says what is known; the unknown elements are latents."""
     text, kinds, kind = w.pick([entry for entry in LIKELIHOODS if entry[2] in ("real", "positive", "unit")])
-    fn, shape, name = fill(w, text, kinds), w.batch, w.name("m")
+    wide = w.chance(5)
+    fn, shape, name = fill(w, text, flat(kinds) if wide else kinds), w.batch, w.name("m")
     known = w.argument(w.booleans(shape), "known")
-    if w.chance(5) and not w.has_states:
+    if wide:
         fn, full = f"{fn}.expand({[*shape, 2]}).to_event(1)", (*shape, 2)
         w.write(f'{name} = pyro.sample("{name}", {fn}, obs={data_of(w, kind, full)}, obs_mask={known})')
         w.define(f"{name}[..., 0]", kind)
