@@ -31,7 +31,8 @@ def latent(w: Writer) -> None:
 
 
 def vector(w: Writer) -> None:
-    text, kinds, uses = w.pick(VECTORS)
+    known = [entry for entry in VECTORS if not (w.plates and "LKJ(" in entry[0])]  # Pyro's LKJ does not expand
+    text, kinds, uses = w.pick(known)
     name = w.name("v")
     fn = fill(w, text, kinds)
     if w.chance(10):
