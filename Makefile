@@ -6,7 +6,7 @@ BIN := .venv/bin
 PINS = $(shell $(BIN)/python -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 OUT := runs/eight_schools
 
-.PHONY: demo test slow mutants arviz1 lint types truths clean
+.PHONY: demo test slow mutants fuzz arviz1 lint types truths clean
 
 demo: .venv/.stamp-run
 	$(BIN)/amortized fit models/eight_schools.py --compare nuts --seed 0 --out $(OUT)
@@ -21,6 +21,13 @@ slow: .venv/.stamp-dev
 # Plants faults in a copy of the package, one at a time, and fails unless a test notices each: by hand, minutes.
 mutants: .venv/.stamp-dev
 	$(BIN)/python benchmarks/mutants.py
+
+# Random Pyro programs against plain traces, each kind of mismatch as runnable source: make fuzz COUNT=200 SEED=7
+COUNT := 2000
+SEED := 0
+
+fuzz: .venv/.stamp-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -u -m tests.targets.fuzz --count $(COUNT) --seed $(SEED)
 
 # ArviZ 1.x needs Python 3.12 and neither torch nor Pyro: the one module that reads it is tested alone.
 arviz1: .venv-arviz1/.stamp
