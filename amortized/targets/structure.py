@@ -62,6 +62,7 @@ class _Discovering(LatentMessenger):
         self.latents: dict[str, LatentSite] = {}
         self.discrete: list[str] = []
         self.drawn: list[Tensor] = []
+        self.pieces: Sites = {}
         self.dim = 0
 
     def coordinates(self, message: Message) -> Tensor:
@@ -74,27 +75,57 @@ class _Discovering(LatentMessenger):
                 f"latent site {name!r}: there is no bijection onto its support {fn.support} ({type(fn).__name__}); "
                 "write the site in coordinates that have one, for instance a Normal normalised by hand"
             ) from error
-        size = unconstrained_shape.numel()
-        place = slice(self.dim, self.dim + size)
         frames = [frame for frame in message["cond_indep_stack"] if frame.vectorized]
         plates = tuple((frame.name, frame.size, frame.dim) for frame in frames)
-        event_dim = len(fn.event_shape)
-        self.latents[name] = LatentSite(name, fn.support, shape, event_dim, plates, unconstrained_shape, size, place)
+        known = self._known(message)
+        size = unconstrained_shape.numel()
+        if known is not None:
+            size = size // max(known.numel(), 1) * int((~known).sum())
+        place = slice(self.dim, self.dim + size)
+        site = LatentSite(name, fn.support, shape, len(fn.event_shape), plates, unconstrained_shape, size, place, known)
+        self.latents[name] = site
         self.dim += size
-        draw = torch.rand(unconstrained_shape, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
+        draw = torch.rand(size, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
+        self.pieces[name] = draw.to(self.device)
         self.drawn.extend(_own_draw(fn))
-        return draw.to(self.device)
+        return site.spread(self.pieces[name])
+
+    def _known(self, message: Message) -> Tensor | None:
+        known, name = self.halves.known(message), message["name"]
+        if known is None:
+            return None
+        batch = message["fn"].batch_shape
+        if self.halves.first_is_latent():
+            raise ModelError(f"site {name!r}: obs_mask without data; give them, obs=y, or leave obs_mask out")
+        if torch.broadcast_shapes(known.shape, batch) != batch:
+            raise ModelError(
+                f"site {name!r}: its obs_mask has shape {tuple(known.shape)} and its distribution batch shape "
+                f"{tuple(batch)}, so that one draw would fill several places; put the statement into a plate over the "
+                f"elements, with pyro.plate('rows', {known.shape[-1]}):"
+            )
+        return known.expand(batch)
 
     def _pyro_sample(self, message: Message) -> None:
         if is_random_choice(message) and is_discrete(message):
             if not message["fn"].has_enumerate_support:
-                raise ModelError(
-                    f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many "
-                    "values, so it cannot be summed out; integrate it by hand (for instance GammaPoisson for a "
-                    "Poisson of a Gamma rate), or observe it: pyro.sample(..., obs=value)"
-                )
+                raise ModelError(self._endless(message))
             self.discrete.append(message["name"])
         super()._pyro_sample(message)
+
+    def _endless(self, message: Message) -> str:
+        found = (
+            f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many values, so "
+            "it cannot be summed out; "
+        )
+        if self.halves.known(message) is not None:
+            return found + (
+                "where nothing depends on the missing values leave their terms out instead: with "
+                "poutine.mask(mask=known): around pyro.sample(..., obs=torch.where(known, y, 0)), without obs_mask"
+            )
+        return found + (
+            "integrate it by hand (for instance GammaPoisson for a Poisson of a Gamma rate), or observe it: "
+            "pyro.sample(..., obs=value)"
+        )
 
 
 def _own_draw(fn: Any) -> Iterator[Tensor]:

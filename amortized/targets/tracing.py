@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyro
@@ -16,6 +17,7 @@ from pyro.poutine.subsample_messenger import _Subsample
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
+from amortized.targets.missing import Halves, unknown_only
 
 Message = dict[str, Any]  # what Pyro tells its handlers of one statement
 
@@ -31,6 +33,7 @@ class LatentSite:
     ``shape``: of its value, plates and event together. ``unconstrained_shape``, of ``size`` numbers: of its
     coordinates ``x[slice]``. ``event_dim``: how many of the value's last dimensions are no plates. ``support``: the
     constraint seen when the model was first traced. ``plates``: (name, size, dim) of the vectorized plates around it.
+    ``known``: elements of its batch that ``obs_mask`` has observed, bool ``(*batch)``; they have no coordinates.
     """
 
     name: str
@@ -41,6 +44,29 @@ class LatentSite:
     unconstrained_shape: torch.Size
     size: int
     slice: slice
+    known: Tensor | None = field(default=None, compare=False)
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Where the coordinates stand among those of all elements, known and unknown: ``(size,)``."""
+        assert self.known is not None
+        each = (~self.known).reshape(self.known.shape + (1,) * (len(self.unconstrained_shape) - self.known.ndim))
+        return each.expand(self.unconstrained_shape).reshape(-1).nonzero()[:, 0]
+
+    def spread(self, coordinates: Tensor) -> Tensor:
+        """``(..., size)`` to ``(..., *unconstrained_shape)``, 0 at elements that are known."""
+        outer = coordinates.shape[:-1]
+        if self.known is not None:
+            count = self.unconstrained_shape.numel()
+            source = torch.full((count,), self.size, device=coordinates.device)
+            source[self.places] = torch.arange(self.size, device=coordinates.device)
+            coordinates = torch.cat([coordinates, coordinates.new_zeros((*outer, 1))], -1)[..., source]
+        return coordinates.reshape(outer + self.unconstrained_shape)
+
+    def gather(self, unconstrained: Tensor) -> Tensor:
+        """The inverse of ``spread`` for one particle: ``(*unconstrained_shape)`` to ``(size,)``."""
+        flat = unconstrained.reshape(-1)
+        return flat if self.known is None else flat[self.places]
 
 
 def is_random_choice(message: Message) -> bool:
@@ -73,22 +99,37 @@ def differ(one: float, other: float) -> bool:
 
 
 def is_deterministic(site: Message) -> bool:
+    """Whether a site of a plain trace is a function of others: said to be, or made so by a reparametrization."""
+    *_, fn = _layers(site["fn"])
+    if site["is_observed"] and isinstance(fn, dist.Delta):
+        return bool((fn.v == site["value"]).all())
     return bool(site["infer"].get("_deterministic", False))
 
 
 def is_factor(site: Message) -> bool:
-    fn = site["fn"]
-    while hasattr(fn, "base_dist"):
-        fn = fn.base_dist
+    *_, fn = _layers(site["fn"])
     return isinstance(fn, dist.Unit)
 
 
 def unmasked(site: Message) -> Tensor:
-    """Which elements of a site's value count, in the value's shape."""
-    value, mask = site["value"], site["mask"]
-    if mask is None or isinstance(mask, bool):
-        return torch.full_like(value, mask is not False, dtype=torch.bool)
-    return mask.reshape(mask.shape + (1,) * site["fn"].event_dim).expand(value.shape)
+    """Which elements of a site's value count, in the value's shape: no handler masks them, nor the distribution."""
+    value, fn = site["value"], site["fn"]
+    inside = [(layer._mask, layer.event_dim) for layer in _layers(fn) if isinstance(layer, dist.MaskedDistribution)]
+    counts = torch.ones_like(value, dtype=torch.bool)
+    for mask, event_dim in [(site["mask"], fn.event_dim), *inside]:
+        if isinstance(mask, Tensor):
+            counts = counts & mask.reshape(mask.shape + (1,) * event_dim)
+        elif mask is False:
+            counts = torch.zeros_like(counts)
+    return counts
+
+
+def _layers(fn: Any) -> Iterator[Any]:
+    """A distribution, and those that it is made of: independent, masked, expanded."""
+    yield fn
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+        yield fn
 
 
 @contextmanager
@@ -117,22 +158,30 @@ class LatentMessenger(Messenger):
         self.parameters = parameters
         self.values: Sites = {}
         self.log_dets: Sites = {}
+        self.halves = Halves()
 
     def coordinates(self, message: Message) -> Tensor:
+        """All of a latent's coordinates, in their own shape; those of known elements do not matter."""
         raise NotImplementedError
+
+    def total(self, log_det: Tensor) -> Tensor:
+        return log_det.sum()
 
     def value(self, message: Message) -> Tensor:
         """The latent's value, its log-determinant recorded on the way."""
         coordinates = self.coordinates(message)
         transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
-        self.log_dets[message["name"]] = transform.log_abs_det_jacobian(coordinates, value).sum()
-        return value
+        batch = value.shape[: value.ndim - message["fn"].event_dim]
+        log_det = transform.log_abs_det_jacobian(coordinates, value)
+        self.log_dets[message["name"]] = self.total(unknown_only(log_det, self.halves.known(message), batch))
+        return self.halves.completed(message, value)
 
     def is_latent(self, message: Message) -> bool:
         return is_random_choice(message) and not is_discrete(message)
 
     def _pyro_sample(self, message: Message) -> None:
+        self.halves.observe(message)
         if self.is_latent(message):
             message["value"] = self.values[message["name"]] = self.value(message)
             message["is_observed"] = True
@@ -162,7 +211,7 @@ class Placing(LatentMessenger):
                 f"site {message['name']!r} was not sampled when the model was first traced: the set of latent sites "
                 "may not depend on their values; write the model so that every latent site is sampled on every run"
             )
-        return self.pieces[latent.name].reshape(latent.unconstrained_shape)
+        return latent.spread(self.pieces[latent.name])
 
 
 class Inverting(LatentMessenger):
