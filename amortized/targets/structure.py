@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,15 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
+from amortized.targets.devices import placement
+from amortized.targets.states import check_states
 from amortized.targets.tracing import (
     LatentMessenger,
     LatentSite,
     Message,
     ModelError,
+    Placing,
+    check_masks,
     is_deterministic,
     is_discrete,
     is_factor,
@@ -157,13 +162,18 @@ def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: i
             except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
                 first_failure = first_failure or error
                 continue
-            return _summarise(found, trace, other, own_dtype, own_device)
+            structure = _summarise(found, trace, other, own_dtype, own_device)
+            with undisturbed(own_device), placement(own_device), torch.no_grad():
+                _check(structure, found.pieces, lambda: model(*args, **kwargs))
+            return structure
     assert first_failure is not None
     if "on the same device" in str(first_failure):
         raise ModelError(
             "the model mixes tensors of several devices; it runs where its arguments are or device= says: pass tensors "
             "that it holds as arguments of fit, or write TENSOR.to(x.device) where it uses them"
         ) from first_failure
+    if "Expected mask to be a boolean but got <class 'int'>" in str(first_failure):
+        raise ModelError("obs_mask is True or False, which Pyro cannot negate; type obs_mask=torch.tensor(True)")
     raise first_failure
 
 
@@ -237,6 +247,15 @@ def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: to
         plate_depth=max(depths, default=0),
         parameters=found.parameters,
     )
+
+
+def _check(structure: Structure, pieces: Sites, run: Callable[[], Any]) -> None:
+    """Raises ``ModelError`` for an ``obs_mask`` that latents decide, and for states that cannot be tried at once."""
+    if any(latent.known is not None for latent in structure.latents.values()):
+        check_masks(structure.latents, structure.parameters, run, structure.dtype)
+    if structure.discrete:
+        place = partial(Placing, structure.parameters, structure.latents, pieces)
+        check_states(run, place, structure.plate_depth)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

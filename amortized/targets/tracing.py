@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ import torch
 from pyro.distributions import constraints
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
+from torch._C._functorch import is_batchedtensor
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
@@ -24,6 +25,9 @@ Message = dict[str, Any]  # what Pyro tells its handlers of one statement
 
 class ModelError(ValueError):
     """A model that cannot be a target; the message names the site, what was found and what to type."""
+
+    def __init__(self, message: str):
+        super().__init__(message.partition("\n")[0])  # Pyro's trace adds a table of shapes to what is raised inside
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,58 @@ class Placing(LatentMessenger):
                 f"site {message['name']!r} was not sampled when the model was first traced: the set of latent sites "
                 "may not depend on their values; write the model so that every latent site is sampled on every run"
             )
+        shape = torch.Size(bijection(message["fn"].support).forward_shape(latent.unconstrained_shape))
+        if shape != latent.shape:
+            raise ModelError(
+                f"latent site {latent.name!r}: its support depends on a summed-out discrete site, which makes its shape "
+                f"{tuple(shape)} instead of {tuple(latent.shape)}; give it one support, and put the dependence into "
+                "what is computed from it: x = low[z] + (high[z] - low[z]) * u"
+            )
+        if latent.known is not None:
+            self.check_mask(latent, self.halves.known(message))
         return latent.spread(self.pieces[latent.name])
+
+    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
+        """Raises ``ModelError`` where other elements are known than at first; unseen by vmap, see ``check_masks``."""
+        if known is None or not (is_batchedtensor(known) or torch.equal(known.expand_as(latent.known), latent.known)):
+            raise moving_mask(latent.name)
+
+
+
+class _WatchingMasks(Placing):
+    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
+        if known is not None and is_batchedtensor(known):
+            raise moving_mask(latent.name)
+
+
+def check_masks(
+    latents: Mapping[str, LatentSite], parameters: Sites, run: Callable[[], Any], dtype: torch.dtype
+) -> None:
+    """Raises ``ModelError`` where an ``obs_mask`` is computed from a latent.
+
+    Under vmap, where what depends on a particle is told from what does not. A model that vmap cannot run is left to
+    the comparison in each pass.
+    """
+
+    def watched(x: Tensor) -> Tensor:
+        with _WatchingMasks(parameters, latents, {name: x[latent.slice] for name, latent in latents.items()}):
+            run()
+        return x
+
+    dim = sum(latent.size for latent in latents.values())
+    try:
+        torch.func.vmap(watched, randomness="different")(torch.zeros(1, dim, dtype=dtype))
+    except ModelError:
+        raise
+    except RuntimeError:
+        return
+
+
+def moving_mask(name: str) -> ModelError:
+    return ModelError(
+        f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of unknown "
+        "elements is random; compute obs_mask from data that stay as they are, or leave terms out with poutine.mask"
+    )
 
 
 class Inverting(LatentMessenger):
