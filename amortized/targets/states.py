@@ -105,9 +105,9 @@ def _together(run: Callable[[], Any], place: Place, plate_depth: int) -> dict[st
         stack.enter_context(place())
         stack.enter_context(_Branching(seen))
         try:
-            trace = poutine.trace(Enumerator(plate_depth).wrap(run)).get_trace()
-            trace.compute_log_prob()
-            trace.pack_tensors()
+            enumerator = Enumerator(plate_depth)
+            trace = poutine.trace(enumerator.wrap(run)).get_trace()
+            enumerator.log_prob(trace)
         except ModelError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
