@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from pyro.poutine.subsample_messenger import _Subsample
@@ -230,6 +231,13 @@ def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: to
             "the model has no continuous latent site to infer: each of its sample sites is observed "
             f"({listed}) or discrete; leave at least one without obs=: x = pyro.sample('x', dist.Normal(0., 1.))"
         )
+    for name, site in sites.items():
+        halves = [other for other in observed if other.startswith(f"{name}_")]
+        if halves and _is_masked_delta(site) and _same(site["value"], other.nodes[name]["value"]):
+            raise ModelError(
+                f"observed site {name!r} is reparametrized to {halves[0]!r}, whose density lacks the Jacobian; leave "
+                f"{name!r} out of what poutine.reparam is given, it is for latent sites"
+            )
     depths = [-frame.dim for site in sites.values() for frame in site["cond_indep_stack"] if frame.vectorized]
     return Structure(
         latents=found.latents,
@@ -256,6 +264,12 @@ def _check(structure: Structure, pieces: Sites, run: Callable[[], Any]) -> None:
     if structure.discrete:
         place = partial(Placing, structure.parameters, structure.latents, pieces)
         check_states(run, place, structure.plate_depth)
+
+
+def _is_masked_delta(site: Message) -> bool:
+    """Whether a site is what a reparametrization leaves behind: of no density, and not ``pyro.deterministic``."""
+    made = is_deterministic(site) and not site["infer"].get("_deterministic", False)
+    return made and isinstance(site["fn"], dist.MaskedDistribution)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
