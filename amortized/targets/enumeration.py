@@ -75,8 +75,8 @@ def _scale(site: Message) -> float:
     scale = torch.as_tensor(site["scale"])
     if scale.numel() > 1:
         raise ModelError(
-            f"site {site['name']!r}: a scale of shape {tuple(scale.shape)} beside a summed-out latent; type one number, "
-            "poutine.scale(scale=2.0)"
+            f"site {site['name']!r}: a scale of shape {tuple(scale.shape)} beside a summed-out latent; type one "
+            "number, poutine.scale(scale=2.0)"
         )
     return float(scale)
 

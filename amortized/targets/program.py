@@ -85,11 +85,15 @@ class Program:
         trace = self._trace(self._place(x))
         shapes = self.structure.observed
         trace.compute_log_prob(lambda name, site: name in shapes)
-        sites = {name: trace.nodes[name] for name, shape in shapes.items() if trace.nodes[name]["log_prob"].shape == shape}
+        sites = {
+            name: trace.nodes[name] for name, shape in shapes.items() if trace.nodes[name]["log_prob"].shape == shape
+        }
         return {name: torch.where(_counted(site), site["log_prob"], torch.nan) for name, site in sites.items()}
 
 
 def _counted(site: Message) -> Tensor:
     """Which elements of an observed site's batch have an element that no mask leaves out."""
     there = unmasked(site)
-    return there.reshape(there.shape[: there.ndim - site["fn"].event_dim] + (-1,)).any(-1).expand(site["log_prob"].shape)
+    return (
+        there.reshape(there.shape[: there.ndim - site["fn"].event_dim] + (-1,)).any(-1).expand(site["log_prob"].shape)
+    )

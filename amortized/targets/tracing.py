@@ -232,7 +232,6 @@ class Placing(LatentMessenger):
             raise moving_mask(latent.name)
 
 
-
 class _WatchingMasks(Placing):
     def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
         if known is not None and is_batchedtensor(known):

@@ -70,7 +70,8 @@ def by_hand(model, x, states):
     terms = []
     for joint in itertools.product(*each):
         given = {
-            name: torch.tensor(one).reshape(shape) for (name, (_, shape)), one in zip(states.items(), joint, strict=True)
+            name: torch.tensor(one).reshape(shape)
+            for (name, (_, shape)), one in zip(states.items(), joint, strict=True)
         }
         trace = poutine.trace(poutine.condition(model, {**x, **given})).get_trace()
         terms.append(trace.log_prob_sum())

@@ -101,9 +101,12 @@ def test_a_row_of_a_multivariate_site_is_known_as_a_whole():
     prior_of_row = dist.Dirichlet(torch.ones(3) + spread)
     want = dist.HalfNormal(1.0).log_prob(spread) + x[0] + prior_of_row.log_prob(row) + jacobian
     want = want + 2 * prior_of_row.log_prob(torch.full((3,), 1 / 3))
-    want = want + dist.Normal(torch.stack([torch.tensor(1 / 3), row[0], torch.tensor(1 / 3)]), 1.0).log_prob(
-        torch.zeros(3)
-    ).sum()
+    want = (
+        want
+        + dist.Normal(torch.stack([torch.tensor(1 / 3), row[0], torch.tensor(1 / 3)]), 1.0)
+        .log_prob(torch.zeros(3))
+        .sum()
+    )
     torch.testing.assert_close(density, want)
 
 
