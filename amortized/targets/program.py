@@ -88,7 +88,7 @@ class Program:
         sites = {
             name: trace.nodes[name] for name, shape in shapes.items() if trace.nodes[name]["log_prob"].shape == shape
         }
-        return {name: torch.where(_counted(site), site["log_prob"], torch.nan) for name, site in sites.items()}
+        return {name: torch.where(_counted(dict(site)), site["log_prob"], torch.nan) for name, site in sites.items()}
 
 
 def _counted(site: Message) -> Tensor:

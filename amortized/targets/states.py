@@ -61,8 +61,8 @@ def _compare(one: dict[str, Message], together: dict[str, Message]) -> None:
         if differ(want, got):
             raise ModelError(
                 f"site {name!r} has log density {want:.6g} at one state of {_names(states)}, and {got:.6g} at the same "
-                "state when all are tried at once, along new dimensions on the left; keep plates apart (each site in "
-                "the plates of what it depends on) and count from the right: table[..., z], .sum(-1), not z[0] or .any()"
+                "state when all are tried at once, along new dimensions on the left; keep a site in the "
+                "plates of what it depends on, and count from the right: table[..., z], .sum(-1), not z[0] or .any()"
             )
 
 
@@ -166,8 +166,8 @@ class _Branching(TorchFunctionMode):
         if func in self.numbers and args[0].numel() > 1 and self.seen.dims:
             names = self.seen.behind(args[0])
             raise ModelError(
-                f"Python's control flow (if, while, int(), .item()) looks at the summed-out site {_names(names)}, which "
-                f"holds all of its values at once; type torch.where({names[-1]} == 1, one, other), or index a tensor "
+                f"Python's control flow (if, while, int(), .item()) looks at the summed-out site {_names(names)}, "
+                f"which holds all of its values at once; type torch.where({names[-1]} == 1, one, other), or index a tensor "
                 f"with it, table[..., {names[-1]}]"
             )
         return func(*args, **(kwargs or {}))

@@ -120,8 +120,8 @@ class _Discovering(LatentMessenger):
 
     def _endless(self, message: Message) -> str:
         found = (
-            f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many values, so "
-            "it cannot be summed out; "
+            f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many values, "
+            "so it cannot be summed out; "
         )
         if self.halves.known(message) is not None:
             return found + (

@@ -218,8 +218,8 @@ class Placing(LatentMessenger):
         shape = torch.Size(bijection(message["fn"].support).forward_shape(latent.unconstrained_shape))
         if shape != latent.shape:
             raise ModelError(
-                f"latent site {latent.name!r}: its support depends on a summed-out discrete site, which makes its shape "
-                f"{tuple(shape)} instead of {tuple(latent.shape)}; give it one support, and put the dependence into "
+                f"latent site {latent.name!r}: its support depends on a summed-out discrete site, which makes its "
+                f"shape {tuple(shape)} instead of {tuple(latent.shape)}; give it one support, and put the dependence into "
                 "what is computed from it: x = low[z] + (high[z] - low[z]) * u"
             )
         if latent.known is not None:
@@ -228,7 +228,9 @@ class Placing(LatentMessenger):
 
     def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
         """Raises ``ModelError`` where other elements are known than at first; unseen by vmap, see ``check_masks``."""
-        if known is None or not (is_batchedtensor(known) or torch.equal(known.expand_as(latent.known), latent.known)):
+        first = latent.known
+        assert first is not None
+        if known is None or not (is_batchedtensor(known) or torch.equal(known.expand_as(first), first)):
             raise moving_mask(latent.name)
 
 
@@ -263,8 +265,8 @@ def check_masks(
 
 def moving_mask(name: str) -> ModelError:
     return ModelError(
-        f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of unknown "
-        "elements is random; compute obs_mask from data that stay as they are, or leave terms out with poutine.mask"
+        f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of "
+        "unknown elements is random; compute obs_mask from data that stay as they are, or leave terms out with poutine.mask"
     )
 
 
