@@ -167,8 +167,8 @@ class _Branching(TorchFunctionMode):
             names = self.seen.behind(args[0])
             raise ModelError(
                 f"Python's control flow (if, while, int(), .item()) looks at the summed-out site {_names(names)}, "
-                f"which holds all of its values at once; type torch.where({names[-1]} == 1, one, other), or index a tensor "
-                f"with it, table[..., {names[-1]}]"
+                f"which holds all of its values at once; type torch.where({names[-1]} == 1, one, other), or index a "
+                f"tensor with it, table[..., {names[-1]}]"
             )
         return func(*args, **(kwargs or {}))
 

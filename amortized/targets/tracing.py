@@ -219,8 +219,8 @@ class Placing(LatentMessenger):
         if shape != latent.shape:
             raise ModelError(
                 f"latent site {latent.name!r}: its support depends on a summed-out discrete site, which makes its "
-                f"shape {tuple(shape)} instead of {tuple(latent.shape)}; give it one support, and put the dependence into "
-                "what is computed from it: x = low[z] + (high[z] - low[z]) * u"
+                f"shape {tuple(shape)} instead of {tuple(latent.shape)}; give it one support, and put the dependence "
+                "into what is computed from it: x = low[z] + (high[z] - low[z]) * u"
             )
         if latent.known is not None:
             self.check_mask(latent, self.halves.known(message))
@@ -266,7 +266,8 @@ def check_masks(
 def moving_mask(name: str) -> ModelError:
     return ModelError(
         f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of "
-        "unknown elements is random; compute obs_mask from data that stay as they are, or leave terms out with poutine.mask"
+        "unknown elements is random; compute obs_mask from data that stay as they are, or leave terms out with "
+        "poutine.mask"
     )
 
 
