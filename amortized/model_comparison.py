@@ -16,7 +16,7 @@ from amortized.diagnostics.verdict import UNTRUSTED
 from amortized.estimate import Estimate
 from amortized.guide import DiffusionGuide
 from amortized.mcmc.resampling import systematic
-from amortized.posterior_draws import Draws, by_chain
+from amortized.posterior_draws import Draws, by_chain, known_terms
 from amortized.targets.devices import placement
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.predictive import counted, prior
@@ -176,7 +176,7 @@ def _leave_one_out(name: str, draws: Draws) -> tuple[LeaveOneOut, Sizes] | None:
         states, chains = states[systematic(draws.log_weights, len(states), generator)], 1
     with placement(draws.target.device):
         terms = draws.target.pointwise_log_likelihood(states)
-    data, there = draws.target.observations, counted(draws.target, draws.sites)
+    data = draws.target.observations
     if missing := [site for site in data if site not in terms]:
         warnings.warn(
             f"{name!r}: no leave-one-out, site {missing[0]!r} has no likelihood of each datum, only that of all after "
@@ -184,8 +184,8 @@ def _leave_one_out(name: str, draws: Draws) -> tuple[LeaveOneOut, Sizes] | None:
             stacklevel=3,
         )
         return None
-    counts = {site: there[site].reshape(*terms[site].shape[1:], -1).any(-1) for site in sorted(data)}
-    arrays = {site: by_chain(terms[site][:, mark], chains) for site, mark in counts.items() if mark.any()}
+    known = known_terms({site: terms[site].reshape(len(states), -1) for site in sorted(data)})
+    arrays = {site: by_chain(term, chains) for site, term in known.items()}
     return (leave_one_out(arrays), [(site, array.shape[-1]) for site, array in arrays.items()]) if arrays else None
 
 

@@ -56,7 +56,7 @@ class Draws:
         ``posterior``; ``sample_stats``: ``lp``, the log density in unconstrained space, and ``log_weight`` where draws
         have weights; and from a model: ``log_likelihood`` and ``observed_data``, ``posterior_predictive``, ``prior``
         and ``prior_predictive`` (not where the prior is improper, a site cannot draw, or there is a factor). Data that
-        the model masks are NaN, with a log likelihood of 0.
+        the model masks are NaN, and ``log_likelihood`` leaves them out: ``az.loo`` of a NaN is NaN.
         """
         groups: dict[str, dict[str, Tensor]] = {"posterior": self.sites, "sample_stats": {}}
         observed: dict[str, Tensor] = {}
@@ -109,10 +109,24 @@ def _known_data(target: ModelTarget, sites: dict[str, Tensor]) -> dict[str, Tens
 def _of_the_model(target: ModelTarget, states: Tensor, sites: Mapping[str, Tensor], seed: int) -> dict[str, dict]:
     latent, simulated = prior(target, PRIOR_DRAWS, seed)
     return {
-        "log_likelihood": target.pointwise_log_likelihood(states),
+        "log_likelihood": known_terms(target.pointwise_log_likelihood(states)),
         "posterior_predictive": posterior_predictive(target, dict(sites), seed),
         "prior": latent,
         "prior_predictive": simulated,
+    }
+
+
+def known_terms(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Log likelihoods ``{site: (N, *batch)}`` without the elements that are NaN in every draw, since masked.
+
+    ``(N, known)`` at a site that has such elements; a site of nothing else is left out.
+
+    >>> known_terms({"y": torch.tensor([[0.5, torch.nan], [0.2, torch.nan]])})["y"].shape
+    torch.Size([2, 1])
+    """
+    known = {name: ~term.isnan().all(0) for name, term in terms.items()}
+    return {
+        name: term if known[name].all() else term[:, known[name]] for name, term in terms.items() if known[name].any()
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from pyro import poutine
@@ -129,3 +130,29 @@ def test_svi_sets_up_a_guide_that_was_not_fitted(amortize, model, data, monkeypa
     )
     assert math.isfinite(svi.step(data))
     assert guide.log_weights(10, data).isfinite().all()
+
+
+def known_in_part(y, known):
+    mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+    with pyro.plate("rows", 3):
+        pyro.sample("y", dist.Normal(mean, 1.0), obs=y, obs_mask=known)
+
+
+def test_a_site_known_in_part_is_told_whole():
+    data = torch.tensor([0.5, torch.nan, 2.0]), torch.tensor([True, False, True])
+    with pytest.MonkeyPatch.context() as patch:
+        shortened(patch, 60)
+        guide = DiffusionGuide(known_in_part, recipe=BRIEF, progress=False).fit(*data)
+    told = guide(*data)["y_unobserved"]
+    assert told.shape == (3,) and told[[0, 2]].tolist() == [0.5, 2.0]
+    # log N(y; 0, I + 11ᵀ) of the two known values
+    exact = float(dist.MultivariateNormal(torch.zeros(2), torch.eye(2) + 1).log_prob(data[0][data[1]]))
+    assert guide.log_evidence().value == pytest.approx(exact, abs=0.05 + 4 * guide.log_evidence().std_error)
+    elbo = Trace_ELBO(num_particles=200, vectorize_particles=True, max_plate_nesting=1)
+    with torch.no_grad():
+        filled = data[0].nan_to_num(), data[1]  # Pyro's own pass takes the gradient, and the term, of a NaN as NaN
+        assert -elbo.loss(known_in_part, guide, *filled) < exact + 0.1
+    predicted = Predictive(known_in_part, guide=guide, num_samples=5)(*filled)
+    assert (
+        predicted["y"][:, 0, [0, 2]].eq(data[0][[0, 2]]).all() if predicted["y"].ndim == 3 else predicted["y"].ndim == 2
+    )

@@ -12,7 +12,6 @@ import torch
 from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
-from amortized.targets.bijections import bijection
 from amortized.targets.enumeration import batchable_logarithm
 from amortized.targets.program import Program
 from amortized.targets.substitutes import Substitutes
@@ -137,17 +136,15 @@ class _PlatePlacing(LatentMessenger):
         self.structure = program.structure
         self.x = x
 
-    def value(self, message: Message) -> Tensor:
+    def coordinates(self, message: Message) -> Tensor:
         latent = self.structure.latents[message["name"]]
         batch_dims = len(latent.shape) - message["fn"].event_dim
         padding = (1,) * (self.structure.plate_depth - batch_dims)
         shape = (self.x.shape[0], *padding, *latent.unconstrained_shape)
-        coordinates = self.x[:, latent.slice].reshape(shape)
-        transform: Any = bijection(message["fn"].support)
-        value = transform(coordinates)
-        log_det = transform.log_abs_det_jacobian(coordinates, value)
-        self.log_dets[latent.name] = log_det.reshape(self.x.shape[0], -1).sum(-1)
-        return value
+        return latent.spread(self.x[:, latent.slice]).reshape(shape)
+
+    def total(self, log_det: Tensor) -> Tensor:
+        return log_det.reshape(self.x.shape[0], -1).sum(-1)
 
 
 class Plate(Loop):

@@ -19,6 +19,7 @@ from amortized.targets.sets import check_sets
 from amortized.targets.tracing import (
     LatentSite,
     ModelError,
+    is_deterministic,
     is_discrete,
     is_random_choice,
     sample_sites,
@@ -233,7 +234,7 @@ def _check_observed(program: ContextualModel, rows: Tensor) -> None:
     if not any(not is_discrete(site) for site in latents):
         raise ModelError("the model has no continuous latent site beside its context; leave one without obs=")
     for name, site in sample_sites(traces[0]).items():
-        if is_data(site) and name not in program.sites:
+        if is_data(site) and name not in program.sites and not is_deterministic(site):
             again = traces[1].nodes[name]["value"]
             if site["value"].numel() and not torch.equal(site["value"], again):
                 raise ModelError(

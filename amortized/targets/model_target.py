@@ -46,7 +46,9 @@ class ModelTarget(Target):
 
     @abstractmethod
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
-        """``(B, D)`` to ``{observed site: (B, *batch)}`` in nats; sites under a summed-out latent are left out."""
+        """``(B, D)`` to ``{observed site: (B, *batch)}`` in nats; NaN where a mask leaves an element out.
+
+        Sites under a summed-out latent are left out."""
 
     @abstractmethod
     def run(self) -> Any:

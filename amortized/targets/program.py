@@ -12,7 +12,7 @@ from amortized._types import Sites, Tensor
 from amortized.targets.devices import placement
 from amortized.targets.enumeration import Enumerator
 from amortized.targets.structure import Structure
-from amortized.targets.tracing import Inverting, LatentMessenger, Placing
+from amortized.targets.tracing import Inverting, LatentMessenger, Message, Placing, unmasked
 
 
 class Program:
@@ -68,7 +68,7 @@ class Program:
         """The ``x: (D,)`` at which the latent sites have these values."""
         inverting = Inverting(self.structure.parameters, values)
         self._trace(inverting)
-        return torch.cat([inverting.found[name].reshape(-1) for name in self.structure.latents])
+        return torch.cat([latent.gather(inverting.found[name]) for name, latent in self.structure.latents.items()])
 
     def terms(self, x: Tensor) -> Sites:
         """The log probability of every sample site, summed over its plates, for error messages."""
@@ -79,10 +79,21 @@ class Program:
     def pointwise(self, x: Tensor) -> Sites:
         """The log probability of every observed site, one number for each element of its batch.
 
-        A site that depends on a summed-out latent has no such number of its own and is left out.
+        NaN where a mask leaves the element out. A site that depends on a summed-out latent has no such number of its
+        own and is left out.
         """
         trace = self._trace(self._place(x))
         shapes = self.structure.observed
         trace.compute_log_prob(lambda name, site: name in shapes)
-        terms = {name: trace.nodes[name]["log_prob"] for name in shapes}
-        return {name: term for name, term in terms.items() if term.shape == shapes[name]}
+        sites = {
+            name: trace.nodes[name] for name, shape in shapes.items() if trace.nodes[name]["log_prob"].shape == shape
+        }
+        return {name: torch.where(_counted(dict(site)), site["log_prob"], torch.nan) for name, site in sites.items()}
+
+
+def _counted(site: Message) -> Tensor:
+    """Which elements of an observed site's batch have an element that no mask leaves out."""
+    there = unmasked(site)
+    return (
+        there.reshape(there.shape[: there.ndim - site["fn"].event_dim] + (-1,)).any(-1).expand(site["log_prob"].shape)
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from pyro.poutine.subsample_messenger import _Subsample
@@ -15,11 +17,15 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
+from amortized.targets.devices import placement
+from amortized.targets.states import check_states
 from amortized.targets.tracing import (
     LatentMessenger,
     LatentSite,
     Message,
     ModelError,
+    Placing,
+    check_masks,
     is_deterministic,
     is_discrete,
     is_factor,
@@ -62,6 +68,7 @@ class _Discovering(LatentMessenger):
         self.latents: dict[str, LatentSite] = {}
         self.discrete: list[str] = []
         self.drawn: list[Tensor] = []
+        self.pieces: Sites = {}
         self.dim = 0
 
     def coordinates(self, message: Message) -> Tensor:
@@ -74,27 +81,57 @@ class _Discovering(LatentMessenger):
                 f"latent site {name!r}: there is no bijection onto its support {fn.support} ({type(fn).__name__}); "
                 "write the site in coordinates that have one, for instance a Normal normalised by hand"
             ) from error
-        size = unconstrained_shape.numel()
-        place = slice(self.dim, self.dim + size)
         frames = [frame for frame in message["cond_indep_stack"] if frame.vectorized]
         plates = tuple((frame.name, frame.size, frame.dim) for frame in frames)
-        event_dim = len(fn.event_shape)
-        self.latents[name] = LatentSite(name, fn.support, shape, event_dim, plates, unconstrained_shape, size, place)
+        known = self._known(message)
+        size = unconstrained_shape.numel()
+        if known is not None:
+            size = size // max(known.numel(), 1) * int((~known).sum())
+        place = slice(self.dim, self.dim + size)
+        site = LatentSite(name, fn.support, shape, len(fn.event_shape), plates, unconstrained_shape, size, place, known)
+        self.latents[name] = site
         self.dim += size
-        draw = torch.rand(unconstrained_shape, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
+        draw = torch.rand(size, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
+        self.pieces[name] = draw.to(self.device)
         self.drawn.extend(_own_draw(fn))
-        return draw.to(self.device)
+        return site.spread(self.pieces[name])
+
+    def _known(self, message: Message) -> Tensor | None:
+        known, name = self.halves.known(message), message["name"]
+        if known is None:
+            return None
+        batch = message["fn"].batch_shape
+        if self.halves.first_is_latent():
+            raise ModelError(f"site {name!r}: obs_mask without data; give them, obs=y, or leave obs_mask out")
+        if torch.broadcast_shapes(known.shape, batch) != batch:
+            raise ModelError(
+                f"site {name!r}: its obs_mask has shape {tuple(known.shape)} and its distribution batch shape "
+                f"{tuple(batch)}, so that one draw would fill several places; put the statement into a plate over the "
+                f"elements, with pyro.plate('rows', {known.shape[-1]}):"
+            )
+        return known.expand(batch)
 
     def _pyro_sample(self, message: Message) -> None:
         if is_random_choice(message) and is_discrete(message):
             if not message["fn"].has_enumerate_support:
-                raise ModelError(
-                    f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many "
-                    "values, so it cannot be summed out; integrate it by hand (for instance GammaPoisson for a "
-                    "Poisson of a Gamma rate), or observe it: pyro.sample(..., obs=value)"
-                )
+                raise ModelError(self._endless(message))
             self.discrete.append(message["name"])
         super()._pyro_sample(message)
+
+    def _endless(self, message: Message) -> str:
+        found = (
+            f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many values, "
+            "so it cannot be summed out; "
+        )
+        if self.halves.known(message) is not None:
+            return found + (
+                "where nothing depends on the missing values leave their terms out instead: with "
+                "poutine.mask(mask=known): around pyro.sample(..., obs=torch.where(known, y, 0)), without obs_mask"
+            )
+        return found + (
+            "integrate it by hand (for instance GammaPoisson for a Poisson of a Gamma rate), or observe it: "
+            "pyro.sample(..., obs=value)"
+        )
 
 
 def _own_draw(fn: Any) -> Iterator[Tensor]:
@@ -126,13 +163,18 @@ def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: i
             except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
                 first_failure = first_failure or error
                 continue
-            return _summarise(found, trace, other, own_dtype, own_device)
+            structure = _summarise(found, trace, other, own_dtype, own_device)
+            with undisturbed(own_device), placement(own_device), torch.no_grad():
+                _check(structure, found.pieces, lambda: model(*args, **kwargs))
+            return structure
     assert first_failure is not None
     if "on the same device" in str(first_failure):
         raise ModelError(
             "the model mixes tensors of several devices; it runs where its arguments are or device= says: pass tensors "
             "that it holds as arguments of fit, or write TENSOR.to(x.device) where it uses them"
         ) from first_failure
+    if "Expected mask to be a boolean but got <class 'int'>" in str(first_failure):
+        raise ModelError("obs_mask is True or False, which Pyro cannot negate; type obs_mask=torch.tensor(True)")
     raise first_failure
 
 
@@ -189,6 +231,13 @@ def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: to
             "the model has no continuous latent site to infer: each of its sample sites is observed "
             f"({listed}) or discrete; leave at least one without obs=: x = pyro.sample('x', dist.Normal(0., 1.))"
         )
+    for name, site in sites.items():
+        halves = [other for other in observed if other.startswith(f"{name}_")]
+        if halves and _is_masked_delta(site) and _same(site["value"], other.nodes[name]["value"]):
+            raise ModelError(
+                f"observed site {name!r} is reparametrized to {halves[0]!r}, whose density lacks the Jacobian; leave "
+                f"{name!r} out of what poutine.reparam is given, it is for latent sites"
+            )
     depths = [-frame.dim for site in sites.values() for frame in site["cond_indep_stack"] if frame.vectorized]
     return Structure(
         latents=found.latents,
@@ -206,6 +255,21 @@ def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: to
         plate_depth=max(depths, default=0),
         parameters=found.parameters,
     )
+
+
+def _check(structure: Structure, pieces: Sites, run: Callable[[], Any]) -> None:
+    """Raises ``ModelError`` for an ``obs_mask`` that latents decide, and for states that cannot be tried at once."""
+    if any(latent.known is not None for latent in structure.latents.values()):
+        check_masks(structure.latents, structure.parameters, run, structure.dtype)
+    if structure.discrete:
+        place = partial(Placing, structure.parameters, structure.latents, pieces)
+        check_states(run, place, structure.plate_depth)
+
+
+def _is_masked_delta(site: Message) -> bool:
+    """Whether a site is what a reparametrization leaves behind: of no density, and not ``pyro.deterministic``."""
+    made = is_deterministic(site) and not site["infer"].get("_deterministic", False)
+    return made and isinstance(site["fn"], dist.MaskedDistribution)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

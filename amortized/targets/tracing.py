@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyro
@@ -13,15 +14,20 @@ import torch
 from pyro.distributions import constraints
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
+from torch._C._functorch import is_batchedtensor
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
+from amortized.targets.missing import Halves, unknown_only
 
 Message = dict[str, Any]  # what Pyro tells its handlers of one statement
 
 
 class ModelError(ValueError):
     """A model that cannot be a target; the message names the site, what was found and what to type."""
+
+    def __init__(self, message: str):
+        super().__init__(message.partition("\n")[0])  # Pyro's trace adds a table of shapes to what is raised inside
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class LatentSite:
     ``shape``: of its value, plates and event together. ``unconstrained_shape``, of ``size`` numbers: of its
     coordinates ``x[slice]``. ``event_dim``: how many of the value's last dimensions are no plates. ``support``: the
     constraint seen when the model was first traced. ``plates``: (name, size, dim) of the vectorized plates around it.
+    ``known``: elements of its batch that ``obs_mask`` has observed, bool ``(*batch)``; they have no coordinates.
     """
 
     name: str
@@ -41,6 +48,29 @@ class LatentSite:
     unconstrained_shape: torch.Size
     size: int
     slice: slice
+    known: Tensor | None = field(default=None, compare=False)
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Where the coordinates stand among those of all elements, known and unknown: ``(size,)``."""
+        assert self.known is not None
+        each = (~self.known).reshape(self.known.shape + (1,) * (len(self.unconstrained_shape) - self.known.ndim))
+        return each.expand(self.unconstrained_shape).reshape(-1).nonzero()[:, 0]
+
+    def spread(self, coordinates: Tensor) -> Tensor:
+        """``(..., size)`` to ``(..., *unconstrained_shape)``, 0 at elements that are known."""
+        outer = coordinates.shape[:-1]
+        if self.known is not None:
+            count = self.unconstrained_shape.numel()
+            source = torch.full((count,), self.size, device=coordinates.device)
+            source[self.places] = torch.arange(self.size, device=coordinates.device)
+            coordinates = torch.cat([coordinates, coordinates.new_zeros((*outer, 1))], -1)[..., source]
+        return coordinates.reshape(outer + self.unconstrained_shape)
+
+    def gather(self, unconstrained: Tensor) -> Tensor:
+        """The inverse of ``spread`` for one particle: ``(*unconstrained_shape)`` to ``(size,)``."""
+        flat = unconstrained.reshape(-1)
+        return flat if self.known is None else flat[self.places]
 
 
 def is_random_choice(message: Message) -> bool:
@@ -73,22 +103,37 @@ def differ(one: float, other: float) -> bool:
 
 
 def is_deterministic(site: Message) -> bool:
+    """Whether a site of a plain trace is a function of others: said to be, or made so by a reparametrization."""
+    *_, fn = _layers(site["fn"])
+    if site["is_observed"] and isinstance(fn, dist.Delta):
+        return bool((fn.v == site["value"]).all())
     return bool(site["infer"].get("_deterministic", False))
 
 
 def is_factor(site: Message) -> bool:
-    fn = site["fn"]
-    while hasattr(fn, "base_dist"):
-        fn = fn.base_dist
+    *_, fn = _layers(site["fn"])
     return isinstance(fn, dist.Unit)
 
 
 def unmasked(site: Message) -> Tensor:
-    """Which elements of a site's value count, in the value's shape."""
-    value, mask = site["value"], site["mask"]
-    if mask is None or isinstance(mask, bool):
-        return torch.full_like(value, mask is not False, dtype=torch.bool)
-    return mask.reshape(mask.shape + (1,) * site["fn"].event_dim).expand(value.shape)
+    """Which elements of a site's value count, in the value's shape: no handler masks them, nor the distribution."""
+    value, fn = site["value"], site["fn"]
+    inside = [(layer._mask, layer.event_dim) for layer in _layers(fn) if isinstance(layer, dist.MaskedDistribution)]
+    counts = torch.ones_like(value, dtype=torch.bool)
+    for mask, event_dim in [(site["mask"], fn.event_dim), *inside]:
+        if isinstance(mask, Tensor):
+            counts = counts & mask.reshape(mask.shape + (1,) * event_dim)
+        elif mask is False:
+            counts = torch.zeros_like(counts)
+    return counts
+
+
+def _layers(fn: Any) -> Iterator[Any]:
+    """A distribution, and those that it is made of: independent, masked, expanded."""
+    yield fn
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+        yield fn
 
 
 @contextmanager
@@ -117,22 +162,30 @@ class LatentMessenger(Messenger):
         self.parameters = parameters
         self.values: Sites = {}
         self.log_dets: Sites = {}
+        self.halves = Halves()
 
     def coordinates(self, message: Message) -> Tensor:
+        """All of a latent's coordinates, in their own shape; those of known elements do not matter."""
         raise NotImplementedError
+
+    def total(self, log_det: Tensor) -> Tensor:
+        return log_det.sum()
 
     def value(self, message: Message) -> Tensor:
         """The latent's value, its log-determinant recorded on the way."""
         coordinates = self.coordinates(message)
         transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
-        self.log_dets[message["name"]] = transform.log_abs_det_jacobian(coordinates, value).sum()
-        return value
+        batch = value.shape[: value.ndim - message["fn"].event_dim]
+        log_det = transform.log_abs_det_jacobian(coordinates, value)
+        self.log_dets[message["name"]] = self.total(unknown_only(log_det, self.halves.known(message), batch))
+        return self.halves.completed(message, value)
 
     def is_latent(self, message: Message) -> bool:
         return is_random_choice(message) and not is_discrete(message)
 
     def _pyro_sample(self, message: Message) -> None:
+        self.halves.observe(message)
         if self.is_latent(message):
             message["value"] = self.values[message["name"]] = self.value(message)
             message["is_observed"] = True
@@ -162,7 +215,60 @@ class Placing(LatentMessenger):
                 f"site {message['name']!r} was not sampled when the model was first traced: the set of latent sites "
                 "may not depend on their values; write the model so that every latent site is sampled on every run"
             )
-        return self.pieces[latent.name].reshape(latent.unconstrained_shape)
+        shape = torch.Size(bijection(message["fn"].support).forward_shape(latent.unconstrained_shape))
+        if shape != latent.shape:
+            raise ModelError(
+                f"latent site {latent.name!r}: its support depends on a summed-out discrete site, which makes its "
+                f"shape {tuple(shape)} instead of {tuple(latent.shape)}; give it one support, and put the dependence "
+                "into what is computed from it: x = low[z] + (high[z] - low[z]) * u"
+            )
+        if latent.known is not None:
+            self.check_mask(latent, self.halves.known(message))
+        return latent.spread(self.pieces[latent.name])
+
+    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
+        """Raises ``ModelError`` where other elements are known than at first; unseen by vmap, see ``check_masks``."""
+        first = latent.known
+        assert first is not None
+        if known is None or not (is_batchedtensor(known) or torch.equal(known.expand_as(first), first)):
+            raise moving_mask(latent.name)
+
+
+class _WatchingMasks(Placing):
+    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
+        if known is not None and is_batchedtensor(known):
+            raise moving_mask(latent.name)
+
+
+def check_masks(
+    latents: Mapping[str, LatentSite], parameters: Sites, run: Callable[[], Any], dtype: torch.dtype
+) -> None:
+    """Raises ``ModelError`` where an ``obs_mask`` is computed from a latent.
+
+    Under vmap, where what depends on a particle is told from what does not. A model that vmap cannot run is left to
+    the comparison in each pass.
+    """
+
+    def watched(x: Tensor) -> Tensor:
+        with _WatchingMasks(parameters, latents, {name: x[latent.slice] for name, latent in latents.items()}):
+            run()
+        return x
+
+    dim = sum(latent.size for latent in latents.values())
+    try:
+        torch.func.vmap(watched, randomness="different")(torch.zeros(1, dim, dtype=dtype))
+    except ModelError:
+        raise
+    except RuntimeError:
+        return
+
+
+def moving_mask(name: str) -> ModelError:
+    return ModelError(
+        f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of "
+        "unknown elements is random; compute obs_mask from data that stay as they are, or leave terms out with "
+        "poutine.mask"
+    )
 
 
 class Inverting(LatentMessenger):

@@ -87,6 +87,60 @@ def test_covariates_stay_and_data_follow_them():
         assert (found / (x[m].square().sum(-1) + 1) - 1).abs().max() < 0.1
 
 
+def covariate_known_in_part(x, y):
+    centre = pyro.sample("centre", dist.Normal(0.0, 1.0))
+    with pyro.plate("rows", 3):
+        x = pyro.sample("x", dist.Normal(centre, 1.0), obs=x, obs_mask=torch.tensor([True, False, True]))
+        pyro.sample("y", dist.Normal(2 * x, 0.5), obs=y)
+
+
+def test_an_unknown_covariate_is_drawn_and_a_known_one_stays():
+    """(centre, x_2, y_1, y_2, y_3): y_i given a known x_i has its own noise alone, y_2 has 4 Var x_2 + 0.25."""
+    known = torch.tensor([0.5, 0.0, -1.0])
+    target = family(covariate_known_in_part, known, torch.zeros(2, 3), amortize="y")
+    assert target.dim == 2
+    check_simulation(target, target.rows)
+    x, rows = drawn(target, COUNT)
+    mean = torch.tensor([0.0, 0.0, 1.0, 0.0, -2.0])
+    covariance = torch.diag(torch.tensor([1.0, 2.0, 0.25, 8.25, 0.25]))
+    covariance[0, 1] = covariance[1, 0] = 1.0
+    covariance[0, 3] = covariance[3, 0] = 2.0
+    covariance[1, 3] = covariance[3, 1] = 4.0
+    joint = torch.cat([x, rows], 1)
+    check_moments(joint, mean, covariance)
+    centre, unknown = x.T
+    want = dist.Normal(0.0, 1.0).log_prob(centre) + dist.Normal(centre, 1.0).log_prob(unknown)
+    want = want + dist.Normal(centre[:, None], 1.0).log_prob(known[[0, 2]]).sum(1)
+    completed = known.expand(COUNT, 3).clone()
+    completed[:, 1] = unknown
+    want = want + dist.Normal(2 * completed, 0.5).log_prob(rows).sum(1)
+    torch.testing.assert_close(target.at(rows[:3]).log_prob(x[:3]), want[:3])
+
+
+def partly_known(known, y):
+    centre = pyro.sample("centre", dist.Normal(0.0, 1.0))
+    with pyro.plate("rows", 3):
+        pyro.sample("x", dist.Normal(centre, 1.0), obs=y, obs_mask=known)
+
+
+def test_data_known_in_part_are_amortized_over():
+    known, y = torch.tensor([True, False, True]), torch.tensor([[0.5, 0.0, 1.0], [2.0, 0.0, -1.0]])
+    target = family(partly_known, known, y, amortize="y")
+    check_simulation(target, target.rows)
+    x, rows = drawn(target, 4)
+    assert target.dim == 2 and x.shape == (4, 2) and (rows[:, 1] == 0).all() and (rows[:, 0] != y[0, 0]).all()
+    x = torch.tensor([[0.3, -0.2]])
+    normal = dist.Normal(0.3, 1.0).log_prob
+    want = dist.Normal(0.0, 1.0).log_prob(x[0, 0]) + normal(y[:, known]).sum(1) + normal(x[0, 1])
+    torch.testing.assert_close(target.at(y).log_prob(x.expand(2, 2)), want)
+
+
+def test_what_is_known_may_not_vary_with_the_data():
+    model, y = partly_known, torch.zeros(2, 3)
+    with pytest.raises(ModelError, match="obs_mask depends on a latent, or on data that are amortized over"):
+        family(model, torch.tensor([[True, False, True]] * 2), y, amortize=("known", "y"))
+
+
 def test_rows_that_a_set_lacks_stay_missing():
     target = family(two_levels, [torch.zeros(2, 2), torch.zeros(4, 2)])
     _, rows = drawn(target, 100)

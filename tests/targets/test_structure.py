@@ -4,7 +4,15 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from pyro import poutine
 from pyro.distributions import constraints
+from pyro.infer.reparam import (
+    DiscreteCosineReparam,
+    LocScaleReparam,
+    ProjectedNormalReparam,
+    SplitReparam,
+    TransformReparam,
+)
 
 from amortized.targets.structure import discover
 from amortized.targets.tracing import ModelError
@@ -86,3 +94,51 @@ def test_a_tensor_on_another_device_is_named():
 
     with pytest.raises(ModelError, match="mixes tensors of several devices"):
         discover(model, (), {}, seed=0)
+
+
+def schools(y):
+    mu, tau = pyro.sample("mu", dist.Normal(0.0, 5.0)), pyro.sample("tau", dist.HalfCauchy(5.0))
+    with pyro.plate("school", 3):
+        theta = pyro.sample("theta", dist.Normal(mu, tau))
+        pyro.sample("y", dist.Normal(theta, 1.0), obs=y)
+
+
+def exponential(y):
+    rate = pyro.sample("rate", dist.TransformedDistribution(dist.Normal(0.0, 2.0), [dist.transforms.ExpTransform()]))
+    pyro.sample("y", dist.Normal(rate, 1.0).expand([3]).to_event(1), obs=y)
+
+
+def on_a_sphere(y):
+    direction = pyro.sample("direction", dist.ProjectedNormal(torch.ones(3)))
+    pyro.sample("y", dist.Normal(direction, 1.0).to_event(1), obs=y)
+
+
+def in_a_basis(y):
+    path = pyro.sample("path", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+    pyro.sample("y", dist.Normal(path, 1.0).to_event(1), obs=y)
+
+
+@pytest.mark.parametrize(
+    "model, config, latents, functions",
+    [
+        (schools, {"theta": LocScaleReparam(0.0)}, ["mu", "tau", "theta_decentered"], {"theta": (3,)}),
+        (
+            exponential,
+            {"rate": TransformReparam(), "rate_base": LocScaleReparam(0.5)},
+            ["rate_base_decentered"],
+            {"rate": (), "rate_base": ()},
+        ),
+        (on_a_sphere, {"direction": ProjectedNormalReparam()}, ["direction_normal"], {"direction": (3,)}),
+        (in_a_basis, {"path": DiscreteCosineReparam()}, ["path_dct"], {"path": (3,)}),
+        (in_a_basis, {"path": SplitReparam([1, 2], -1)}, ["path_split_0", "path_split_1"], {"path": (3,)}),
+    ],
+)
+def test_a_reparametrized_site_is_a_function_of_others(model, config, latents, functions):
+    found = discover(poutine.reparam(model, config), (torch.ones(3),), {}, 0)
+    assert list(found.latents) == latents and list(found.observed) == list(found.observations) == ["y"]
+    assert {name: tuple(shape) for name, shape in found.deterministic.items()} == functions
+
+
+def test_an_observed_site_that_is_reparametrized_is_refused():
+    with pytest.raises(ModelError, match="'y' is reparametrized to 'y_decentered', whose density lacks the Jacobian"):
+        discover(poutine.reparam(schools, {"y": LocScaleReparam(0.0)}), (torch.ones(3),), {}, 0)

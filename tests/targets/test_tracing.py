@@ -4,9 +4,10 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from pyro import poutine
 
 from amortized.targets.structure import discover
-from amortized.targets.tracing import Inverting, Placing, undisturbed
+from amortized.targets.tracing import Inverting, Placing, undisturbed, unmasked
 from tests.targets.programs import PROGRAMS
 
 
@@ -46,3 +47,16 @@ def test_undisturbed():
     assert not list(pyro.get_param_store().keys())
     with pytest.raises(ValueError, match="scale"):
         dist.Normal(0.0, -1.0)
+
+
+def test_what_is_masked_by_a_handler_or_by_the_distribution():
+    inside = dist.Normal(torch.zeros(2, 3), 1.0).mask(torch.tensor([True, False, True])).to_event(1)
+
+    def model():
+        with poutine.mask(mask=torch.tensor([True, False])):
+            pyro.sample("rows", inside, obs=torch.zeros(2, 3))
+            pyro.sample("none", dist.Normal(torch.zeros(2), 1.0).mask(False), obs=torch.zeros(2))
+
+    sites = poutine.trace(model).get_trace().nodes
+    assert unmasked(sites["rows"]).tolist() == [[True, False, True], [False, False, False]]
+    assert not unmasked(sites["none"]).any()
