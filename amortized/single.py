@@ -67,6 +67,7 @@ class Single:
             warm_up=(self.warm.log_evidence, self.warm.trustworthy, self.warm.status),
             attributes={"seed": self.settings.seed},
             checks_within=max(CHECKS_WITHIN, 0.1 * self.settings.max_seconds),
+            draws_within=0.25 * self.settings.max_seconds,
             explores=True,
         )
 

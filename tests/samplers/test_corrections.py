@@ -14,8 +14,8 @@ COUNT = 4_000
 def draws(correction: str):
     target = gaussian([0.5, -0.3], [[0.8, 0.0], [0.0, 0.7]])
     sampler = DiffusionSampler(OrnsteinUhlenbeck(4), network(2))
-    log_weights = sampler.sample(target, 500, seeded(1))[1]
-    return corrected(sampler, target, COUNT, correction, log_weights, seeded())
+    pilot = sampler.sample(target, 500, seeded(1))
+    return corrected(sampler, target, COUNT, correction, pilot, seeded())
 
 
 @pytest.mark.parametrize("correction", ["resample", "mcmc", "sequential"])
@@ -48,8 +48,8 @@ def test_every_context_is_corrected_from_its_own_draws(correction, spread):
     """Row i belongs to context i mod 3; moments as above, for each."""
     target = Located(CONTEXTS, 0.9)
     sampler = DiffusionSampler(OrnsteinUhlenbeck(4), network(2, spread, embedding=SameFeatures(2)))
-    log_weights = sampler.sample(target, 1_500, seeded(1))[1]
-    ends, found = corrected(sampler, target, COUNT, correction, log_weights, seeded())
+    pilot = sampler.sample(target, 1_500, seeded(1))
+    ends, found = corrected(sampler, target, COUNT, correction, pilot, seeded())
     assert found is None and ends.shape == (3 * COUNT, 2)
     error = 5 * (0.81 / (COUNT / 2)) ** 0.5
     for m in range(3):
@@ -66,7 +66,7 @@ def test_no_draw_changes_its_context():
             return torch.stack([rows % 3, rows // 3], 1).float(), torch.randn(count, generator=generator).double()
 
     sampler = Known(OrnsteinUhlenbeck(4), network(2))
-    ends, _ = corrected(sampler, Located(CONTEXTS), 50, "resample", torch.zeros(30), seeded())
+    ends, _ = corrected(sampler, Located(CONTEXTS), 50, "resample", (torch.zeros(30, 2), torch.zeros(30)), seeded())
     assert ends[:, 0].tolist() == [0.0, 1.0, 2.0] * 50
 
 
@@ -78,8 +78,8 @@ def test_a_context_out_of_reach_keeps_the_samplers_own_draws():
             return value
 
     sampler = DiffusionSampler(OrnsteinUhlenbeck(4), network(2))
-    log_weights = sampler.sample(Beyond(CONTEXTS), 300, seeded(1))[1]
-    ends, _ = corrected(sampler, Beyond(CONTEXTS), COUNT, "resample", log_weights, seeded())
+    pilot = sampler.sample(Beyond(CONTEXTS), 300, seeded(1))
+    ends, _ = corrected(sampler, Beyond(CONTEXTS), COUNT, "resample", pilot, seeded())
     assert ends[1::3].mean(0).abs().max() < 5 * COUNT**-0.5
     assert (ends[2::3].mean(0) - CONTEXTS[2]).abs().max() < 5 * (1 / (COUNT / 2)) ** 0.5
 
@@ -87,11 +87,11 @@ def test_a_context_out_of_reach_keeps_the_samplers_own_draws():
 def test_particles_of_several_contexts_are_refused():
     sampler = DiffusionSampler(OrnsteinUhlenbeck(4), network(2))
     with pytest.raises(ValueError, match="particles of 3 contexts would replace each other: give one"):
-        corrected(sampler, Located(CONTEXTS), 10, "sequential", torch.zeros(30), seeded())
+        corrected(sampler, Located(CONTEXTS), 10, "sequential", (torch.zeros(30, 2), torch.zeros(30)), seeded())
 
 
 def test_one_context_is_corrected_along_the_path_too():
     target = Located(CONTEXTS[1:2], 0.9)
     sampler = DiffusionSampler(OrnsteinUhlenbeck(4), network(2, 0.05, embedding=SameFeatures(2)))
-    ends, _ = corrected(sampler, target, COUNT, "sequential", torch.zeros(30), seeded())
+    ends, _ = corrected(sampler, target, COUNT, "sequential", (torch.zeros(30, 2), torch.zeros(30)), seeded())
     assert (ends.mean(0) - CONTEXTS[1]).abs().max() < 5 * (0.81 / (COUNT / 2)) ** 0.5
