@@ -119,12 +119,12 @@ class Posterior:
         )
 
     def _paths(self, num_samples: int, correction: str) -> int:
-        """How many paths to draw for so many draws; warns where they take long, or where the draws repeat each other."""
+        """How many paths to draw; warns where that takes long, or where half of the draws would tell nothing new."""
         weights = self.weights()
         wanted = pool_size(weights[:, None], num_samples)
         paths = affordable(wanted, num_samples, self.seconds_a_path, self.draws_within)
         effective = effective_sample_fraction(weights) * paths
-        if correction in ("resample", "mcmc") and effective < num_samples:
+        if correction in ("resample", "mcmc") and 2 * effective < num_samples:
             warnings.warn(
                 f"{num_samples:,} draws from {paths:,} paths are worth about {effective:,.0f} independent ones: the "
                 "weights are uneven. See print(guide.diagnose()) for what to do",
@@ -138,7 +138,7 @@ class Posterior:
         ``correction="resample"`` draws paths in excess, so many that hardly any is needed twice, and resamples them by
         their weights; ``"none"`` returns the sampler's own draws; ``"mcmc"`` resamples and then makes 50 MALA moves
         each, of one step size that other chains have chosen; ``"sequential"`` resamples on the way, along the path.
-        The draws are in random order. Warns where they are worth fewer independent ones than asked for, or take over
+        The draws are in random order. Warns where they are worth under half as many independent ones, or take over
         half of the guide's ``max_seconds``. Raises ``RuntimeError`` where the model or its data have changed since.
         """
         return self.draw(num_samples, correction).sites

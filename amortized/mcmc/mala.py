@@ -19,8 +19,8 @@ def step(
 ) -> tuple[State, Info]:
     """One move: ``x' = x + h ∇log R(x) + √(2h) ξ`` with ξ ~ N(0, I), accepted by Metropolis and Hastings' rule.
 
-    ``step_size``: h in squared units of x, a scalar tensor or ``(M,)``, as in ``shared``. One new score a move. A proposal whose
-    density is -inf or NaN is refused. Roberts and Tweedie (1996), Bernoulli 2(4).
+    ``step_size``: h in squared units of x, a scalar tensor or ``(M,)``, as in ``shared``. One new score a move. A
+    proposal whose density is -inf or NaN is refused. Roberts and Tweedie (1996), Bernoulli 2(4).
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
