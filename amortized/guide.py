@@ -34,8 +34,6 @@ from amortized.targets.contextual import as_data_sets
 from amortized.targets.devices import available_device, placement
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
-MAY_BE_STALE = ("forward", "target", "at", "diagnose")
-"""What may be asked of a guide whose data have changed: ``diagnose`` says so in its verdict."""
 
 
 class DiffusionGuide(AutoGuide):
@@ -162,12 +160,9 @@ class DiffusionGuide(AutoGuide):
                 f"{type(self).__name__}.{asked} came before fit: write guide.fit(*args) with the model's arguments"
             )
         if asked not in ("forward", "target") and (moved := self.fitted.moved):
-            raise RuntimeError(
-                f"parameters of the model have moved since it was read ({moved[0]}): write guide.fit(*args)"
-            )
-        if asked not in MAY_BE_STALE:
-            with placement(self.device):
-                self.fitted.target.check_unchanged()
+            raise RuntimeError(f"parameters of the model have moved since the fit ({moved[0]}): write guide.fit(*args)")
+        if asked not in ("forward", "target", "at", "diagnose"):  # a diagnosis says itself that the model has changed
+            self.fitted.target.check_unchanged()
         return self.fitted
 
     def _trained(self) -> DiffusionSampler:
