@@ -160,9 +160,9 @@ class DiffusionGuide(AutoGuide):
                 f"{type(self).__name__}.{asked} came before fit: write guide.fit(*args) with the model's arguments"
             )
         if asked not in ("forward", "target") and (moved := self.fitted.moved):
-            raise RuntimeError(
-                f"parameters of the model have moved since it was read ({moved[0]}): write guide.fit(*args)"
-            )
+            raise RuntimeError(f"parameters of the model have moved since the fit ({moved[0]}): write guide.fit(*args)")
+        if asked not in ("forward", "target", "at", "diagnose"):  # a diagnosis says itself that the model has changed
+            self.fitted.target.check_unchanged()
         return self.fitted
 
     def _trained(self) -> DiffusionSampler:

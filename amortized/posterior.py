@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,15 +18,15 @@ from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, explore
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
-from amortized.diagnostics.weights import log_evidence
+from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.estimate import Estimate
 from amortized.mcmc.mixture import GaussianMixture, join
 from amortized.mcmc.resampling import systematic
 from amortized.path import Path, rollout
 from amortized.posterior_draws import Draws
 from amortized.samplers import DiffusionSampler
-from amortized.samplers.corrections import corrected
-from amortized.targets.cost import seconds_a_particle
+from amortized.samplers.corrections import affordable, check_correction, corrected, pool_size
+from amortized.targets.cost import seconds_a_particle, timed
 from amortized.targets.devices import placement
 from amortized.targets.precision import POINTS, rounding
 from amortized.targets.pyro_model import PyroTarget
@@ -50,7 +51,8 @@ class Posterior:
     ``uncovered``: nats by which its climbs met more density than its draws explain. ``owners``: the mode that each
     coordinate of ends ``(N, D)`` belongs to, as far as known. ``remedies``: what to type where the verdict is bad.
     ``attributes`` are written beside the draws. ``checks_within``: seconds that chains and, if it ``explores``, the
-    independent search may take before they are left out.
+    independent search may take before they are left out; ``draws_within``: seconds that the paths in excess of a
+    ``draw`` may take before there are fewer of them.
     """
 
     sampler: DiffusionSampler
@@ -64,9 +66,11 @@ class Posterior:
     owners: Callable[[Tensor], Tensor] = torch.zeros_like
     remedies: Remedies = GENERIC
     attributes: dict[str, float | int | str] = field(default_factory=dict)
+    draws_within: float = 15.0
     log_weights: Tensor | None = None
     reverse_log_weights: Tensor | None = None
     ends: Tensor | None = None
+    seconds_a_path: float = 0.0
     checks_within: float = 0.5
     explores: bool = False
     drifted: Drift | str | None = None
@@ -83,25 +87,36 @@ class Posterior:
         """Log weights of fresh paths, drawn once."""
         if self.log_weights is None:
             with placement(self.white.device):
-                self.ends, self.log_weights = self.sampler.sample(self.white, self.paths, self.generator)
+                drawn, seconds = timed(lambda: self.sampler.sample(self.white, self.paths, self.generator))
+                self.ends, self.log_weights = drawn
+                self.seconds_a_path = seconds / self.paths
         return self.log_weights
+
+    def pilot(self) -> tuple[Tensor, Tensor]:
+        """The fresh paths' ends ``(N, D)``, whitened, and their log weights."""
+        weights = self.weights()
+        return cast(Tensor, self.ends), weights
 
     def reverse_weights(self) -> Tensor:
         """Log weights of paths noised back from draws of the target, drawn once."""
         if self.reverse_log_weights is None:
             with placement(self.white.device), torch.no_grad():
                 parts = self.sampler.process, self.sampler.policy, self.white
-                draws = self.held_out or polished(self.sampler, self.white, POLISHED, self.weights(), self.generator)
+                draws = self.held_out or polished(self.sampler, self.white, POLISHED, self.pilot(), self.generator)
                 self.reverse_log_weights = reverse_log_weights(*parts, draws, self.generator)
         return self.reverse_log_weights
 
     def draw(self, num_samples: int, correction: str = "resample") -> Draws:
         """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
         check_count(num_samples)
-        weights = self.weights()
+        check_correction(correction)
+        pilot = self.pilot()
         began, calls = time.perf_counter(), self.target.calls
         with placement(self.white.device):
-            ends, log_weights = corrected(self.sampler, self.white, num_samples, correction, weights, self.generator)
+            self.target.check_unchanged()
+            paths = self._paths(num_samples, correction)
+            drawn = corrected(self.sampler, self.white, num_samples, correction, pilot, self.generator, paths)
+            ends, log_weights = drawn
             x = self.white.unwhiten(ends)
             sites = self.target.constrain(x)
         return Draws(
@@ -116,12 +131,28 @@ class Posterior:
             attributes={**self.attributes, "correction": correction},
         )
 
+    def _paths(self, num_samples: int, correction: str) -> int:
+        """How many paths to draw; warns where that takes long, or where half of the draws would tell nothing new."""
+        weights = self.weights()
+        wanted = pool_size(weights[:, None], num_samples)
+        paths = affordable(wanted, num_samples, self.seconds_a_path, self.draws_within)
+        effective = effective_sample_fraction(weights) * paths
+        if correction in ("resample", "mcmc") and 2 * effective < num_samples:
+            warnings.warn(
+                f"{num_samples:,} draws from {paths:,} paths are worth about {effective:,.0f} independent ones: the "
+                "weights are uneven. See print(guide.diagnose()) for what to do",
+                stacklevel=4,
+            )
+        return paths
+
     def sample(self, num_samples: int, correction: str = "resample") -> Sites:
         """Posterior draws ``{site: (num_samples, *event)}`` in the model's own space, deterministic sites included.
 
-        ``correction="resample"`` draws paths in excess and resamples them by their weights; ``"none"`` returns the
-        sampler's own draws; ``"mcmc"`` resamples and then makes 50 MALA moves each; ``"sequential"`` resamples on
-        the way, along the path.
+        ``correction="resample"`` draws paths in excess, so many that hardly any is needed twice, and resamples them by
+        their weights; ``"none"`` returns the sampler's own draws; ``"mcmc"`` resamples and then makes 50 MALA moves
+        each, of one step size that other chains have chosen; ``"sequential"`` resamples on the way, along the path.
+        The draws are in random order. Warns where they are worth under half as many independent ones, or take over
+        half of the guide's ``max_seconds``. Raises ``RuntimeError`` where the model or its data have changed since.
         """
         return self.draw(num_samples, correction).sites
 
@@ -234,10 +265,14 @@ class Posterior:
 
 
 def polished(
-    sampler: DiffusionSampler, white: WhitenedTarget, count: int, log_weights: Tensor, generator: Generator
+    sampler: DiffusionSampler,
+    white: WhitenedTarget,
+    count: int,
+    pilot: tuple[Tensor, Tensor],
+    generator: Generator,
 ) -> tuple[Tensor, Tensor]:
     """``count`` of the sampler's own draws ``(count, D)``, resampled and moved by MALA, and their log R."""
-    ends, _ = corrected(sampler, white, count, "mcmc", log_weights, generator)
+    ends, _ = corrected(sampler, white, count, "mcmc", pilot, generator)
     return ends, white.log_prob(ends).double()
 
 

@@ -72,6 +72,7 @@ class Single:
             remedies=in_python(method, settings.seed, settings.untried, settings.max_seconds, recipe.enough),
             attributes={"seed": settings.seed},
             checks_within=max(CHECKS_WITHIN, 0.1 * settings.max_seconds),
+            draws_within=0.25 * settings.max_seconds,
             explores=True,
         )
 

@@ -81,6 +81,47 @@ def test_positive_sites_are_scales():
     assert scales(PyroTarget(model).latents) == ("scale[0]", "scale[1]", "bounded", "wide[0]", "wide[1]")
 
 
+ASKED = {
+    "sample": lambda guide: guide.sample(10),
+    "draw": lambda guide: guide.draw(10),
+    "of a posterior in hand": lambda guide: guide.at().sample(10),
+    "quantiles": lambda guide: guide.quantiles([0.5]),
+    "median": lambda guide: guide.median(),
+    "to_arviz": lambda guide: guide.to_arviz(),
+    "log_evidence": lambda guide: guide.log_evidence(),
+    "log_weights": lambda guide: guide.log_weights(10),
+    "report": lambda guide: guide.report("never_written.html"),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_guide_whose_model_has_changed_refuses(guide, asked, monkeypatch):
+    monkeypatch.setattr("tests.test_posterior.PRIOR_SCALE", 3.0)
+    guide.target._next_look = 0.0
+    with pytest.raises(RuntimeError, match=r"has changed since the fit \(the log density .* write guide.fit"):
+        ASKED[asked](guide)
+    monkeypatch.undo()
+    assert len(guide.sample(10)["mean"]) == 10
+
+
+def test_draws_that_are_worth_few_are_told(guide):
+    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    weights = posterior.weights()
+    posterior.log_weights = torch.where(torch.arange(len(weights)) < 4, weights, -torch.inf)
+    with pytest.warns(UserWarning, match="1,000 draws from 16,000 paths are worth about . independent ones"):
+        posterior.sample(1_000)
+
+
+def test_the_pool_is_cut_where_it_would_take_too_long(guide):
+    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    posterior.weights()
+    assert 0 < posterior.seconds_a_path < 0.1
+    posterior.seconds_a_path, posterior.draws_within, before = 1e-3, 1.0, guide.target.calls
+    with pytest.warns(UserWarning, match=r"2,500 draws take about 2 s here: write sample\(1000\)"):
+        drawn = posterior.draw(2_500)
+    assert len(drawn) == 2_500 and drawn.target_calls == guide.target.calls - before
+
+
 def test_what_would_take_too_long_is_said(guide):
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
     posterior.checks_within = 1e-9

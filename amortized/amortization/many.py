@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,11 +20,12 @@ from amortized.path import Path
 from amortized.posterior import Posterior, check_count, polished, proposed
 from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler
-from amortized.samplers.corrections import corrected
+from amortized.samplers.corrections import affordable, corrected, pool_size
 from amortized.settings import Settings
 from amortized.targets.conditional import ConditionalTarget, values_of_sites
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import bound
+from amortized.targets.cost import timed
 from amortized.targets.devices import own_randomness
 from amortized.targets.simulation import simulate
 from amortized.targets.whitening import WhitenedTarget
@@ -96,6 +98,7 @@ class Many:
             paths=PATHS,
             remedies=only(REMEDY),
             attributes={"seed": self.settings.seed},
+            draws_within=0.25 * self.settings.max_seconds,
         )
         _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS)
         return posterior
@@ -113,9 +116,12 @@ class Many:
         found, fractions = [], []
         for part in rows.split(max(1, PATHS_AT_ONCE // (2 * num_samples))):
             white = self.family.at(part)
-            _, pilot = sampler.sample(white, PILOT * len(part), self.generator)
-            fractions.append(effective_sample_size(pilot.unflatten(0, (PILOT, len(part)))) / PILOT)
-            found.append((white, corrected(sampler, white, num_samples, correction, pilot, self.generator)[0]))
+            pilot, seconds = timed(partial(sampler.sample, white, PILOT * len(part), self.generator))
+            by_context = pilot[1].unflatten(0, (PILOT, len(part)))
+            fractions.append(effective_sample_size(by_context) / PILOT)
+            within = 0.25 * self.settings.max_seconds * len(part) / len(rows)
+            paths = affordable(pool_size(by_context, num_samples), num_samples, seconds / PILOT, within)
+            found.append((white, corrected(sampler, white, num_samples, correction, pilot, self.generator, paths)[0]))
         _warn(torch.cat(fractions), correction)
         return found
 
@@ -138,8 +144,7 @@ class Many:
         own, recipe = copy.deepcopy(sampler), REFINEMENT
         with torch.no_grad():
             white = self.family.at(row)
-            _, weights = own.sample(white, PATHS, self.generator)
-            draws = polished(own, white, POLISHED, weights, self.generator)
+            draws = polished(own, white, POLISHED, own.sample(white, PATHS, self.generator), self.generator)
         record = train(own, white, draws, recipe, seconds, self.generator, self.settings.progress)
         return Posterior(
             sampler=DiffusionSampler(record.sampling, own.policy),
@@ -149,6 +154,7 @@ class Many:
             paths=4 * PATHS,
             held_out=(draws[0][: recipe.held_out], draws[1][: recipe.held_out]),
             attributes={"seed": self.settings.seed},
+            draws_within=0.25 * self.settings.max_seconds,
         )
 
     def calibrate(self, sampler: DiffusionSampler, count: int, draws: int, correction: str) -> Calibration:

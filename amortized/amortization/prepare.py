@@ -83,7 +83,10 @@ def prepare_family(
 
 @torch.no_grad()
 def _chains(family: Family, deadline: float, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Draws ``(N, D)`` for the given data sets, and the numbers of these: MALA from the Gaussian's draws."""
+    """Draws ``(N, D)`` for the given data sets, and the numbers of these: MALA from the Gaussian's draws.
+
+    All data sets share a step; where 20 moves are too few the draws are still the Gaussian's: training needs no more.
+    """
     found, places = [], []
     data = torch.arange(family.simulated, len(family.rows), device=family.rows.device)
     search = MALASearch(steps=MOVES, step_size=0.1)

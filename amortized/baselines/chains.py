@@ -80,7 +80,8 @@ def adapt(
 ) -> tuple[WhitenedTarget, State, Tensor]:
     """Coordinates with an identity metric, the chains' state in them, and the step size, a scalar.
 
-    In the first window every chain has a step of its own, since dispersed starts may lie where the density is steep.
+    In the first window every chain has a step of its own, since dispersed starts may lie where the density is steep:
+    its law is not the target's. The other windows share one step, and all of them are thrown away.
     """
     x = dispersed_starts(target, chains, generator.initial_seed())
     identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)

@@ -83,7 +83,9 @@ def finite(target: Target, draws: Tensor | None) -> Tensor:
 def pilot(target: Target, generator: Generator, draws: Tensor | None = None) -> Tensor:
     """Ends ``(N, D)`` of at most 128 short chains, without those that still lie ``15 + 2 D`` nats under the highest.
 
-    They start from ``draws: (N, D)`` where the density of any is finite, else at four scales around the origin.
+    They start from ``draws: (N, D)`` where the density of any is finite, else at four scales around the origin. Each
+    has a step of its own, since starts may lie where the density is steep: the ends are no exact draws, and only say
+    where a base for tempering should lie.
     """
     x = finite(target, draws)
     if len(x) == 0:

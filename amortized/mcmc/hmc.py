@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init, metropolis
+from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init, metropolis, shared
 
 __all__ = ["Info", "State", "init", "run", "step"]
 
@@ -20,7 +20,7 @@ def step(
 ) -> tuple[State, Info]:
     """One move of ``leapfrogs`` steps of ``x' = x + ε A p``, ``p' = p + ε Aᵀ ∇log R``, p ~ N(0, I).
 
-    ``step_size``: ε, a scalar tensor or ``(B,)``, in units of the preconditioned coordinates ``A⁻¹x``;
+    ``step_size``: ε, a scalar tensor or ``(M,)`` as in ``shared``, in units of the preconditioned coordinates ``A⁻¹x``;
     ``factor``: A ``(D, D)``, or its diagonal ``(D,)``, with A Aᵀ near the covariance, the inverse of the mass matrix.
     One new score a leapfrog step. A trajectory that meets a density of -inf or NaN at its end is refused.
     Neal (2011), arXiv 1206.1901.
@@ -32,7 +32,7 @@ def step(
     >>> bool((info.acceptance > 0.8).all())
     True
     """
-    length = step_size.expand(state.log_prob.shape)[:, None].to(state.x.dtype)
+    length = shared(step_size, len(state.x))[:, None].to(state.x.dtype)
     momentum = torch.randn(state.x.shape, generator=generator, dtype=state.x.dtype, device=state.x.device)
     kinetic = 0.5 * momentum.square().sum(-1)
     proposal = state
@@ -70,7 +70,8 @@ def run(
     total = torch.zeros_like(state.log_prob)
     for iteration in range(steps):
         uniform = torch.rand(total.shape, generator=generator, dtype=total.dtype, device=total.device)
-        state, info = step(log_prob_and_score, state, step_size * (0.4 + 0.8 * uniform), factor, leapfrogs, generator)
+        jittered = shared(step_size, len(uniform)) * (0.4 + 0.8 * uniform)
+        state, info = step(log_prob_and_score, state, jittered, factor, leapfrogs, generator)
         step_size = adapted(step_size, info.acceptance, iteration, target_acceptance)
         total = total + info.acceptance
     return state, step_size, Info(total / max(steps, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init, metropolis
+from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init, metropolis, shared
 
 __all__ = ["Info", "State", "init", "run", "step"]
 
@@ -19,8 +19,8 @@ def step(
 ) -> tuple[State, Info]:
     """One move: ``x' = x + h ∇log R(x) + √(2h) ξ`` with ξ ~ N(0, I), accepted by Metropolis and Hastings' rule.
 
-    ``step_size``: h in squared units of x, a scalar tensor or ``(B,)``. One new score a move. A proposal whose
-    density is -inf or NaN is refused. Roberts and Tweedie (1996), Bernoulli 2(4).
+    ``step_size``: h in squared units of x, a scalar tensor or ``(M,)``, as in ``shared``. One new score a move. A
+    proposal whose density is -inf or NaN is refused. Roberts and Tweedie (1996), Bernoulli 2(4).
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
@@ -28,7 +28,7 @@ def step(
     >>> state.x.shape, bool((info.acceptance <= 1).all())
     (torch.Size([4, 2]), True)
     """
-    length = step_size.expand(state.log_prob.shape)[:, None].to(state.x.dtype)
+    length = shared(step_size, len(state.x))[:, None].to(state.x.dtype)
     noise = torch.randn(state.x.shape, generator=generator, dtype=state.x.dtype, device=state.x.device)
     x = state.x + length * state.score + (2 * length).sqrt() * noise
     proposal = State(x, *log_prob_and_score(x))
@@ -44,12 +44,13 @@ def run(
     steps: int,
     step_size: Tensor,
     generator: Generator | None,
-    target_acceptance: float = 0.574,
+    target_acceptance: float | None = 0.574,
 ) -> tuple[State, Tensor, Info]:
     """``steps`` moves of every chain, the step size adapted on the way: ``(state, step_size, mean acceptance)``.
 
-    ``step_size``: ``(B,)`` for one per chain, a scalar tensor for one in common; its logarithm moves by the gap
-    to ``target_acceptance`` with a gain that falls as ``2 i^-0.6`` (0.574: Roberts and Rosenthal 1998, JRSS B 60).
+    ``step_size``: a scalar tensor for one in common, ``(M,)`` as in ``shared``; its logarithm moves by the gap to
+    ``target_acceptance`` with a gain that falls as ``2 i^-0.6`` (0.574: Roberts and Rosenthal 1998, JRSS B 60).
+    With ``target_acceptance=None`` the step is kept, and chains that start from the target stay there.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
@@ -60,6 +61,7 @@ def run(
     total = torch.zeros_like(state.log_prob)
     for iteration in range(steps):
         state, info = step(log_prob_and_score, state, step_size, generator)
-        step_size = adapted(step_size, info.acceptance, iteration, target_acceptance)
+        if target_acceptance is not None:
+            step_size = adapted(step_size, info.acceptance, iteration, target_acceptance)
         total = total + info.acceptance
     return state, step_size, Info(total / max(steps, 1))

@@ -53,10 +53,21 @@ def metropolis(state: State, proposal: State, log_ratio: Tensor, generator: Gene
     return chosen, Info(acceptance)
 
 
+def shared(step_size: Tensor, count: int) -> Tensor:
+    """The step ``(count,)`` of each chain: a scalar is everybody's, of ``(M,)`` chain i has that of ``i mod M``.
+
+    >>> shared(torch.tensor([0.1, 0.2]), 4).tolist() == torch.tensor([0.1, 0.2, 0.1, 0.2]).tolist()
+    True
+    """
+    return step_size.expand(count) if step_size.ndim == 0 else step_size.repeat(count // len(step_size))
+
+
 def adapted(step_size: Tensor, acceptance: Tensor, iteration: int, target_acceptance: float) -> Tensor:
     """One Robbins-Monro step on ``log step_size`` with gain ``2 (1 + iteration)^-0.6``.
 
-    A ``step_size: (B,)`` follows each chain's own acceptance, a scalar their mean.
+    It follows the mean ``acceptance: (B,)`` of the chains that share it: of all for a scalar ``step_size``, of chains
+    ``i mod M`` for ``(M,)``. The fewer share a step, the more their law depends on their own past: chains of one each
+    do not keep the target, for n that share one the bias falls as 1/n.
     """
-    error = (acceptance if step_size.ndim else acceptance.mean()) - target_acceptance
-    return step_size * (error * 2.0 * (1.0 + iteration) ** -0.6).exp().to(step_size.dtype)
+    mean = acceptance.unflatten(0, (-1, len(step_size))).mean(0) if step_size.ndim else acceptance.mean()
+    return step_size * ((mean - target_acceptance) * 2.0 * (1.0 + iteration) ** -0.6).exp().to(step_size.dtype)

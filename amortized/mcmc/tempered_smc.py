@@ -73,6 +73,7 @@ class Mover:
     """HMC moves that alternate between two metrics, then one jump along the axes of ``axes @ x``.
 
     Each metric keeps its own step size, adapted to an acceptance of 0.75; the jump keeps its number of coordinates.
+    Steps and coordinates follow means over all N particles, so exact draws stay exact up to an order of 1/N.
     """
 
     def __init__(self, axes: Tensor, generator: Generator | None, max_moves: int = 6, max_leapfrogs: int = 8):

@@ -29,6 +29,13 @@ class Reference:
     score_noise: Tensor
     milliseconds: float
 
+    def at_most(self, milliseconds: float) -> Reference:
+        """The same or, where a gradient takes longer, its last point alone: the first may be 0, where slopes vanish."""
+        if self.milliseconds <= milliseconds:
+            return self
+        parts = (self.x, self.value, self.score, self.value_noise, self.score_noise)
+        return Reference(*(part[-1:] for part in parts), self.milliseconds)
+
     def differs(self, value: Tensor, score: Tensor) -> str | None:
         """What differs beyond rounding, in words; ``None`` where nothing does."""
         tolerance = 1e-4 if value.dtype == torch.float32 else 1e-8

@@ -72,6 +72,10 @@ class ConditionalTarget:
     def calls(self) -> int:
         return self.joint.calls
 
+    def check_unchanged(self) -> None:
+        """As ``PyroTarget.check_unchanged``."""
+        self.joint.check_unchanged()
+
     @property
     def latents(self) -> dict[str, LatentSite]:
         """As ``PyroTarget.latents``: in the order of their places in ``x``."""

@@ -60,6 +60,10 @@ class GivenTarget(ModelTarget):
         """As ``PyroTarget.difference_from_model``."""
         return self.family.joint.difference_from_model()
 
+    def check_unchanged(self) -> None:
+        """As ``PyroTarget.check_unchanged``."""
+        self.family.joint.check_unchanged()
+
     def run(self) -> Any:
         return self.family.program.run(self._only_row())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from amortized.targets.program import Program
 from amortized.targets.structure import discover
 from amortized.targets.tracing import LatentSite
 
+SLOW_MS = 50.0
 CHUNK = {"cpu": 2048, "cuda": 65536}  # on a CPU a chunk should stay in its cache
 
 
@@ -59,6 +61,7 @@ class PyroTarget(ModelTarget):
         self.program = Program(model, args, kwargs, self.structure)
         self._first_parameters = {name: value.clone() for name, value in self.structure.parameters.items()}
         self._batch, self._reference = choose(self.program, seed)
+        self._next_look = 0.0
         if isinstance(self._batch, Vmap):
             self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
 
@@ -77,8 +80,11 @@ class PyroTarget(ModelTarget):
         ]
 
     def difference_from_model(self) -> str | None:
-        """How a fresh plain run of the model differs from when the density was captured; ``None`` where it does not."""
-        first = self._reference
+        """How a fresh plain run of the model differs from when the density was captured; ``None`` where it does not.
+
+        At four points or, where a gradient takes over 50 ms, at one of them.
+        """
+        first = self._reference.at_most(SLOW_MS)
         try:
             value, score = Loop(self.program).log_prob_and_score(first.x)
         except Exception as error:
@@ -87,6 +93,22 @@ class PyroTarget(ModelTarget):
             return None
         worst = int((value - first.value).abs().nan_to_num(torch.inf).argmax())
         return f"the log density at one point was {first.value[worst].item():.6g} and is {value[worst].item():.6g}"
+
+    def check_unchanged(self) -> None:
+        """Raises ``RuntimeError`` where a plain run of the model no longer gives the density that was captured.
+
+        It looks again after twenty times as long as the last look took, so that it takes no more than that part of the
+        time; what changes in between is seen at the next look.
+        """
+        began = time.perf_counter()
+        if began < self._next_look:
+            return
+        if (changed := self.difference_from_model()) is not None:
+            raise RuntimeError(
+                f"the model, its data or a global that it reads has changed since the fit ({changed}): write "
+                "guide.fit(*args)"
+            )
+        self._next_look = time.perf_counter() + 20 * (time.perf_counter() - began)
 
     @property
     def latents(self) -> dict[str, LatentSite]:

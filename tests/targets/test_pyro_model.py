@@ -386,3 +386,37 @@ def test_a_model_that_has_changed_since_is_told_from_one_that_has_not():
     assert target.difference_from_model()
     settings["scale"] = -1.0
     assert target.difference_from_model() == "it raises TypeError: no such scale"
+
+
+def test_a_look_at_the_model_takes_no_more_than_a_twentieth_of_the_time(monkeypatch):
+    def model(y):
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(x, 1.0), obs=y)
+
+    data, clock, looks = torch.tensor([0.5, 1.5]), [0.0], []
+    target = PyroTarget(model, (data,))
+    monkeypatch.setattr("amortized.targets.pyro_model.time.perf_counter", lambda: clock[0])
+
+    def look():
+        looks.append(clock[0])
+        clock[0] += 0.1
+
+    monkeypatch.setattr(target, "difference_from_model", look)
+    for second in range(11):
+        clock[0] = max(clock[0], float(second))
+        target.check_unchanged()
+    assert looks == [0.0, 3.0, 6.0, 9.0]
+    monkeypatch.undo()
+    target.check_unchanged()
+    data += 1.0
+    for _ in range(2):
+        target._next_look = 0.0
+        with pytest.raises(RuntimeError, match=r"has changed since the fit \(.*\): write guide.fit\(\*args\)"):
+            target.check_unchanged()
+
+
+def test_a_slow_model_is_compared_at_one_point():
+    target = build("eight_schools_centred")
+    few = target._reference.at_most(0.0)
+    assert len(few.x) == len(few.value) == len(few.score_noise) == 1 and bool((few.x != 0).any())
+    assert target._reference.at_most(1e9) is target._reference

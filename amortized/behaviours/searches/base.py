@@ -53,10 +53,13 @@ def run_chains(
     target_acceptance: float | None,
     burn_in: int | None,
 ) -> tuple[Found, Tensor]:
-    """``steps`` of ``move(state, step_size)``: what was found, and the step sizes ``(B,)`` at the end.
+    """``steps`` of ``move(state, step_size)``: what was found, and the step size, a scalar, at the end.
 
     Without ``burn_in`` it finds the last state of each chain; with it, every state that a chain moved to from then on.
-    Steps are adapted where there is a ``target_acceptance``, during the burn-in or, without one, throughout.
+    The step, one for all chains, is adapted to their mean acceptance where there is a ``target_acceptance``, during the
+    burn-in or, without one, throughout: from B exact draws the last states are off by an order of 1/B. A step of its
+    own for each chain would follow the chain's place, and shrink the tails whatever B is. Kept states of a burn-in are
+    no exact draws: a state counts once however long its chain stayed. Training off-policy needs none.
     """
     total = torch.zeros_like(state.log_prob)
     kept: list[tuple[Tensor, Tensor, Tensor]] = []

@@ -15,9 +15,9 @@ class HMCSearch(Search):
     """``steps`` moves of ``leapfrogs`` leapfrog steps from every start; ``steps · leapfrogs + 1`` target calls a chain.
 
     ``step_size``: ε in units of ``A⁻¹x``, jittered by U(0.4, 1.2); ``factor``: A ``(D, D)`` with A Aᵀ near the
-    covariance, the identity if None. ``adapt`` fits one step per chain to an acceptance of 0.75 and keeps their
-    median for the next search. Each chain's last state is found or, with ``burn_in``, every state that it moved to
-    after so many moves, with the step sizes fixed.
+    covariance, the identity if None. ``adapt`` fits one step for all chains to a mean acceptance of 0.75 and
+    keeps it for the next search. Each chain's last state is found or, with ``burn_in``, every state that it moved to
+    after so many moves, with the step fixed.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class HMCSearch(Search):
         factor = torch.eye(dim).to(starts) if self.factor is None else self.factor.to(starts)
 
         def move(state: State, step_size: Tensor) -> tuple[State, Info]:
-            jitter = 0.4 + 0.8 * torch.rand(step_size.shape, generator=generator, device=starts.device)
-            step_size = step_size * jitter.to(step_size.dtype)
-            return hmc.step(target.log_prob_and_score, state, step_size, factor, self.leapfrogs, generator)
+            uniform = torch.rand(len(starts), generator=generator, dtype=starts.dtype, device=starts.device)
+            jittered = step_size * (0.4 + 0.8 * uniform)
+            return hmc.step(target.log_prob_and_score, state, jittered, factor, self.leapfrogs, generator)
 
-        step_size = torch.full_like(starts[:, 0], self.step_size)
+        step_size = torch.tensor(self.step_size, dtype=starts.dtype, device=starts.device)
         acceptance = 0.75 if self.adapt else None
         state = hmc.init(target, starts)
         found, step_size = run_chains(move, state, self.steps, step_size, acceptance, self.burn_in)
         if self.adapt:
-            self.step_size = float(step_size.median())
+            self.step_size = float(step_size)
         return found

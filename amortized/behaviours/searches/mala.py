@@ -14,9 +14,9 @@ from amortized.targets.base import Target
 class MALASearch(Search):
     """``steps`` MALA moves from every start; ``steps + 1`` target calls a chain.
 
-    ``step_size``: h in squared units of x. ``adapt`` fits one per chain to an acceptance of 0.574 and keeps their
-    median for the next search. Each chain's last state is found or, with ``burn_in``, every state that it moved to
-    after so many moves, with the step sizes fixed: arXiv 2402.05098 takes ``steps=200, burn_in=100``.
+    ``step_size``: h in squared units of x. ``adapt`` fits one for all chains to a mean acceptance of 0.574 and
+    keeps it for the next search. Each chain's last state is found or, with ``burn_in``, every state that it moved to
+    after so many moves, with the step fixed: arXiv 2402.05098 takes ``steps=200, burn_in=100``.
     """
 
     def __init__(self, steps: int = 50, step_size: float = 0.01, adapt: bool = True, burn_in: int | None = None):
@@ -30,10 +30,10 @@ class MALASearch(Search):
         def move(state: State, step_size: Tensor) -> tuple[State, Info]:
             return mala.step(target.log_prob_and_score, state, step_size, generator)
 
-        step_size = torch.full_like(starts[:, 0], self.step_size)
+        step_size = torch.tensor(self.step_size, dtype=starts.dtype, device=starts.device)
         acceptance = 0.574 if self.adapt else None
         state = mala.init(target, starts)
         found, step_size = run_chains(move, state, self.steps, step_size, acceptance, self.burn_in)
         if self.adapt:
-            self.step_size = float(step_size.median())
+            self.step_size = float(step_size)
         return found

@@ -10,7 +10,7 @@ from amortized.mcmc.state import Info, State
 
 def counting(state: State, step_size: torch.Tensor) -> tuple[State, Info]:
     """The first chain moves by its step at every move, the second never."""
-    moved = torch.stack([state.x[0] + step_size[0], state.x[1]])
+    moved = torch.stack([state.x[0] + step_size, state.x[1]])
     return State(moved, moved[:, 0], state.score), Info(torch.tensor([1.0, 0.0]))
 
 
@@ -19,26 +19,26 @@ def start() -> State:
 
 
 def test_without_a_burn_in_the_last_state_of_each_chain_is_found():
-    found, step_size = run_chains(counting, start(), 5, torch.ones(2), None, None)
+    found, step_size = run_chains(counting, start(), 5, torch.tensor(1.0), None, None)
     assert found.ends[:, 0].tolist() == [5.0, 0.0] and found.log_target.tolist() == [5.0, 0.0]
-    assert found.acceptance == 0.5 and step_size.tolist() == [1.0, 1.0]
+    assert found.acceptance == 0.5 and float(step_size) == 1.0
 
 
 def test_with_a_burn_in_every_later_move_is_found():
-    found, _ = run_chains(counting, start(), 5, torch.ones(2), None, 2)
+    found, _ = run_chains(counting, start(), 5, torch.tensor(1.0), None, 2)
     assert found.ends[:, 0].tolist() == [3.0, 4.0, 5.0]
 
 
 def test_the_step_is_adapted_during_the_burn_in_only():
-    _, shorter = run_chains(counting, start(), 3, torch.ones(2), 0.5, 2)
-    _, longer = run_chains(counting, start(), 9, torch.ones(2), 0.5, 2)
-    _, throughout = run_chains(counting, start(), 9, torch.ones(2), 0.5, None)
-    assert torch.equal(shorter, longer) and shorter[0] > 1 > shorter[1]
-    assert throughout[0] > longer[0]
+    first = torch.tensor(1.0)
+    _, shorter = run_chains(counting, start(), 3, first, 0.4, 2)
+    _, longer = run_chains(counting, start(), 9, first, 0.4, 2)
+    _, throughout = run_chains(counting, start(), 9, first, 0.4, None)
+    assert torch.equal(shorter, longer) and throughout > longer > first
 
 
 def test_no_moves_find_the_starts():
-    assert torch.equal(run_chains(counting, start(), 0, torch.ones(2), 0.5, None)[0].ends, torch.zeros(2, 1))
+    assert torch.equal(run_chains(counting, start(), 0, torch.tensor(1.0), 0.5, None)[0].ends, torch.zeros(2, 1))
 
 
 @pytest.mark.parametrize("search_class", [MALASearch, HMCSearch])
