@@ -17,6 +17,7 @@ class Settings:
     """The options of ``DiffusionGuide`` that say how the work is done, as described there.
 
     ``components``: the number of Gaussians that ``sharpened`` takes, if any; ``ValueError`` together with ``amortize``.
+    ``ValueError`` also for no time, and for ``langevin`` beside a sampler of the user's own.
     """
 
     preset: Callable[..., DiffusionSampler]
@@ -31,6 +32,11 @@ class Settings:
     embedding: nn.Module | None = None
 
     def __post_init__(self) -> None:
+        if self.make_sampler is not None and self.langevin is not None:
+            typed = f"partial(GFlowNet, langevin={self.langevin})"
+            raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
+        if not self.max_seconds > 0:
+            raise ValueError(f"max_seconds={self.max_seconds}: write a positive number of seconds, for instance 60")
         if self.components is not None and self.amortize is not None:
             raise ValueError(
                 f"amortize={self.amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "
