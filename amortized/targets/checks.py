@@ -37,10 +37,10 @@ from amortized.targets.tracing import (
     undisturbed,
 )
 
-FEW, DRAWS = 30, 100
+FEW, DRAWS = 20, 100
 """Draws of the prior, more where one of the few leaves a constraint: a share is then known to five points."""
-SECONDS = 0.3
-"""For these draws: a model of 10 ms a run gets all of the few."""
+SECONDS = 0.2
+"""For the few: a model of 10 ms a run gets them all. Five times that for the many."""
 CONFIRMED = 3
 """Points at which Pyro must object before its words are passed on."""
 SUSPECTS = 3
@@ -57,10 +57,9 @@ def checked(
     Raises ``ModelError`` also for what the model itself raises on every run, with the line and the arguments.
     """
     args, kwargs = call_with_tensors(model, args, kwargs)
-    if isinstance(model, ContextualModel):  # its data sets are judged by check_data_sets
-        return args, kwargs, discover(model, args, kwargs, seed)
-    check((model, args, kwargs), seed)
     with in_words(model, args, kwargs):
+        if not isinstance(model, ContextualModel):  # its data sets are judged by check_data_sets
+            check((model, args, kwargs), seed)
         return args, kwargs, discover(model, args, kwargs, seed)
 
 
@@ -104,7 +103,8 @@ def check(call: Arguments, seed: int, hint: str = "") -> poutine.Trace | None:
         if _is_data(site):
             if said := check_shape(name, site, runs.objects, hint):
                 tell(said)
-            check_support(name, site, runs.objects)
+            if runs.is_same(name):  # else a function of the latents, which may be elsewhere at another point
+                check_support(name, site, runs.objects)
     _check_something_observed(runs.trace, call)
     if not runs.left and (error := runs.objection(())) is not None:
         tell(f"Pyro's own validation objects to this model: {error}; look at it, or write validate_args=False there")
@@ -156,30 +156,34 @@ def draws(fn: Any) -> bool:
 
 
 class _Runs:
-    """Runs of a model, the first near 0, the others at draws of its prior; one on which the model raises is not counted.
+    """Runs of a model, the first near 0, the others at draws of its prior; one on which it raises is not counted.
 
-    ``trace``: the first that came to its end. ``left``: those that stopped at a parameter outside its constraint.
+    ``trace`` and ``other``: the first two that came to their end. ``left``: where those left a constraint that stopped.
     """
 
     def __init__(self, call: Arguments, seed: int):
         self.call, self.seed = call, seed
         self.trace: poutine.Trace | None = None
+        self.other: poutine.Trace | None = None
         self.left: list[_Leaving] = []
         self.count = 0
-        began, wanted = time.perf_counter(), FEW
+        began, wanted, seconds = time.perf_counter(), FEW, SECONDS
         for number in range(DRAWS + 1):
             try:
                 trace = self._run(seed + number, near=number == 0)
-                self.trace = self.trace or trace
+                if self.trace is None:
+                    self.trace = trace
+                elif self.other is None:
+                    self.other = trace
             except _Left as left:
                 self.left.append(left.args[0])
-                wanted = DRAWS
+                wanted, seconds = DRAWS, 5 * SECONDS
             except ModelError:
                 raise
             except FAILURES:
                 continue
             self.count += 1
-            if number >= wanted or (number > 1 and time.perf_counter() - began > SECONDS):
+            if number >= wanted or (number > 1 and time.perf_counter() - began > seconds):
                 break
 
     def _run(self, seed: int, near: bool, judges: bool = True, names: Sequence[str] | None = None) -> poutine.Trace:
@@ -196,6 +200,11 @@ class _Runs:
                 trace = poutine.trace(model).get_trace(*args, **kwargs)
             trace.compute_log_prob(lambda name, site: name in (names or ()))
             return trace
+
+    def is_same(self, name: str) -> bool:
+        """Whether a site has the same value in two runs, NaN counting as equal to itself: it is data then."""
+        values = [trace.nodes[name]["value"] for trace in (self.trace, self.other) if trace and name in trace.nodes]
+        return len(values) == 2 and torch.equal(*(torch.as_tensor(value).double().nan_to_num() for value in values))
 
     def objection(self, names: Sequence[str]) -> str | None:
         """What Pyro's validation says of the model and of the densities of these sites, at each of a few points."""
@@ -218,7 +227,10 @@ def _check_parameters(runs: _Runs) -> None:
     found, times = Counter(runs.left).most_common(1)[0]
     what = f"site {found.site!r}: the {found.parameter} of its distribution"
     if times == runs.count > 1:
-        raise ModelError(f"{what} is {found.value}, and must be {found.limits}: {_remedy(found)}")
+        raise ModelError(
+            f"{what} is {found.value} whatever the latents are, and must be {found.limits}: correct the number or the "
+            "argument that it comes from"
+        )
     share = sum((one.site, one.parameter) == (found.site, found.parameter) for one in runs.left) / runs.count
     tell(
         f"{what} must be {found.limits}, and is not at {share:.0%} of {runs.count} prior draws (there it is "

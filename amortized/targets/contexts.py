@@ -167,11 +167,10 @@ def _stacked(part: ContextPart, values: Sequence[Any]) -> Tensor:
     """A list of data sets as one tensor."""
     if not values:
         raise ValueError(f"{part.name!r} is an empty list: pass at least one data set")
-    for one in values:
-        if not isinstance(one, Tensor):
-            raise ValueError(
-                f"{part.name!r} holds a {type(one).__name__}: write tensors, arrays or lists of numbers, one a data set"
-            )
+    if others := sorted({type(one).__name__ for one in values if not isinstance(one, Tensor)}):
+        raise ValueError(
+            f"{part.name!r} holds {' and '.join(others)}: write tensors, arrays or lists of numbers, one a data set"
+        )
     shapes = sorted({tuple(one.shape) for one in values})
     if len(shapes) > 1:
         raise ValueError(

@@ -23,9 +23,9 @@ def in_words(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> Iter
     """Turns what the model raises on every run into ``ModelError``: what, on which line, with which arguments."""
     try:
         yield
-    except ModelError:
-        raise
-    except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
+    except ModelError as error:
+        raise ModelError(str(error).split("\nTrace Shapes:")[0]) from error  # Pyro appends its table to every error
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, IndexError) as error:
         plate = re.match(r"Shape mismatch inside plate\('(.*)'\) at site (.*) dim (-?\d+), (\d+) vs (\d+)", str(error))
         if plate:
             name, site, _, rows, size = plate.groups()
@@ -33,9 +33,14 @@ def in_words(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> Iter
                 f"site {site!r}: its distribution has {size} rows, and plate {name!r} around it {rows}; write "
                 f"pyro.plate({name!r}, {size})"
             ) from error
+        if isinstance(error, ZeroDivisionError) and "size cannot be zero" in str(error):
+            raise ModelError(
+                f"a plate of the model has no rows{_line(error)}: pass one row of data or more"
+                f"{_shapes(model, args, kwargs, ', not the shapes')}"
+            ) from error
         raise ModelError(
             f"the model raises {type(error).__name__}: {first_line(error)}{_line(error)}; check that line"
-            f"{_shapes(model, args, kwargs)}"
+            f"{_shapes(model, args, kwargs, ' against the shapes of the arguments,')}"
         ) from error
 
 
@@ -53,10 +58,10 @@ def _line(error: Exception) -> str:
     return ""
 
 
-def _shapes(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> str:
+def _shapes(model: Callable, args: Sequence, kwargs: Mapping[str, Any], before: str) -> str:
     given = named(model, args, kwargs)
     shapes = [f"{name} {tuple(value.shape)}" for name, value in given.items() if isinstance(value, Tensor)]
-    return f" against the shapes of the arguments, {', '.join(shapes)}" if shapes else ""
+    return f"{before} {', '.join(shapes)}" if shapes else ""
 
 
 def tell(message: str) -> None:

@@ -39,14 +39,14 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
     except RuntimeError as error:
         raise ModelError(f"{what}, and {_around(site, own, fits)}{hint}") from error
     if together not in (own, batch):
-        way = f"reshape{fits}" if value.numel() == math.prod(fits) else f"expand{together + event}"
+        way = f"reshape({_sizes(fits)})" if value.numel() == math.prod(fits) else f"expand({_sizes(together + event)})"
         raise ModelError(
             f"{what}, and its distribution has shape {fits}: together they would become {together + event}; write "
             f"obs={name}.{way}{hint}"
         )
     mask = site["mask"]
     if isinstance(mask, Tensor) and tuple(torch.broadcast_shapes(mask.shape, together)) != together:
-        way = f"reshape{together}" if mask.numel() == math.prod(together) else f"expand{together}"
+        way = f"reshape({_sizes(together)})" if mask.numel() == math.prod(together) else f"expand({_sizes(together)})"
         raise ModelError(
             f"the mask of observed site {name!r} has shape {tuple(mask.shape)}, and the site has {together}: write "
             f"mask.{way}"
@@ -55,7 +55,7 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
     if math.prod(own) == 1 < count and (own or hint):
         return (
             f"observed site {name!r} has one value for all {count} of its elements: pass {count} values{hint}, or "
-            f"write obs={name}.expand{together} if it stands for all"
+            f"write obs={name}.expand({_sizes(together)}) if it stands for all"
         )
     return None
 
@@ -75,13 +75,15 @@ def check_support(name: str, site: Message, objects: Objects) -> None:
     if missing:
         raise ModelError(
             f"observed site {name!r}: {missing} of its {value.numel()} values are NaN; drop these rows, or write "
-            f"pyro.sample({name!r}, ..., obs={name}, obs_mask=~{name}.isnan())"
+            f"obs={name}.nan_to_num() under poutine.mask(mask=~{name}.isnan())"
         )
     place = tuple(wrong.nonzero()[0].tolist())
     first = f"{value[place].item():g}" + (f" at {list(place)}" if place else "")
-    count = int(wrong.sum()) if per_value else f"events with {int(wrong.sum())}"
+    count = f"{int(wrong.sum())} of its {value.numel()} values"
+    if not per_value:
+        count = f"{int((~found).sum())} of its {found.numel()} {tuple(fn.event_shape)} vectors"
     raise ModelError(
-        f"observed site {name!r}: {count} of its {value.numel()} values are outside the support of "
+        f"observed site {name!r}: {count} are outside the support of "
         f"{_kind(fn)}, {described(fn.support)} (the first is {first}); correct the data, or write a distribution "
         "that has such values"
     )
@@ -89,6 +91,14 @@ def check_support(name: str, site: Message, objects: Objects) -> None:
 
 def _shape(value: Any) -> tuple[int, ...]:
     return tuple(value.shape) if isinstance(value, Tensor) else (len(value),)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    """
+    >>> _sizes((30,)), _sizes((3, 4))
+    ('30', '3, 4')
+    """
+    return ", ".join(map(str, shape))
 
 
 def _kind(fn: Any) -> str:
@@ -100,7 +110,7 @@ def _kind(fn: Any) -> str:
 
 def _around(site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
     """What the data do not fit: a plate around the site, or the distribution's own shape; and what to write."""
-    for frame in site["cond_indep_stack"]:
+    for frame in site["cond_indep_stack"] if len(own) == len(site["fn"].batch_shape) else ():
         if frame.vectorized and len(own) >= -frame.dim and own[frame.dim] not in (1, frame.size):
             rows = own[frame.dim]
             return (

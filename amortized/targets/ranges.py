@@ -58,12 +58,15 @@ def outside(value: Tensor, constraint: Constraint) -> Tensor | None:
 def inside(value: Tensor, fn: Any) -> Tensor | None:
     """``fn.support.check(value)``: bool for each element or event; None where the distribution cannot say.
 
-    A simplex may be a little off one: the check of torch is finer than float32 data are.
+    A simplex may be a little off one, since torch's check is finer than float32 data are; counts of a multinomial may
+    have any sum, which its density takes from them.
     """
     try:
         support = fn.support
         if isinstance(_inner(support), type(constraints.simplex)):
             return (value >= -ROUNDING).all(-1) & ((value.sum(-1) - 1).abs() < 1e-3)
+        if isinstance(_inner(support), constraints.multinomial):
+            return ((value >= 0) & (value % 1 == 0)).all(-1)
         return support.check(value)
     except (NotImplementedError, RuntimeError, ValueError, TypeError, AttributeError):
         return None
@@ -83,7 +86,11 @@ def described(constraint: Constraint) -> str:
     if kind is type(constraints.simplex):
         return "shares that sum to 1"
     if constraint.is_discrete:
-        return f"whole numbers from {low}" + (f" to {high}" if high is not None else "") if low is not None else "whole"
+        return (
+            f"whole numbers from {low}" + (f" to {high}" if high is not None else "")
+            if low is not None
+            else "whole numbers"
+        )
     if low is not None and high is not None:
         return f"between {low} and {high}"
     if low is not None:
