@@ -30,10 +30,11 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
     fits, place = batch + event, value.ndim - len(event)
     own = tuple(value.shape[: max(0, place)])
     what = f"observed site {name!r} has data of shape {tuple(value.shape)}"
-    if place < 0 or own + event != tuple(value.shape):
+    other_event = place < 0 or own + event != tuple(value.shape)
+    if other_event:
         if objects(name):
             raise ModelError(f"{what}, and its distribution has shape {fits}: pass {name} of shape {fits}{hint}")
-        return None
+        own, batch, event = tuple(value.shape), fits, ()  # it is broadcast over the event as over a batch
     try:
         together = tuple(torch.broadcast_shapes(own, batch))
     except RuntimeError as error:
@@ -44,7 +45,7 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
             f"{what}, and its distribution has shape {fits}: together they would become {together + event}; write "
             f"obs={name}.{way}{hint}"
         )
-    mask = site["mask"]
+    mask = None if other_event else site["mask"]
     if isinstance(mask, Tensor) and tuple(torch.broadcast_shapes(mask.shape, together)) != together:
         way = f"reshape({_sizes(together)})" if mask.numel() == math.prod(together) else f"expand({_sizes(together)})"
         raise ModelError(
@@ -110,7 +111,9 @@ def _kind(fn: Any) -> str:
 
 def _around(site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
     """What the data do not fit: a plate around the site, or the distribution's own shape; and what to write."""
-    for frame in site["cond_indep_stack"] if len(own) == len(site["fn"].batch_shape) else ():
+    fn = site["fn"]
+    by_rows = len(own) == len(fn.batch_shape) and len(own) + len(fn.event_shape) == site["value"].ndim
+    for frame in site["cond_indep_stack"] if by_rows else ():
         if frame.vectorized and len(own) >= -frame.dim and own[frame.dim] not in (1, frame.size):
             rows = own[frame.dim]
             return (
