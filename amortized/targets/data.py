@@ -147,7 +147,11 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
         array = _of_numbers(array, name)
     kind = array.dtype.kind
     if kind not in "biuf":
-        advice = f"pandas.factorize({name})[0] for labels" if kind in "US" else f"{name}.astype(float)"
+        advice = (
+            f"pandas.factorize({name})[0] for labels, or {name}.astype(float)"
+            if kind in "US"
+            else f"{name}.astype(float)"
+        )
         raise ValueError(f"argument {name!r} holds {array.dtype} values, which are no numbers: write {advice}")
     wanted = {"b": torch.bool, "f": dtype}.get(kind, torch.int64)
     return torch.tensor(

@@ -54,7 +54,7 @@ def _line(error: Exception) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if PACKAGE not in path.parents and "site-packages" not in path.parts and frame.line:
-            return f" in line {frame.lineno} of {path.name}, {frame.line}"
+            return f" in line {frame.lineno} of {path.name}, {frame.line.rstrip(':')}"
     return ""
 
 
