@@ -14,7 +14,6 @@ import torch
 from pyro import poutine
 from pyro.infer.autoguide import AutoGuide
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.amortization.many import Many
@@ -31,6 +30,7 @@ from amortized.settings import Settings
 from amortized.single import Single
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import as_data_sets
+from amortized.targets.data import call_with_tensors
 from amortized.targets.devices import available_device, placement
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
@@ -85,11 +85,7 @@ class DiffusionGuide(AutoGuide):
         replicas: int = 1,
     ):
         super().__init__(model)
-        if sampler is not None and langevin is not None:
-            raise ValueError(f"langevin={langevin} with sampler=: write partial(GFlowNet, langevin={langevin}) there")
         max_seconds = (SECONDS if amortize is None else SECONDS_FOR_MANY) if max_seconds is None else max_seconds
-        if not max_seconds > 0:
-            raise ValueError(f"max_seconds={max_seconds}: write a positive number of seconds, for instance 60")
         own = self.default_recipe if amortize is None else for_contexts(self.default_recipe)
         if recipe is not None and type(self) is not DiffusionGuide:
             recipe.check_trains(type(self).__name__, own)
@@ -110,8 +106,9 @@ class DiffusionGuide(AutoGuide):
         the model has no density to learn, ``ValueError`` where it is finite at no start.
         """
         began = time.perf_counter()
+        args, kwargs = call_with_tensors(self.model, args, kwargs, self.device)
         if self.fitted is not None:
-            self.fitted.check(*self._placed(args, kwargs))
+            self.fitted.check(args, kwargs)
         fitted = self._setup_prototype(*args, **kwargs)
         left = max(0.0, 0.85 * self.settings.max_seconds - (time.perf_counter() - began))
         with placement(self.device):
@@ -136,14 +133,11 @@ class DiffusionGuide(AutoGuide):
         self.settings = replace(self.settings, device=self.device)
         return self
 
-    def _placed(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(self.device), (args, kwargs))
-
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> Single | Many:
         """What needs no training: the density, coordinates in which it is near normal, and a fresh sampler."""
         kind = Single if self.settings.amortize is None else Many
         with placement(self.device):
-            fitted = kind(self.model, *self._placed(args, kwargs), self.settings)
+            fitted = kind(self.model, args, kwargs, self.settings)
         self.fitted, self.sampler, self.prototype_trace = fitted, fitted.sampler, fitted.latents
         self.gaussian = fitted.gaussian if isinstance(fitted, Many) else None
         self.training_record = self.posterior = None
@@ -177,11 +171,11 @@ class DiffusionGuide(AutoGuide):
         self.posterior.attributes["fit_seconds"] = self.seconds
         return self.posterior
 
-    def at(self, *data: Any) -> Posterior:
-        """The posterior given one data set (without ``amortize``, the only one); warns where not to trust it."""
+    def at(self, *data: Any, **named: Any) -> Posterior:
+        """The posterior given one data set, ``at(y)`` or ``at(y=y)`` (without ``amortize`` the only one, ``at()``)."""
         fitted = self._fitted("at")
+        data = fitted.ordered(data, named)
         if isinstance(fitted, Single):
-            fitted.check_no_data(data)
             return self._the_posterior()
         rows, alone = fitted.rows(data)
         if not alone:
@@ -189,23 +183,24 @@ class DiffusionGuide(AutoGuide):
         with placement(self.device):
             return fitted.posterior(rows, self._trained(), type(self).__name__)
 
-    def _of_each(self, asked: str, data: tuple) -> Any:
+    def _of_each(self, asked: str, data: tuple, named: dict[str, Any]) -> Any:
         """What the posterior's method says, or a list of it for a batch of data sets."""
         fitted, ask = self._fitted(asked), methodcaller(asked)
+        data = fitted.ordered(data, named)
         if isinstance(fitted, Single):
-            return ask(self.at(*data))
+            return ask(self.at())
         rows, alone = fitted.rows(data)
         name, sampler = type(self).__name__, self._trained()
         with placement(self.device):
             found = [ask(fitted.posterior(row[None], sampler, name)) for row in rows]
         return found[0] if alone else found
 
-    def draw(self, num_samples: int, *data: Any, correction: str = "resample") -> Draws:
+    def draw(self, num_samples: int, *data: Any, correction: str = "resample", **named: Any) -> Draws:
         """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
         check_count(num_samples)
-        return self.at(*data).draw(num_samples, correction)
+        return self.at(*data, **named).draw(num_samples, correction)
 
-    def sample(self, num_samples: int, *data: Any, correction: str = "resample") -> Sites:
+    def sample(self, num_samples: int, *data: Any, correction: str = "resample", **named: Any) -> Sites:
         """Posterior draws ``{site: (num_samples, *event)}`` in the model's own space, deterministic sites included.
 
         Of a batch of M data sets, ``{site: (M, num_samples, *event)}``. ``correction``: as in ``Posterior.sample``.
@@ -213,17 +208,17 @@ class DiffusionGuide(AutoGuide):
         fitted = self._fitted("sample")
         check_count(num_samples)
         if isinstance(fitted, Single):
-            return self.draw(num_samples, *data, correction=correction).sites
-        rows, alone = fitted.rows(data)
+            return self.draw(num_samples, *data, correction=correction, **named).sites
+        rows, alone = fitted.rows(fitted.ordered(data, named))
         with placement(self.device):
             sites = fitted.sample(rows, self._trained(), num_samples, correction)
         return {name: value[0] for name, value in sites.items()} if alone else sites
 
-    def log_evidence(self, *data: Any) -> Any:
+    def log_evidence(self, *data: Any, **named: Any) -> Any:
         """log Z in nats with its standard error, an ``Estimate``, from fresh paths; a list for a batch of data sets."""
-        return self._of_each("log_evidence", data)
+        return self._of_each("log_evidence", data, named)
 
-    def log_weights(self, count: int, *data: Any) -> Tensor:
+    def log_weights(self, count: int, *data: Any, **named: Any) -> Tensor:
         """Log weights ``(count, M)`` of fresh paths for M data sets, ``(count,)`` for one; in nats.
 
         Their mean bounds log Z from below (ELBO), as does the log mean weight of K of them (IWAE).
@@ -231,21 +226,17 @@ class DiffusionGuide(AutoGuide):
         fitted = self._fitted("log_weights")
         check_count(count, "count")
         with placement(self.device):
-            if isinstance(fitted, Single):
-                return self._trained().sample(fitted.white, count, fitted.generator)[1]
-            rows, alone = fitted.rows(data)
-            found = fitted.log_weights(rows, self._trained(), count)
-            return found[:, 0] if alone else found
+            return fitted.log_weights(fitted.ordered(data, named), self._trained(), count)
 
-    def diagnose(self, *data: Any) -> Any:
+    def diagnose(self, *data: Any, **named: Any) -> Any:
         """Whether to trust the draws, a ``Diagnosis`` with its verdict in words; a list for a batch of data sets."""
-        return self._of_each("diagnose", data)
+        return self._of_each("diagnose", data, named)
 
-    def refine(self, *data: Any, seconds: float = 10.0) -> Posterior:
+    def refine(self, *data: Any, seconds: float = 10.0, **named: Any) -> Posterior:
         """A posterior specialised to one data set: the sampler goes on training on it alone, ``seconds`` more."""
         fitted = self._fitted("refine")
         with placement(self.device):
-            return fitted.refine(data, self._trained(), type(self).__name__, seconds)
+            return fitted.refine(data, named, self._trained(), type(self).__name__, seconds)
 
     def calibrate(self, count: int = 1_000, draws: int = 99, correction: str = "resample") -> Calibration:
         """Simulation-based calibration and expected coverage: ``count`` fresh data sets from the model, ``draws`` each.
@@ -257,28 +248,36 @@ class DiffusionGuide(AutoGuide):
 
     def median(self, *args: Any, **kwargs: Any) -> Sites:
         """Posterior median of every latent site, from 4,000 draws; of the data given, if the guide is amortized."""
-        return {name: value[0] for name, value in self.quantiles([0.5], *args).items()}
+        return {name: value[0] for name, value in self.quantiles([0.5], *args, **kwargs).items()}
 
     def quantiles(self, quantiles: list[float], *args: Any, **kwargs: Any) -> Sites:
         """Posterior quantiles ``{site: (len(quantiles), *event)}`` from 4,000 draws; ``(…, M, *event)`` of a batch."""
-        draws = self.sample(4_000, *(args if isinstance(self._fitted("quantiles"), Many) else ()))
-        return quantiles_of(draws, self._fitted("quantiles").latents, quantiles)
+        fitted = self._fitted("quantiles")
+        draws = self.sample(4_000, *args, **kwargs) if isinstance(fitted, Many) else self.sample(4_000)
+        return quantiles_of(draws, fitted.latents, quantiles)
 
-    def record(self, *data: Any, num_samples: int | None = None, correction: str = "resample") -> Draws:
+    def record(self, *data: Any, num_samples: int | None = None, correction: str = "resample", **named: Any) -> Draws:
         """4,000 draws with the verdict among their attributes; every replica is a chain, and has an equal share."""
-        self._fitted("record")
-        return record_of([self, *self.others], data, num_samples, correction)[0]
+        given = self._fitted("record").ordered(data, named)
+        return record_of([self, *self.others], given, num_samples, correction)[0]
 
-    def to_arviz(self, *data: Any, num_samples: int | None = None, correction: str = "resample") -> Any:
+    def to_arviz(self, *data: Any, num_samples: int | None = None, correction: str = "resample", **named: Any) -> Any:
         """The posterior in ArviZ, as ``Draws.to_arviz``: ``record``, predictions, prior, likelihood and data."""
-        return self.record(*data, num_samples=num_samples, correction=correction).to_arviz()
+        return self.record(*data, num_samples=num_samples, correction=correction, **named).to_arviz()
 
     def report(
-        self, path: str | Path, *data: Any, baselines: Sequence[Draws] = (), title: str | None = None, code: str = ""
+        self,
+        path: str | Path,
+        *data: Any,
+        baselines: Sequence[Draws] = (),
+        title: str | None = None,
+        code: str = "",
+        **named: Any,
     ) -> Path:
         """One page of HTML for a person: verdict, tables and pictures, other methods' draws beside them; its path."""
-        training = self.training_record if isinstance(self._fitted("report"), Single) else None
-        draws, worst = record_of([self, *self.others], data, after=baselines)
+        fitted = self._fitted("report")
+        training = self.training_record if isinstance(fitted, Single) else None
+        draws, worst = record_of([self, *self.others], fitted.ordered(data, named), after=baselines)
         told: Any = dict(title=title, training=training, recipe=self.recipe, baselines=baselines, code=code)
         return write(path, gather(worst, draws, self.model, **told))
 
@@ -289,6 +288,7 @@ class DiffusionGuide(AutoGuide):
         at once. The grid is the one of training, maybe coarser than ``sample``'s. Before ``fit``, the first call
         prepares and SVI trains. An amortized guide takes one data set or, with ``LocalTo``, rows, a factor for each.
         """
+        args, kwargs = call_with_tensors(self.model, args, kwargs, self.device)
         if self.fitted is None:
             with poutine.block():
                 given = as_data_sets(self.model, self.settings.amortize, args, kwargs)
@@ -297,4 +297,4 @@ class DiffusionGuide(AutoGuide):
             self.posterior = None
         _ = self.sampler, self.gaussian  # a PyroModule's parts become SVI's own when they are touched
         with placement(self.device):
-            return emit(self._fitted("forward"), *self._placed(args, kwargs), self.device)
+            return emit(self._fitted("forward"), args, kwargs, self.device)

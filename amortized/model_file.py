@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from amortized.targets.data import call_with_tensors
 from amortized.targets.tracing import ModelError
 
 
@@ -57,6 +58,8 @@ def load(path: Path, name: str = "model", options: tuple = ()) -> ModelFile:
     model = find_model(module, path, name)
     args, kwargs = find_data(module, path, options)
     check_call(model, args, kwargs, path, name)
+    with blaming(path):
+        args, kwargs = call_with_tensors(model, args, kwargs)
     truth = getattr(module, "LOG_EVIDENCE", None)
     return ModelFile(path, name, model, args, kwargs, None if truth is None else number(truth, path), module)
 

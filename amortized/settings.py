@@ -18,6 +18,7 @@ class Settings:
 
     ``components``: the number of Gaussians that ``sharpened`` takes, if any; ``ValueError`` together with ``amortize``.
     ``untried``: a seed that neither the guide nor a replica of it has.
+    ``ValueError`` also for no time, and for ``langevin`` beside a sampler of the user's own.
     """
 
     preset: Callable[..., DiffusionSampler]
@@ -33,6 +34,11 @@ class Settings:
     untried: int = 1
 
     def __post_init__(self) -> None:
+        if self.make_sampler is not None and self.langevin is not None:
+            typed = f"partial(GFlowNet, langevin={self.langevin})"
+            raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
+        if not self.max_seconds > 0:
+            raise ValueError(f"max_seconds={self.max_seconds}: write a positive number of seconds, for instance 60")
         if self.components is not None and self.amortize is not None:
             raise ValueError(
                 f"amortize={self.amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "

@@ -76,15 +76,27 @@ class Single:
             explores=True,
         )
 
-    def check_no_data(self, data: Sequence) -> None:
-        """Raises ``ValueError`` for data sets, of which this guide knows one alone."""
+    def ordered(self, data: Sequence, named: Mapping[str, Any]) -> tuple[()]:
+        """Nothing: raises ``ValueError`` for data sets, of which this guide knows one alone, and unknown options."""
+        if named:
+            raise ValueError(
+                f"{next(iter(named))}= is no option here, and this guide was fitted to one data set: leave it out, or "
+                f"write DiffusionGuide(model, amortize={next(iter(named))!r}) to pass data"
+            )
         if data:
             raise ValueError(
                 f"{len(data)} data sets for a guide that was fitted to one: write DiffusionGuide(model, "
                 "amortize='y'), naming the argument; options such as correction= are passed by name"
             )
+        return ()
 
-    def refine(self, data: Sequence, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
+    def log_weights(self, data: Sequence, sampler: DiffusionSampler, count: int) -> Tensor:
+        """Log weights ``(count,)`` of fresh paths."""
+        return sampler.sample(self.white, count, self.generator)[1]
+
+    def refine(
+        self, data: Sequence, named: Mapping[str, Any], sampler: DiffusionSampler, method: str, seconds: float
+    ) -> Posterior:
         raise RuntimeError("refine() is for a guide with amortize=; to train one longer write max_seconds=600")
 
     def calibrate(self, sampler: DiffusionSampler, count: int, draws: int, correction: str) -> Calibration:

@@ -1,7 +1,7 @@
 """Compute the log evidence of every file in models/ and print it beside the figure that the file states.
 
-    python benchmarks/truths.py            # all, about seven minutes on one core, five of them log_gaussian_cox
-    python benchmarks/truths.py two_sensors
+python benchmarks/truths.py            # all, about seven minutes on one core, five of them log_gaussian_cox
+python benchmarks/truths.py two_sensors
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import pandas
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -234,8 +235,20 @@ def test_an_observed_list():
         mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
         pyro.sample("y", dist.Normal(mean, 1.0).expand([2]).to_event(1), obs=y)
 
-    with pytest.raises(ModelError, match=r"observed site 'y' is a list, not a tensor: type obs=torch.as_tensor"):
-        DiffusionGuide(model, progress=False).fit([1.0, 2.0])
+    with pytest.raises(ModelError, match=r"observed site 'y' is a tuple, not a tensor: type obs=torch.as_tensor"):
+        DiffusionGuide(model, progress=False).fit((1.0, 2.0))
+
+
+@pytest.mark.parametrize("data", [DATA.double().numpy(), pandas.Series(DATA.numpy()), DATA.tolist()])
+def test_data_as_users_have_them(data):
+    """The same draws as of the tensor, for the same seed; SVI's call of the guide takes them too."""
+    guide = DiffusionGuide(conjugate, progress=False, recipe=QUICK)
+    expected = DiffusionGuide(conjugate, progress=False, recipe=QUICK)
+    guide._setup_prototype(data)
+    expected._setup_prototype(DATA)
+    assert torch.equal(guide.target.observations["y"], DATA)
+    assert torch.equal(guide.log_weights(50), expected.log_weights(50))
+    assert guide(data)["mean"].shape == ()
 
 
 def test_a_posterior_without_a_maximum():

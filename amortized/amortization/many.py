@@ -24,8 +24,8 @@ from amortized.samplers.corrections import affordable, corrected, pool_size
 from amortized.settings import Settings
 from amortized.targets.conditional import ConditionalTarget, values_of_sites
 from amortized.targets.contexts import LocalTo
-from amortized.targets.contextual import bound
 from amortized.targets.cost import timed
+from amortized.targets.data import bound
 from amortized.targets.devices import own_randomness
 from amortized.targets.simulation import simulate
 from amortized.targets.whitening import WhitenedTarget
@@ -82,6 +82,10 @@ class Many:
             )
         return record
 
+    def ordered(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The data by place and by name, in the guide's order; raises ``ValueError`` for unknown names."""
+        return self.target.contexts.ordered(data, named)
+
     def rows(self, data: Sequence[Any]) -> tuple[Tensor, bool]:
         """Contexts ``(M, C)`` from what the user passes, and whether it is one alone."""
         rows, alone = self.target.contexts.rows(data)
@@ -126,17 +130,19 @@ class Many:
         return found
 
     @torch.no_grad()
-    def log_weights(self, rows: Tensor, sampler: DiffusionSampler, count: int) -> Tensor:
-        """Log weights ``(count, M)`` of fresh paths, ``count`` for each context."""
-        columns = []
+    def log_weights(self, data: Sequence[Any], sampler: DiffusionSampler, count: int) -> Tensor:
+        """Log weights ``(count, M)`` of fresh paths, ``count`` for each data set; ``(count,)`` for one alone."""
+        (rows, alone), columns = self.rows(data), []
         for part in rows.split(max(1, PATHS_AT_ONCE // count)):
             _, log_weights = sampler.sample(self.family.at(part), count * len(part), self.generator)
             columns.append(log_weights.unflatten(0, (count, len(part))))
-        return torch.cat(columns, 1)
+        return columns[0][:, 0] if alone else torch.cat(columns, 1)
 
-    def refine(self, data: Sequence, sampler: DiffusionSampler, method: str, seconds: float) -> Posterior:
+    def refine(
+        self, data: Sequence, named: Mapping[str, Any], sampler: DiffusionSampler, method: str, seconds: float
+    ) -> Posterior:
         """A posterior whose sampler has gone on training on one data set alone, from polished draws of it."""
-        row, alone = self.rows(data)
+        row, alone = self.rows(self.ordered(data, named))
         if not alone:
             raise ValueError(f"{len(row)} data sets at once: refine takes one, guide.refine(y[0])")
         if not seconds > 0:

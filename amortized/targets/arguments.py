@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from amortized._types import Tensor
+from amortized.targets.data import as_tensors
 
 
 class Arguments:
-    """Names, containers, shapes and dtypes of the arguments that a target was built on; values do not count.
+    """Names, containers, shapes and dtypes of the arguments that a target was built on, as tensors; no values.
 
     >>> built = Arguments(lambda y, scale: None, (torch.zeros(8), 1.0), {})
     >>> built.check((torch.ones(8), 2.0), {})
@@ -47,7 +47,7 @@ class Arguments:
         except (TypeError, ValueError):
             named = {**{f"args[{position}]": value for position, value in enumerate(args)}, **kwargs}
         for name, value in named.items():
-            yield from _leaves(name, value)
+            yield from _leaves(name, as_tensors(value, name))
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -61,7 +61,5 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _leaves(f"{name}[{position}]", part)
     elif isinstance(value, Tensor):
         yield name, f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
-    elif isinstance(value, np.ndarray):
-        yield name, f"a {value.dtype} array of shape {value.shape}"
     else:
         yield name, "None" if value is None else f"of type {type(value).__name__}"

@@ -10,8 +10,10 @@ import torch
 from pyro import poutine
 
 from amortized._types import Tensor
+from amortized.targets.checks import check_data_sets
 from amortized.targets.contexts import ContextPart, Contexts, LocalTo
-from amortized.targets.contextual import CONTEXT, ContextualModel, bound, is_data
+from amortized.targets.contextual import CONTEXT, ContextualModel, is_data
+from amortized.targets.data import as_tensors, bound, call_with_tensors
 from amortized.targets.given import GivenTarget
 from amortized.targets.held import check_held
 from amortized.targets.pyro_model import PyroTarget
@@ -61,6 +63,7 @@ class ConditionalTarget:
         self.contexts = read.contexts
         self.program = _program(model, read)
         _check_observed(self.program, read.rows)
+        check_data_sets(self.program, read.rows, seed)
         check_held(self.program)
         self.joint = PyroTarget(self.program, seed=seed, capture_seconds=capture_seconds)
         self.dim = self.joint.dim - self.program.size
@@ -124,6 +127,7 @@ class _Reading:
         args: Sequence,
         kwargs: dict[str, Any],
     ):
+        args, kwargs = call_with_tensors(model, args, kwargs)
         arguments = bound(model, args, kwargs)
         self.local = isinstance(amortize, LocalTo)
         names = _names(amortize, arguments.arguments)
@@ -172,17 +176,19 @@ def _names(amortize: str | Sequence[str] | LocalTo, arguments: Mapping[str, Any]
 
 def _listed(name: str, value: Any) -> list[Tensor]:
     """The data sets of one argument of ``fit``."""
+    value = as_tensors(list(value), name) if isinstance(value, tuple) else value
     if isinstance(value, (list, tuple)) and len(value) and all(isinstance(one, torch.Tensor) for one in value):
         return list(value)
     if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) == 0:
         if not isinstance(value, (torch.Tensor, list, tuple)):
             raise ValueError(
-                f"argument {name!r} is a {type(value).__name__}: write torch.as_tensor(...), data sets first"
+                f"argument {name!r} is a {type(value).__name__}: it is amortized over, so fit takes data sets along a "
+                f"first dimension; write [{name}] for one number"
             )
         got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else "a list"
         raise ValueError(
             f"argument {name!r} is {got}: it is amortized over, so fit takes data sets along a first dimension; for "
-            f"one of them write {name}[None], for sets of different size a list of tensors"
+            f"one of them write [{name}], for sets of different size a list of them"
         )
     return list(value)
 
@@ -216,7 +222,7 @@ def _program(model: Callable, read: _Reading) -> ContextualModel:
         part = read.contexts.parts[0]
         raise ValueError(
             f"the model fails on the first data set, in which {part.name!r} has shape {tuple(part.shape)}: {error}; "
-            f"fit takes data sets along a first dimension, for one of them write {part.name}[None]"
+            f"fit takes data sets along a first dimension, for one of them write [{part.name}]"
         ) from error
 
 

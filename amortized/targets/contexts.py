@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from amortized._types import Tensor
+from amortized.targets.data import as_tensors
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,36 @@ class Contexts:
         pieces = rows.split(self.sizes, -1)
         return [piece.reshape(rows.shape[:-1] + part.shape) for piece, part in zip(pieces, self.parts, strict=True)]
 
+    def ordered(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        """One value for each part, in their order, from values by place and by name.
+
+        Raises ``ValueError`` for a name that no part has, for a part without a value, and for one that has two.
+        """
+        known = ", ".join(f"{name}=" for name in self.names)
+        if unknown := [name for name in named if name not in self.names]:
+            raise ValueError(f"{unknown[0]}= is neither an option here nor one of the guide's data: write {known}...")
+        if len(data) > len(self.parts):
+            raise ValueError(f"{len(data)} values for {self.names}: pass one for each, in this order")
+        values = dict(zip(self.names, data, strict=False))
+        if twice := [name for name in named if name in values]:
+            raise ValueError(f"{twice[0]!r} is given by its place and by its name: leave one of them out")
+        values.update(named)
+        if missing := [name for name in self.names if name not in values]:
+            raise ValueError(
+                f"no value for {missing[0]!r}: the guide was fitted on {self.names}, write {missing[0]}=..."
+            )
+        return tuple(values[name] for name in self.names)
+
     def rows(self, values: Sequence[Any]) -> tuple[Tensor, bool]:
         """``(M, C)`` from the values of all parts, and whether they were those of one data set alone.
 
-        A tensor of a part's own shape is one data set, with one more leading dimension a batch; of sets, a list of
-        tensors is a batch. Raises ``ValueError``, naming the part, for another shape or dtype, and for NaN.
+        A value of a part's own shape is one data set, with one more leading dimension a batch; of sets, a list of them
+        is a batch. Arrays and lists of numbers become tensors, and whole numbers floats or back where nothing is lost.
+        Raises ``ValueError``, naming the part, for another shape, a dtype that loses digits, and for NaN.
         """
-        if len(values) != len(self.parts):
-            raise ValueError(f"{len(values)} values for {self.names}: pass one for each, in this order")
         columns, alone = [], []
-        for part, value in zip(self.parts, values, strict=True):
-            column, single = self._column(part, value)
+        for part, value in zip(self.parts, self.ordered(values, {}), strict=True):
+            column, single = self._column(part, self._tensors(part, value))
             columns.append(column)
             alone.append(single)
         lengths = sorted({len(column) for column in columns})
@@ -80,7 +100,7 @@ class Contexts:
     def _column(self, part: ContextPart, value: Any) -> tuple[Tensor, bool]:
         if self.ragged:
             return self._padded(part, value)
-        value = self._checked(part, _stacked(part, value) if isinstance(value, (list, tuple)) else value)
+        value = self._checked(part, _stacked(part, value) if isinstance(value, list) else value)
         single = value.shape == part.shape
         if not single and (value.ndim == 0 or value.shape[1:] != part.shape):
             many = ", ".join(["M", *map(str, part.shape)]) + ("" if part.shape else ",")
@@ -92,7 +112,7 @@ class Contexts:
 
     def _padded(self, part: ContextPart, value: Any) -> tuple[Tensor, bool]:
         single = isinstance(value, Tensor) and value.ndim == len(part.shape)
-        several = isinstance(value, (list, tuple)) or (isinstance(value, Tensor) and value.ndim > len(part.shape))
+        several = isinstance(value, list) or (isinstance(value, Tensor) and value.ndim > len(part.shape))
         sets = [self._checked(part, one) for one in (value if several else [value])]
         if not sets:
             raise ValueError(f"{part.name!r} is an empty list: pass at least one data set")
@@ -107,15 +127,25 @@ class Contexts:
             row[: len(one)] = one
         return column.flatten(1), single
 
+    def _tensors(self, part: ContextPart, value: Any) -> Any:
+        """Numbers, arrays and lists as tensors, their floats in the part's own dtype."""
+        dtype = part.dtype if part.dtype.is_floating_point else None
+        if isinstance(value, (bool, int, float)):
+            return as_tensors([value], part.name, dtype)[0]
+        return as_tensors(list(value) if isinstance(value, tuple) else value, part.name, dtype)
+
     def _checked(self, part: ContextPart, value: Any) -> Tensor:
         if not isinstance(value, Tensor):
-            raise ValueError(f"{part.name!r} is a {type(value).__name__}: write torch.as_tensor(...)")
-        if value.dtype != part.dtype:
             raise ValueError(
-                f"{part.name!r} is a {_short(value.dtype)} tensor, but the guide was fitted on {_short(part.dtype)}: "
-                f"write {part.name}.to(torch.{_short(part.dtype)})"
+                f"{part.name!r} is a {type(value).__name__}: write a tensor, an array or a list of numbers"
             )
-        if missing := int((~value.isfinite()).sum()):
+        given, value = value, value.to(part.dtype)
+        if given.dtype != part.dtype and not torch.equal(value.to(given.dtype).nan_to_num(), given.nan_to_num()):
+            raise ValueError(
+                f"{part.name!r} is a {_short(given.dtype)} tensor, but the guide was fitted on {_short(part.dtype)}, "
+                f"which would lose digits: write {part.name}.to(torch.{_short(part.dtype)})"
+            )
+        if missing := int((~given.isfinite()).sum()):
             raise ValueError(
                 f"{part.name!r}: {missing} of its {value.numel()} values are NaN or infinite; drop these rows, or give "
                 "the model a mask of its own (poutine.mask) as another argument"
@@ -137,9 +167,10 @@ def _stacked(part: ContextPart, values: Sequence[Any]) -> Tensor:
     """A list of data sets as one tensor."""
     if not values:
         raise ValueError(f"{part.name!r} is an empty list: pass at least one data set")
-    for one in values:
-        if not isinstance(one, Tensor):
-            raise ValueError(f"{part.name!r} holds a {type(one).__name__}: write torch.as_tensor(...)")
+    if others := sorted({type(one).__name__ for one in values if not isinstance(one, Tensor)}):
+        raise ValueError(
+            f"{part.name!r} holds {' and '.join(others)}: write tensors, arrays or lists of numbers, one a data set"
+        )
     shapes = sorted({tuple(one.shape) for one in values})
     if len(shapes) > 1:
         raise ValueError(

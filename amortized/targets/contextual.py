@@ -15,6 +15,7 @@ from pyro.poutine.messenger import Messenger
 
 from amortized._types import Tensor
 from amortized.targets.contexts import Contexts, LocalTo
+from amortized.targets.data import bound
 from amortized.targets.tracing import Message, ModelError, is_deterministic, is_factor, sample_sites, undisturbed
 
 CONTEXT = "_context"
@@ -159,12 +160,6 @@ def is_data(site: Message) -> bool:
 def _same_memory(value: Tensor, part: Tensor) -> bool:
     same = value.data_ptr() == part.data_ptr() and value.numel() == part.numel() and value.dtype == part.dtype
     return same and value.is_contiguous()  # a transposed view has the memory, in another order
-
-
-def bound(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
-    """The arguments of a call of the model, by name."""
-    function = model.forward if isinstance(model, torch.nn.Module) else model
-    return inspect.signature(function).bind(*args, **kwargs)
 
 
 def as_data_sets(

@@ -13,10 +13,10 @@ from amortized._types import Sites, Tensor
 from amortized.targets.arguments import Arguments
 from amortized.targets.batching import Loop, Vmap, isolated
 from amortized.targets.capture import capture
+from amortized.targets.checks import checked
 from amortized.targets.choosing import choose, nowhere_finite
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.program import Program
-from amortized.targets.structure import discover
 from amortized.targets.tracing import LatentSite
 
 SLOW_MS = 50.0
@@ -54,8 +54,7 @@ class PyroTarget(ModelTarget):
         seed: int = 0,
         capture_seconds: float = 20.0,
     ):
-        kwargs = dict(kwargs or {})
-        self.structure = discover(model, args, kwargs, seed)
+        args, kwargs, self.structure = checked(model, args, kwargs or {}, seed)
         super().__init__(self.structure.dim, self.structure.dtype, self.structure.device)
         self.arguments = Arguments(model, args, kwargs)
         self.program = Program(model, args, kwargs, self.structure)

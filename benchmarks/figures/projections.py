@@ -41,8 +41,7 @@ def draw(results: Sequence[Result]) -> Figure:
         panel.scatter(*mine[0]["draws"], s=4, color=BLUE, alpha=0.35, linewidths=0)
         panel.contour(line, line, exact - exact.max(), LEVELS, colors=GREY, linewidths=0.8, linestyles="solid")
         left, delta, rw = (
-            statistics.fmean(value(result, metric) for result in mine)
-            for metric in ("first_mode_share", "delta", "rw")
+            statistics.fmean(value(result, metric) for result in mine) for metric in ("first_mode_share", "delta", "rw")
         )
         panel.set_title(f"{name}\nΔ {delta:.2f}, RW {rw:.2f}\nleft wells {left:.1%}", fontsize=9)
         panel.set_aspect("equal")

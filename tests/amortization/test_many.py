@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pyro
 import pyro.distributions as dist
+import pandas
 import pytest
 import torch
 
@@ -151,10 +152,13 @@ def test_a_calibrated_guide_passes(guide):
     [
         (torch.ones(3), r"'y' is a tensor of shape \(3,\): pass \(5,\) for one data set or \(M, 5\)"),
         (torch.ones(2, 2, 5), r"'y' is a tensor of shape \(2, 2, 5\)"),
-        (torch.ones(5).double(), r"'y' is a float64 tensor, .* fitted on float32: write y.to\(torch.float32\)"),
+        (
+            torch.full((5,), 0.1).double() / 3,
+            r"'y' is a float64 tensor, .* fitted on float32, .* y.to\(torch.float32\)",
+        ),
         (torch.tensor([1.0, torch.nan, 0.0, 0.0, 0.0]), "'y': 1 of its 5 values are NaN or infinite"),
-        ([1.0] * 5, r"'y' holds a float: write torch.as_tensor"),
-        ("data", r"'y' is a str: write torch.as_tensor"),
+        ([1.0] * 4, r"'y' is a tensor of shape \(4,\): pass \(5,\)"),
+        ("data", r"'y' is a str: write a tensor, an array or a list of numbers"),
     ],
 )
 @pytest.mark.parametrize("ask", ["sample", "log_evidence", "diagnose", "refine"])
@@ -167,12 +171,54 @@ def test_data_that_do_not_fit_are_named(guide, ask, value, message):
 def test_the_number_of_things_named_must_agree(guide):
     with pytest.raises(ValueError, match=r"2 values for \('y',\): pass one for each"):
         guide.sample(10, NEW[0], NEW[0])
-    with pytest.raises(ValueError, match=r"0 values for \('y',\)"):
+    with pytest.raises(ValueError, match=r"no value for 'y': the guide was fitted on \('y',\), write y="):
         guide.sample(10)
     with pytest.raises(ValueError, match="num_samples=0: write a whole number"):
         guide.sample(0, NEW[0])
     with pytest.raises(ValueError, match="correction='smooth': write one of"):
         guide.sample(10, NEW[0], correction="smooth")
+
+
+def test_data_by_name_and_as_users_have_them(guide):
+    """Weights of the same paths, since the generator is put back to the same state before each."""
+    calls = [
+        {"y": NEW[0]},
+        {"y": NEW[0].double().numpy()},
+        {"y": NEW[0].tolist()},
+        {"y": pandas.Series(NEW[0].numpy())},
+    ]
+    found = []
+    for named in calls:
+        guide.fitted.generator.manual_seed(5)
+        found.append(guide.log_weights(20, **named))
+    guide.fitted.generator.manual_seed(5)
+    by_place = guide.log_weights(20, NEW[0])
+    assert all(torch.equal(one, by_place) for one in found)
+    whole = torch.tensor([1, -1, 0, 2, 1])
+    guide.fitted.generator.manual_seed(5)
+    rounded = guide.log_weights(20, y=whole)
+    guide.fitted.generator.manual_seed(5)
+    assert torch.equal(rounded, guide.log_weights(20, whole.float()))
+
+
+def test_every_method_takes_data_by_name(guide, tmp_path):
+    assert guide.sample(7, y=NEW[0])["mean"].shape == guide.draw(7, y=NEW[0]).sites["mean"].shape == (7,)
+    assert guide.sample(7, y=NEW)["mean"].shape == (4, 7)
+    assert guide.at(y=NEW[0]).log_evidence().std_error < 0.05 and guide.log_evidence(y=NEW[0]).std_error < 0.05
+    assert guide.diagnose(y=NEW[0]).verdict and guide.refine(y=NEW[0], seconds=0.2).sample(5)["mean"].shape == (5,)
+    assert guide.median(y=NEW[0])["mean"].shape == () and guide.quantiles([0.1, 0.9], y=NEW)["mean"].shape == (2, 4)
+    assert len(guide.record(y=NEW[0], num_samples=12)) == 12
+    assert guide.to_arviz(y=NEW[0], num_samples=12).posterior["mean"].shape == (1, 12)
+    assert guide.report(tmp_path / "report.html", y=NEW[0]).exists()
+
+
+@pytest.mark.parametrize("ask", ["at", "draw", "sample", "log_evidence", "diagnose", "refine", "record", "to_arviz"])
+def test_names_that_are_none_are_refused(guide, ask):
+    count = (5,) if ask in ("draw", "sample") else ()
+    with pytest.raises(ValueError, match="x= is neither an option here nor one of the guide's data: write y="):
+        getattr(guide, ask)(*count, x=NEW[0])
+    with pytest.raises(ValueError, match="'y' is given by its place and by its name: leave one of them out"):
+        getattr(guide, ask)(*count, NEW[0], y=NEW[0])
 
 
 @pytest.mark.parametrize("ask", ["at", "refine", "to_arviz"])
@@ -268,6 +314,8 @@ def test_a_guide_of_one_data_set_says_what_to_type(ask):
         getattr(guide, ask)()
     with pytest.raises(ValueError, match=r"1 data sets for a guide that was fitted to one: write .*amortize='y'"):
         guide.sample(10, NEW[0])
+    with pytest.raises(ValueError, match="corection= is no option here, and this guide was fitted to one data set"):
+        guide.sample(10, corection="none")
 
 
 @pytest.mark.parametrize("ask", ["sample", "log_evidence", "diagnose", "refine", "calibrate", "at"])

@@ -516,11 +516,22 @@ def lambda_by_name(y):
 enter("awkward_names", lambda_by_name, COUNTS)
 
 
-@program(2, 0.5, [0.3, -0.2, 1.0], "gauss")
+@program(2, 0.5, (0.3, -0.2, 1.0), "gauss")
 def plain_python_arguments(count, scale, values, family):
     mu = pyro.sample("mu", dist.Normal(0.0, scale).expand([count]).to_event(1))
     for i, value in enumerate(values):
         pyro.sample(f"y_{i}", dist.Normal(mu.sum(), float(scale)), obs=torch.tensor(value))
+
+
+@program([0.3, -0.2, 1.0], [2, 1], FEATURES.numpy(), {"sd": [0.5, 1.5, 1.0]})
+def lists_and_arrays(values, sizes, features, more):
+    mu = pyro.sample("mu", dist.Normal(0.0, 1.0).expand([sizes[0]]).to_event(1))
+    for i, value in enumerate(values):
+        pyro.sample(f"y_{i}", dist.Normal(mu.sum(), 1.0), obs=value)
+    for i, value in enumerate(values.tolist()):
+        pyro.sample(f"z_{i}", dist.Normal(mu[0], more["sd"][i]), obs=torch.tensor(value))
+    with pyro.plate("rows", len(features)):
+        pyro.sample("x", dist.Normal(features @ mu, 1.0), obs=torch.zeros(4))
 
 
 @program(FEATURES.double(), LABELS.double())

@@ -17,6 +17,8 @@ BUILT = Arguments(model, (torch.zeros(4), 1.0), {"groups": {"a": [1, 2]}})
 def test_other_values_pass():
     BUILT.check((torch.ones(4), 2.5), {"groups": {"a": [7, 8]}})
     BUILT.check((), {"y": torch.ones(4), "scale": 2.5, "groups": {"a": [7, 8]}})
+    BUILT.check((np.ones(4), 2.5), {"groups": {"a": np.array([7, 8])}})
+    BUILT.check(([1.0, 2.0, 3.0, 4.5], 2.5), {"groups": {"a": [7, 8]}})
 
 
 @pytest.mark.parametrize(
@@ -24,9 +26,9 @@ def test_other_values_pass():
     [
         ((torch.zeros(3), 1.0), {"groups": {"a": [1, 2]}}, r"'y' is a float32 tensor of shape \(3,\).*shape \(4,\)"),
         ((torch.zeros(4).double(), 1.0), {"groups": {"a": [1, 2]}}, "'y' is a float64 tensor.*a float32 tensor"),
-        ((np.zeros(4), 1.0), {"groups": {"a": [1, 2]}}, "'y' is a float64 array"),
+        ((np.zeros(3), 1.0), {"groups": {"a": [1, 2]}}, r"'y' is a float32 tensor of shape \(3,\)"),
         ((torch.zeros(4), 1), {"groups": {"a": [1, 2]}}, "'scale' is of type int.*of type float"),
-        ((torch.zeros(4), 1.0), {"groups": {"a": [1, 2, 3]}}, r"groups\['a'\].*a list of 3.*a list of 2"),
+        ((torch.zeros(4), 1.0), {"groups": {"a": [1, 2, 3]}}, r"groups\['a'\].*int64 tensor of shape \(3,\).*\(2,\)"),
         ((torch.zeros(4), 1.0), {}, "'groups' is missing"),
         ((torch.zeros(4),), {"groups": {"a": [1, 2]}}, "'scale' is missing|is missing"),
     ],

@@ -1,5 +1,6 @@
 """Contexts as rows: there and back, sets with missing rows, and what is said of data that do not fit."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -57,10 +58,16 @@ def test_smaller_sets_end_with_rows_of_nan():
         (torch.ones(4), r"'y' is a tensor of shape \(4,\): pass \(3,\) for one data set or \(M, 3\) for M of them"),
         (torch.ones(2, 2, 3), r"'y' is a tensor of shape \(2, 2, 3\)"),
         (torch.tensor(1.0), r"'y' is a tensor of shape \(\)"),
-        (torch.ones(3).double(), r"'y' is a float64 tensor, .* fitted on float32: write y.to\(torch.float32\)"),
-        (torch.ones(3, dtype=torch.int64), r"'y' is a int64 tensor"),
-        (1.5, r"'y' is a float: write torch.as_tensor\(...\)"),
-        ([1.0, 2.0, 3.0], r"'y' holds a float: write torch.as_tensor\(...\)"),
+        (
+            torch.full((3,), 0.1).double() + 1e-12,
+            r"'y' is a float64 tensor, .* fitted on float32, .* y.to\(torch.float32",
+        ),
+        (torch.full((3,), 2**24 + 1), r"'y' is a int64 tensor, .* would lose digits"),
+        (1.5, r"'y' is a tensor of shape \(\): pass \(3,\)"),
+        ([1.0, 2.0], r"'y' is a tensor of shape \(2,\): pass \(3,\)"),
+        ("1.5", r"'y' is a str: write a tensor, an array or a list of numbers"),
+        ([1.0, "2"], r"'y' holds float and str: write tensors, arrays or lists of numbers, one a data set"),
+        (np.array(["a"]), r"argument 'y' holds <U1 values, which are no numbers: write pandas.factorize\(y\)\[0\]"),
         ([], r"'y' is an empty list: pass at least one data set"),
         ([torch.ones(3), torch.ones(4)], r"'y' holds tensors of shapes \[\(3,\), \(4,\)\]: pass \(3,\) for each"),
         (torch.tensor([1.0, torch.nan, torch.inf]), r"'y': 2 of its 3 values are NaN or infinite; .*poutine.mask"),
@@ -77,8 +84,8 @@ def test_a_value_that_does_not_fit_is_named(value, message):
         (torch.ones(5, 2), r"'y' holds a set of shape \(5, 2\): pass sets of 1 to 4 rows of shape \(2,\)"),
         (torch.ones(0, 2), r"'y' holds a set of shape \(0, 2\)"),
         ([torch.ones(2, 2), torch.ones(2, 3)], r"'y' holds a set of shape \(2, 3\)"),
-        ([torch.ones(2, 2), 1.0], r"'y' is a float: write torch.as_tensor"),
-        (1.0, r"'y' is a float: write torch.as_tensor"),
+        ([torch.ones(2, 2), 1.0], r"'y' is a float: write a tensor, an array or a list of numbers"),
+        (1.0, r"'y' holds a set of shape \(\)"),
         ([], r"'y' is an empty list: pass at least one data set"),
         ([torch.full((2, 2), torch.nan)], r"'y': 4 of its 4 values are NaN"),
     ],
@@ -90,7 +97,11 @@ def test_a_set_that_does_not_fit_is_named(value, message):
 
 def test_parts_must_agree():
     contexts = Contexts([FLOATS, COUNTS], torch.float32)
-    with pytest.raises(ValueError, match=r"1 values for \('y', 'count'\): pass one for each, in this order"):
+    with pytest.raises(ValueError, match=r"3 values for \('y', 'count'\): pass one for each, in this order"):
+        contexts.rows([torch.ones(3), 4, 5])
+    with pytest.raises(
+        ValueError, match=r"no value for 'count': the guide was fitted on \('y', 'count'\), write count="
+    ):
         contexts.rows([torch.ones(3)])
     with pytest.raises(ValueError, match=r"\('y', 'count'\) hold \[2, 5\] data sets"):
         contexts.rows([torch.ones(2, 3), torch.arange(5)])

@@ -1,0 +1,265 @@
+"""What Pyro's validation would say of a model, once, before anything is built on it: shapes, supports, constraints."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
+from torch.utils import _pytree as pytree
+
+from amortized._types import Tensor
+from amortized.targets.bijections import bijection
+from amortized.targets.contextual import ContextualModel
+from amortized.targets.data import call_with_tensors, function_of
+from amortized.targets.failures import first_line, in_words, tell
+from amortized.targets.observed import check_shape, check_support
+from amortized.targets.ranges import described, inside, outside, parameters_of
+from amortized.targets.structure import Structure, discover
+from amortized.targets.tracing import (
+    Message,
+    ModelError,
+    is_deterministic,
+    is_discrete,
+    is_factor,
+    is_random_choice,
+    sample_sites,
+    undisturbed,
+)
+
+FEW, DRAWS = 20, 100
+"""Draws of the prior, more where one of the few leaves a constraint: a share is then known to five points."""
+SECONDS = 0.2
+"""For the few: a model of 10 ms a run gets them all. Five times that for the many."""
+CONFIRMED = 3
+"""Points at which Pyro must object before its words are passed on."""
+SUSPECTS = 3
+"""Data sets outside the first one's support that are judged by their own: a smaller set has missing rows."""
+FAILURES = (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+Arguments = tuple[Callable, Sequence, Mapping[str, Any]]
+
+
+def checked(
+    model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: int
+) -> tuple[tuple, dict[str, Any], Structure]:
+    """The arguments as tensors, and the structure of the model on them, after ``check``.
+
+    Raises ``ModelError`` also for what the model itself raises on every run, with the line and the arguments.
+    """
+    args, kwargs = call_with_tensors(model, args, kwargs)
+    with in_words(model, args, kwargs):
+        if not isinstance(model, ContextualModel):  # its data sets are judged by check_data_sets
+            check((model, args, kwargs), seed)
+        return args, kwargs, discover(model, args, kwargs, seed)
+
+
+def check_data_sets(program: ContextualModel, rows: Tensor, seed: int) -> None:
+    """``check`` of the first data set, and of the first of ``rows: (N, C)`` that is outside the support there.
+
+    Where shapes differ it says how to pass one data set alone.
+    """
+    names = ", ".join(f"[{name}]" for name in program.contexts.names)
+    trace = check((program.run, (program.first,), {}), seed, f"; for one data set write fit({names})")
+    sites = {} if trace is None else sample_sites(trace)
+    parts = dict(zip(program.contexts.names, program.contexts.split(rows), strict=True))
+    for name, part in program.sites.items():
+        if name not in sites:
+            continue
+        values = parts[part].reshape(len(rows), *program.shapes[name])
+        found = inside(values, sites[name]["fn"])
+        if found is None or found.all():
+            continue
+        wrong = ~found.reshape(len(rows), -1).all(1)
+        for number in wrong.nonzero()[:SUSPECTS, 0].tolist():
+            try:
+                check((program.run, (rows[number],), {}), seed)
+            except ModelError as error:
+                raise ModelError(f"data set {number}: {error}") from error
+
+
+def check(call: Arguments, seed: int, hint: str = "") -> poutine.Trace | None:
+    """Runs the model near 0 in unconstrained space and at draws of its prior, and judges every site; the first run.
+
+    Raises ``ModelError`` for data whose shape or values are not those of their distribution, and for a parameter that
+    is outside its constraint whatever the latents are. Warns of a parameter that is so in a part of the prior, of a
+    model that observes nothing, and of what else Pyro's validation objects to. ``hint`` ends what is said of shapes.
+    A model that fails on every run is left to the caller: None.
+    """
+    runs = _Runs(call, seed)
+    _check_parameters(runs)
+    if runs.trace is None:
+        return None
+    for name, site in sample_sites(runs.trace).items():
+        if _is_data(site):
+            if said := check_shape(name, site, runs.objects, hint):
+                tell(said)
+            if runs.is_same(name):  # else a function of the latents, which may be elsewhere at another point
+                check_support(name, site, runs.objects)
+    _check_something_observed(runs.trace, call)
+    if not runs.left and (error := runs.objection(())) is not None:
+        tell(f"Pyro's own validation objects to this model: {error}; look at it, or write validate_args=False there")
+    return runs.trace
+
+
+class _Left(Exception):
+    """A parameter is outside its constraint, and the run cannot go on: ``_Leaving`` is its one argument."""
+
+
+@dataclass(frozen=True)
+class _Leaving:
+    """Where a parameter leaves its constraint: its site, name, first value and limits, in words."""
+
+    site: str
+    parameter: str
+    value: str
+    limits: str
+
+
+class _Looking(Messenger):
+    """Draws latents, or places them near 0 in unconstrained space, once the parameters of their site are judged."""
+
+    def __init__(self, near: bool, dtype: torch.dtype, judges: bool):
+        super().__init__()
+        self.near, self.dtype, self.judges = near, dtype, judges
+
+    def _pyro_sample(self, message: Message) -> None:
+        fn = message["fn"]
+        if isinstance(fn, _Subsample) or is_deterministic(message) or is_factor(message):
+            return
+        for parameter, value, constraint in parameters_of(fn) if self.judges else ():
+            bad = outside(value.detach(), constraint)
+            if bad is not None and bad.any():
+                first = f"{value.expand(bad.shape)[bad][0].item():.4g}"
+                raise _Left(_Leaving(message["name"], parameter, first, described(constraint)))
+        if is_random_choice(message) and not is_discrete(message):
+            message["value"] = self._near(fn) if self.near or not draws(fn) else fn.sample()
+
+    def _near(self, fn: Any) -> Tensor:
+        transform = cast(Any, bijection(fn.support))
+        shape = transform.inverse_shape(torch.Size(fn.batch_shape + fn.event_shape))
+        return transform(torch.rand(shape, dtype=self.dtype) * 2 - 1)
+
+
+def draws(fn: Any) -> bool:
+    """Whether a distribution can be drawn from; a flat one cannot."""
+    return not isinstance(fn, dist.ImproperUniform)
+
+
+class _Runs:
+    """Runs of a model, the first near 0, the others at draws of its prior; one on which it raises is not counted.
+
+    ``trace`` and ``other``: the first two that came to their end. ``left``: where those left a constraint that stopped.
+    """
+
+    def __init__(self, call: Arguments, seed: int):
+        self.call, self.seed = call, seed
+        self.trace: poutine.Trace | None = None
+        self.other: poutine.Trace | None = None
+        self.left: list[_Leaving] = []
+        self.count = 0
+        began, wanted, seconds = time.perf_counter(), FEW, SECONDS
+        for number in range(DRAWS + 1):
+            try:
+                trace = self._run(seed + number, near=number == 0)
+                if self.trace is None:
+                    self.trace = trace
+                elif self.other is None:
+                    self.other = trace
+            except _Left as left:
+                self.left.append(left.args[0])
+                wanted, seconds = DRAWS, 5 * SECONDS
+            except ModelError:
+                raise
+            except FAILURES:
+                continue
+            self.count += 1
+            if number >= wanted or (number > 1 and time.perf_counter() - began > seconds):
+                break
+
+    def _run(self, seed: int, near: bool, judges: bool = True, names: Sequence[str] | None = None) -> poutine.Trace:
+        """A trace in the dtype of the arguments; with ``names``, under Pyro's validation, densities of these sites."""
+        model, args, kwargs = self.call
+        dtype = torch.get_default_dtype()
+        for leaf in pytree.tree_leaves((tuple(args), dict(kwargs))):
+            if isinstance(leaf, Tensor) and leaf.is_floating_point():
+                dtype = torch.promote_types(dtype, leaf.dtype)
+        with undisturbed(), torch.no_grad(), warnings.catch_warnings(), pyro.validation_enabled(names is not None):
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            with _Looking(near, dtype, judges):
+                trace = poutine.trace(model).get_trace(*args, **kwargs)
+            trace.compute_log_prob(lambda name, site: name in (names or ()))
+            return trace
+
+    def is_same(self, name: str) -> bool:
+        """Whether a site has the same value in two runs, NaN counting as equal to itself: it is data then."""
+        values = [trace.nodes[name]["value"] for trace in (self.trace, self.other) if trace and name in trace.nodes]
+        return len(values) == 2 and torch.equal(*(torch.as_tensor(value).double().nan_to_num() for value in values))
+
+    def objection(self, names: Sequence[str]) -> str | None:
+        """What Pyro's validation says of the model and of the densities of these sites, at each of a few points."""
+        for number in range(CONFIRMED):
+            try:
+                self._run(self.seed + number, near=number == 0, judges=False, names=names)
+                return None
+            except FAILURES as error:
+                said = first_line(error)
+        return said
+
+    def objects(self, name: str) -> bool:
+        return self.objection((name,)) is not None
+
+
+def _check_parameters(runs: _Runs) -> None:
+    """One error for a parameter that is outside its constraint at one value always, one warning where it is at some."""
+    if not runs.left:
+        return
+    found, times = Counter(runs.left).most_common(1)[0]
+    what = f"site {found.site!r}: the {found.parameter} of its distribution"
+    if times == runs.count > 1:
+        raise ModelError(
+            f"{what} is {found.value} whatever the latents are, and must be {found.limits}: correct the number or the "
+            "argument that it comes from"
+        )
+    share = sum((one.site, one.parameter) == (found.site, found.parameter) for one in runs.left) / runs.count
+    tell(
+        f"{what} must be {found.limits}, and is not at {share:.0%} of {runs.count} prior draws (there it is "
+        f"{found.value}): {_remedy(found)}"
+    )
+
+
+def _remedy(found: _Leaving) -> str:
+    if found.limits in ("above 0", "at least 0"):
+        return f"give it a positive prior, dist.HalfNormal(1.0), or write {found.parameter}.exp()"
+    if found.limits == "between 0 and 1":
+        return f"give it the prior dist.Beta(1.0, 1.0), or write torch.sigmoid({found.parameter})"
+    return "transform it, or check the argument that it comes from"
+
+
+def _is_data(site: Message) -> bool:
+    plate = isinstance(site["fn"], _Subsample)
+    return bool(site["is_observed"]) and not (plate or is_deterministic(site) or is_factor(site))
+
+
+def _check_something_observed(trace: poutine.Trace, call: Arguments) -> None:
+    """Warns where neither data nor a factor say anything of the latents."""
+    sites = {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
+    if any(_is_data(site) or is_factor(site) for site in sites.values()):
+        return
+    try:
+        arguments = list(inspect.signature(function_of(call[0])).parameters)
+    except (TypeError, ValueError):
+        arguments = []
+    latents = [name for name, site in sites.items() if not is_deterministic(site)]
+    named = next((name for name in arguments if name in latents), "y")
+    tell(f"no site is observed: these are prior draws; write pyro.sample({named!r}, ..., obs={named}) for the data")

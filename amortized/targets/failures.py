@@ -1,0 +1,72 @@
+"""What a model raises, in words that name the user's own line; warnings at that line."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from amortized._types import Tensor
+from amortized.targets.data import named
+from amortized.targets.tracing import ModelError
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@contextmanager
+def in_words(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Turns what the model raises on every run into ``ModelError``: what, on which line, with which arguments."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(str(error).split("\nTrace Shapes:")[0]) from error  # Pyro appends its table to every error
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, IndexError) as error:
+        plate = re.match(r"Shape mismatch inside plate\('(.*)'\) at site (.*) dim (-?\d+), (\d+) vs (\d+)", str(error))
+        if plate:
+            name, site, _, rows, size = plate.groups()
+            raise ModelError(
+                f"site {site!r}: its distribution has {size} rows, and plate {name!r} around it {rows}; write "
+                f"pyro.plate({name!r}, {size})"
+            ) from error
+        if isinstance(error, ZeroDivisionError) and "size cannot be zero" in str(error):
+            raise ModelError(
+                f"a plate of the model has no rows{_line(error)}: pass one row of data or more"
+                f"{_shapes(model, args, kwargs, ', not the shapes')}"
+            ) from error
+        raise ModelError(
+            f"the model raises {type(error).__name__}: {first_line(error)}{_line(error)}; check that line"
+            f"{_shapes(model, args, kwargs, ' against the shapes of the arguments,')}"
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines and lines[0].endswith(":") else (lines or [type(error).__name__])[0]
+
+
+def _line(error: Exception) -> str:
+    """The user's own line on which it was raised: the last that is in no installed package."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if PACKAGE not in path.parents and "site-packages" not in path.parts and frame.line:
+            return f" in line {frame.lineno} of {path.name}, {frame.line.rstrip(':')}"
+    return ""
+
+
+def _shapes(model: Callable, args: Sequence, kwargs: Mapping[str, Any], before: str) -> str:
+    given = named(model, args, kwargs)
+    shapes = [f"{name} {tuple(value.shape)}" for name, value in given.items() if isinstance(value, Tensor)]
+    return f"{before} {', '.join(shapes)}" if shapes else ""
+
+
+def tell(message: str) -> None:
+    """A warning at the line outside of this package that called into it."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and PACKAGE in Path(frame.f_code.co_filename).parents:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)

@@ -1,0 +1,114 @@
+"""Where values may lie: the parameters of a distribution, whether they are inside their constraints, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pyro.distributions import constraints
+
+from amortized._types import Tensor
+
+ROUNDING = 1e-6
+"""How far outside counts as rounding, relative to the bound: a share of 1 − 1e-7 is a probability."""
+INNER = ("base_dist", "component_distribution", "mixture_distribution")
+Constraint = constraints.Constraint
+
+
+def parameters_of(fn: Any) -> Iterator[tuple[str, Tensor, Constraint]]:
+    """Parameters that a distribution, or one inside it, was given, with their constraints.
+
+    >>> import pyro.distributions as dist
+    >>> [name for name, _, _ in parameters_of(dist.Normal(torch.zeros(2), 1.0).to_event(1).mask(False))]
+    ['loc', 'scale']
+    """
+    limits = getattr(type(fn), "arg_constraints", {})
+    for name, constraint in limits.items() if isinstance(limits, dict) else ():
+        value = fn.__dict__.get(name)
+        if isinstance(value, Tensor) and value.is_floating_point() and not constraints.is_dependent(constraint):
+            yield name, value, constraint
+    for name in INNER:
+        if (inner := getattr(fn, name, None)) is not None:
+            yield from parameters_of(inner)
+
+
+def outside(value: Tensor, constraint: Constraint) -> Tensor | None:
+    """Which elements are finite and clearly beyond a bound; None for a constraint that is none of bounds.
+
+    A value at its bound, or one that is not finite, is what rounding makes of a far tail, and is not counted.
+
+    >>> outside(torch.tensor([-1.0, 0.0, 2.0]), constraints.positive).tolist()
+    [True, False, False]
+    """
+    constraint = _inner(constraint)
+    low, high = getattr(constraint, "lower_bound", None), getattr(constraint, "upper_bound", None)
+    if isinstance(constraint, type(constraints.simplex)):
+        low, high = 0.0, 1.0
+    if low is None and high is None:
+        return None
+    bad = torch.zeros_like(value, dtype=torch.bool)
+    if low is not None:
+        bad = bad | (value < low - ROUNDING * (1 + abs(low)))
+    if high is not None:
+        bad = bad | (value > high + ROUNDING * (1 + abs(high)))
+    return bad & value.isfinite()
+
+
+def inside(value: Tensor, fn: Any) -> Tensor | None:
+    """``fn.support.check(value)``: bool for each element or event; None where the distribution cannot say.
+
+    A simplex may be a little off one, since torch's check is finer than float32 data are; counts of a multinomial may
+    have any sum, which its density takes from them.
+    """
+    try:
+        support = fn.support
+        if isinstance(_inner(support), type(constraints.simplex)):
+            return (value >= -ROUNDING).all(-1) & ((value.sum(-1) - 1).abs() < 1e-3)
+        if isinstance(_inner(support), constraints.multinomial):
+            return ((value >= 0) & (value % 1 == 0)).all(-1)
+        return support.check(value)
+    except (NotImplementedError, RuntimeError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def described(constraint: Constraint) -> str:
+    """A constraint in words, to follow "must be".
+
+    >>> described(constraints.positive), described(constraints.nonnegative_integer), described(constraints.boolean)
+    ('above 0', 'whole numbers from 0', '0 or 1')
+    """
+    constraint = _inner(constraint)
+    low, high = (_number(getattr(constraint, name, None)) for name in ("lower_bound", "upper_bound"))
+    kind = type(constraint)
+    if kind is type(constraints.boolean):
+        return "0 or 1"
+    if kind is type(constraints.simplex):
+        return "shares that sum to 1"
+    if constraint.is_discrete:
+        return (
+            f"whole numbers from {low}" + (f" to {high}" if high is not None else "")
+            if low is not None
+            else "whole numbers"
+        )
+    if low is not None and high is not None:
+        return f"between {low} and {high}"
+    if low is not None:
+        return f"above {low}" if kind is type(constraints.positive) else f"at least {low}"
+    if high is not None:
+        return f"below {high}"
+    return "numbers" if kind is type(constraints.real) else f"in {constraint}"
+
+
+def _inner(constraint: Constraint) -> Constraint:
+    while isinstance(constraint, constraints.independent):
+        constraint = constraint.base_constraint
+    return constraint
+
+
+def _number(bound: Any) -> str | None:
+    """A bound, or ``low to high`` where it differs between elements."""
+    if bound is None:
+        return None
+    values = torch.as_tensor(bound).reshape(-1).unique().tolist()
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g}…{values[-1]:g}"
