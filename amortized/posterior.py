@@ -24,6 +24,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import placement
+from amortized.targets.tracing import ModelError
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.modes import find_modes
 from amortized.warmup.run import MANY
@@ -149,6 +150,8 @@ class Posterior:
         """
         try:
             self.explored = self._explore(seconds, time.perf_counter())
+        except ModelError:
+            raise
         except ValueError as error:
             self.explored = f"not explored: {error}"
         return self.explored

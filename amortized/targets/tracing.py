@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -148,21 +148,46 @@ class LatentMessenger(Messenger):
 
 
 class Placing(LatentMessenger):
-    """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each."""
+    """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each.
+
+    Raises ``ModelError`` in a pass that meets other latent sites than the first trace did, one more or one less.
+    """
 
     def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], pieces: Sites):
         super().__init__(parameters)
         self.latents = latents
         self.pieces = pieces
 
+    def latent(self, message: Message) -> LatentSite:
+        if message["name"] not in self.latents:
+            raise depends_on_value(message["name"], "is sampled now and was not when the model was first traced")
+        return self.latents[message["name"]]
+
     def coordinates(self, message: Message) -> Tensor:
-        latent = self.latents.get(message["name"])
-        if latent is None:
-            raise ModelError(
-                f"site {message['name']!r} was not sampled when the model was first traced: the set of latent sites "
-                "may not depend on their values; write the model so that every latent site is sampled on every run"
-            )
+        latent = self.latent(message)
         return self.pieces[latent.name].reshape(latent.unconstrained_shape)
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        if raised[0] is None:
+            check_complete(self.latents, self.values)
+        elif isinstance(raised[1], ModelError) and isinstance(raised[1].__cause__, ModelError):
+            raise raised[1].__cause__ from None  # without the table of shapes that Pyro's trace adds to the message
+
+
+def check_complete(latents: Mapping[str, LatentSite], sampled: Collection[str]) -> None:
+    """Raises ``ModelError`` where a run of the model sampled fewer latent sites than there are."""
+    if len(sampled) < len(latents):
+        missing = next(name for name in latents if name not in sampled)
+        raise depends_on_value(missing, "was sampled when the model was first traced and is not now")
+
+
+def depends_on_value(name: str, found: str) -> ModelError:
+    """The error for a latent site that comes and goes."""
+    return ModelError(
+        f"the set of latent sites depends on a value: site {name!r} {found}. Sample it on every run, "
+        f"{name} = pyro.sample({name!r}, ...), and switch its effect: torch.where(condition, {name}, 0.0)"
+    )
 
 
 class Inverting(LatentMessenger):

@@ -39,12 +39,26 @@ def test_their_score_is_zero_and_the_others_keep_theirs():
     assert not value.requires_grad and not score.requires_grad
 
 
-def test_a_score_that_is_not_finite_is_as_bad():
+def test_a_score_that_is_not_finite_becomes_zero_and_the_value_stays():
     """√x at 0 has value 0 and slope +inf."""
     target = DensityTarget(lambda x: x[:, 0].sqrt(), 1)
-    value, score = target.log_prob_and_score(torch.tensor([[0.0], [4.0]]))
-    assert value.tolist() == [-torch.inf, 2.0] and score[:, 0].tolist() == [0.0, 0.25]
+    x = torch.tensor([[0.0], [4.0]])
+    value, score = target.log_prob_and_score(x)
+    assert value.tolist() == [0.0, 2.0] == target.log_prob(x).tolist() and score[:, 0].tolist() == [0.0, 0.25]
     assert target.nonfinite == 1
+    assert target.troubles() == ["a finite log density without finite gradient at 1 (25 %) of 4 points"]
+
+
+def test_troubles_are_told_by_kind():
+    target = DensityTarget(spoiled, 1)
+    assert target.troubles() == []
+    target.log_prob(X[1:3])
+    assert target.troubles() == []
+    target.log_prob_and_score(X)
+    nan, infinite = "a log density of NaN", "a log density of +inf"
+    assert target.troubles() == [f"{nan} at 1 (17 %) of 6 points", f"{infinite} at 1 (17 %) of 6 points"]
+    assert target.troubles_at(X[:1]) == [f"{nan} at 1 (100 %) of 1 points"] and target.troubles_at(X[1:2]) == []
+    assert target.troubles() == [f"{nan} at 1 (17 %) of 6 points", f"{infinite} at 1 (17 %) of 6 points"]
 
 
 def test_calls_add_up_over_both_ways_to_ask():
