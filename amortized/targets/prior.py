@@ -28,13 +28,13 @@ WITHIN = 0.5  # seconds
 class _Drawing(LatentMessenger):
     """Every latent from its own distribution; one that cannot draw, a flat prior, from near 0 in its coordinates."""
 
-    def value(self, message: Message) -> Tensor:
+    def coordinates(self, message: Message) -> Tensor:
         fn = message["fn"]
+        transform: Any = bijection(fn.support)
         try:
-            return fn.sample()
+            return transform.inv(fn.sample())
         except NotImplementedError:
-            transform: Any = bijection(fn.support)
-            return transform(torch.randn(transform.inverse_shape(fn.batch_shape + fn.event_shape)))
+            return torch.randn(transform.inverse_shape(fn.batch_shape + fn.event_shape))
 
 
 def troubles_of_prior(program: Program, seed: int) -> Troubles:

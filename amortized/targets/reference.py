@@ -96,7 +96,8 @@ def reference(program: Program, seed: int) -> Reference:
     if not found:
         raise nowhere_finite(program, starts, failure)
     extremes = extreme_points(structure.dim, structure.dtype, structure.device, seed)
-    return _beside(loop, *_columns(found), extremes, min(seconds))
+    x, value, score = _columns(found)
+    return _beside(loop, x, value, score, extremes, min(seconds))
 
 
 def far_draws(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,9 @@ Message = dict[str, Any]  # what Pyro tells its handlers of one statement
 class ModelError(ValueError):
     """A model that cannot be a target; the message names the site, what was found and what to type."""
 
+    def __init__(self, message: str):
+        super().__init__(message.partition("\n")[0])  # Pyro's trace adds a table of shapes to what is raised inside
+
 
 @dataclass(frozen=True)
 class LatentSite:
@@ -171,8 +174,6 @@ class Placing(LatentMessenger):
         super().__exit__(*raised)
         if raised[0] is None:
             check_complete(self.latents, self.values)
-        elif isinstance(raised[1], ModelError) and isinstance(raised[1].__cause__, ModelError):
-            raise raised[1].__cause__ from None  # without the table of shapes that Pyro's trace adds to the message
 
 
 def check_complete(latents: Mapping[str, LatentSite], sampled: Collection[str]) -> None:

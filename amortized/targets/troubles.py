@@ -60,7 +60,7 @@ class Troubles:
         That a matrix cannot be factored is numerical trouble and no exception of the model's own.
         """
         if not isinstance(error, OutsideSupport):
-            own = not isinstance(error, torch.linalg.LinAlgError)
+            own = not isinstance(error, torch.linalg.LinAlgError)  # pyright: ignore
             self.add(class_name(error), 1, lambda: f"“{first_line(error)}”", own)
 
     def sentences(self, points: str = "points", only_own: bool = False) -> list[str]:
