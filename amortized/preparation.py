@@ -56,7 +56,7 @@ def prepare(
     """
     began = time.perf_counter()
     for _ in range(2):  # again where the density was found to differ, at the draws, from what it was taken for
-        left = max_seconds - (time.perf_counter() - began)
+        left = max(max_seconds - (time.perf_counter() - began), 0.3 * max_seconds)
         warm = warm_up(target, generator=generator, max_calls=max_calls, max_seconds=left, progress=progress)
         if target.recheck(warm.draws):
             break

@@ -112,7 +112,7 @@ def test_nested_sampling(in_double_precision):
 
 
 def test_an_amortized_guide(in_double_precision, monkeypatch):
-    shortened(monkeypatch)
+    shortened(monkeypatch, 20)
     guide = DiffusionGuide(conjugate, amortize="y", recipe=BRIEF, progress=False).fit(torch.randn(20, 5))
     assert double(guide.sample(20, torch.randn(5)).values())
     assert {parameter.dtype for parameter in guide.parameters()} == {torch.float64}
@@ -120,7 +120,7 @@ def test_an_amortized_guide(in_double_precision, monkeypatch):
 
 @pytest.mark.slow
 def test_what_else_an_amortized_guide_of_sets_does(in_double_precision, monkeypatch):
-    shortened(monkeypatch)
+    shortened(monkeypatch, 20)
     guide = DiffusionGuide(conjugate, amortize="y", recipe=BRIEF, progress=False).fit([torch.randn(4), torch.randn(6)])
     new = torch.randn(5)
     assert guide.at(new).diagnose().verdict
