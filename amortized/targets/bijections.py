@@ -90,7 +90,7 @@ class CorrelationTransform(Transform):
 
     def _sech(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x in a matrix, the logarithm of its ``sech``, and the sum of these to the left of each place."""
-        matrix = TriangularTransform(unit_diagonal=True)(x).tril(-1)
+        matrix = TriangularTransform(unit_diagonal=True)._call(x).tril(-1)
         log_sech = math.log(2) + 0.5 * (logsigmoid(2 * matrix) + logsigmoid(-2 * matrix))
         return matrix, log_sech, pad(log_sech.cumsum(-1)[..., :-1], [1, 0])
 
@@ -101,7 +101,7 @@ class CorrelationTransform(Transform):
     def _inverse(self, y: Tensor) -> Tensor:
         wide = y.double()  # squares of elements below 1e-19 are 0 in float32
         right = pad(wide.square().flip(-1).cumsum(-1).flip(-1)[..., 1:], [0, 1], value=1.0)
-        return TriangularTransform(unit_diagonal=True).inv((wide / right.sqrt()).asinh().to(y.dtype).tril(-1))
+        return TriangularTransform(unit_diagonal=True)._inverse((wide / right.sqrt()).asinh().to(y.dtype).tril(-1))
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         _, log_sech, left = self._sech(x)
