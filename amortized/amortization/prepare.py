@@ -69,8 +69,8 @@ def prepare_family(
     own = embedding or (DeepSets() if target.contexts.ragged else Perceptron())
     seen = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:SCALED_BY]]
     reader = ContextReader(copy.deepcopy(own), target.contexts.split, seen, target.contexts.ragged)
-    units = (unit.to(torch.get_default_dtype()) for unit in (pairs.x.mean(0), pairs.x.std(0)))
-    gaussian = ConditionalGaussian(reader, *units).to(target.device).eval()
+    shift, scale = (unit.to(torch.get_default_dtype()) for unit in (pairs.x.mean(0), pairs.x.std(0)))
+    gaussian = ConditionalGaussian(reader, shift, scale).to(target.device).eval()
     family = Family(target, gaussian, rows, len(pairs.rows))
     fit_gaussian(family, pairs.draw, 0.7 * (deadline - time.perf_counter()), generator, progress)
     x, numbers = pairs.x, torch.arange(len(pairs.x), device=rows.device)
