@@ -20,6 +20,7 @@ from amortized.posterior_draws import Draws
 from amortized.recipe import OffPolicy, Recipe
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
 from amortized.targets.contexts import LocalTo
+from amortized.targets.troubles import OutsideSupport
 
 __all__ = [
     "Convolutional",
@@ -38,6 +39,7 @@ __all__ = [
     "MixtureGuide",
     "ModelComparison",
     "OffPolicy",
+    "OutsideSupport",
     "PIS",
     "PISGuide",
     "Perceptron",

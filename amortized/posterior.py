@@ -30,6 +30,7 @@ from amortized.targets.cost import seconds_a_particle, timed
 from amortized.targets.devices import placement
 from amortized.targets.precision import POINTS, rounding
 from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.tracing import ModelError
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.modes import find_modes
 from amortized.warmup.run import MANY
@@ -220,6 +221,8 @@ class Posterior:
         """
         try:
             self.explored = self._explore(seconds, time.perf_counter())
+        except ModelError:
+            raise
         except ValueError as error:
             self.explored = f"not explored: {error}"
         return self.explored

@@ -55,7 +55,11 @@ def prepare(
     Gaussians are drawn to the target by natural gradients, up to 1.5 times ``max_seconds`` after the start.
     """
     began = time.perf_counter()
-    warm = warm_up(target, generator=generator, max_calls=max_calls, max_seconds=max_seconds, progress=progress)
+    for _ in range(2):  # again where the density was found to differ, at the draws, from what it was taken for
+        left = max(max_seconds - (time.perf_counter() - began), 0.3 * max_seconds)
+        warm = warm_up(target, generator=generator, max_calls=max_calls, max_seconds=left, progress=progress)
+        if target.recheck(warm.draws):
+            break
     if components is not None:
         seconds = max(1.0, 1.5 * max_seconds - (time.perf_counter() - began))
         warm = sharpened(warm, target, components, seconds, generator)

@@ -28,6 +28,7 @@ SIMULATIONS = 20_000
 SCALED_BY = 2_000
 MOVES = 20
 AT_ONCE = 512
+RECHECKED = 256
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,15 @@ def prepare_family(
     own = embedding or (DeepSets() if target.contexts.ragged else Perceptron())
     seen = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:SCALED_BY]]
     reader = ContextReader(copy.deepcopy(own), target.contexts.split, seen, target.contexts.ragged)
-    gaussian = ConditionalGaussian(reader, pairs.x.mean(0).float(), pairs.x.std(0).float()).to(target.device).eval()
+    shift, scale = (unit.to(torch.get_default_dtype()) for unit in (pairs.x.mean(0), pairs.x.std(0)))
+    gaussian = ConditionalGaussian(reader, shift, scale).to(target.device).eval()
     family = Family(target, gaussian, rows, len(pairs.rows))
     fit_gaussian(family, pairs.draw, 0.7 * (deadline - time.perf_counter()), generator, progress)
     x, numbers = pairs.x, torch.arange(len(pairs.x), device=rows.device)
     if len(target.rows) >= family.contexts:
         found, places = _chains(family, deadline, generator)
         x, numbers = torch.cat([x, found]), torch.cat([numbers, places])
+    target.joint.recheck(target.coordinates(rows[numbers[-RECHECKED:]], x[-RECHECKED:]))
     dear = is_dear(target.at(rows[:1]), x)
     make: Any = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
     sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()

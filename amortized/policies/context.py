@@ -59,6 +59,7 @@ class _Standardised(nn.Module):
 
     def __init__(self, values: Tensor, sets: bool):
         super().__init__()
+        self.dtype = torch.get_default_dtype()  # the embedding's
         pooled = values.double().flatten(0, 1) if sets else values.double()
         mean, deviation = _moments(pooled)
         outliers = ((pooled - mean) / deviation).abs().nan_to_num(0.0)
@@ -77,7 +78,7 @@ class _Standardised(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         standard = (self._compressed(values.double()) - self.shift) / self.scale
-        return (LINEAR * (standard / LINEAR).asinh()).float()
+        return (LINEAR * (standard / LINEAR).asinh()).to(self.dtype)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

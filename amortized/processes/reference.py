@@ -14,8 +14,8 @@ LEAST_LOG = -30.0
 
 
 def trainable(table: Tensor) -> Tensor:
-    """A copy in single precision without infinities: the logarithm of a weight of 0 becomes a small one."""
-    copied = table.detach().float().clone()
+    """A copy in torch's default dtype without infinities: the logarithm of a weight of 0 becomes a small one."""
+    copied = table.detach().to(torch.get_default_dtype(), copy=True)
     return torch.where(copied == -torch.inf, LEAST_LOG, copied)
 
 
@@ -34,9 +34,9 @@ class Reference(nn.Module, ABC):
             if learned:
                 self.register_parameter(name, nn.Parameter(trainable(table)))
             else:
-                self.register_buffer(name, table.float(), persistent=False)
+                self.register_buffer(name, table.to(torch.get_default_dtype()), persistent=False)
         for name, table in fixed.items():
-            self.register_buffer(name, table.float(), persistent=learned)
+            self.register_buffer(name, table.to(torch.get_default_dtype()), persistent=learned)
 
     def as_learned(self) -> Reference:
         """A copy whose weights, means and variances are parameters."""

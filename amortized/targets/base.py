@@ -8,6 +8,9 @@ from typing import Protocol
 import torch
 
 from amortized._types import Generator, Sites, Tensor
+from amortized.targets.troubles import Troubles
+
+NAN, INFINITE, STEEP = "a log density of NaN", "a log density of +inf", "a finite log density without finite gradient"
 
 
 class Presented(Protocol):
@@ -27,9 +30,10 @@ class Presented(Protocol):
 class Target(ABC):
     """An unnormalized log density ``log R(x)`` in unconstrained space, Jacobians included.
 
-    ``calls`` counts evaluations, one per particle, a gradient included in its evaluation;
-    ``nonfinite`` counts the particles among them whose density was NaN or +inf, or whose score was not finite.
-    Such a particle gets log density -inf and score 0, so that one bad particle never stops a batch.
+    ``calls`` counts evaluations, one per particle, a gradient included in its evaluation. One bad particle never stops
+    a batch, and each is counted by kind: where the density is NaN or +inf, ``log R`` is -inf and the score 0; where the
+    density is finite and its gradient is not, ``log R`` stays and the score is 0, so that both ways to ask agree.
+    Weights, HMC and MALA are exact for any finite score, so such a point costs speed alone. ``nonfinite`` counts both.
     ``context: (M, C)``: what the density is conditioned on, where that varies: row i of every batch belongs to context
     ``i mod M``, so a batch holds a multiple of M particles. ``numbers: (M,)`` are the contexts' places in a collection.
     """
@@ -42,16 +46,28 @@ class Target(ABC):
         self.dtype = dtype
         self.device = device
         self.calls = 0
-        self._nonfinite = torch.zeros((), dtype=torch.long, device=device)
+        self._troubles = Troubles()
 
     @property
     def nonfinite(self) -> int:
-        return int(self._nonfinite)
+        return self._troubles.total
 
     def troubles(self) -> list[str]:
         """What went wrong in evaluations so far, one sentence for each kind; empty where nothing did."""
-        count = self.nonfinite
-        return [f"{count:,} of {self.calls:,} densities were not finite"] if count else []
+        return self._troubles.sentences()
+
+    def troubles_at(self, x: Tensor) -> list[str]:
+        """What goes wrong at the points ``x: (N, D)`` alone, one sentence for each kind; empty where nothing does."""
+        so_far, self._troubles = self._troubles, Troubles()
+        try:
+            self.log_prob_and_score(x)
+            return self._troubles.sentences()
+        finally:
+            self._troubles = so_far
+
+    def recheck(self, x: Tensor) -> bool:
+        """Whether the density is at draws ``x: (N, D)`` what was checked when it was built; it is mended if not."""
+        return True
 
     @property
     def contexts(self) -> int:
@@ -76,19 +92,28 @@ class Target(ABC):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """``log R(x)``: ``(B, D) -> (B,)`` in nats; -inf where the density is not a number."""
-        value = self._log_prob(x)
-        bad = value.isnan() | (value == torch.inf)
-        self._count(x, bad)
-        return torch.where(bad, -torch.inf, value)
+        return self._counted(x, self._log_prob(x))
 
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``log R(x)`` and ``∇ log R(x)``: ``(B, D) -> (B,), (B, D)``; detached from any graph."""
         value, score = self._log_prob_and_score(x)
-        bad = value.isnan() | (value == torch.inf) | ~score.isfinite().all(-1)
-        self._count(x, bad)
-        value = torch.where(bad, -torch.inf, value)
-        return value, torch.where((value == -torch.inf)[:, None], 0.0, score)
+        value = self._counted(x, value)
+        steep = (value > -torch.inf) & ~score.isfinite().all(-1)
+        self._add(STEEP, steep, x)
+        return value, torch.where((steep | (value == -torch.inf))[:, None], 0.0, score)
 
-    def _count(self, x: Tensor, bad: Tensor) -> None:
+    def _counted(self, x: Tensor, value: Tensor) -> Tensor:
+        """The raw log density with its particles counted, -inf for those that are not a number."""
         self.calls += x.shape[0]
-        self._nonfinite += bad.sum()
+        self._troubles.evaluations += x.shape[0]
+        self._add(NAN, value.isnan(), x)
+        self._add(INFINITE, value == torch.inf, x)
+        return torch.where(value < torch.inf, value, -torch.inf)
+
+    def _add(self, kind: str, bad: Tensor, x: Tensor) -> None:
+        if count := int(bad.sum()):
+            self._troubles.add(kind, count, lambda: self._fault(x[bad][:1]))
+
+    def _fault(self, x: Tensor) -> str:
+        """A word on what is at fault at one point ``x: (1, D)``; empty where nothing is known."""
+        return ""

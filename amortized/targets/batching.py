@@ -15,7 +15,7 @@ from amortized._types import Tensor
 from amortized.targets.enumeration import batchable_logarithm
 from amortized.targets.program import Program
 from amortized.targets.substitutes import Substitutes
-from amortized.targets.tracing import LatentMessenger, Message, undisturbed
+from amortized.targets.tracing import Message, ModelError, Placing, undisturbed
 
 FAILURES = (RuntimeError, ValueError, ArithmeticError)
 
@@ -121,23 +121,23 @@ def drawn_together(function: Callable[[Any], Any], inputs: Any) -> Any:
     try:
         return torch.func.vmap(with_own_memory, randomness="different")(inputs)
     except FAILURES as error:
-        if isinstance(error, NotImplementedError):
+        if isinstance(error, (NotImplementedError, ModelError)):
             raise
         leaves, spec = pytree.tree_flatten(inputs)
         each = [function(pytree.tree_unflatten(list(rows), spec)) for rows in zip(*leaves, strict=True)]
         return pytree.tree_map(lambda *values: torch.stack(values), *each)
 
 
-class _PlatePlacing(LatentMessenger):
+class _PlatePlacing(Placing):
     """All particles at once, along a plate dimension left of the model's own ``depth`` plate dimensions."""
 
     def __init__(self, program: Program, x: Tensor):
-        super().__init__(program.structure.parameters)
+        super().__init__(program.structure.parameters, program.structure.latents, {})
         self.structure = program.structure
         self.x = x
 
     def coordinates(self, message: Message) -> Tensor:
-        latent = self.structure.latents[message["name"]]
+        latent = self.latent(message)
         batch_dims = len(latent.shape) - message["fn"].event_dim
         padding = (1,) * (self.structure.plate_depth - batch_dims)
         shape = (self.x.shape[0], *padding, *latent.unconstrained_shape)
@@ -168,11 +168,15 @@ class Plate(Loop):
 
 
 def isolated(evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Exception], Any]) -> Any:
-    """``evaluate(x)``, halving the batch where it raises, so that only the particles at fault get ``failed(error)``."""
+    """``evaluate(x)``, halving the batch where it raises, so that only the particles at fault get ``failed(error)``.
+
+    A ``ModelError`` is no particle's fault and passes.
+    """
     try:
         return evaluate(x)
     except FAILURES as error:
-        if x.shape[0] == 0 or (x.shape[0] == 1 and isinstance(error, torch.OutOfMemoryError)):
+        alone_out_of_memory = x.shape[0] == 1 and isinstance(error, torch.OutOfMemoryError)
+        if x.shape[0] == 0 or alone_out_of_memory or isinstance(error, ModelError):
             raise
         if x.shape[0] == 1:
             return failed(error)

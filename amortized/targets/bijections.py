@@ -2,12 +2,110 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from pyro.distributions import constraints
 from pyro.distributions.transforms import CholeskyTransform, ComposeTransform, IndependentTransform, Transform
 from torch.distributions import biject_to
+from torch.nn.functional import logsigmoid, pad
 
 from amortized._types import Tensor
+
+
+def _exp(logarithm: Tensor) -> Tensor:
+    """``exp``, at least the smallest normal number.
+
+    Below it numbers lose their digits and end at 0, at which a Dirichlet's density is no number.
+    """
+    return logarithm.clamp(min=math.log(torch.finfo(logarithm.dtype).tiny)).exp()
+
+
+class SimplexTransform(Transform):
+    """Stick breaking, ``y_k = z_k Π_{j<k} (1 − z_j)``, ``z_k = sigmoid(x_k − log(n − k))``, in logarithms.
+
+    Every part has all its digits, the last one too. torch's own ``StickBreakingTransform`` computes it as 1 minus the
+    others: it ends at 1.2e-7 in float32, where a Dirichlet of concentration 0.1 has a tenth of its mass.
+    ``log |det dy/dx| = Σ log y_k + log(1 − z_k)``.
+
+    >>> SimplexTransform()(torch.zeros(2)), SimplexTransform()(torch.tensor([50.0]))
+    (tensor([0.3333, 0.3333, 0.3333]), tensor([1.0000e+00, 1.9287e-22]))
+    """
+
+    bijective = True
+    domain = constraints.real_vector
+    codomain = constraints.simplex
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SimplexTransform)
+
+    def forward_shape(self, shape):
+        return torch.Size((*shape[:-1], shape[-1] + 1))
+
+    def inverse_shape(self, shape):
+        return torch.Size((*shape[:-1], shape[-1] - 1))
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return x - torch.arange(x.shape[-1], 0, -1, dtype=x.dtype, device=x.device).log()
+
+    def _log_parts(self, x: Tensor) -> Tensor:
+        logits = self._logits(x)
+        return pad(logsigmoid(logits), [0, 1]) + pad(logsigmoid(-logits).cumsum(-1), [1, 0])
+
+    def _call(self, x: Tensor) -> Tensor:
+        return _exp(self._log_parts(x))
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        rest = y.flip(-1).cumsum(-1).flip(-1)[..., 1:]
+        logits = y[..., :-1].log() - rest.log()
+        return logits - self._logits(torch.zeros_like(logits))
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        return (self._log_parts(x)[..., :-1] + logsigmoid(-self._logits(x))).sum(-1)
+
+
+class CorrelationTransform(Transform):
+    """``y_ij = tanh(x_ij) Π_{k<j} sech(x_ik)`` below the diagonal, ``y_ii = Π_{k<i} sech(x_ik)``: unit rows.
+
+    The map of torch's ``CorrCholeskyTransform`` with all digits of the diagonal: ``sech`` in logarithms, not
+    ``√(1 − tanh²)``. ``log |det dy/dx| = Σ_{j<i} 2 log sech x_ij + Σ_{k<j} log sech x_ik``.
+
+    >>> CorrelationTransform()(torch.tensor([20.0]))
+    tensor([[1.0000e+00, 0.0000e+00],
+            [1.0000e+00, 4.1223e-09]])
+    """
+
+    bijective = True
+    domain = constraints.real_vector
+    codomain = constraints.corr_cholesky
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CorrelationTransform)
+
+    def forward_shape(self, shape):
+        return TriangularTransform(unit_diagonal=True).forward_shape(shape)
+
+    def inverse_shape(self, shape):
+        return TriangularTransform(unit_diagonal=True).inverse_shape(shape)
+
+    def _sech(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x in a matrix, the logarithm of its ``sech``, and the sum of these to the left of each place."""
+        matrix = TriangularTransform(unit_diagonal=True)._call(x).tril(-1)
+        log_sech = math.log(2) + 0.5 * (logsigmoid(2 * matrix) + logsigmoid(-2 * matrix))
+        return matrix, log_sech, pad(log_sech.cumsum(-1)[..., :-1], [1, 0])
+
+    def _call(self, x: Tensor) -> Tensor:
+        matrix, _, left = self._sech(x)
+        return matrix.tanh() * left.exp() + _exp(left).diagonal(dim1=-2, dim2=-1).diag_embed()
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        wide = y.double()  # squares of elements below 1e-19 are 0 in float32
+        right = pad(wide.square().flip(-1).cumsum(-1).flip(-1)[..., 1:], [0, 1], value=1.0)
+        return TriangularTransform(unit_diagonal=True)._inverse((wide / right.sqrt()).asinh().to(y.dtype).tril(-1))
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        _, log_sech, left = self._sech(x)
+        return (2 * log_sech + left).tril(-1).sum((-2, -1))
 
 
 class TriangularTransform(Transform):
@@ -83,4 +181,8 @@ def bijection(support: constraints.Constraint) -> Transform:
         return TriangularTransform(unit_diagonal=True)
     if isinstance(support, (type(constraints.positive_definite), type(constraints.positive_semidefinite))):
         return ComposeTransform([TriangularTransform(), CholeskyTransform().inv])
+    if isinstance(support, type(constraints.simplex)):
+        return SimplexTransform()
+    if isinstance(support, type(constraints.corr_cholesky)):
+        return CorrelationTransform()
     return biject_to(support)

@@ -12,7 +12,8 @@ from torch import fx
 
 from amortized._types import Tensor
 from amortized.targets.batching import Batching, Vmap
-from amortized.targets.choosing import Reference
+from amortized.targets.choosing import disagreement
+from amortized.targets.reference import Reference
 from amortized.targets.tape import Tape
 from amortized.targets.template import Template
 
@@ -65,7 +66,8 @@ def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | Non
     for simplified in (True, False):
         try:
             captured = Captured(plain, Template((first, second), deadline, simplified).build())
-            if all(_agrees(plain, captured, reference, size) for size in CHECKED):
+            alike = all(_agrees(plain, captured, reference, size) for size in CHECKED)
+            if alike and disagreement(captured, reference) is None:
                 return captured
         except Exception:
             continue
@@ -83,7 +85,8 @@ def _agrees(plain: Batching, captured: Batching, reference: Reference, size: int
     value, score = plain.log_prob_and_score(x)
     finite = value.isfinite() & score.isfinite().all(-1)
     noise = reference.value_noise.max().expand(size), reference.score_noise.max().expand(size)
-    truth = Reference(x[finite], value[finite], score[finite], noise[0][finite], noise[1][finite], 0.0)
+    noise = noise[0][finite], noise[1][finite]
+    truth = Reference(x[finite], value[finite], score[finite], *noise, 0.0, x[:0], value[:0])
     got_value, got_score = captured.log_prob_and_score(x)
     alone = captured.log_prob(x)
     return (

@@ -21,11 +21,11 @@ class DensityTarget(Target):
         self,
         log_density: LogDensity,
         dim: int,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
         name: str = "x",
     ):
-        super().__init__(dim, dtype, torch.device(device))
+        super().__init__(dim, dtype or torch.get_default_dtype(), torch.device(device))
         self.log_density = log_density
         self.name = name
 

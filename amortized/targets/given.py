@@ -77,6 +77,18 @@ class GivenTarget(ModelTarget):
         assert self.context is not None
         return self.family.coordinates(self.context, x)
 
+    def troubles(self) -> list[str]:
+        """Of the joint density, for all contexts together."""
+        return self.family.joint.troubles()
+
+    def troubles_at(self, x: Tensor) -> list[str]:
+        """Of the joint density, at these contexts."""
+        return self.family.joint.troubles_at(self._all(x))
+
+    def recheck(self, x: Tensor) -> bool:
+        """Of the joint density, at these contexts."""
+        return self.family.joint.recheck(self._all(x))
+
     def _log_prob(self, x: Tensor) -> Tensor:
         return self.family.joint.log_prob(self._all(x))
 

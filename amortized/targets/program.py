@@ -76,6 +76,18 @@ class Program:
         trace.compute_log_prob()
         return {name: site["log_prob_sum"] for name, site in trace.nodes.items() if "log_prob_sum" in site}
 
+    def guilty(self, x: Tensor) -> list[str]:
+        """Names of the sample sites whose log probability at ``x: (D,)``, or its gradient, is not finite."""
+        x = x.detach().requires_grad_()
+        found = []
+        for name, term in self.terms(x).items():
+            parts = [term.detach()]
+            if term.requires_grad:
+                parts.extend(torch.autograd.grad(term, x, retain_graph=True, materialize_grads=True))
+            if not all(part.isfinite().all() for part in parts):
+                found.append(name)
+        return found
+
     def pointwise(self, x: Tensor) -> Sites:
         """The log probability of every observed site, one number for each element of its batch.
 

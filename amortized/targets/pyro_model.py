@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,16 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.targets.arguments import Arguments
-from amortized.targets.batching import Loop, Vmap, isolated
-from amortized.targets.capture import capture
+from amortized.targets.batching import FAILURES, Loop, Vmap, isolated
+from amortized.targets.capture import Captured, capture
 from amortized.targets.checks import checked
-from amortized.targets.choosing import choose, nowhere_finite
+from amortized.targets.choosing import choose, still_agreeing
 from amortized.targets.model_target import ModelTarget
+from amortized.targets.prior import troubles_of_prior
 from amortized.targets.program import Program
-from amortized.targets.tracing import LatentSite
+from amortized.targets.reference import far_draws, measured, nowhere_finite
+from amortized.targets.tracing import LatentSite, undisturbed
+from amortized.targets.troubles import class_name, first_line
 
 SLOW_MS = 50.0
 CHUNK = {"cpu": 2048, "cuda": 65536}  # on a CPU a chunk should stay in its cache
@@ -30,9 +34,11 @@ class PyroTarget(ModelTarget):
     The density is batched by vmap where that agrees with a plain loop at random points, and recorded once so that
     Pyro is not run again; ``capture_seconds`` bounds the time for that. Dtype and device are the model's own.
 
+    A particle at which the model raises has density zero, and is counted and told unless it raises ``OutsideSupport``.
+
     Raises ``ModelError`` for a model without continuous latent sites, with an infinite discrete latent, with a random
-    density, or whose density is finite with its gradient at none of 64 dispersed starts. Warns where no batching
-    agrees with the loop.
+    density, with latent sites that come and go, or whose density is finite with its gradient at none of 64 dispersed
+    starts. Warns where no batching agrees with the loop, and where the model raises at draws of its prior.
 
     >>> import pyro, pyro.distributions as dist
     >>> def model(y):
@@ -61,8 +67,11 @@ class PyroTarget(ModelTarget):
         self._first_parameters = {name: value.clone() for name, value in self.structure.parameters.items()}
         self._batch, self._reference = choose(self.program, seed)
         self._next_look = 0.0
+        self._told = False
         if isinstance(self._batch, Vmap):
             self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
+        else:  # under vmap a branch on a value raises, so neither sites nor exceptions can depend on one
+            self._told = _tell(troubles_of_prior(self.program, seed).sentences("draws of its prior", only_own=True))
 
     @property
     def batching(self) -> str:
@@ -77,6 +86,21 @@ class PyroTarget(ModelTarget):
             for name, first in self._first_parameters.items()
             if not torch.equal(first, self.structure.parameters[name])
         ]
+
+    def recheck(self, x: Tensor) -> bool:
+        """As ``Target.recheck``: a batching that differs from the loop at the draws gives way, with one warning.
+
+        Tells of the model's own exceptions on the way to the draws, where none were met at draws of the prior.
+        """
+        if not self._told:
+            self._told = _tell(self._troubles.sentences("points of the warm-up", only_own=True))
+        before = self._batch
+        if type(before) is not Loop:
+            points, far = far_draws(self._cast(x))
+            extremes = torch.cat([far, self._reference.extremes])
+            truth = measured(self.program, points, extremes, self._reference.milliseconds)
+            self._batch = still_agreeing(before, [before.plain] if isinstance(before, Captured) else [], truth)
+        return self._batch is before
 
     def difference_from_model(self) -> str | None:
         """How a fresh plain run of the model differs from when the density was captured; ``None`` where it does not.
@@ -146,7 +170,10 @@ class PyroTarget(ModelTarget):
             return self._in_parts(
                 lambda part: self._batch.map(self.program.sites, part),
                 self._cast(x),
-                lambda part: {name: part.new_full((1, *shape), torch.nan) for name, shape in shapes.items()},
+                lambda _: {
+                    name: torch.full((1, *shape), torch.nan, dtype=self.dtype, device=self.device)
+                    for name, shape in shapes.items()
+                },
             )
 
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
@@ -187,20 +214,46 @@ class PyroTarget(ModelTarget):
         if x.requires_grad and torch.is_grad_enabled():
             return _Differentiable.apply(x, self)
         with torch.no_grad():
-            return self._in_parts(self._batch.log_prob, self._cast(x), lambda part: part.new_full((1,), torch.nan))
+            return self._in_parts(self._batch.log_prob, self._cast(x), self._raised)
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._in_parts(
             self._batch.log_prob_and_score,
             self._cast(x.detach()),
-            lambda part: (part.new_full((1,), torch.nan), torch.full_like(part, torch.nan)),
+            lambda error: (self._raised(error), x.new_zeros((1, self.dim), dtype=self.dtype, device=self.device)),
         )
 
-    def _in_parts(self, evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Tensor], Any]) -> Any:
+    def _raised(self, error: Exception) -> Tensor:
+        """The log density of a particle on which the model raises, which is counted."""
+        self._troubles.raised(error)
+        return torch.full((1,), -torch.inf, dtype=self.dtype, device=self.device)
+
+    def _in_parts(self, evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Exception], Any]) -> Any:
         """``evaluate`` chunk by chunk, to bound the memory; ``failed`` stands for a particle on which it raises."""
         chunks = x.split(CHUNK.get(x.device.type, 2048))
-        parts = [isolated(evaluate, chunk, lambda _: failed(x[:1])) for chunk in chunks]
+        parts = [isolated(evaluate, chunk, failed) for chunk in chunks]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
+
+    def _fault(self, x: Tensor) -> str:
+        """The sites whose own log probability, or its gradient, is not finite in a plain run at ``x: (1, D)``."""
+        try:
+            with undisturbed(self.device), torch.enable_grad():
+                guilty = self.program.guilty(self._cast(x[0].detach()))
+        except FAILURES as error:
+            return f"first where a plain run raises {class_name(error)}, “{first_line(error)}”"
+        return f"first at site {', '.join(map(repr, guilty))}" if guilty else ""
+
+
+def _tell(sentences: list[str]) -> bool:
+    """Warns of a model's own exceptions; whether there was one."""
+    if sentences:
+        warnings.warn(
+            f"the model raises in part of its space: {'; '.join(sentences)}. Such points count as density zero; "
+            "raise amortized.OutsideSupport there if that is meant",
+            UserWarning,
+            stacklevel=3,
+        )
+    return bool(sentences)
 
 
 class _Differentiable(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -201,20 +201,23 @@ class LatentMessenger(Messenger):
 
 
 class Placing(LatentMessenger):
-    """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each."""
+    """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each.
+
+    Raises ``ModelError`` in a pass that meets other latent sites than the first trace did, one more or one less.
+    """
 
     def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], pieces: Sites):
         super().__init__(parameters)
         self.latents = latents
         self.pieces = pieces
 
+    def latent(self, message: Message) -> LatentSite:
+        if message["name"] not in self.latents:
+            raise depends_on_value(message["name"], "is sampled now and was not when the model was first traced")
+        return self.latents[message["name"]]
+
     def coordinates(self, message: Message) -> Tensor:
-        latent = self.latents.get(message["name"])
-        if latent is None:
-            raise ModelError(
-                f"site {message['name']!r} was not sampled when the model was first traced: the set of latent sites "
-                "may not depend on their values; write the model so that every latent site is sampled on every run"
-            )
+        latent = self.latent(message)
         shape = torch.Size(bijection(message["fn"].support).forward_shape(latent.unconstrained_shape))
         if shape != latent.shape:
             raise ModelError(
@@ -232,6 +235,11 @@ class Placing(LatentMessenger):
         assert first is not None
         if known is None or not (is_batchedtensor(known) or torch.equal(known.expand_as(first), first)):
             raise moving_mask(latent.name)
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        if raised[0] is None:
+            check_complete(self.latents, self.values)
 
 
 class _WatchingMasks(Placing):
@@ -268,6 +276,21 @@ def moving_mask(name: str) -> ModelError:
         f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of "
         "unknown elements is random; compute obs_mask from data that stay as they are, or leave terms out with "
         "poutine.mask"
+    )
+
+
+def check_complete(latents: Mapping[str, LatentSite], sampled: Collection[str]) -> None:
+    """Raises ``ModelError`` where a run of the model sampled fewer latent sites than there are."""
+    if len(sampled) < len(latents):
+        missing = next(name for name in latents if name not in sampled)
+        raise depends_on_value(missing, "was sampled when the model was first traced and is not now")
+
+
+def depends_on_value(name: str, found: str) -> ModelError:
+    """The error for a latent site that comes and goes."""
+    return ModelError(
+        f"the set of latent sites depends on a value: site {name!r} {found}. Sample it on every run, "
+        f"{name} = pyro.sample({name!r}, ...), and switch its effect: torch.where(condition, {name}, 0.0)"
     )
 
 

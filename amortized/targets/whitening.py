@@ -12,7 +12,7 @@ class WhitenedTarget(Target):
     """``log R(m + L u) + log |det L|`` as a density of ``u``: the same Z, moments near (0, I).
 
     ``shift: (D,)`` and lower-triangular ``scale_tril: (D, D)`` are kept in float64; ``u`` lives in ``dtype``
-    (float32 by default, the network's), the wrapped target is called in its own; log densities are float64.
+    (torch's default, the network's), the wrapped target is called in its own; log densities are float64.
     For a target of M contexts the map may be one for each: ``(M, D)`` and ``(M, D, D)``.
 
     >>> from amortized.targets.density import DensityTarget
@@ -23,8 +23,8 @@ class WhitenedTarget(Target):
     -1.0
     """
 
-    def __init__(self, target: Target, shift: Tensor, scale_tril: Tensor, dtype: torch.dtype = torch.float32):
-        super().__init__(target.dim, dtype, target.device)
+    def __init__(self, target: Target, shift: Tensor, scale_tril: Tensor, dtype: torch.dtype | None = None):
+        super().__init__(target.dim, dtype or torch.get_default_dtype(), target.device)
         self.target = target
         self.shift = shift.to(target.device, torch.float64)
         self.scale_tril = scale_tril.to(target.device, torch.float64)
@@ -49,6 +49,18 @@ class WhitenedTarget(Target):
     def log_dets(self, count: int) -> Tensor:
         """``log |det L|`` of each of ``count`` rows; ``(count,)`` float64."""
         return self.log_det.expand(count) if self.log_det.ndim == 0 else self.log_det.repeat(count // len(self.log_det))
+
+    def troubles(self) -> list[str]:
+        """Of the wrapped target."""
+        return self.target.troubles()
+
+    def troubles_at(self, x: Tensor) -> list[str]:
+        """Of the wrapped target."""
+        return self.target.troubles_at(self.unwhiten(x))
+
+    def recheck(self, x: Tensor) -> bool:
+        """Of the wrapped target."""
+        return self.target.recheck(self.unwhiten(x))
 
     def _log_prob(self, x: Tensor) -> Tensor:
         return self.target.log_prob(self.unwhiten(x)).double() + self.log_dets(len(x))

@@ -5,7 +5,7 @@ import torch
 
 from amortized.targets.batching import Vmap
 from amortized.targets.capture import capture
-from amortized.targets.choosing import reference
+from amortized.targets.reference import reference
 from tests.targets.test_batching import program
 
 

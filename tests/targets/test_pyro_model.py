@@ -12,8 +12,12 @@ from pyro.distributions import constraints
 from pyro.infer.mcmc.util import initialize_model
 from torch.utils import _pytree as pytree
 
+from amortized.targets import prior, reference
+from amortized.targets.batching import Plate
+from amortized.targets.program import Program
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
+from amortized.targets.troubles import OutsideSupport
 from tests.targets import programs
 from tests.targets.programs import PROGRAMS, Example
 
@@ -313,16 +317,133 @@ def test_a_random_density():
         PyroTarget(model)
 
 
-def test_latents_that_come_and_go():
-    def model():
+def comes(limit):
+    def model(y):
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
-        if x > 1.5:
-            pyro.sample("extra", dist.Normal(0.0, 1.0))
+        extra = pyro.sample("extra", dist.Normal(0.0, 1.0)) if x > limit else 0.0
+        pyro.sample("y", dist.Normal(x.abs() + extra, 0.15), obs=y)
 
-    with pytest.warns(UserWarning, match="one particle after the other"):
-        target = PyroTarget(model)
-    with pytest.raises(ModelError, match="'extra' was not sampled when the model was first traced"):
-        target.unpack(torch.tensor([[2.0]]))
+    return model
+
+
+@pytest.mark.parametrize("limit", [1.0, -1.0])
+@pytest.mark.filterwarnings("ignore:the log density of this model")
+def test_latents_that_come_and_go_are_refused_when_the_target_is_built(limit):
+    """Near 0, where the model is traced first, one limit leaves the site out and the other has it."""
+    with pytest.raises(ModelError, match=r"set of latent sites depends on a value: site 'extra'.*torch\.where") as told:
+        PyroTarget(comes(limit), (torch.tensor(1.5),))
+    assert "Trace Shapes" not in str(told.value)
+
+
+@pytest.mark.parametrize("limit", [60.0, -60.0])
+@pytest.mark.filterwarnings("ignore:the log density of this model")
+def test_latents_that_come_and_go_far_out_are_refused_where_they_do(limit, monkeypatch):
+    monkeypatch.setattr(reference, "FAR", (10.0,))
+    target = PyroTarget(comes(limit), (torch.tensor(1.5),))
+    x = torch.zeros(5, target.dim)
+    assert target.log_prob(x).isfinite().all()
+    x[2, 0] = 1.5 * limit
+    for asked in (target.log_prob, target.log_prob_and_score, target.constrain, target.unpack):
+        with pytest.raises(ModelError, match="site 'extra' (is sampled now|was sampled)"):
+            asked(x)
+
+
+def test_an_outer_plate_refuses_latents_that_come_and_go():
+    program = Program(comes(1.0), (torch.tensor(1.5),), {}, build("real").structure)
+    with pytest.raises(ModelError, match="set of latent sites depends on a value"):
+        Plate(program).log_prob(torch.full((1, 1), 2.0))
+
+
+def raising(error):
+    def model(y):
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        if x < -1:
+            raise error
+        pyro.sample("y", dist.Normal(x, 1.0), obs=y)
+
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:the log density of this model")
+def test_exceptions_of_the_users_own_are_counted_and_told_once(monkeypatch):
+    monkeypatch.setattr(prior, "WITHIN", 100.0)
+    with pytest.warns(UserWarning, match="raises in part of its space: ValueError at ") as told:
+        target = PyroTarget(raising(ValueError("negative rate\nmore")), (torch.tensor(1.5),))
+    told = [str(warning.message) for warning in told if "in part" in str(warning.message)]
+    found = re.search(r"at (\d+) \(\S+ %\) of 64 draws of its prior, “negative rate”\. Such.*OutsideSupport", told[0])
+    assert len(told) == 1 and found is not None
+    assert 3 <= int(found[1]) <= 18  # 16 % of 64 is 10.2, with a standard deviation of 2.9
+    before = target.nonfinite
+    assert target.log_prob(torch.tensor([[0.0], [-2.0], [-3.0]])).isfinite().tolist() == [True, False, False]
+    assert target.nonfinite == before + 2 and "ValueError at" in target.troubles()[0]
+    assert target.troubles_at(torch.tensor([[0.0], [-2.0]])) == ["ValueError at 1 (50 %) of 2 points, “negative rate”"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert target.recheck(torch.randn(20, 1))
+
+
+@pytest.mark.filterwarnings("ignore:the log density of this model")
+def test_exceptions_that_the_prior_did_not_meet_are_told_after_the_warm_up():
+    def model(y):
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        if x < -200:
+            raise RuntimeError("too cold")
+        pyro.sample("y", dist.Normal(x, 1.0), obs=y)
+
+    target = PyroTarget(model, (torch.tensor(1.5),))
+    target.log_prob(torch.tensor([[0.0], [-300.0]]))
+    with pytest.warns(UserWarning, match=r"RuntimeError at 1 \(50 %\) of 2 points of the warm-up, “too cold”"):
+        target.recheck(torch.randn(20, 1))
+
+
+@pytest.mark.filterwarnings("ignore:the log density of this model")
+def test_a_model_that_says_where_its_density_is_zero_is_believed():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "the model raises")
+        target = PyroTarget(raising(OutsideSupport("negative rate")), (torch.tensor(1.5),))
+        target.recheck(torch.randn(20, 1))
+    value, score = target.log_prob_and_score(torch.tensor([[0.0], [-2.0]]))
+    assert value[0].isfinite() and value[1] == -torch.inf and score[1] == 0
+    assert target.troubles() == [] and target.nonfinite == 0
+
+
+def test_a_gradient_that_is_nan_where_the_density_is_not():
+    """``torch.where`` hides the NaN of √x for x < 0 from the value and not from the gradient."""
+
+    def model(y):
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(torch.where(x > 0, x.sqrt(), 0 * x), 1.0), obs=y)
+
+    target = PyroTarget(model, (torch.tensor(0.5),))
+    x = torch.tensor([[-1.0], [1.0]])
+    want = -0.5 * x[:, 0].square() - 0.5 * torch.tensor([0.25, 0.25]) - 1.8378771
+    value, score = target.log_prob_and_score(x)
+    torch.testing.assert_close(value, want)
+    torch.testing.assert_close(target.log_prob(x), want)
+    assert score[:, 0].tolist() == [0.0, -1.25]
+    assert target.troubles() == [
+        "a finite log density without finite gradient at 1 (25 %) of 4 points, first at site 'y'"
+    ]
+
+
+def test_a_density_that_is_nan_names_its_site():
+    def model(y):
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(x.sqrt(), 1.0), obs=y)
+
+    target = PyroTarget(model, (torch.tensor(0.5),))
+    target.log_prob(torch.tensor([[-1.0], [1.0]]))
+    assert target.troubles() == ["a log density of NaN at 1 (50 %) of 2 points, first at site 'y'"]
+
+
+def test_a_matrix_that_cannot_be_factored_is_counted_and_no_exception_of_the_users():
+    target = PyroTarget(kernel_model, (torch.ones(2),))
+    target.log_prob(torch.tensor([[0.0], [2.0]]))
+    (told,) = target.troubles()
+    assert told.startswith("a log density of NaN at 1 (50 %) of 2 points, first where a plain run raises LinAlgError")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        target.recheck(torch.zeros(4, 1))
 
 
 def test_starts_are_checked():
