@@ -25,8 +25,9 @@ from amortized.samplers.corrections import corrected
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import placement
 from amortized.targets.whitening import WhitenedTarget
-from amortized.warmup.modes import find_modes
+from amortized.warmup.modes import find_modes, starts
 from amortized.warmup.run import MANY
+from amortized.warmup.screening import Screening, normal_rays
 from amortized.warmup.tempering import wide_gaussian
 
 POLISHED = 512
@@ -165,7 +166,9 @@ class Posterior:
             return time.perf_counter() - began > part * seconds
 
         generator = self._other_generator()
-        modes, _ = find_modes(self.target, CLIMBS, generator, lambda: late(0.5))
+        first = starts(self.target, CLIMBS, generator)
+        screening = Screening(self.target, normal_rays, seconds, generator)
+        modes, _ = find_modes(self.target, first, screening, generator, lambda: late(0.5))
         base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
         parts = self.sampler.process, self.sampler.policy, self.white
         weigh = partial(reverse_log_weights, *parts, generator=generator)

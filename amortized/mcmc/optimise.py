@@ -106,12 +106,14 @@ def ascend(
     generator: Generator | None,
     iterations: int = 250,
     stop: Callable[[], bool] = lambda: False,
+    first_step: Tensor | None = None,
 ) -> tuple[State, LocalGaussians, LocalGaussians]:
     """BFGS from every ``start: (S, D)``: ``(end states, best Gaussian of each start, good Gaussians of all paths)``.
 
     A chain stops when half its squared Newton decrement ``gᵀHg / 2`` is below 1e-7 nats or its line search finds no
     rise. At about 17 points of every path the Gaussian N(x + H g, H) is given a bound by eight draws, and the best of
-    each start is kept, as well as all within 10 nats of the best of all. Zhang, Carpenter, Gelman and
+    each start is kept, as well as all within 10 nats of the best of all. ``first_step: (S,)``: how far the first trial
+    goes from each start, 1 by default. Zhang, Carpenter, Gelman and
     Vehtari (2022), arXiv 2108.03782; line search of Lewis and Overton (2013), Mathematical Programming 141.
 
     >>> bowl = lambda x: (-0.5 * (x - 3).square().sum(-1), 3 - x)
@@ -121,10 +123,9 @@ def ascend(
     """
     state = init(log_prob_and_score, start.clone())
     starts, dim = start.shape
-    inverse = (
-        torch.eye(dim, dtype=start.dtype, device=start.device)
-        / state.score.norm(dim=-1).clamp(min=1e-300)[:, None, None]
-    )
+    length = torch.ones_like(state.log_prob) if first_step is None else first_step
+    steepest = length / state.score.norm(dim=-1).clamp(min=1e-300)
+    inverse = torch.eye(dim, dtype=start.dtype, device=start.device) * steepest[:, None, None]
     best = LocalGaussians(start.clone(), inverse.clone(), torch.full_like(state.log_prob, -torch.inf))
     active = (state.log_prob > -torch.inf).nonzero()[:, 0]
     looks = {int(look) for look in torch.logspace(math.log10(3), math.log10(iterations), 17)} | {iterations}

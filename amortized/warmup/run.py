@@ -14,13 +14,15 @@ from amortized.mcmc.product import ProductMixture
 from amortized.mcmc.product_fit import fit_product
 from amortized.targets.base import Target
 from amortized.warmup.many import many_dimensions
-from amortized.warmup.modes import find_modes
+from amortized.warmup.modes import find_modes, starts
 from amortized.warmup.polish import Polish
 from amortized.warmup.record import WarmUp
+from amortized.warmup.screening import Screening, normal_rays
 from amortized.warmup.tempering import Search, wide_gaussian
 from amortized.warmup.verdict import verdict
 
 MANY = 100
+STARTS = 48
 
 
 def _fitted(
@@ -61,9 +63,11 @@ def warm_up(
     (torch.Size([512, 2]), True, True)
     """
     began, calls_before = time.perf_counter(), target.calls
+    screening = Screening(target, normal_rays, max_seconds, generator)
 
     def spent() -> float:
-        return max((target.calls - calls_before) / max_calls, (time.perf_counter() - began) / max_seconds)
+        calls = target.calls - calls_before - screening.calls
+        return max(calls / max_calls, (time.perf_counter() - began) / max_seconds)
 
     def say(text: str) -> None:
         if progress:
@@ -72,7 +76,8 @@ def warm_up(
     if target.dim > MANY:
         found = many_dimensions(target, draws, generator, lambda: spent() > 0.6, say)
         return replace(found, target_calls=target.calls - calls_before, seconds=time.perf_counter() - began)
-    modes, tops = find_modes(target, 48, generator, lambda: spent() > 0.4)
+    first = starts(target, STARTS, generator)
+    modes, tops = find_modes(target, first, screening, generator, lambda: spent() > 0.4)
     say(f"{modes.weights.numel()} modes")
     whole = wide_gaussian(modes, 1.0)
     search = Search(target, modes, whole.means[0], whole.scale_trils[0], generator, lambda: spent() > 0.8)

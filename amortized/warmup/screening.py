@@ -1,0 +1,196 @@
+"""Where no known mode explains the density: rays of points without gradients, and the best of them to climb from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.mcmc.mixture import GaussianMixture, safe_cholesky
+from amortized.mcmc.optimise import LocalGaussians
+from amortized.targets.base import Target
+
+RADII = 8
+CHUNK = 1024
+"""Rays at a time: their 8,192 points stay in a processor's cache."""
+
+KEPT = 32
+"""Points kept of each radius of each kind of ray: enough that some differ in direction."""
+
+CANDIDATES = 12
+UNEXPLAINED = 0.05
+"""Share of the fall from the top that the modes must get wrong: widths from curvature are no better than that."""
+
+ALIGNED = 0.95
+"""Cosine between the score and the way to a known mode from which that mode explains the score, whatever its tails."""
+
+FEWEST, MOST = 2**13, 2**21
+SHARE_OF_ONE, SHARE_OF_MORE = 0.01, 0.05
+"""Parts of the warm-up's time that the points of one known mode, and of several, may take."""
+
+
+class Rays(NamedTuple):
+    """Points ``centre + radius · direction``: ``centre`` and ``direction`` ``(N, D)``, ``radii: (8,)``."""
+
+    centre: Tensor
+    direction: Tensor
+    radii: Tensor
+
+    def points(self) -> Tensor:
+        """``(N, 8, D)``."""
+        return self.centre[:, None] + self.radii[:, None] * self.direction[:, None]
+
+
+Law = Callable[[GaussianMixture, int, Generator | None], list[Rays]]
+
+
+class Candidates(NamedTuple):
+    """Points ``x: (N, D)`` that the known modes do not explain, and the ``gap: (N,)`` to the nearest of these."""
+
+    x: Tensor
+    gap: Tensor
+
+
+def geometric(low: float, high: float, like: Tensor) -> Tensor:
+    """``(8,)`` radii from ``low`` to ``high``, each the same multiple of the one before."""
+    return torch.logspace(math.log10(low), math.log10(high), RADII, dtype=like.dtype, device=like.device)
+
+
+def normal_rays(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
+    """Rays from the origin, from known modes and, where there are several, from the centroids of some of these.
+
+    Directions are normal; those from the origin as N(0, I) and those from a mode as the mode, half or 1.5 to 60
+    deviations long. Those from a centroid have the average shape of a mode, since few modes span few axes, and .25 to
+    1.2 times the root mean square distance of the modes from their centre.
+    """
+    means, modes = known.means, len(known.means)
+    noise = torch.randn(count, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
+    origin, around, between = noise.tensor_split([count // 8, count // 4] if modes > 1 else [count // 4, count])
+    owner = torch.randint(modes, (len(around),), generator=generator, device=means.device)
+    turned = torch.einsum("nij,nj->ni", known.scale_trils[owner], around)
+    rays = [
+        Rays(torch.zeros_like(origin), origin, geometric(0.5, 60.0, noise)),
+        Rays(means[owner], turned, geometric(1.5, 60.0, noise)),
+    ]
+    if modes > 1:
+        keys = torch.rand(len(between), modes, generator=generator, dtype=means.dtype, device=means.device)
+        sizes = torch.randint(1, modes + 1, (len(between), 1), generator=generator, device=means.device)
+        share = (keys.argsort(1).argsort(1) < sizes).to(means) / sizes
+        scale_tril, distance = average_shape(known)
+        rays.append(Rays(share @ means, distance * (between @ scale_tril.mT), geometric(0.25, 1.2, noise)))
+    return rays
+
+
+def average_shape(known: GaussianMixture) -> tuple[Tensor, float]:
+    """The factor ``(D, D)`` of the modes' mean covariance, and their rms distance a dimension from their centre in it."""
+    scale_tril = safe_cholesky((known.scale_trils @ known.scale_trils.mT).mean(0))
+    apart = torch.linalg.solve_triangular(scale_tril, (known.means - known.means.mean(0)).mT, upper=False)
+    return scale_tril, float(apart.square().mean().sqrt())
+
+
+def separate(local: LocalGaussians) -> list[int]:
+    """Row numbers of modes apart, from Gaussians best first: each lies outside those before it, and these outside it.
+
+    A bent posterior is described by many Gaussians that lie in one another, and counts as one mode.
+    """
+    dim = local.mean.shape[1]
+    kept: list[int] = []
+    for index in range(len(local.mean)):
+        gap = (local.mean[index] - local.mean[kept])[:, :, None]
+        theirs = torch.linalg.solve_triangular(local.scale_tril[kept], gap, upper=False).square().sum((1, 2))
+        own = torch.linalg.solve_triangular(local.scale_tril[index], gap, upper=False).square().sum((1, 2))
+        if bool((torch.minimum(theirs, own) > dim + 10 * math.sqrt(dim)).all()):
+            kept.append(index)
+    return kept
+
+
+def explained(known: GaussianMixture, rays: Rays) -> Tensor:
+    """Log density of the mixture along every ray, ``(N, 8)``."""
+    from_mode = known._whitened(rays.centre)
+    along = torch.linalg.solve_triangular(known.scale_trils, rays.direction.mT, upper=False)
+    parts = from_mode.square().sum(1), (from_mode * along).sum(1), along.square().sum(1)
+    square = parts[0][..., None] + 2 * rays.radii * parts[1][..., None] + rays.radii.square() * parts[2][..., None]
+    return (known.log_normalizers()[:, None, None] - 0.5 * square).logsumexp(0)
+
+
+class Screening:
+    """A search for points that known modes do not explain: rays of a ``law``, in a small share of ``max_seconds``.
+
+    ``calls`` counts the densities, which are no part of a budget of gradients.
+    """
+
+    def __init__(self, target: Target, law: Law, max_seconds: float, generator: Generator | None):
+        self.target, self.law, self.max_seconds, self.generator = target, law, max_seconds, generator
+        self.calls = 0
+
+    def points(self, modes: int, x: Tensor) -> int:
+        """How many points to look at where so many modes are known: ``modes² 2^(7 + D)``, at most 2 million.
+
+        A ball's share of a shell halves or worse a dimension; a posterior of several modes is likelier to have others.
+        Divided by four until they take 1 % of ``max_seconds``, 5 % where there are several modes, or to nothing: by
+        four, so that the same machine comes to the same number. ``x: (N, D)`` are points to time the density at.
+        """
+        points = min(MOST, max(FEWEST, 2 ** (7 + min(self.target.dim, 10)) * modes**2))
+        batch = x.repeat(-(-CHUNK // len(x)), 1)[:CHUNK].to(self.target.dtype)
+        times = []
+        for _ in range(2):
+            began = time.process_time()
+            self._density(batch)
+            times.append(time.process_time() - began)
+        seconds = self.max_seconds * (SHARE_OF_ONE if modes == 1 else SHARE_OF_MORE)
+        while points * min(times) / CHUNK > seconds:
+            points //= 4
+        return points if points >= FEWEST // 4 else 0
+
+    @torch.no_grad()
+    def run(self, local: LocalGaussians, modes: list[int], points: int, stop: Callable[[], bool]) -> Candidates:
+        """At most 12 of about so many ``points`` at which the density is not that of the ``local`` Gaussians.
+
+        For every kind of ray and radius those points count whose fall from the top is the smallest share of the fall
+        that the Gaussians, each with the mass ``exp(elbo)``, foretell. Of these, points whose score leads to a known
+        mode are left out: heavy tails are no modes. ``modes``: the Gaussians around which the rays start.
+        """
+        height = local.elbo.max()
+        known = GaussianMixture((local.elbo - height).exp(), local.mean, local.scale_tril)
+        around = GaussianMixture(known.weights[modes], known.means[modes], known.scale_trils[modes])
+        top = known.log_normalizers().max()
+        pools: list[tuple[Tensor, Tensor]] = []
+        for _ in range(max(points // (CHUNK * RADII), 1)):
+            if stop():
+                break
+            for kind, rays in enumerate(self.law(around, CHUNK, self.generator)):
+                x = rays.points()
+                log_q = explained(known, rays)
+                excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (5 + top - log_q)
+                if kind < len(pools):
+                    excess, x = torch.cat([pools[kind][0], excess]), torch.cat([pools[kind][1], x])
+                best, rows = excess.topk(min(KEPT, len(excess)), dim=0)
+                pools[kind : kind + 1] = [(best, x.gather(0, rows[..., None].expand(-1, -1, x.shape[-1])))]
+        if not pools:
+            return Candidates(known.means[:0], known.means[:0, 0])
+        excess, x = (torch.cat([pool[part].flatten(0, 1) for pool in pools]) for part in (0, 1))
+        high = excess > UNEXPLAINED
+        return self._chosen(known, x[high], excess[high])
+
+    def _chosen(self, known: GaussianMixture, x: Tensor, excess: Tensor) -> Candidates:
+        """Points that neither the way to a known mode nor a chosen point near by explains, the least explained first."""
+        _, score = self.target.log_prob_and_score(x.to(self.target.dtype))
+        pull = known.scale_trils.mT @ score.double().mT
+        cosine = torch.nn.functional.cosine_similarity(-known._whitened(x), pull, dim=1).amax(0)
+        gap = torch.cdist(x, known.means).amin(1)
+        merit = torch.where(cosine < ALIGNED, excess * (1 - cosine), 0.0)
+        chosen: list[int] = []
+        while len(chosen) < CANDIDATES and len(x) and float(merit.max()) > 0:
+            index = int(merit.argmax())
+            chosen.append(index)
+            merit = torch.where((x - x[index]).norm(dim=1) < 0.5 * gap[index], 0.0, merit)
+            merit[index] = 0.0
+        return Candidates(x[chosen], gap[chosen])
+
+    def _density(self, x: Tensor) -> Tensor:
+        self.calls += len(x)
+        return self.target.log_prob(x.to(self.target.dtype)).double()
