@@ -25,13 +25,14 @@ from amortized.samplers.corrections import corrected
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.devices import placement
 from amortized.targets.whitening import WhitenedTarget
-from amortized.warmup.modes import find_modes, starts
+from amortized.warmup.modes import find_modes
 from amortized.warmup.run import MANY
-from amortized.warmup.screening import Screening, normal_rays
+from amortized.warmup.screening import Screening, cube_rays
 from amortized.warmup.tempering import wide_gaussian
 
 POLISHED = 512
-CLIMBS = 24
+CLIMBS, OWN = 24, 8
+SCREENED = 4
 OTHER_SEED = 1_000_003
 
 
@@ -166,14 +167,21 @@ class Posterior:
             return time.perf_counter() - began > part * seconds
 
         generator = self._other_generator()
-        first = starts(self.target, CLIMBS, generator)
-        screening = Screening(self.target, normal_rays, seconds, generator)
-        modes, _ = find_modes(self.target, first, screening, generator, lambda: late(0.5))
+        draws = self.white.unwhiten(cast(Tensor, self.ends)).double()
+        law = cube_rays(draws, self.white.scale_tril, generator.initial_seed() % 2**31)
+        screening = Screening(self.target, law, SCREENED * seconds, generator)
+        modes, _ = find_modes(self.target, self._starts(generator), screening, generator, lambda: late(0.5))
         base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
         parts = self.sampler.process, self.sampler.policy, self.white
         weigh = partial(reverse_log_weights, *parts, generator=generator)
         found = explore(self.white, base, weigh, self.log_evidence().value, generator, lambda: late(1.0))
         return found or f"not explored in {seconds:.0f} s; write guide.at().explore(seconds={4 * seconds:.0f})"
+
+    def _starts(self, generator: Generator) -> Tensor:
+        """Where the search's climbs start: a few of the sampler's own draws, and Cauchy draws three times as wide."""
+        noise = torch.randn(CLIMBS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device)
+        far = noise / torch.randn(CLIMBS, 1, generator=generator, dtype=torch.float64, device=self.white.device)
+        return self.white.unwhiten(torch.cat([cast(Tensor, self.ends)[:OWN].double(), 3 * far])).double()
 
     def _base(self, modes: GaussianMixture) -> GaussianMixture:
         """Where the search starts: whitened ``modes``, a Gaussian around them all, and one around the draws."""

@@ -76,7 +76,7 @@ def find_modes(
         return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None]), state
     local, seen = _relevant(local), 0
     while not stop():
-        modes = separate(local)
+        modes = separate(plain, local)
         points = screening.points(len(modes), first) - seen
         if points <= 0:
             break

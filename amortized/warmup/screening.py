@@ -12,6 +12,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.mcmc.mixture import GaussianMixture, safe_cholesky
 from amortized.mcmc.optimise import LocalGaussians
+from amortized.mcmc.state import LogDensityAndScore
 from amortized.targets.base import Target
 
 RADII = 8
@@ -22,12 +23,13 @@ KEPT = 32
 """Points kept of each radius of each kind of ray: enough that some differ in direction."""
 
 CANDIDATES = 12
-UNEXPLAINED = 0.05
+UNEXPLAINED = 0.03
 """Share of the fall from the top that the modes must get wrong: widths from curvature are no better than that."""
 
 ALIGNED = 0.95
 """Cosine between the score and the way to a known mode from which that mode explains the score, whatever its tails."""
 
+NEGLIGIBLE, VALLEY = 10.0, 3.0
 FEWEST, MOST = 2**13, 2**21
 SHARE_OF_ONE, SHARE_OF_MORE = 0.01, 0.05
 """Parts of the warm-up's time that the points of one known mode, and of several, may take."""
@@ -61,11 +63,11 @@ def geometric(low: float, high: float, like: Tensor) -> Tensor:
 
 
 def normal_rays(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
-    """Rays from the origin, from known modes and, where there are several, from the centroids of some of these.
+    """Rays from the origin, from known modes and, where there are several, from centroids: of two or three near ones, of all.
 
     Directions are normal; those from the origin as N(0, I) and those from a mode as the mode, half or 1.5 to 60
     deviations long. Those from a centroid have the average shape of a mode, since few modes span few axes, and .25 to
-    1.2 times the root mean square distance of the modes from their centre.
+    1.2 times the root mean square distance of the modes from their centre. Centroids lie nearer to a mode unknown.
     """
     means, modes = known.means, len(known.means)
     noise = torch.randn(count, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
@@ -77,35 +79,61 @@ def normal_rays(known: GaussianMixture, count: int, generator: Generator | None)
         Rays(means[owner], turned, geometric(1.5, 60.0, noise)),
     ]
     if modes > 1:
-        keys = torch.rand(len(between), modes, generator=generator, dtype=means.dtype, device=means.device)
-        sizes = torch.randint(1, modes + 1, (len(between), 1), generator=generator, device=means.device)
-        share = (keys.argsort(1).argsort(1) < sizes).to(means) / sizes
-        scale_tril, distance = average_shape(known)
+        scale_tril = safe_cholesky((known.scale_trils @ known.scale_trils.mT).mean(0))
+        white = torch.linalg.solve_triangular(scale_tril, means.mT, upper=False).mT
+        rank = torch.cdist(white, white).argsort(1).argsort(1)
+        owner = torch.randint(modes, (len(between), 1), generator=generator, device=means.device)
+        sizes = torch.tensor([1, min(2, modes), min(3, modes), modes], device=means.device)
+        size = sizes[torch.randint(4, (len(between), 1), generator=generator, device=means.device)]
+        share = (rank[owner[:, 0]] < size).to(means) / size
+        distance = (white - white.mean(0)).square().mean().sqrt()
         rays.append(Rays(share @ means, distance * (between @ scale_tril.mT), geometric(0.25, 1.2, noise)))
     return rays
 
 
-def average_shape(known: GaussianMixture) -> tuple[Tensor, float]:
-    """The factor ``(D, D)`` of the modes' mean covariance, and their rms distance a dimension from their centre in it."""
-    scale_tril = safe_cholesky((known.scale_trils @ known.scale_trils.mT).mean(0))
-    apart = torch.linalg.solve_triangular(scale_tril, (known.means - known.means.mean(0)).mT, upper=False)
-    return scale_tril, float(apart.square().mean().sqrt())
+def cube_rays(draws: Tensor, scale_tril: Tensor, seed: int) -> Law:
+    """Another law: a Sobol sequence in a cube, around the origin, around ``draws: (N, D)`` and between two of them.
 
-
-def separate(local: LocalGaussians) -> list[int]:
-    """Row numbers of modes apart, from Gaussians best first: each lies outside those before it, and these outside it.
-
-    A bent posterior is described by many Gaussians that lie in one another, and counts as one mode.
+    Around draws the cube has the shape of their ``scale_tril: (D, D)``; between two, a fifth to twice their distance.
     """
-    dim = local.mean.shape[1]
-    kept: list[int] = []
-    for index in range(len(local.mean)):
-        gap = (local.mean[index] - local.mean[kept])[:, :, None]
-        theirs = torch.linalg.solve_triangular(local.scale_tril[kept], gap, upper=False).square().sum((1, 2))
-        own = torch.linalg.solve_triangular(local.scale_tril[index], gap, upper=False).square().sum((1, 2))
-        if bool((torch.minimum(theirs, own) > dim + 10 * math.sqrt(dim)).all()):
-            kept.append(index)
-    return kept
+    sobol = torch.quasirandom.SobolEngine(draws.shape[1], scramble=True, seed=seed)
+
+    def law(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
+        cube = (2 * sobol.draw(count, dtype=torch.float64).to(draws.device) - 1) * 3**0.5
+        origin, around, between = cube.tensor_split([count // 4, count // 2])
+        rows = torch.randint(len(draws), (len(around) + 2 * len(between),), generator=generator, device=draws.device)
+        centres, ends = draws[rows[: len(around)]], draws[rows[len(around) :]].reshape(2, len(between), -1)
+        gap = (ends[0] - ends[1]) / draws.shape[1] ** 0.5
+        apart = torch.linalg.solve_triangular(scale_tril, gap.mT, upper=False).norm(dim=0)[:, None]
+        return [
+            Rays(torch.zeros_like(origin), origin, geometric(0.7, 90.0, cube)),
+            Rays(centres, around @ scale_tril.mT, geometric(1.0, 90.0, cube)),
+            Rays(ends.mean(0), apart * (between @ scale_tril.mT), geometric(0.2, 2.0, cube)),
+        ]
+
+    return law
+
+
+@torch.no_grad()
+def separate(density: LogDensityAndScore, local: LocalGaussians) -> list[int]:
+    """The best row of each mode, best first: Gaussians are of one mode where no valley lies between their means.
+
+    A bent posterior is described by many Gaussians, each in touch with the next, and counts as one mode. Gaussians of
+    less than e⁻¹⁰ of the best one's mass are left out.
+    """
+    means = local.mean[local.elbo > local.elbo.max() - NEGLIGIBLE]
+    count = len(means)
+    one, other = torch.triu_indices(count, count, 1, device=means.device)
+    shares = torch.tensor([0.25, 0.5, 0.75], dtype=means.dtype, device=means.device)[:, None, None]
+    between = means[one] + shares * (means[other] - means[one])
+    value = density(torch.cat([means, between.flatten(0, 1)]))[0]
+    low = value[count:].reshape(3, -1).amin(0)
+    touching = torch.eye(count, dtype=torch.bool, device=means.device)
+    touching[one, other] = touching[other, one] = low > torch.minimum(value[one], value[other]) - VALLEY
+    label = torch.arange(count, device=means.device)
+    for _ in range(count):
+        label = torch.where(touching, label, count).amin(1)
+    return label.unique().tolist()
 
 
 def explained(known: GaussianMixture, rays: Rays) -> Tensor:
