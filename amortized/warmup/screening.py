@@ -29,9 +29,10 @@ UNEXPLAINED = 0.03
 ALIGNED = 0.95
 """Cosine between the score and the way to a known mode from which that mode explains the score, whatever its tails."""
 
+FARTHEST = 60.0
 NEGLIGIBLE, VALLEY = 10.0, 3.0
 FEWEST, MOST = 2**13, 2**21
-SHARE_OF_ONE, SHARE_OF_MORE = 0.01, 0.05
+SHARE_OF_ONE, SHARE_OF_MORE = 0.02, 0.15
 """Parts of the warm-up's time that the points of one known mode, and of several, may take."""
 
 
@@ -65,8 +66,8 @@ def geometric(low: float, high: float, like: Tensor) -> Tensor:
 def normal_rays(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
     """Rays from the origin, from known modes and, where there are several, from centroids: of two or three near ones, of all.
 
-    Directions are normal; those from the origin as N(0, I) and those from a mode as the mode, half or 1.5 to 60
-    deviations long. Those from a centroid have the average shape of a mode, since few modes span few axes, and .25 to
+    Directions are normal: from the origin as N(0, I), .5 to 60 times as long; from a mode as its Gaussian, 1.5 times as
+    long and on to 60 deviations away. Those from a centroid have the average shape of a mode, since few modes span few axes, and .25 to
     1.2 times the root mean square distance of the modes from their centre. Centroids lie nearer to a mode unknown.
     """
     means, modes = known.means, len(known.means)
@@ -76,7 +77,7 @@ def normal_rays(known: GaussianMixture, count: int, generator: Generator | None)
     turned = torch.einsum("nij,nj->ni", known.scale_trils[owner], around)
     rays = [
         Rays(torch.zeros_like(origin), origin, geometric(0.5, 60.0, noise)),
-        Rays(means[owner], turned, geometric(1.5, 60.0, noise)),
+        Rays(means[owner], turned, geometric(1.5, max(6.0, FARTHEST / means.shape[1] ** 0.5), noise)),
     ]
     if modes > 1:
         scale_tril = safe_cholesky((known.scale_trils @ known.scale_trils.mT).mean(0))
@@ -156,13 +157,13 @@ class Screening:
         self.calls = 0
 
     def points(self, modes: int, x: Tensor) -> int:
-        """How many points to look at where so many modes are known: ``modes² 2^(7 + D)``, at most 2 million.
+        """How many points to look at where so many modes are known: ``modes · 2^(9 + D)``, at most 2 million.
 
         A ball's share of a shell halves or worse a dimension; a posterior of several modes is likelier to have others.
-        Divided by four until they take 1 % of ``max_seconds``, 5 % where there are several modes, or to nothing: by
+        Divided by four until they take 2 % of ``max_seconds``, 15 % where there are several modes, or to nothing: by
         four, so that the same machine comes to the same number. ``x: (N, D)`` are points to time the density at.
         """
-        points = min(MOST, max(FEWEST, 2 ** (7 + min(self.target.dim, 10)) * modes**2))
+        points = min(MOST, max(FEWEST, 2 ** (9 + min(self.target.dim, 10)) * modes))
         batch = x.repeat(-(-CHUNK // len(x)), 1)[:CHUNK].to(self.target.dtype)
         times = []
         for _ in range(2):
