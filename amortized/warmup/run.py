@@ -48,13 +48,13 @@ def warm_up(
 ) -> WarmUp:
     """Draws, scale, modes, their weights and log Z of ``target``, from its density and score alone.
 
-    Dispersed starts climb to the modes (BFGS, with the best Gaussian on the way); two tempered SMC runs, from these
-    Gaussians and from one wide Gaussian, weigh them; HMC and jumps proposed by a fitted mixture polish the draws;
-    importance weights from that mixture give log Z again. Runs that disagree are repeated with twice the particles
-    while ``max_calls`` and ``max_seconds`` last. A product of one-dimensional mixtures takes the mixture's place where
-    it explains unseen draws better. Over 100 dimensions `many_dimensions` does the work, over 500 with at most 1,024
-    draws. The same seed gives the same draws unless it is the clock that ends the work; ``progress`` prints a line a
-    stage. Raises ValueError when the density is -inf or NaN at every start.
+    Dispersed starts climb to the modes (BFGS, with the best Gaussian on the way), then points that these do not explain
+    (`Screening`); two tempered SMC runs, from these Gaussians and from one wide Gaussian, weigh them; HMC and jumps
+    proposed by a fitted mixture polish the draws; its importance weights give log Z again. Runs that disagree are
+    repeated with twice the particles while ``max_calls``, without the screening's, and ``max_seconds`` last. A product
+    of one-dimensional mixtures takes the mixture's place where it explains unseen draws better. Over 100 dimensions
+    `many_dimensions` does the work. The same seed gives the same draws unless the clock ends the work; ``progress``
+    prints a line a stage. Raises ValueError when the density is -inf or NaN at every start.
 
     >>> from amortized.targets.density import DensityTarget
     >>> target = DensityTarget(lambda x: -0.5 * ((x - 5.0) / 0.1).square().sum(-1), dim=2)
@@ -66,8 +66,8 @@ def warm_up(
     screening = Screening(target, normal_rays, max_seconds, generator)
 
     def spent() -> float:
-        calls = target.calls - calls_before - screening.calls
-        return max(calls / max_calls, (time.perf_counter() - began) / max_seconds)
+        calls = (target.calls - screening.calls - calls_before) / max_calls
+        return max(calls, (time.perf_counter() - began) / max_seconds)
 
     def say(text: str) -> None:
         if progress:
@@ -76,8 +76,7 @@ def warm_up(
     if target.dim > MANY:
         found = many_dimensions(target, draws, generator, lambda: spent() > 0.6, say)
         return replace(found, target_calls=target.calls - calls_before, seconds=time.perf_counter() - began)
-    first = starts(target, STARTS, generator)
-    modes, tops = find_modes(target, first, screening, generator, lambda: spent() > 0.4)
+    modes, tops = find_modes(target, starts(target, STARTS, generator), screening, generator, lambda: spent() > 0.4)
     say(f"{modes.weights.numel()} modes")
     whole = wide_gaussian(modes, 1.0)
     search = Search(target, modes, whole.means[0], whole.scale_trils[0], generator, lambda: spent() > 0.8)

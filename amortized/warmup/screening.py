@@ -64,11 +64,12 @@ def geometric(low: float, high: float, like: Tensor) -> Tensor:
 
 
 def normal_rays(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
-    """Rays from the origin, from known modes and, where there are several, from centroids: of two or three near ones, of all.
+    """Rays from the origin, from known modes, and from centroids of one, two or three near ones and of all.
 
     Directions are normal: from the origin as N(0, I), .5 to 60 times as long; from a mode as its Gaussian, 1.5 times as
-    long and on to 60 deviations away. Those from a centroid have the average shape of a mode, since few modes span few axes, and .25 to
-    1.2 times the root mean square distance of the modes from their centre. Centroids lie nearer to a mode unknown.
+    long and on to 60 deviations away. From a centroid they have the average shape of a mode, since few modes span few
+    axes, and .25 to 1.2 times the root mean square distance of the modes from their centre. Centroids lie nearer to an
+    unknown mode than known modes do, and a ball's share of a sphere falls with the power D of the distance.
     """
     means, modes = known.means, len(known.means)
     noise = torch.randn(count, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
@@ -206,7 +207,7 @@ class Screening:
         return self._chosen(known, x[high], excess[high])
 
     def _chosen(self, known: GaussianMixture, x: Tensor, excess: Tensor) -> Candidates:
-        """Points that neither the way to a known mode nor a chosen point near by explains, the least explained first."""
+        """Points whose score leads to no known mode, the least explained first, none near one chosen before."""
         _, score = self.target.log_prob_and_score(x.to(self.target.dtype))
         pull = known.scale_trils.mT @ score.double().mT
         cosine = torch.nn.functional.cosine_similarity(-known._whitened(x), pull, dim=1).amax(0)

@@ -3,13 +3,13 @@
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import warm_up
+from tests.known import FIVE_WEIGHTS, five_modes
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -116,7 +116,7 @@ def test_twenty_five_modes_with_even_weights():
 
 
 def test_a_narrow_mode_beside_a_wide_one_that_takes_the_climbs():
-    """Deviations 1 and .5, 24 apart, D = 10: no start of N(0, s²) lies in the narrow basin. Binomial error 1.5 points."""
+    """Deviations 1 and .5, 24 apart, D = 10: no start lies in the narrow basin. Binomial error 1.5 points."""
     means = torch.stack([torch.zeros(10), 24 / 10**0.5 * torch.ones(10)]).double()
     sds = torch.tensor([[1.0], [0.5]], dtype=torch.float64)
     target = DensityTarget(lambda x: normal(x[:, None], means, sds).sum(-1).logsumexp(-1), 10, torch.float64)
@@ -125,25 +125,13 @@ def test_a_narrow_mode_beside_a_wide_one_that_takes_the_climbs():
     assert abs(share - 0.5) < 0.05 and abs(found.log_evidence.value - math.log(2)) < 0.1
 
 
-def five_modes():
-    """Means drawn from N(0, 6²) in 10 dimensions, 12 to 40 apart; the last is 12 from the widest and a third as wide."""
-    means = torch.as_tensor(np.random.default_rng(3).standard_normal((5, 10)) * 6)
-    sds = torch.tensor([1.0, 0.7, 1.5, 1.0, 0.5], dtype=torch.float64)
-    weights = torch.tensor([0.4, 0.3, 0.2, 0.05, 0.05], dtype=torch.float64)
-
-    def parts(x):
-        return normal(x[:, None], means, sds[:, None]).sum(-1) + weights.log()
-
-    return DensityTarget(lambda x: parts(x).logsumexp(-1), 10, torch.float64), parts, weights
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_five_modes_of_which_the_widest_takes_47_of_48_climbs(seed):
-    target, parts, weights = five_modes()
+    target, parts = five_modes()
     found = warm_up(target, generator=seeded(seed), max_seconds=300.0)
     share = torch.bincount(parts(found.draws).argmax(1), minlength=5) / len(found.draws)
-    assert (share - weights).abs().max() < 0.05  # the promise, 3 points, and two binomial standard errors
+    assert (share - FIVE_WEIGHTS).abs().max() < 0.05  # the promise, 3 points, and two binomial standard errors
     assert abs(found.log_evidence.value) < 0.1
 
 

@@ -66,7 +66,9 @@ def test_the_density_along_rays_is_the_mixture_s():
 
 
 def test_a_valley_parts_modes_and_a_bend_does_not():
-    chain = gaussians([[0.0, 0.0], [1.5, 0.5], [3.0, 2.0], [12.0, 9.0], [40.0, 0.0]], [1.0] * 5, [1, 0.9, 0.8, 0.7, 1e-9])
+    chain = gaussians(
+        [[0.0, 0.0], [1.5, 0.5], [3.0, 2.0], [12.0, 9.0], [40.0, 0.0]], [1.0] * 5, [1, 0.9, 0.8, 0.7, 1e-9]
+    )
     target = density(gaussians([[0.0, 0.0], [1.5, 0.5], [3.0, 2.0], [12.0, 9.0]], [1.0] * 4, [1, 1, 1, 1]))
     assert separate(target.log_prob_and_score, chain) == [0, 3]
 
@@ -89,5 +91,7 @@ def test_the_laws_differ():
     known = GaussianMixture(torch.ones(1).double(), ONE.mean, ONE.scale_tril)
     normal, cube = (law(known, 4096, seeded())[0] for law in LAWS)
     assert float(normal.direction.abs().max()) > 3 > 3**0.5 >= float(cube.direction.abs().max())
-    assert abs(float(cube.direction.square().mean()) - 1) < 0.01 and abs(float(normal.direction.square().mean()) - 1) < 0.1
+    assert (
+        abs(float(cube.direction.square().mean()) - 1) < 0.01 and abs(float(normal.direction.square().mean()) - 1) < 0.1
+    )
     assert math.isclose(float(normal.radii[-1]), 60.0)
