@@ -3,8 +3,8 @@
     python benchmarks/blindness.py                      # the table of docs/results/blindness.md
     python benchmarks/blindness.py --dims 2 --seeds 5
 
-Every cell: how often the warm-up's search finds the narrow mode / how often the search of `diagnose` does, from draws of
-the wide one alone. A mode found is weighed by the tempered runs; one that neither finds is trusted and wrong.
+Every cell: how often the warm-up's search finds the narrow mode / how often that of `diagnose` does, from draws of the
+wide one alone. A mode found is weighed by the tempered runs; one that neither finds is trusted and wrong.
 """
 
 from __future__ import annotations

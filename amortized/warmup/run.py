@@ -52,9 +52,8 @@ def warm_up(
     (`Screening`); two tempered SMC runs, from these Gaussians and from one wide Gaussian, weigh them; HMC and jumps
     proposed by a fitted mixture polish the draws; its importance weights give log Z again. Runs that disagree are
     repeated with twice the particles while ``max_calls``, without the screening's, and ``max_seconds`` last. A product
-    of one-dimensional mixtures takes the mixture's place where it explains unseen draws better. Over 100 dimensions
-    `many_dimensions` does the work. The same seed gives the same draws unless the clock ends the work; ``progress``
-    prints a line a stage. Raises ValueError when the density is -inf or NaN at every start.
+    of one-dimensional mixtures stands for it where it explains unseen draws better. Over 100 dimensions
+    `many_dimensions` does the work. Same seed, same draws, unless the clock ends the work; ``progress`` prints stages.
 
     >>> from amortized.targets.density import DensityTarget
     >>> target = DensityTarget(lambda x: -0.5 * ((x - 5.0) / 0.1).square().sum(-1), dim=2)
