@@ -65,7 +65,7 @@ def find_modes(
     """Gaussians at the modes, weighted by a flattened estimate of their masses, and the tops of all climbs.
 
     Climbs start from ``first: (S, D)``, then from points of the ``screening`` that the modes so far do not explain. It
-    is repeated as long as the number of modes now known allows for more points than were looked at.
+    is repeated, with fresh points from among all modes now known, until it finds no more of them.
     """
     origin = torch.zeros(target.dim, dtype=torch.float64, device=target.device)
     identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
@@ -74,13 +74,13 @@ def find_modes(
     if local.elbo.numel() == 0:
         top = state.log_prob.argmax()
         return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None]), state
-    local, seen = _relevant(local), 0
+    local, looked_from = _relevant(local), 0
     while not stop():
         modes = separate(plain, local)
-        points = screening.points(len(modes), first) - seen
-        if points <= 0:
+        points = screening.points(len(modes), first)
+        if len(modes) <= looked_from or points == 0:
             break
-        seen += points
+        looked_from = len(modes)
         found = screening.run(local, modes, points, stop)
         if len(found.x) > 0:
             tops, other = _climbed(plain, found.x, FIRST_STEP * found.gap, generator, stop)
