@@ -34,10 +34,14 @@ from amortized.targets.tracing import ModelError
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.modes import find_modes
 from amortized.warmup.run import MANY
+from amortized.warmup.screening import Screening, cube_rays
 from amortized.warmup.tempering import wide_gaussian
 
 POLISHED = 512
-CLIMBS = 24
+CLIMBS, OWN = 24, 8
+SCREENED = 4
+"""Times the search's seconds, of which points without gradients may take 2 or 15 %: up to half of them."""
+
 OTHER_SEED = 1_000_003
 EVALUATED = 1_000
 """Ends at which density and gradient are looked at: a share of .5 % is five of them."""
@@ -216,8 +220,9 @@ class Posterior:
     def explore(self, seconds: float) -> Exploration | str:
         """An independent search for mass that the sampler does not see; a word on why not, where it takes too long.
 
-        Climbs from dispersed starts of another seed, and tempering from the Gaussians at their tops, from one around
-        them all and from one around the sampler's own draws. ``diagnose()`` reads the last.
+        Climbs from draws, from Cauchy starts around them, and from points of a Sobol sequence whose density no mode
+        found so far explains: another law than the warm-up's. Then tempering from the Gaussians at the tops, from one
+        around them all and from one around the draws. ``diagnose()`` reads the last.
         """
         try:
             self.explored = self._explore(seconds, time.perf_counter())
@@ -239,12 +244,21 @@ class Posterior:
             return time.perf_counter() - began > part * seconds
 
         generator = self._other_generator()
-        modes, _ = find_modes(self.target, CLIMBS, generator, lambda: late(0.5))
+        draws = self.white.unwhiten(cast(Tensor, self.ends)).double()
+        law = cube_rays(draws, self.white.scale_tril, generator.initial_seed() % 2**31)
+        screening = Screening(self.target, law, SCREENED * seconds, generator)
+        modes, _ = find_modes(self.target, self._starts(generator), screening, generator, lambda: late(0.5))
         base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
         parts = self.sampler.process, self.sampler.policy, self.white
         weigh = partial(reverse_log_weights, *parts, generator=generator)
         found = explore(self.white, base, weigh, self.log_evidence().value, generator, lambda: late(1.0))
         return found or f"not explored in {seconds:.0f} s; write guide.at().explore(seconds={4 * seconds:.0f})"
+
+    def _starts(self, generator: Generator) -> Tensor:
+        """Where the search's climbs start: a few of the sampler's own draws, and Cauchy draws three times as wide."""
+        noise = torch.randn(CLIMBS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device)
+        far = noise / torch.randn(CLIMBS, 1, generator=generator, dtype=torch.float64, device=self.white.device)
+        return self.white.unwhiten(torch.cat([cast(Tensor, self.ends)[:OWN].double(), 3 * far])).double()
 
     def _base(self, modes: GaussianMixture) -> GaussianMixture:
         """Where the search starts: whitened ``modes``, a Gaussian around them all, and one around the draws."""

@@ -557,7 +557,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def page(records: list[dict[str, Any]]) -> str:
     said = "\n".join(f"- {line}" for line in summary(records))
-    return f"# Can the verdict be believed?\n\n{__doc__.partition(chr(10))[2].strip()}\n\n{said}\n\n{table(records)}\n"
+    how = (__doc__ or "").partition("\n")[2].strip()
+    return f"# Can the verdict be believed?\n\n{how}\n\n{said}\n\n{table(records)}\n"
 
 
 def main() -> None:

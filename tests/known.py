@@ -1,8 +1,10 @@
 """Targets whose log Z is known, and policies that are not what they started as."""
 
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -96,3 +98,22 @@ def steering(process: Process, dim: int, spread: float = 0.0, seed: int = 0, **o
     """``network`` for a process whose states may carry more than the target's ``dim`` variables."""
     state_dim = process.sample_prior(1, dim, seeded()).shape[-1]
     return network(dim, spread, seed, state_dim=state_dim, **options)
+
+
+FIVE_WEIGHTS = torch.tensor([0.4, 0.3, 0.2, 0.05, 0.05], dtype=torch.float64)
+FIVE_MEANS = torch.as_tensor(np.random.default_rng(3).standard_normal((5, 10)) * 6)
+FIVE_SDS = torch.tensor([1.0, 0.7, 1.5, 1.0, 0.5], dtype=torch.float64)
+
+
+def five_modes() -> tuple[DensityTarget, Callable[[Tensor], Tensor]]:
+    """Five Gaussians in 10 dimensions, 12 to 40 apart, the last 12 from the widest and a third as wide; log Z = 0.
+
+    Also the log density of each ``(B, 5)``.
+    """
+
+    def parts(x: Tensor) -> Tensor:
+        z = (x[:, None] - FIVE_MEANS.to(x)) / FIVE_SDS.to(x)[:, None]
+        constant = FIVE_WEIGHTS.log() - 10 * FIVE_SDS.log() - 5 * math.log(2 * math.pi)
+        return constant.to(x) - 0.5 * z.square().sum(-1)
+
+    return DensityTarget(lambda x: parts(x).logsumexp(-1), 10, torch.float64), parts

@@ -14,8 +14,13 @@ from amortized import DiffusionGuide, Recipe
 from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.exploration import Exploration
 from amortized.diagnostics.verdict import UNTRUSTED
-from amortized.posterior import scales
+from amortized.posterior import Posterior, scales
+from amortized.processes import OrnsteinUhlenbeck
+from amortized.processes.mixture_reference import MixtureReference
+from amortized.samplers import DiffusionSampler
 from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.whitening import WhitenedTarget
+from tests.known import FIVE_MEANS, FIVE_SDS, FIVE_WEIGHTS, five_modes, network, seeded
 
 QUICK = Recipe(bridge_steps=50, steps=50, every=50, held_out=256)
 PRIOR_SCALE = 1.0
@@ -154,3 +159,18 @@ def test_a_guide_of_one_mode_of_two_is_not_trusted():
 def test_planted_failures_are_not_trusted(case):
     planted = runpy.run_path(str(PLANTED))
     assert planted["PLANTED"][case](0, 30.0).diagnose().verdict == UNTRUSTED
+
+
+@pytest.mark.slow
+def test_the_search_finds_what_the_warm_up_s_law_lost():
+    """A sampler of three of five modes, the others of .05 each: errors of share and log Z by 4 of their own."""
+    weights, factors = FIVE_WEIGHTS[:3], FIVE_SDS[:3, None, None] * torch.eye(10, dtype=torch.float64)
+    reference = MixtureReference(weights / weights.sum(), FIVE_MEANS[:3], factors)
+    sampler = DiffusionSampler(OrnsteinUhlenbeck(16, reference=reference), network(10))
+    posterior = Posterior(
+        sampler, WhitenedTarget(five_modes()[0], torch.zeros(10), torch.eye(10)), seeded(), "it", 1000
+    )
+    found = posterior.explore(60.0)
+    assert isinstance(found, Exploration) and found.found_more
+    assert abs(found.unseen.value - 0.1) < 4 * found.unseen.std_error + 0.01
+    assert abs(found.log_evidence.value) < 4 * found.log_evidence.std_error

@@ -99,6 +99,12 @@ def _updated(inverse: Tensor, move: Tensor, fall: Tensor, first: bool) -> Tensor
     return torch.where(usable[:, None, None], updated, inverse)
 
 
+def _steepest(score: Tensor, length: Tensor) -> Tensor:
+    """Multiples ``(S, D, D)`` of the identity with which a step along the ``score: (S, D)`` is so long."""
+    factor = length / score.norm(dim=-1).clamp(min=1e-300)
+    return factor[:, None, None] * torch.eye(score.shape[1], dtype=score.dtype, device=score.device)
+
+
 @torch.no_grad()
 def ascend(
     log_prob_and_score: LogDensityAndScore,
@@ -106,12 +112,14 @@ def ascend(
     generator: Generator | None,
     iterations: int = 250,
     stop: Callable[[], bool] = lambda: False,
+    first_step: Tensor | None = None,
 ) -> tuple[State, LocalGaussians, LocalGaussians]:
     """BFGS from every ``start: (S, D)``: ``(end states, best Gaussian of each start, good Gaussians of all paths)``.
 
     A chain stops when half its squared Newton decrement ``gᵀHg / 2`` is below 1e-7 nats or its line search finds no
     rise. At about 17 points of every path the Gaussian N(x + H g, H) is given a bound by eight draws, and the best of
-    each start is kept, as well as all within 10 nats of the best of all. Zhang, Carpenter, Gelman and
+    each start is kept, as well as all within 10 nats of the best of all. ``first_step: (S,)``: how far the first trial
+    goes from each start, 1 by default. Zhang, Carpenter, Gelman and
     Vehtari (2022), arXiv 2108.03782; line search of Lewis and Overton (2013), Mathematical Programming 141.
 
     >>> bowl = lambda x: (-0.5 * (x - 3).square().sum(-1), 3 - x)
@@ -120,11 +128,8 @@ def ascend(
     ([3.0, 3.0], 0.9189)
     """
     state = init(log_prob_and_score, start.clone())
-    starts, dim = start.shape
-    inverse = (
-        torch.eye(dim, dtype=start.dtype, device=start.device)
-        / state.score.norm(dim=-1).clamp(min=1e-300)[:, None, None]
-    )
+    starts = len(start)
+    inverse = _steepest(state.score, torch.ones_like(state.log_prob) if first_step is None else first_step)
     best = LocalGaussians(start.clone(), inverse.clone(), torch.full_like(state.log_prob, -torch.inf))
     active = (state.log_prob > -torch.inf).nonzero()[:, 0]
     looks = {int(look) for look in torch.logspace(math.log10(3), math.log10(iterations), 17)} | {iterations}
@@ -153,10 +158,7 @@ def ascend(
                 field[look] = value
         restart = active[~found & fresh[active]]
         fresh[active] = found
-        inverse[restart] = (
-            torch.eye(dim, dtype=start.dtype, device=start.device)
-            / state.score[restart].norm(dim=-1).clamp(min=1e-300)[:, None, None]
-        )
+        inverse[restart] = _steepest(state.score[restart], torch.ones_like(state.log_prob[restart]))
         active = torch.cat([active[going], restart])
     good = joined(*passed)
     return state, best, good.take((good.elbo > best.elbo.max() - NEAR).nonzero()[:, 0])

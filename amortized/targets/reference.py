@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -39,8 +39,8 @@ class Reference:
         """The same or, where a gradient takes longer, its last point alone: the first may be 0, where slopes vanish."""
         if self.milliseconds <= milliseconds:
             return self
-        parts = (self.x, self.value, self.score, self.value_noise, self.score_noise)
-        return Reference(*(part[-1:] for part in parts), self.milliseconds, self.extremes, self.extreme_value)
+        names = ("x", "value", "score", "value_noise", "score_noise")
+        return replace(self, **{name: getattr(self, name)[-1:] for name in names})
 
     def differs(self, value: Tensor, score: Tensor) -> str | None:
         """What differs beyond rounding, in words; ``None`` where nothing does."""

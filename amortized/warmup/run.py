@@ -14,13 +14,15 @@ from amortized.mcmc.product import ProductMixture
 from amortized.mcmc.product_fit import fit_product
 from amortized.targets.base import Target
 from amortized.warmup.many import many_dimensions
-from amortized.warmup.modes import find_modes
+from amortized.warmup.modes import find_modes, starts
 from amortized.warmup.polish import Polish
 from amortized.warmup.record import WarmUp
+from amortized.warmup.screening import Screening, normal_rays
 from amortized.warmup.tempering import Search, wide_gaussian
 from amortized.warmup.verdict import verdict
 
 MANY = 100
+STARTS = 48
 
 
 def _fitted(
@@ -46,13 +48,12 @@ def warm_up(
 ) -> WarmUp:
     """Draws, scale, modes, their weights and log Z of ``target``, from its density and score alone.
 
-    Dispersed starts climb to the modes (BFGS, with the best Gaussian on the way); two tempered SMC runs, from these
-    Gaussians and from one wide Gaussian, weigh them; HMC and jumps proposed by a fitted mixture polish the draws;
-    importance weights from that mixture give log Z again. Runs that disagree are repeated with twice the particles
-    while ``max_calls`` and ``max_seconds`` last. A product of one-dimensional mixtures takes the mixture's place where
-    it explains unseen draws better. Over 100 dimensions `many_dimensions` does the work, over 500 with at most 1,024
-    draws. The same seed gives the same draws unless it is the clock that ends the work; ``progress`` prints a line a
-    stage. Raises ValueError when the density is -inf or NaN at every start.
+    Dispersed starts climb to the modes (BFGS, with the best Gaussian on the way), then points that these do not explain
+    (`Screening`); two tempered SMC runs, from these Gaussians and from one wide Gaussian, weigh them; HMC and jumps
+    proposed by a fitted mixture polish the draws; its importance weights give log Z again. Runs that disagree are
+    repeated with twice the particles while ``max_calls``, without the screening's, and ``max_seconds`` last. A product
+    of one-dimensional mixtures stands for it where it explains unseen draws better. Over 100 dimensions
+    `many_dimensions` does the work. Same seed, same draws, unless the clock ends the work; ``progress`` prints stages.
 
     >>> from amortized.targets.density import DensityTarget
     >>> target = DensityTarget(lambda x: -0.5 * ((x - 5.0) / 0.1).square().sum(-1), dim=2)
@@ -61,9 +62,11 @@ def warm_up(
     (torch.Size([512, 2]), True, True)
     """
     began, calls_before = time.perf_counter(), target.calls
+    screening = Screening(target, normal_rays, max_seconds, generator)
 
     def spent() -> float:
-        return max((target.calls - calls_before) / max_calls, (time.perf_counter() - began) / max_seconds)
+        calls = (target.calls - screening.calls - calls_before) / max_calls
+        return max(calls, (time.perf_counter() - began) / max_seconds)
 
     def say(text: str) -> None:
         if progress:
@@ -72,7 +75,7 @@ def warm_up(
     if target.dim > MANY:
         found = many_dimensions(target, draws, generator, lambda: spent() > 0.6, say)
         return replace(found, target_calls=target.calls - calls_before, seconds=time.perf_counter() - began)
-    modes, tops = find_modes(target, 48, generator, lambda: spent() > 0.4)
+    modes, tops = find_modes(target, starts(target, STARTS, generator), screening, generator, lambda: spent() > 0.4)
     say(f"{modes.weights.numel()} modes")
     whole = wide_gaussian(modes, 1.0)
     search = Search(target, modes, whole.means[0], whole.scale_trils[0], generator, lambda: spent() > 0.8)

@@ -52,3 +52,17 @@ def test_a_wall_of_minus_infinity_stops_no_chain():
 
     state, _, _ = ascend(density, starts(6, 2).abs(), torch.Generator().manual_seed(0))
     assert torch.allclose(state.x, torch.tensor([1.0, 0.0], dtype=torch.float64).expand(6, 2), atol=1e-2)
+
+
+def test_a_short_first_step_stays_in_a_narrow_basin():
+    """A spike of deviation .01 at 1, below the top at 0: a first step of 1 leaves its basin, one of .001 does not."""
+
+    def density(x):
+        terms = torch.stack([20 - 20 * x.square().sum(-1), 4 - 0.5 * ((x - 1) / 0.01).square().sum(-1)])
+        share = terms.softmax(0)
+        return terms.logsumexp(0), -40 * share[0, :, None] * x - share[1, :, None] * (x - 1) / 1e-4
+
+    start = torch.full((1, 1), 1.01, dtype=torch.float64)
+    for length, top in ((None, 0.0), (torch.tensor([1e-3], dtype=torch.float64), 1.0)):
+        state, _, _ = ascend(density, start, torch.Generator().manual_seed(0), first_step=length)
+        assert abs(float(state.x) - top) < 1e-3

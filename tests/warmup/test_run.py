@@ -9,6 +9,7 @@ import torch
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import warm_up
+from tests.known import FIVE_WEIGHTS, five_modes
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -112,6 +113,40 @@ def test_twenty_five_modes_with_even_weights():
     share = torch.bincount(torch.cdist(found.draws, means).argmin(-1), minlength=25) / len(found.draws)
     assert (share - 0.04).abs().max() < 0.03 and share.min() > 0.02
     assert found.trustworthy and abs(found.log_evidence.value) < 0.05
+
+
+def test_a_narrow_mode_beside_a_wide_one_that_takes_the_climbs():
+    """Deviations 1 and .5, 24 apart, D = 10: no start lies in the narrow basin. Binomial error 1.5 points."""
+    means = torch.stack([torch.zeros(10), 24 / 10**0.5 * torch.ones(10)]).double()
+    sds = torch.tensor([[1.0], [0.5]], dtype=torch.float64)
+    target = DensityTarget(lambda x: normal(x[:, None], means, sds).sum(-1).logsumexp(-1), 10, torch.float64)
+    found = warm_up(target, draws=1000, generator=seeded())
+    share = float((torch.cdist(found.draws, means) / sds[:, 0]).argmin(-1).double().mean())
+    assert abs(share - 0.5) < 0.05 and abs(found.log_evidence.value - math.log(2)) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_five_modes_of_which_the_widest_takes_47_of_48_climbs(seed):
+    target, parts = five_modes()
+    found = warm_up(target, generator=seeded(seed), max_seconds=300.0)
+    share = torch.bincount(parts(found.draws).argmax(1), minlength=5) / len(found.draws)
+    assert (share - FIVE_WEIGHTS).abs().max() < 0.05  # the promise, 3 points, and two binomial standard errors
+    assert abs(found.log_evidence.value) < 0.1
+
+
+@pytest.mark.slow
+def test_three_clusters_in_all_their_labellings_under_wide_priors():
+    """Means with priors N(0, 200), 20 data around -60, 10 and 90 with equal shares: six labellings of equal mass."""
+    y = torch.cat([centre + torch.randn(20, generator=seeded(4)) for centre in (-60.0, 10.0, 90.0)]).double()
+
+    def log_prob(x):
+        return normal(y[:, None], x[:, None], 1.0).logsumexp(-1).sum(-1) + normal(x, 0.0, 200.0).sum(-1)
+
+    found = warm_up(DensityTarget(log_prob, 3, torch.float64), draws=1000, generator=seeded())
+    order = found.draws.argsort(1) @ torch.tensor([9, 3, 1])
+    counts = order.unique(return_counts=True)[1] / 1000
+    assert len(counts) == 6 and (counts - 1 / 6).abs().max() < 0.05  # binomial standard error 1.2 points
 
 
 def test_an_asymmetric_density_with_its_evidence():

@@ -1,0 +1,226 @@
+"""Where no known mode explains the density: rays of points without gradients, and the best of them to climb from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.mcmc.mixture import GaussianMixture, safe_cholesky
+from amortized.mcmc.optimise import LocalGaussians
+from amortized.mcmc.state import LogDensityAndScore
+from amortized.targets.base import Target
+
+RADII = 8
+CHUNK = 1024
+"""Rays at a time: their 8,192 points stay in a processor's cache."""
+
+KEPT = 32
+"""Points kept of each radius of each kind of ray: enough that some differ in direction."""
+
+CANDIDATES = 12
+UNEXPLAINED = 0.03
+"""Share of the fall from the top that the modes must get wrong: widths from curvature are no better than that."""
+
+ALIGNED = 0.95
+"""Cosine between the score and the way to a known mode from which that mode explains the score, whatever its tails."""
+
+FARTHEST = 60.0
+NEGLIGIBLE, VALLEY = 10.0, 3.0
+FEWEST, MOST = 2**13, 2**21
+SHARE_OF_ONE, SHARE_OF_MORE = 0.02, 0.15
+"""Parts of the warm-up's time that the points of one known mode, and of several, may take."""
+
+
+class Rays(NamedTuple):
+    """Points ``centre + radius · direction``: ``centre`` and ``direction`` ``(N, D)``, ``radii: (8,)``."""
+
+    centre: Tensor
+    direction: Tensor
+    radii: Tensor
+
+    def points(self) -> Tensor:
+        """``(N, 8, D)``."""
+        return self.centre[:, None] + self.radii[:, None] * self.direction[:, None]
+
+
+Law = Callable[[GaussianMixture, int, Generator | None], list[Rays]]
+
+
+class Candidates(NamedTuple):
+    """Points ``x: (N, D)`` that the known modes do not explain, and the ``gap: (N,)`` to the nearest of these."""
+
+    x: Tensor
+    gap: Tensor
+
+
+def geometric(low: float, high: float, like: Tensor) -> Tensor:
+    """``(8,)`` radii from ``low`` to ``high``, each the same multiple of the one before."""
+    return torch.logspace(math.log10(low), math.log10(high), RADII, dtype=like.dtype, device=like.device)
+
+
+def normal_rays(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
+    """Rays from the origin, from known modes, and from centroids of one, two or three near ones and of all.
+
+    Directions are normal: from the origin as N(0, I), .5 to 60 times as long; from a mode as its Gaussian, 1.5 times as
+    long and on to 60 deviations away. From a centroid they have the average shape of a mode, since few modes span few
+    axes, and .25 to 1.2 times the root mean square distance of the modes from their centre. Centroids lie nearer to an
+    unknown mode than known modes do, and a ball's share of a sphere falls with the power D of the distance.
+    """
+    means, modes = known.means, len(known.means)
+    noise = torch.randn(count, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
+    origin, around, between = noise.tensor_split([count // 8, count // 4] if modes > 1 else [count // 4, count])
+    owner = torch.randint(modes, (len(around),), generator=generator, device=means.device)
+    turned = torch.einsum("nij,nj->ni", known.scale_trils[owner], around)
+    rays = [
+        Rays(torch.zeros_like(origin), origin, geometric(0.5, 60.0, noise)),
+        Rays(means[owner], turned, geometric(1.5, max(6.0, FARTHEST / means.shape[1] ** 0.5), noise)),
+    ]
+    if modes > 1:
+        scale_tril = safe_cholesky((known.scale_trils @ known.scale_trils.mT).mean(0))
+        white = torch.linalg.solve_triangular(scale_tril, means.mT, upper=False).mT
+        rank = torch.cdist(white, white).argsort(1).argsort(1)
+        owner = torch.randint(modes, (len(between), 1), generator=generator, device=means.device)
+        sizes = torch.tensor([1, min(2, modes), min(3, modes), modes], device=means.device)
+        size = sizes[torch.randint(4, (len(between), 1), generator=generator, device=means.device)]
+        share = (rank[owner[:, 0]] < size).to(means) / size
+        distance = (white - white.mean(0)).square().mean().sqrt()
+        rays.append(Rays(share @ means, distance * (between @ scale_tril.mT), geometric(0.25, 1.2, noise)))
+    return rays
+
+
+def cube_rays(draws: Tensor, scale_tril: Tensor, seed: int) -> Law:
+    """Another law: a Sobol sequence in a cube, around the origin, around ``draws: (N, D)`` and between two of them.
+
+    Around draws the cube has the shape of their ``scale_tril: (D, D)``; between two, a fifth to twice their distance.
+    """
+    sobol = torch.quasirandom.SobolEngine(draws.shape[1], scramble=True, seed=seed)
+
+    def law(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
+        cube = (2 * sobol.draw(count, dtype=torch.float64).to(draws.device) - 1) * 3**0.5
+        origin, around, between = cube.tensor_split([count // 4, count // 2])
+        rows = torch.randint(len(draws), (len(around) + 2 * len(between),), generator=generator, device=draws.device)
+        centres, ends = draws[rows[: len(around)]], draws[rows[len(around) :]].reshape(2, len(between), -1)
+        gap = (ends[0] - ends[1]) / draws.shape[1] ** 0.5
+        apart = torch.linalg.solve_triangular(scale_tril, gap.mT, upper=False).norm(dim=0)[:, None]
+        return [
+            Rays(torch.zeros_like(origin), origin, geometric(0.7, 90.0, cube)),
+            Rays(centres, around @ scale_tril.mT, geometric(1.0, 90.0, cube)),
+            Rays(ends.mean(0), apart * (between @ scale_tril.mT), geometric(0.2, 2.0, cube)),
+        ]
+
+    return law
+
+
+@torch.no_grad()
+def separate(density: LogDensityAndScore, local: LocalGaussians) -> list[int]:
+    """The best row of each mode, best first: Gaussians are of one mode where no valley lies between their means.
+
+    A bent posterior is described by many Gaussians, each in touch with the next, and counts as one mode. Gaussians of
+    less than e⁻¹⁰ of the best one's mass are left out.
+    """
+    means = local.mean[local.elbo > local.elbo.max() - NEGLIGIBLE]
+    count = len(means)
+    one, other = torch.triu_indices(count, count, 1, device=means.device)
+    shares = torch.tensor([0.25, 0.5, 0.75], dtype=means.dtype, device=means.device)[:, None, None]
+    between = means[one] + shares * (means[other] - means[one])
+    value = density(torch.cat([means, between.flatten(0, 1)]))[0]
+    low = value[count:].reshape(3, -1).amin(0)
+    touching = torch.eye(count, dtype=torch.bool, device=means.device)
+    touching[one, other] = touching[other, one] = low > torch.minimum(value[one], value[other]) - VALLEY
+    label = torch.arange(count, device=means.device)
+    for _ in range(count):
+        label = torch.where(touching, label, count).amin(1)
+    return label.unique().tolist()
+
+
+def explained(known: GaussianMixture, rays: Rays) -> Tensor:
+    """Log density of the mixture along every ray, ``(N, 8)``."""
+    from_mode = known._whitened(rays.centre)
+    along = torch.linalg.solve_triangular(known.scale_trils, rays.direction.mT, upper=False)
+    parts = from_mode.square().sum(1), (from_mode * along).sum(1), along.square().sum(1)
+    square = parts[0][..., None] + 2 * rays.radii * parts[1][..., None] + rays.radii.square() * parts[2][..., None]
+    return (known.log_normalizers()[:, None, None] - 0.5 * square).logsumexp(0)
+
+
+class Screening:
+    """A search for points that known modes do not explain: rays of a ``law``, in a small share of ``max_seconds``.
+
+    ``calls`` counts the densities, which are no part of a budget of gradients.
+    """
+
+    def __init__(self, target: Target, law: Law, max_seconds: float, generator: Generator | None):
+        self.target, self.law, self.max_seconds, self.generator = target, law, max_seconds, generator
+        self.calls = 0
+
+    def points(self, modes: int, x: Tensor) -> int:
+        """How many points to look at where so many modes are known: ``modes · 2^(9 + D)``, at most 2 million.
+
+        A ball's share of a shell halves or worse a dimension; a posterior of several modes is likelier to have others.
+        Divided by four until they take 2 % of ``max_seconds``, 15 % where there are several modes, or to nothing: by
+        four, so that the same machine comes to the same number. ``x: (N, D)`` are points to time the density at.
+        """
+        points = min(MOST, max(FEWEST, 2 ** (9 + min(self.target.dim, 10)) * modes))
+        batch = x.repeat(-(-CHUNK // len(x)), 1)[:CHUNK].to(self.target.dtype)
+        times = []
+        for _ in range(2):
+            began = time.process_time()
+            self._density(batch)
+            times.append(time.process_time() - began)
+        seconds = self.max_seconds * (SHARE_OF_ONE if modes == 1 else SHARE_OF_MORE)
+        while points * min(times) / CHUNK > seconds:
+            points //= 4
+        return points if points >= FEWEST // 4 else 0
+
+    @torch.no_grad()
+    def run(self, local: LocalGaussians, modes: list[int], points: int, stop: Callable[[], bool]) -> Candidates:
+        """At most 12 of about so many ``points`` at which the density is not that of the ``local`` Gaussians.
+
+        For every kind of ray and radius those points count whose fall from the top is the smallest share of the fall
+        that the Gaussians, each with the mass ``exp(elbo)``, foretell. Of these, points whose score leads to a known
+        mode are left out: heavy tails are no modes. ``modes``: the Gaussians around which the rays start.
+        """
+        height = local.elbo.max()
+        known = GaussianMixture((local.elbo - height).exp(), local.mean, local.scale_tril)
+        around = GaussianMixture(known.weights[modes], known.means[modes], known.scale_trils[modes])
+        top = known.log_normalizers().max()
+        pools: list[tuple[Tensor, Tensor]] = []
+        for _ in range(max(points // (CHUNK * RADII), 1)):
+            if stop():
+                break
+            for kind, rays in enumerate(self.law(around, CHUNK, self.generator)):
+                x = rays.points()
+                log_q = explained(known, rays)
+                excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (5 + top - log_q)
+                if kind < len(pools):
+                    excess, x = torch.cat([pools[kind][0], excess]), torch.cat([pools[kind][1], x])
+                best, rows = excess.topk(min(KEPT, len(excess)), dim=0)
+                pools[kind : kind + 1] = [(best, x.gather(0, rows[..., None].expand(-1, -1, x.shape[-1])))]
+        if not pools:
+            return Candidates(known.means[:0], known.means[:0, 0])
+        excess, x = (torch.cat([pool[part].flatten(0, 1) for pool in pools]) for part in (0, 1))
+        high = excess > UNEXPLAINED
+        return self._chosen(known, x[high], excess[high])
+
+    def _chosen(self, known: GaussianMixture, x: Tensor, excess: Tensor) -> Candidates:
+        """Points whose score leads to no known mode, the least explained first, none near one chosen before."""
+        _, score = self.target.log_prob_and_score(x.to(self.target.dtype))
+        pull = known.scale_trils.mT @ score.double().mT
+        cosine = torch.nn.functional.cosine_similarity(-known._whitened(x), pull, dim=1).amax(0)
+        gap = torch.cdist(x, known.means).amin(1)
+        merit = torch.where(cosine < ALIGNED, excess * (1 - cosine), 0.0)
+        chosen: list[int] = []
+        while len(chosen) < CANDIDATES and len(x) and float(merit.max()) > 0:
+            index = int(merit.argmax())
+            chosen.append(index)
+            merit = torch.where((x - x[index]).norm(dim=1) < 0.5 * gap[index], 0.0, merit)
+            merit[index] = 0.0
+        return Candidates(x[chosen], gap[chosen])
+
+    def _density(self, x: Tensor) -> Tensor:
+        self.calls += len(x)
+        return self.target.log_prob(x.to(self.target.dtype)).double()

@@ -1,0 +1,97 @@
+"""What no known mode explains is found by landing there; what one explains, whatever its tails, is left alone."""
+
+import math
+
+import pytest
+import torch
+
+from amortized.mcmc.mixture import GaussianMixture
+from amortized.mcmc.optimise import LocalGaussians
+from amortized.targets.density import DensityTarget
+from amortized.warmup.screening import FEWEST, MOST, Screening, cube_rays, explained, normal_rays, separate
+from tests.known import seeded
+
+DIM = 4
+
+
+def gaussians(means: list[list[float]], sds: list[float], masses: list[float]) -> LocalGaussians:
+    dim = len(means[0])
+    elbo = torch.tensor(masses, dtype=torch.float64).log()
+    factors = torch.tensor(sds, dtype=torch.float64)[:, None, None] * torch.eye(dim, dtype=torch.float64)
+    return LocalGaussians(torch.tensor(means, dtype=torch.float64), factors, elbo)
+
+
+def density(local: LocalGaussians) -> DensityTarget:
+    mixture = GaussianMixture(local.elbo.exp(), local.mean, local.scale_tril)
+    return DensityTarget(lambda x: mixture.log_prob(x), local.mean.shape[1], torch.float64)
+
+
+BOTH = gaussians([[0.0] * DIM, [12.0, 9.0, 0.0, 0.0]], [1.5, 0.5], [0.5, 0.5])
+ONE = BOTH.take(torch.tensor([0]))
+DRAWS = 1.5 * torch.randn(500, DIM, generator=seeded(1), dtype=torch.float64)
+LAWS = [normal_rays, cube_rays(DRAWS, 1.5 * torch.eye(DIM, dtype=torch.float64), 0)]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_basin_of_an_unknown_narrow_mode_is_met(law):
+    """Its basin is a ball of radius 5 at distance 15: over ten of the 32,768 points fall into it by either law."""
+    found = Screening(density(BOTH), law, 60.0, seeded()).run(ONE, [0], 2**15, lambda: False)
+    assert 0 < len(found.x) <= 12
+    narrow = (found.x - BOTH.mean[1]).norm(dim=1) / 0.5
+    wide = found.x.norm(dim=1) / 1.5
+    assert bool((narrow < wide).all())
+    assert torch.allclose(found.gap, found.x.norm(dim=1))
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_known_modes_leave_nothing_to_climb_from(law):
+    screening = Screening(density(BOTH), law, 60.0, seeded())
+    assert len(screening.run(BOTH, [0, 1], 2**15, lambda: False).x) == 0
+    assert screening.calls <= screening.target.calls and screening.calls >= 2**15
+
+
+def test_heavy_tails_are_no_modes():
+    """A Student-t falls far less than its Gaussian foretells, but its score leads to the mode everywhere."""
+    target = DensityTarget(lambda x: -3.5 * torch.log1p(x.square().sum(-1) / 3), DIM, torch.float64)
+    assert len(Screening(target, normal_rays, 60.0, seeded()).run(ONE, [0], 2**13, lambda: False).x) == 0
+
+
+def test_the_density_along_rays_is_the_mixture_s():
+    known = GaussianMixture(torch.tensor([2.0, 0.3]).double(), BOTH.mean, BOTH.scale_tril)
+    for rays in normal_rays(known, 16, seeded()):
+        points = rays.points()
+        assert points.shape == (len(rays.centre), 8, DIM)
+        expected = known.log_prob(points.flatten(0, 1)).reshape(points.shape[:2])
+        assert torch.allclose(explained(known, rays), expected, rtol=1e-9)
+
+
+def test_a_valley_parts_modes_and_a_bend_does_not():
+    chain = gaussians(
+        [[0.0, 0.0], [1.5, 0.5], [3.0, 2.0], [12.0, 9.0], [40.0, 0.0]], [1.0] * 5, [1, 0.9, 0.8, 0.7, 1e-9]
+    )
+    target = density(gaussians([[0.0, 0.0], [1.5, 0.5], [3.0, 2.0], [12.0, 9.0]], [1.0] * 4, [1, 1, 1, 1]))
+    assert separate(target.log_prob_and_score, chain) == [0, 3]
+
+
+def test_several_modes_are_worth_more_points_and_a_slow_density_fewer():
+    x = torch.zeros(3, DIM, dtype=torch.float64)
+    quick = Screening(density(BOTH), normal_rays, 1e6, seeded())
+    assert [quick.points(modes, x) for modes in (1, 4, 1000)] == [FEWEST, 2 ** (9 + DIM) * 4, MOST]
+    assert quick.calls == quick.target.calls > 0
+    assert Screening(density(BOTH), normal_rays, 1e-9, seeded()).points(1, x) == 0
+
+
+def test_it_stops_when_told():
+    screening = Screening(density(BOTH), normal_rays, 60.0, seeded())
+    assert len(screening.run(ONE, [0], 2**15, lambda: True).x) == 0 and screening.calls == 0
+
+
+def test_the_laws_differ():
+    """The farthest points of the one are normal and of the other in a cube: no coordinate over its half width."""
+    known = GaussianMixture(torch.ones(1).double(), ONE.mean, ONE.scale_tril)
+    normal, cube = (law(known, 4096, seeded())[0] for law in LAWS)
+    assert float(normal.direction.abs().max()) > 3 > 3**0.5 >= float(cube.direction.abs().max())
+    assert (
+        abs(float(cube.direction.square().mean()) - 1) < 0.01 and abs(float(normal.direction.square().mean()) - 1) < 0.1
+    )
+    assert math.isclose(float(normal.radii[-1]), 60.0)
