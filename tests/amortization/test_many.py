@@ -6,9 +6,9 @@ import math
 import warnings
 from dataclasses import replace
 
+import pandas
 import pyro
 import pyro.distributions as dist
-import pandas
 import pytest
 import torch
 
