@@ -254,12 +254,12 @@ def _is_data(site: Message) -> bool:
 def _check_something_observed(trace: poutine.Trace, call: Arguments) -> None:
     """Warns where neither data nor a factor say anything of the latents."""
     sites = {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
-    if any(_is_data(site) or is_factor(site) for site in sites.values()):
+    latents = [name for name, site in sites.items() if not (is_deterministic(site) or _is_data(site))]
+    if not latents or any(_is_data(site) or is_factor(site) for site in sites.values()):
         return
     try:
         arguments = list(inspect.signature(function_of(call[0])).parameters)
     except (TypeError, ValueError):
         arguments = []
-    latents = [name for name, site in sites.items() if not is_deterministic(site)]
     named = next((name for name in arguments if name in latents), "y")
     tell(f"no site is observed: these are prior draws; write pyro.sample({named!r}, ..., obs={named}) for the data")
