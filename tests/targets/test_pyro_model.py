@@ -42,7 +42,7 @@ def truth(example: Example, target: PyroTarget, x: torch.Tensor) -> tuple[torch.
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _, potential, _, _ = initialize_model(example.model, example.args, example.kwargs)
-            sites = {name: x[site.slice].reshape(site.unconstrained_shape) for name, site in target.latents.items()}
+            sites = {name: site.spread(x[site.slice]) for name, site in target.latents.items()}
             value = -potential(sites)
     (score,) = torch.autograd.grad(value, x)
     return value.detach(), score
