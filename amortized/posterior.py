@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, cast
 
 import torch
@@ -15,12 +14,12 @@ import torch
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.evaluation import reverse_log_weights
-from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, explore
+from amortized.diagnostics.exploration import Exploration
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.estimate import Estimate
-from amortized.mcmc.mixture import GaussianMixture, join
+from amortized.mass_search import MassSearch
 from amortized.mcmc.resampling import systematic
 from amortized.path import Path, rollout
 from amortized.posterior_draws import Draws
@@ -30,18 +29,9 @@ from amortized.targets.cost import seconds_a_particle, timed
 from amortized.targets.devices import placement
 from amortized.targets.precision import POINTS, rounding
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.tracing import ModelError
 from amortized.targets.whitening import WhitenedTarget
-from amortized.warmup.modes import find_modes
-from amortized.warmup.run import MANY
-from amortized.warmup.screening import Screening, cube_rays
-from amortized.warmup.tempering import wide_gaussian
 
 POLISHED = 512
-CLIMBS, OWN = 24, 8
-SCREENED = 4
-"""Times the search's seconds, of which points without gradients may take 2 or 15 %: up to half of them."""
-
 OTHER_SEED = 1_000_003
 EVALUATED = 1_000
 """Ends at which density and gradient are looked at: a share of .5 % is five of them."""
@@ -53,11 +43,10 @@ class Posterior:
 
     ``held_out``: draws ``(N, D)`` of the target in those coordinates and their log R; None to polish some of the
     sampler's own by MALA. ``warm_up``: a log evidence to agree with, whether it is to be trusted, and a word on it.
-    ``uncovered``: nats by which its climbs met more density than its draws explain. ``owners``: the mode that each
-    coordinate of ends ``(N, D)`` belongs to, as far as known. ``remedies``: what to type where the verdict is bad.
-    ``attributes`` are written beside the draws. ``checks_within``: seconds that chains and, if it ``explores``, the
-    independent search may take before they are left out; ``draws_within``: seconds that the paths in excess of a
-    ``draw`` may take before there are fewer of them.
+    ``uncovered``: nats by which its climbs met more density than its draws explain. ``remedies``: what to type
+    where the verdict is bad. ``attributes`` are written beside the draws. ``checks_within``: seconds that chains and,
+    if it ``explores``, each independent search may take before it is left out; ``draws_within``: seconds that the paths
+    in excess of a ``draw`` may take before there are fewer of them.
     """
 
     sampler: DiffusionSampler
@@ -68,7 +57,6 @@ class Posterior:
     held_out: tuple[Tensor, Tensor] | None = None
     warm_up: tuple[Estimate, bool, str] | None = None
     uncovered: float = -math.inf
-    owners: Callable[[Tensor], Tensor] = torch.zeros_like
     remedies: Remedies = GENERIC
     attributes: dict[str, float | int | str] = field(default_factory=dict)
     draws_within: float = 15.0
@@ -80,6 +68,7 @@ class Posterior:
     explores: bool = False
     drifted: Drift | str | None = None
     explored: Exploration | str | None = None
+    beyond: Estimate | str | None = None
     rounded: float | str | None = None
     troubled: float | None = None
 
@@ -183,6 +172,7 @@ class Posterior:
             changed=changed,
             drift=self.drifted,
             exploration=self.explored,
+            beyond=self.beyond,
             target_calls=self.target.calls,
             uncovered=self.uncovered,
             rounding=self.rounded,
@@ -213,62 +203,26 @@ class Posterior:
         weights, ends = self.weights(), cast(Tensor, self.ends)
         if seconds > self.checks_within:
             return f"not looked at: it would take {seconds:.0f} s"
-        generator, named = self._other_generator(), (self.white.unwhiten, names(self.target.latents))
-        found = drift(self.white, ends, weights, generator, *named, self.owners)
+        generator, coordinates = self._other_generator(), self.white.unwhiten
+        found = drift(self.white, ends, weights, generator, coordinates, names(self.target.latents))
         return found or "not looked at: too few draws count"
 
     def explore(self, seconds: float) -> Exploration | str:
-        """An independent search for mass that the sampler does not see; a word on why not, where it takes too long.
+        """Two independent searches for mass that the sampler does not see, elsewhere and beyond its draws.
 
-        Climbs from draws, from Cauchy starts around them, and from points of a Sobol sequence whose density no mode
-        found so far explains: another law than the warm-up's. Then tempering from the Gaussians at the tops, from one
-        around them all and from one around the draws. ``diagnose()`` reads the last.
+        Each may take ``seconds``. ``diagnose()`` reads what was found last; what is returned is the first search's.
         """
-        try:
-            self.explored = self._explore(seconds, time.perf_counter())
-        except ModelError:
-            raise
-        except ValueError as error:
-            self.explored = f"not explored: {error}"
+        search = MassSearch(self.sampler, self.white, *self.pilot(), self._other_seed)
+        self.explored, self.beyond = search.elsewhere(seconds), search.beyond(seconds)
         return self.explored
 
-    def _explore(self, seconds: float, began: float) -> Exploration | str:
-        if self.white.dim > MANY:
-            return f"not explored: {self.white.dim} dimensions, over {MANY}"
-        if not self.log_evidence().value > -torch.inf:
-            return "not explored: no draw counts"
-        if (needed := CALLS_TO_EXPLORE * seconds_a_particle(self.white, cast(Tensor, self.ends))) > seconds:
-            return f"not explored: it would take {needed:.0f} s; write guide.at().explore(seconds={2 * needed:.0f})"
-
-        def late(part: float) -> bool:
-            return time.perf_counter() - began > part * seconds
-
-        generator = self._other_generator()
-        draws = self.white.unwhiten(cast(Tensor, self.ends)).double()
-        law = cube_rays(draws, self.white.scale_tril, generator.initial_seed() % 2**31)
-        screening = Screening(self.target, law, SCREENED * seconds, generator)
-        modes, _ = find_modes(self.target, self._starts(generator), screening, generator, lambda: late(0.5))
-        base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
-        parts = self.sampler.process, self.sampler.policy, self.white
-        weigh = partial(reverse_log_weights, *parts, generator=generator)
-        found = explore(self.white, base, weigh, self.log_evidence().value, generator, lambda: late(1.0))
-        return found or f"not explored in {seconds:.0f} s; write guide.at().explore(seconds={4 * seconds:.0f})"
-
-    def _starts(self, generator: Generator) -> Tensor:
-        """Where the search's climbs start: a few of the sampler's own draws, and Cauchy draws three times as wide."""
-        noise = torch.randn(CLIMBS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device)
-        far = noise / torch.randn(CLIMBS, 1, generator=generator, dtype=torch.float64, device=self.white.device)
-        return self.white.unwhiten(torch.cat([cast(Tensor, self.ends)[:OWN].double(), 3 * far])).double()
-
-    def _base(self, modes: GaussianMixture) -> GaussianMixture:
-        """Where the search starts: whitened ``modes``, a Gaussian around them all, and one around the draws."""
-        identity = torch.eye(self.white.dim, dtype=torch.float64, device=self.white.device)
-        own = GaussianMixture(identity[0, :1], 0 * identity[:1], 2 * identity[None])
-        return join([wide_gaussian(join([modes, own], [0.5, 0.5]), 2.0), own, modes.widened((1.2,), (1.0,))], [2, 1, 2])
+    @property
+    def _other_seed(self) -> int:
+        """One whose numbers no fit has seen, so that looking changes no draw."""
+        return self.generator.initial_seed() + OTHER_SEED
 
     def _other_generator(self) -> Generator:
-        """One whose numbers no fit has seen, so that looking changes no draw."""
-        return torch.Generator(self.white.device).manual_seed(self.generator.initial_seed() + OTHER_SEED)
+        return torch.Generator(self.white.device).manual_seed(self._other_seed)
 
     def to_arviz(self, num_samples: int = 4_000, correction: str = "resample") -> Any:
         """The draws in ArviZ, as ``Draws.to_arviz``, with the verdict among their attributes."""

@@ -68,7 +68,6 @@ class Single:
             held_out=(self.ends[: recipe.held_out], self.log_ends[: recipe.held_out]),
             warm_up=(self.warm.log_evidence, self.warm.trustworthy, self.warm.status),
             uncovered=self.warm.uncovered,
-            owners=self.warm.reference().to(self.white.device).owners,
             remedies=in_python(method, settings.seed, settings.untried, settings.max_seconds, recipe.enough),
             attributes={"seed": settings.seed},
             checks_within=max(CHECKS_WITHIN, 0.1 * settings.max_seconds),

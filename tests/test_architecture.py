@@ -15,7 +15,7 @@ RANKS = [
     {"objectives", "behaviours", "diagnostics", "warmup"},
     {"posterior_draws"},
     {"samplers", "callbacks", "fit"},
-    {"settings", "recipe", "rounds"},
+    {"settings", "recipe", "rounds", "mass_search"},
     {"preparation", "posterior"},
     {"single", "amortization"},
     {"report"},

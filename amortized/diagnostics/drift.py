@@ -27,7 +27,6 @@ class Drift:
 
     ``allowed``: the z that the largest one exceeds with probability .001 where nothing drifts (Bonferroni).
     ``moved``: the mean square distance that the chains went, in units of twice the variance: 1 is all the way.
-    ``rhat``: the largest R-hat of a coordinate over single chains, each compared with those of its own mode.
     """
 
     z: float
@@ -35,7 +34,6 @@ class Drift:
     tests: int
     acceptance: float
     moved: float
-    rhat: float = 1.0
 
     @property
     def allowed(self) -> float:
@@ -60,15 +58,13 @@ def drift(
     generator: Generator | None,
     coordinates: Callable[[Tensor], Tensor] = lambda x: x,
     names: Sequence[str] = (),
-    owners: Callable[[Tensor], Tensor] = torch.zeros_like,
 ) -> Drift | None:
     """How ``E_w[f(x_n) − f(x_0)]``, 0 under a right sampler, compares with its error, for the worst of 2 D + 1 f.
 
     Chains of 8 HMC moves start from draws ``ends: (N, D)``, 1,000 of them, with their log weights ``(N,)``; another
     200 choose the step size and are thrown away. f is each of the ``coordinates``, standardized, its square, and the
     log density, all clipped at 4 deviations so that their means have errors. None where under 50 draws count. About
-    61,000 target calls. A chain does not leave a far mode: that one was lost cannot be seen here. ``owners``: of ends
-    ``(N, D)``, the mode ``(N, D)`` that each coordinate belongs to.
+    61,000 target calls. A chain does not leave a far mode: that one was lost cannot be seen here.
 
     >>> from amortized.targets.density import DensityTarget
     >>> target, generator = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2), torch.Generator().manual_seed(0)
@@ -88,12 +84,11 @@ def drift(
     state = hmc.init(density, rest)
     _, step_size, _ = hmc.run(density, state, TUNING, first, identity, LEAPFROGS, generator)
     before = state = hmc.init(density, chains)
-    acceptance, visited = 0.0, []
+    acceptance = 0.0
     for _ in range(MOVES):
         jitter = torch.rand(len(chains), generator=generator, dtype=chains.dtype, device=chains.device)
         state, info = hmc.step(density, state, step_size * (0.4 + 0.8 * jitter), identity, LEAPFROGS, generator)
         acceptance += float(info.acceptance.mean()) / MOVES
-        visited.append(state.x)
     weights = log_weights.softmax(0)
     start, stop = coordinates(before.x).double(), coordinates(state.x).double()
     labels = [*(names or [f"x[{i}]" for i in range(start.shape[1])]), "the log density"]
@@ -106,34 +101,7 @@ def drift(
     z = _standardized(changes, weights)
     worst = int(z.abs().argmax())
     moved = float((stop - start)[:, :-1].square().mean()) / 2
-    rhat = float(single_chain_rhat(torch.stack(visited), owners(chains), weights).max())
-    return Drift(float(z[worst]), labels[worst], len(labels), acceptance, moved, rhat)
-
-
-def single_chain_rhat(visited: Tensor, owners: Tensor, weights: Tensor) -> Tensor:
-    """``√((T − 1) / T + B / W)`` of each coordinate ``(D,)`` over chains ``visited: (T, N, D)`` of ``weights: (N,)``.
-
-    W is the mean variance within a chain, B the variance of the chains' means around the mean of those with the same
-    owner, ``owners: (N, D)``: several modes are no alarm. Both are of coordinates clipped at 4 deviations. Large where
-    chains have not forgotten their start: slow mixing, which a drift does not show. Gelman and Rubin (1992).
-
-    >>> x = torch.randn(50, 40, 1, generator=torch.Generator().manual_seed(0))
-    >>> still, apart = torch.zeros(40, 1).long(), torch.arange(40)[:, None] % 2
-    >>> equal = torch.full((40,), 1 / 40)
-    >>> [round(float(single_chain_rhat(x + 9 * apart, owners, equal)), 1) for owners in (still, apart)]
-    [4.4, 1.0]
-    """
-    moves, dim = len(visited), visited.shape[2]
-    visited, weights = visited.double(), weights.double()
-    centre, scale = _moments(visited[0], weights)
-    visited = ((visited - centre) / scale).clamp(-CLIPPED, CLIPPED)
-    means, within = visited.mean(0), weights @ visited.var(0)
-    groups = (owners.long() * dim + torch.arange(dim, device=owners.device)).flatten()
-    sums = torch.zeros(int(groups.max()) + 1, dtype=means.dtype, device=means.device)
-    share = sums.index_add(0, groups, weights[:, None].expand(means.shape).flatten()).clamp(min=1e-300)
-    of_owner = sums.index_add(0, groups, (weights[:, None] * means).flatten()) / share
-    between = weights @ (means - of_owner[groups].reshape(means.shape)).square()
-    return ((moves - 1) / moves + between / within.clamp(min=1e-12)).sqrt()
+    return Drift(float(z[worst]), labels[worst], len(labels), acceptance, moved)
 
 
 def _moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,10 +44,6 @@ POOR = 0.3
 OUTSIDE = 0.005
 """Share of the paths that may end where there is no density, or none that can be followed."""
 
-SLOW, CONFIRMS = 3.0, 0.5
-"""R-hat of single chains after 8 moves, and the effective fraction from which it decides nothing. Measured: 25
-Gaussians 1.1, eight schools 1.1, flat scales 1.3, two sensors 2.5; bends that lost half of their mass 6 to 8."""
-
 COARSE, USELESS = 0.1, 1.0
 """Nats of rounding from which a density is said to be coarse, and from which it decides which draws are kept."""
 
@@ -57,7 +53,7 @@ class Checks:
     """What was checked beyond the weights; ``None`` or a word on why not.
 
     ``changed``: how the model differs from the one that was fitted. ``drift``: of chains started from the draws;
-    ``exploration``: an independent search; ``target_calls``: density calls so far, of fit, draws and checks.
+    ``exploration``: an independent search; ``beyond``: the share of the mass beyond the ends of the draws; ``target_calls``: density calls so far, of fit, draws and checks.
     ``uncovered``: nats by which the warm-up's climbs met more density than its draws explain. ``rounding``: of the log
     density, in nats. ``troubles``: what went wrong in evaluating it; ``troubled``: at which share of the paths' ends.
     ``scales``: names of coordinates that are positive numbers in the model; ``sites``: how many latent sites it has.
@@ -66,6 +62,7 @@ class Checks:
     changed: str | None = None
     drift: Drift | str | None = None
     exploration: Exploration | str | None = None
+    beyond: Estimate | str | None = None
     target_calls: int = 0
     uncovered: float = -math.inf
     rounding: float | str | None = None
@@ -187,13 +184,14 @@ def drift(found: Drift | str | None, scales: tuple[str, ...], remedies: Remedies
     return Finding("drift of chains", str(found), "", found.stays, said, todo)
 
 
-def mixing(found: Drift | str | None, fraction: float) -> Finding:
-    """Chains that hardly leave their starts confirm nothing, which matters where the weights are uneven."""
-    if not isinstance(found, Drift):
-        return Finding("mixing of chains", "", "", True, "", COORDINATES)
-    said = "chains started from the draws hardly move, so that uneven weights are not confirmed"
-    value, limit = f"R-hat {found.rhat:.2f} of single chains", f"under {SLOW} where under {CONFIRMS:.0%} are effective"
-    return Finding("mixing of chains", value, limit, found.rhat < SLOW or fraction >= CONFIRMS, said, COORDINATES)
+def beyond(found: Estimate | str | None) -> Finding:
+    """Mass beyond the ends of the draws, over what is allowed by more than two of its standard errors."""
+    if not isinstance(found, Estimate):
+        return Finding("beyond draws", found or "", "", True, "", COORDINATES)
+    said = "the posterior goes on where the draws end, as along a bent valley"
+    passed = found.value - 2 * found.std_error <= SHARE
+    value = f"{found.value:.1%} of the mass unseen"
+    return Finding("beyond draws", value, f"under {SHARE:.0%}", passed, said, COORDINATES)
 
 
 def search(found: Exploration | str | None, remedies: Remedies) -> Finding:

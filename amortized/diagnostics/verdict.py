@@ -95,8 +95,8 @@ def diagnose(
             rows.troubles(checks),
             rows.rounding(checks.rounding),
             rows.drift(checks.drift, checks.scales, remedies),
-            rows.mixing(checks.drift, fraction),
             rows.search(checks.exploration, remedies),
+            rows.beyond(checks.beyond),
         ]
         findings.insert(3, rows.tail(khat, fraction, all(row.passed for row in findings), remedies))
     return Diagnosis(

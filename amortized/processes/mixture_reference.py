@@ -62,10 +62,6 @@ class MixtureReference(Reference):
         total_weight = self.log_weights.to(x.dtype).logsumexp(-1)
         return joint.logsumexp(-1) - total_weight - 0.5 * x.shape[-1] * math.log(2 * math.pi)
 
-    def owners(self, x: Tensor) -> Tensor:
-        joint = self._components(x, 1.0, self.log_variances.to(x.dtype).exp())[1]
-        return joint.argmax(-1, keepdim=True).expand(x.shape)
-
     def _components(self, x: Tensor, signal: Tensor | float, variances: Tensor) -> tuple[Tensor, Tensor]:
         """x less each component's mean along its axes ``(..., J, D)``; log weight + log likelihood ``(..., J)``."""
         axes = self.axes.to(x.dtype)

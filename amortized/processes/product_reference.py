@@ -58,9 +58,6 @@ class ProductReference(Reference):
         total_weight = self.log_weights.to(x.dtype).logsumexp(-1)
         return (joint.logsumexp(-1) - total_weight - 0.5 * math.log(2 * math.pi)).sum(-1)
 
-    def owners(self, x: Tensor) -> Tensor:
-        return self._joint(x[..., None] - self.means.to(x.dtype), self.log_variances.to(x.dtype).exp()).argmax(-1)
-
     def _joint(self, residual: Tensor, variances: Tensor) -> Tensor:
         """Log weight plus log likelihood of each component, without the constant: ``(..., D, J)``."""
         log_likelihood = -0.5 * (residual.square() / variances + variances.log())

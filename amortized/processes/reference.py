@@ -57,7 +57,3 @@ class Reference(nn.Module, ABC):
     @abstractmethod
     def log_marginal(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> Tensor:
         """Log density of ``x_t``: ``(..., D) -> (...)``."""
-
-    @abstractmethod
-    def owners(self, x: Tensor) -> Tensor:
-        """The component of the law of the ends that explains each coordinate of ``x: (N, D)`` best: ``(N, D)``."""

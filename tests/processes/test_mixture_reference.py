@@ -72,14 +72,6 @@ def test_steps_broadcast_over_leading_slices():
             torch.testing.assert_close(one, all_of_them[k])
 
 
-def test_an_end_belongs_to_the_component_that_explains_it_best():
-    law = mixture_law()
-    x = 3 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    joint = law.component_distribution.log_prob(x.double()[:, None]) + WEIGHTS.double().log()
-    found = MixtureReference(WEIGHTS, MEANS, FACTORS).owners(x)
-    assert found.shape == x.shape and torch.equal(found, joint.argmax(-1)[:, None].expand(50, 3))
-
-
 def test_learned_weights_need_not_be_normalized():
     plain, moved = (MixtureReference(WEIGHTS, MEANS, FACTORS, learned=True) for _ in range(2))
     with torch.no_grad():

@@ -1,7 +1,5 @@
 """The product reference against the joint mixture, autograd and its limits."""
 
-import math
-
 import pytest
 import torch
 
@@ -96,11 +94,3 @@ def test_tiny_noise_keeps_variances_positive():
     process = OrnsteinUhlenbeck(256, reference=wells, grid=Power(2.0))
     path = rollout(process, network(2), isotropic(2), 100, seeded())
     assert path.log_weight.isfinite().all()
-
-
-def test_each_coordinate_belongs_to_a_component_of_its_own():
-    """Between equal wells at ±3 the border is 0; with weights e² : 1 it moves to −2 / 6 towards the lighter one."""
-    weights = torch.tensor([[0.5, 0.5], [1 / (1 + math.exp(2)), 1 / (1 + math.exp(-2))]])
-    wells = ProductReference(weights, torch.tensor([[-3.0, 3.0]]).repeat(2, 1), torch.ones(2, 2))
-    x = torch.tensor([[-0.01, -0.34], [0.01, -0.32]])
-    assert wells.owners(x).tolist() == [[0, 0], [1, 1]]

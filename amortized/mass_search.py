@@ -1,0 +1,118 @@
+"""Searches for posterior mass that a sampler misses: in other places, and beyond the ends of its draws."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from amortized._types import Generator, Tensor
+from amortized.diagnostics import frontier
+from amortized.diagnostics.evaluation import reverse_log_weights
+from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, LogWeights, explore
+from amortized.diagnostics.weights import log_evidence
+from amortized.estimate import Estimate
+from amortized.mcmc.mixture import GaussianMixture, join
+from amortized.mcmc.resampling import systematic
+from amortized.samplers import DiffusionSampler
+from amortized.targets.cost import seconds_a_particle
+from amortized.targets.tracing import ModelError
+from amortized.targets.whitening import WhitenedTarget
+from amortized.warmup.modes import find_modes
+from amortized.warmup.run import MANY
+from amortized.warmup.screening import Screening, cube_rays
+from amortized.warmup.tempering import wide_gaussian
+
+CLIMBS, OWN = 24, 8
+SCREENED = 4
+"""Times the search's seconds, of which points without gradients may take 2 or 15 %: up to half of them."""
+
+
+@dataclass(frozen=True)
+class MassSearch:
+    """Two searches that know a sampler's draws and nothing of the warm-up that it was trained on.
+
+    ``ends``: of fresh paths, ``(N, D)`` in the coordinates of ``white``, with their ``log_weights: (N,)``.
+    ``seed``: one that no fit has used, so that looking changes no draw.
+    """
+
+    sampler: DiffusionSampler
+    white: WhitenedTarget
+    ends: Tensor
+    log_weights: Tensor
+    seed: int
+
+    def elsewhere(self, seconds: float) -> Exploration | str:
+        """Mass in places that the sampler does not see; a word on why not, where that takes too long.
+
+        Climbs from draws, from Cauchy starts around them, and from points of a Sobol sequence whose density no mode
+        found so far explains: another law than the warm-up's. Then tempering from the Gaussians at the tops, from one
+        around them all and from one around the draws.
+        """
+        return self._looked(self._elsewhere, seconds, CALLS_TO_EXPLORE)
+
+    def beyond(self, seconds: float) -> Estimate | str:
+        """The share of the mass that lies beyond the draws, as along a bent valley; a word on why not."""
+        return self._looked(self._beyond, seconds, frontier.CALLS)
+
+    def _looked(self, look: Callable[[float, float], object], seconds: float, calls: int):
+        """What ``look(seconds, its start)`` found; a word where it could not."""
+        needed = calls * seconds_a_particle(self.white, self.ends)
+        if self.white.dim > MANY:
+            return f"not looked at: {self.white.dim} dimensions, over {MANY}"
+        if not self._log_evidence > -torch.inf:
+            return "not looked at: no draw counts"
+        if needed > seconds:
+            return f"not looked at: it would take {needed:.0f} s; write guide.at().explore(seconds={2 * needed:.0f})"
+        try:
+            found = look(seconds, time.perf_counter())
+        except ModelError:
+            raise
+        except ValueError as error:
+            return f"not looked at: {error}"
+        return found or f"not looked at in {seconds:.0f} s; write guide.at().explore(seconds={4 * seconds:.0f})"
+
+    @property
+    def _log_evidence(self) -> float:
+        return log_evidence(self.log_weights).value
+
+    def _generator(self) -> Generator:
+        return torch.Generator(self.white.device).manual_seed(self.seed)
+
+    def _noised_back(self, generator: Generator) -> LogWeights:
+        parts = self.sampler.process, self.sampler.policy, self.white
+        return partial(reverse_log_weights, *parts, generator=generator)
+
+    def _elsewhere(self, seconds: float, began: float) -> Exploration | None:
+        def late(part: float) -> bool:
+            return time.perf_counter() - began > part * seconds
+
+        generator = self._generator()
+        law = cube_rays(self.white.unwhiten(self.ends).double(), self.white.scale_tril, self.seed % 2**31)
+        screening = Screening(self.white.target, law, SCREENED * seconds, generator)
+        modes, _ = find_modes(self.white.target, self._starts(generator), screening, generator, lambda: late(0.5))
+        base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
+        weigh = self._noised_back(generator)
+        return explore(self.white, base, weigh, self._log_evidence, generator, lambda: late(1.0))
+
+    def _beyond(self, seconds: float, began: float) -> Estimate | None:
+        generator = self._generator()
+        draws = self.ends[systematic(self.log_weights, frontier.DRAWS, generator)]
+        weigh, value = self._noised_back(generator), self._log_evidence
+        late = lambda: time.perf_counter() - began > seconds  # noqa: E731
+        return frontier.frontier(self.white, draws, weigh, value, generator, late)
+
+    def _starts(self, generator: Generator) -> Tensor:
+        """Where climbs start: a few of the sampler's own draws, and Cauchy draws three times as wide."""
+        noise = torch.randn(CLIMBS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device)
+        far = noise / torch.randn(CLIMBS, 1, generator=generator, dtype=torch.float64, device=self.white.device)
+        return self.white.unwhiten(torch.cat([self.ends[:OWN].double(), 3 * far])).double()
+
+    def _base(self, modes: GaussianMixture) -> GaussianMixture:
+        """Where tempering starts: whitened ``modes``, a Gaussian around them all, and one around the draws."""
+        identity = torch.eye(self.white.dim, dtype=torch.float64, device=self.white.device)
+        own = GaussianMixture(identity[0, :1], 0 * identity[:1], 2 * identity[None])
+        return join([wide_gaussian(join([modes, own], [0.5, 0.5]), 2.0), own, modes.widened((1.2,), (1.0,))], [2, 1, 2])
