@@ -113,7 +113,8 @@ def test_nested_sampling(in_double_precision):
 
 def test_an_amortized_guide(in_double_precision, monkeypatch):
     shortened(monkeypatch, 20)
-    guide = DiffusionGuide(conjugate, amortize="y", recipe=BRIEF, progress=False).fit(torch.randn(20, 5))
+    made = DiffusionGuide(conjugate, amortize="y", recipe=BRIEF, progress=False, max_seconds=3)
+    guide = made.fit(torch.randn(20, 5))
     assert double(guide.sample(20, torch.randn(5)).values())
     assert {parameter.dtype for parameter in guide.parameters()} == {torch.float64}
 
