@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -26,6 +27,7 @@ from amortized.warmup.run import MANY
 from amortized.warmup.screening import Screening, cube_rays
 from amortized.warmup.tempering import wide_gaussian
 
+Found = TypeVar("Found")
 CLIMBS, OWN = 24, 8
 SCREENED = 4
 """Times the search's seconds, of which points without gradients may take 2 or 15 %: up to half of them."""
@@ -58,7 +60,7 @@ class MassSearch:
         """The share of the mass that lies beyond the draws, as along a bent valley; a word on why not."""
         return self._looked(self._beyond, seconds, frontier.CALLS)
 
-    def _looked(self, look: Callable[[float, float], object], seconds: float, calls: int):
+    def _looked(self, look: Callable[[float, float], Found | None], seconds: float, calls: int) -> Found | str:
         """What ``look(seconds, its start)`` found; a word where it could not."""
         needed = calls * seconds_a_particle(self.white, self.ends)
         if self.white.dim > MANY:

@@ -53,9 +53,10 @@ class Checks:
     """What was checked beyond the weights; ``None`` or a word on why not.
 
     ``changed``: how the model differs from the one that was fitted. ``drift``: of chains started from the draws;
-    ``exploration``: an independent search; ``beyond``: the share of the mass beyond the ends of the draws; ``target_calls``: density calls so far, of fit, draws and checks.
-    ``uncovered``: nats by which the warm-up's climbs met more density than its draws explain. ``rounding``: of the log
-    density, in nats. ``troubles``: what went wrong in evaluating it; ``troubled``: at which share of the paths' ends.
+    ``exploration``: an independent search; ``beyond``: the share of the mass beyond the ends of the draws;
+    ``target_calls``: density calls so far, of fit, draws and checks. ``uncovered``: nats by which the warm-up's climbs
+    met more density than its draws explain. ``rounding``: of the log density, in nats. ``troubles``: what went wrong in
+    evaluating it; ``troubled``: at which share of the paths' ends.
     ``scales``: names of coordinates that are positive numbers in the model; ``sites``: how many latent sites it has.
     """
 
