@@ -11,6 +11,7 @@ import pyro.ops.special
 import pyro.poutine as poutine
 import torch
 from opt_einsum import shared_intermediates
+from pyro.distributions.torch_distribution import MaskedDistribution
 from pyro.infer import config_enumerate
 from pyro.ops import packed
 from pyro.ops.contract import contract_to_tensor
@@ -44,9 +45,12 @@ class Enumerator:
         return poutine.enum(config_enumerate(model), first_available_dim=-1 - self.plate_depth)
 
     def log_prob(self, trace: poutine.Trace) -> Tensor:
+        sites = {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
+        for site in sites.values():
+            if is_enumerated(site):
+                site["fn"] = without_mask(site["fn"])
         trace.compute_log_prob()
         trace.pack_tensors()
-        sites = {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
         states = frozenset(site["infer"]["_enumerate_symbol"] for site in sites.values() if is_enumerated(site))
         factors, total = [], torch.zeros(())
         for name, site in sites.items():
@@ -63,6 +67,13 @@ class Enumerator:
 
 def is_enumerated(site: Message) -> bool:
     return site["infer"].get("_enumerate_dim") is not None
+
+
+def without_mask(fn: Any) -> Any:
+    """The distribution under ``fn.mask(...)``, which means what ``poutine.mask`` does: its own term would be 0."""
+    while isinstance(fn, MaskedDistribution):
+        fn = fn.base_dist
+    return fn
 
 
 def term(site: Message) -> Tensor:

@@ -15,7 +15,7 @@ from pyro.poutine.subsample_messenger import _Subsample
 from torch.overrides import TorchFunctionMode
 
 from amortized._types import Tensor
-from amortized.targets.enumeration import Enumerator, is_enumerated, term
+from amortized.targets.enumeration import Enumerator, is_enumerated, term, without_mask
 from amortized.targets.tracing import (
     LatentMessenger,
     Message,
@@ -76,7 +76,7 @@ class _Choosing(Messenger):
     def _pyro_sample(self, message: Message) -> None:
         if not is_random_choice(message) or not is_discrete(message):
             return
-        fn = message["fn"]
+        fn = message["fn"] = without_mask(message["fn"])
         support = fn.enumerate_support(expand=True).reshape(-1, fn.batch_shape.numel(), fn.event_shape.numel())
         state = torch.randint(len(support), fn.batch_shape, generator=self.generator, device="cpu").to(support.device)
         value = support[state.reshape(-1), torch.arange(support.shape[1], device=support.device)]

@@ -247,3 +247,28 @@ def test_scales_that_differ_within_a_sum_are_refused():
 
     with pytest.raises(ModelError, match="'z' and 'y' share a summed-out latent and have scales of 1 and 2"):
         discover(model, (), {}, seed=0)
+
+
+@pytest.mark.parametrize("by_handler", [True, False])
+def test_a_mask_of_the_distribution_is_the_handlers(by_handler):
+    """Of a masked row nothing is left: z sums to one, whichever way it was masked."""
+
+    def model(y, known):
+        a = pyro.sample("a", dist.Normal(0.0, 1.0))
+        with pyro.plate("rows", 2):
+            law = dist.Bernoulli(0.25)
+            if by_handler:
+                with poutine.mask(mask=known):
+                    z = pyro.sample("z", law)
+                    pyro.sample("y", dist.Normal(z + a, 1.0), obs=y)
+            else:
+                z = pyro.sample("z", law.mask(known))
+                pyro.sample("y", dist.Normal(z + a, 1.0).mask(known), obs=y)
+
+    y = torch.tensor([0.5, -1.0])
+    target = PyroTarget(model, (y, torch.tensor([True, False])))
+    terms = torch.stack(
+        [math.log(0.75) + dist.Normal(0.0, 1.0).log_prob(y[0]), math.log(0.25) + dist.Normal(1.0, 1.0).log_prob(y[0])]
+    )
+    want = dist.Normal(0.0, 1.0).log_prob(torch.tensor(0.0)) + terms.logsumexp(0)
+    torch.testing.assert_close(target.log_prob(torch.zeros(1, 1))[0], want)
