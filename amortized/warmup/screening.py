@@ -204,6 +204,8 @@ class Screening:
             return Candidates(known.means[:0], known.means[:0, 0])
         excess, x = (torch.cat([pool[part].flatten(0, 1) for pool in pools]) for part in (0, 1))
         high = excess > UNEXPLAINED
+        if not bool(high.any()):
+            return Candidates(known.means[:0], known.means[:0, 0])
         return self._chosen(known, x[high], excess[high])
 
     def _chosen(self, known: GaussianMixture, x: Tensor, excess: Tensor) -> Candidates:
@@ -214,7 +216,7 @@ class Screening:
         gap = torch.cdist(x, known.means).amin(1)
         merit = torch.where(cosine < ALIGNED, excess * (1 - cosine), 0.0)
         chosen: list[int] = []
-        while len(chosen) < CANDIDATES and len(x) and float(merit.max()) > 0:
+        while len(chosen) < CANDIDATES and float(merit.max()) > 0:
             index = int(merit.argmax())
             chosen.append(index)
             merit = torch.where((x - x[index]).norm(dim=1) < 0.5 * gap[index], 0.0, merit)
