@@ -141,9 +141,9 @@ def test_a_search_that_cannot_begin_says_why(guide, monkeypatch):
     def improper(*_):
         raise ValueError("the log density climbs on")
 
-    monkeypatch.setattr("amortized.posterior.find_modes", improper)
+    monkeypatch.setattr("amortized.mass_search.find_modes", improper)
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
-    assert posterior.explore(60.0) == "not explored: the log density climbs on"
+    assert posterior.explore(60.0) == "not looked at: the log density climbs on"
 
 
 def test_a_guide_of_one_mode_of_two_is_not_trusted():

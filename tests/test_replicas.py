@@ -50,7 +50,8 @@ def test_the_report_is_that_of_all_and_judged_by_the_worst(guide, tmp_path):
     before, weights = other.log_weights, other.weights().clone()
     weights[0] += 50.0
     other.log_weights = weights
-    page = guide.report(tmp_path / "all.html").read_text()
+    with pytest.warns(UserWarning, match="worth about . independent"):
+        page = guide.report(tmp_path / "all.html").read_text()
     other.log_weights = before
     assert "not to be trusted" in page.lower() and "trustworthy" not in page.lower()
 

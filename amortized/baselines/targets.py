@@ -19,7 +19,10 @@ def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[st
     cannot be called, and ``ModelError`` where the model has no usable density.
 
     >>> import pyro, pyro.distributions as dist
-    >>> as_target(lambda scale: pyro.sample("x", dist.Normal(0.0, scale)), (2.0,)).dim
+    >>> def model(y):
+    ...     mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+    ...     pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+    >>> as_target(model, (2.0,)).dim
     1
     """
     if not isinstance(target, Target):

@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
 from amortized.targets.devices import placement
+from amortized.targets.masks import check_masks
 from amortized.targets.states import check_states
 from amortized.targets.tracing import (
     LatentMessenger,
@@ -25,7 +26,6 @@ from amortized.targets.tracing import (
     Message,
     ModelError,
     Placing,
-    check_masks,
     is_deterministic,
     is_discrete,
     is_factor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -240,35 +240,6 @@ class Placing(LatentMessenger):
         super().__exit__(*raised)
         if raised[0] is None:
             check_complete(self.latents, self.values)
-
-
-class _WatchingMasks(Placing):
-    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
-        if known is not None and is_batchedtensor(known):
-            raise moving_mask(latent.name)
-
-
-def check_masks(
-    latents: Mapping[str, LatentSite], parameters: Sites, run: Callable[[], Any], dtype: torch.dtype
-) -> None:
-    """Raises ``ModelError`` where an ``obs_mask`` is computed from a latent.
-
-    Under vmap, where what depends on a particle is told from what does not. A model that vmap cannot run is left to
-    the comparison in each pass.
-    """
-
-    def watched(x: Tensor) -> Tensor:
-        with _WatchingMasks(parameters, latents, {name: x[latent.slice] for name, latent in latents.items()}):
-            run()
-        return x
-
-    dim = sum(latent.size for latent in latents.values())
-    try:
-        torch.func.vmap(watched, randomness="different")(torch.zeros(1, dim, dtype=dtype))
-    except ModelError:
-        raise
-    except RuntimeError:
-        return
 
 
 def moving_mask(name: str) -> ModelError:

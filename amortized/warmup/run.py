@@ -87,14 +87,13 @@ def warm_up(
         polish = Polish(search, tops)
         state, weighed = polish.run(search.pool(draws))
         search.mixture = polish.mixture
-        trustworthy, evidence, status = verdict(narrow, wide, weighed)
+        trustworthy, evidence, status = verdict(narrow, wide, weighed, screening.cut)
         say(status)
         if trustworthy or particles >= 2048 or 2 * spent() - before + tempering > 1.0:
             break
         particles *= 2
     x = search.white.unwhiten(state.x)
     mixture, product, shift, scale_tril = _fitted(search, polish, x, generator)
-    log_prob, calls = state.log_prob - search.white.log_det, target.calls - calls_before
-    seconds = time.perf_counter() - began
-    found = WarmUp(x, log_prob, shift, scale_tril, mixture, product, evidence, trustworthy, status, calls, seconds)
-    return replace(found, uncovered=weighed.uncovered)
+    log_prob = state.log_prob - search.white.log_det
+    found = x, log_prob, shift, scale_tril, mixture, product, evidence, trustworthy, status
+    return WarmUp(*found, target.calls - calls_before, time.perf_counter() - began, weighed.uncovered)

@@ -150,12 +150,13 @@ def explained(known: GaussianMixture, rays: Rays) -> Tensor:
 class Screening:
     """A search for points that known modes do not explain: rays of a ``law``, in a small share of ``max_seconds``.
 
-    ``calls`` counts the densities, which are no part of a budget of gradients.
+    ``calls`` counts the densities, which are no part of a budget of gradients. ``cut``: whether there was too little
+    time for all the points that several modes ask for.
     """
 
     def __init__(self, target: Target, law: Law, max_seconds: float, generator: Generator | None):
         self.target, self.law, self.max_seconds, self.generator = target, law, max_seconds, generator
-        self.calls = 0
+        self.calls, self.cut = 0, False
 
     def points(self, modes: int, x: Tensor) -> int:
         """How many points to look at where so many modes are known: ``modes · 2^(9 + D)``, at most 2 million.
@@ -174,6 +175,7 @@ class Screening:
         seconds = self.max_seconds * (SHARE_OF_ONE if modes == 1 else SHARE_OF_MORE)
         while points * min(times) / CHUNK > seconds:
             points //= 4
+            self.cut = modes > 1
         return points if points >= FEWEST // 4 else 0
 
     @torch.no_grad()

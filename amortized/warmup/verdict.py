@@ -33,10 +33,13 @@ def _said(run: tempered_smc.Result) -> str:
     return str(run.log_evidence) if run.finished else "not finished"
 
 
-def verdict(narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Weighed) -> tuple[bool, Estimate, str]:
+def verdict(
+    narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Weighed, cut: bool = False
+) -> tuple[bool, Estimate, str]:
     """Whether the checks agree, the log Z that they favour, and what they were, in plain words.
 
-    A run that did not finish has no log Z: the weights are compared with the runs that did, if any.
+    A run that did not finish has no log Z: the weights are compared with the runs that did, if any. ``cut``: whether
+    the search for more modes had too little time, so that one may be missing.
     """
     runs = [run for run in (narrow, wide) if run.finished]
     estimates = [run.log_evidence for run in runs]
@@ -67,8 +70,9 @@ def verdict(narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Wei
         if weighed.covered
         else f"the climbs met density {weighed.uncovered:.0f} nats above what the draws explain: a funnel's neck or a "
         "spike may hold mass (a non-centred parametrization often helps)",
+        "too little time to look for more modes beside those known: raise max_seconds" if cut else "",
         f"mode jumps accepted {weighed.accepted:.0%}; a mode that no start reached is invisible to these checks",
     ]
     evidence = weighed.evidence if tails_seen else tempered
-    trustworthy = (runs_agree or surpassed) and tails_seen and draws_confirmed and weighed.covered
+    trustworthy = (runs_agree or surpassed) and tails_seen and draws_confirmed and weighed.covered and not cut
     return trustworthy, evidence, "; ".join(text for text in said if text)

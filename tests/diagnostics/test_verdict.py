@@ -239,7 +239,7 @@ def test_climbs_that_met_more_density_decide_unless_even_weights_and_a_search_re
     assert alone.verdict == UNTRUSTED and "non-centred" not in alone.advice
     assert with_checks(uncovered=116.0, exploration=nothing).verdict == TRUSTWORTHY
     uneven = diagnose(
-        normal_weights(0.7), GOOD, Estimate(0.0, 0.01), True, checks=Checks(None, None, nothing, 0, 116.0)
+        normal_weights(0.7), GOOD, Estimate(0.0, 0.01), True, checks=Checks(exploration=nothing, uncovered=116.0)
     )
     assert 0.5 < uneven.ess_fraction < 0.75 and uneven.verdict == UNTRUSTED
     assert with_checks(uncovered=9.0).verdict == TRUSTWORTHY and "climbs" not in str(with_checks(uncovered=9.0))
@@ -250,12 +250,13 @@ def test_a_scale_that_drifts_is_a_funnels():
     assert found.verdict == UNTRUSTED and "Write it non-centred" in found.advice
 
 
-def test_chains_that_hardly_move_do_not_confirm_uneven_weights():
-    still = Checks(drift=Drift(1.0, "x[0]", 5, 0.8, 0.02, 6.0))
-    assert with_checks(drift=still.drift).verdict == TRUSTWORTHY
-    uneven = diagnose(normal_weights(1.0), GOOD, Estimate(0.0, 0.01), True, checks=still)
-    assert 0.3 < uneven.ess_fraction < 0.5 and uneven.verdict == UNTRUSTED and "hardly move" in uneven.advice
-    assert "R-hat 6.00 of single chains, should be under 3.0" in str(uneven)
+def test_mass_beyond_the_draws_decides():
+    """By more than two errors over 2 %, however even the weights are."""
+    found = with_checks(beyond=Estimate(0.1, 0.01))
+    assert found.verdict == UNTRUSTED and "goes on where the draws end" in found.advice
+    assert "10.0% of the mass unseen, should be under 2%" in str(found)
+    assert with_checks(beyond=Estimate(0.03, 0.01)).verdict == TRUSTWORTHY
+    assert "too slow" in str(with_checks(beyond="too slow"))
 
 
 def test_rounding_and_troubles_are_told():

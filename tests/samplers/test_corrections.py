@@ -85,7 +85,8 @@ def test_resampled_draws_come_in_no_order(monkeypatch):
     monkeypatch.setattr("amortized.samplers.corrections.sample_sequentially", numbered)
     sampler = Numbered(OrnsteinUhlenbeck(4), network(1))
     for correction in ("resample", "sequential"):
-        ends, _ = corrected(sampler, gaussian([0.0], [[1.0]]), 1_000, correction, torch.zeros(30), seeded())
+        pilot = torch.zeros(30, 1), torch.zeros(30)
+        ends, _ = corrected(sampler, gaussian([0.0], [[1.0]]), 1_000, correction, pilot, seeded())
         rises = (ends[:, 0].diff() > 0).double().mean()
         assert abs(float(rises) - 0.5) < 5 * (0.25 / 1_000) ** 0.5
 

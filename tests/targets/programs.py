@@ -528,8 +528,8 @@ def lists_and_arrays(values, sizes, features, more):
     mu = pyro.sample("mu", dist.Normal(0.0, 1.0).expand([sizes[0]]).to_event(1))
     for i, value in enumerate(values):
         pyro.sample(f"y_{i}", dist.Normal(mu.sum(), 1.0), obs=value)
-    for i, value in enumerate(values.tolist()):
-        pyro.sample(f"z_{i}", dist.Normal(mu[0], more["sd"][i]), obs=torch.tensor(value))
+    for i, value in enumerate(values):
+        pyro.sample(f"z_{i}", dist.Normal(mu[0], more["sd"][i]), obs=torch.tensor(float(value)))
     with pyro.plate("rows", len(features)):
         pyro.sample("x", dist.Normal(features @ mu, 1.0), obs=torch.zeros(4))
 

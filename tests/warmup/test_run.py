@@ -67,7 +67,7 @@ def test_a_gaussian_of_many_scales_far_from_the_origin():
     found = warm_up(target, draws=1000, generator=seeded())
     check_moments(found.draws, 50 * sd, sd)
     assert found.trustworthy and abs(found.log_evidence.value - 7.0) < 0.05
-    assert found.target_calls == target.calls < 150_000
+    assert found.target_calls == target.calls < 150_000 + 2**16  # the screening's points of one mode
     assert torch.allclose(found.log_prob, target.log_prob(found.draws), atol=1e-6)
     white = WhitenedTarget(target, found.shift, found.scale_tril).whiten(found.draws)
     assert (white.var(0) - 1).abs().max() < 1e-3 and white.mean(0).abs().max() < 1e-3
