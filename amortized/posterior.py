@@ -188,9 +188,9 @@ class Posterior:
         ends = cast(Tensor, self.ends)
         cost = seconds_a_particle(self.white, ends)
         self.drifted = self._drift(CALLS * cost)
-        # a density without a gradient is one that nothing can be learned from, whatever the weight says
-        value, _ = self.white.log_prob_and_score(ends[: min(EVALUATED, 1 + int(self.checks_within / cost))])
-        self.troubled = float((value == -torch.inf).double().mean())
+        ends, before = ends[: min(EVALUATED, 1 + int(self.checks_within / cost))], self.white.nonfinite
+        self.white.log_prob_and_score(ends)
+        self.troubled = (self.white.nonfinite - before) / len(ends)
         if isinstance(self.target, PyroTarget):
             self.rounded = rounding(self.target, self.white.unwhiten(self._resampled(POINTS)))
 

@@ -77,6 +77,11 @@ class GivenTarget(ModelTarget):
         assert self.context is not None
         return self.family.coordinates(self.context, x)
 
+    @property
+    def nonfinite(self) -> int:
+        """Of the joint density, for all contexts together."""
+        return self.family.joint.nonfinite
+
     def troubles(self) -> list[str]:
         """Of the joint density, for all contexts together."""
         return self.family.joint.troubles()

@@ -50,6 +50,11 @@ class WhitenedTarget(Target):
         """``log |det L|`` of each of ``count`` rows; ``(count,)`` float64."""
         return self.log_det.expand(count) if self.log_det.ndim == 0 else self.log_det.repeat(count // len(self.log_det))
 
+    @property
+    def nonfinite(self) -> int:
+        """Of the wrapped target."""
+        return self.target.nonfinite
+
     def troubles(self) -> list[str]:
         """Of the wrapped target."""
         return self.target.troubles()
