@@ -52,6 +52,11 @@ class Polish:
 
     Without ``joint``, for dimensions too many for matrices from draws, the search's own coordinates are taken to be
     round: HMC has no other metric, and the product corrects N(0, 1) where the draws contradict it.
+
+    The laws are fitted to the very draws that they then move, so that these are not quite the target's. The bias is
+    about the number of parameters over that of the draws: after three rounds of 2,048 exact draws of a skewed law in 10
+    dimensions, 51.7 % of them lay within the median radius (error .4 %). They train a sampler and judge it; what a
+    guide hands out are its own paths, whose weights have no such bias.
     """
 
     def __init__(self, search: Search, tops: State, joint: bool = True):
