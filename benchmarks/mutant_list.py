@@ -628,8 +628,8 @@ MUTANTS = [
         "polished-draws-choose-their-own-steps",
         "samplers/corrections.py",
         "POLISH_STEPS, step_size, generator, None)[0].x",
-        "POLISH_STEPS, step_size.repeat(len(ends) // len(first)), generator)[0].x",
-        "samplers/test_corrections.py::test_every_context_is_corrected_from_its_own_draws",
+        "POLISH_STEPS, step_size.repeat(len(ends) // target.contexts), generator)[0].x",
+        "contracts/test_stationarity.py::test_exact_draws_stay_exact",
     ),
     mutant(
         "sequential-forgets-what-it-counted",
@@ -686,14 +686,14 @@ MUTANTS = [
         "warmup/screening.py",
         "high = excess > UNEXPLAINED",
         "high = excess > math.inf",
-        "warmup/test_screening.py",
+        "warmup/test_screening.py::test_the_basin_of_an_unknown_narrow_mode_is_met",
     ),
     mutant(
         "screening-takes-heavy-tails-for-modes",
         "warmup/screening.py",
         "torch.where(cosine < ALIGNED, excess * (1 - cosine), 0.0)",
         "excess * (1 - cosine)",
-        "warmup/test_screening.py",
+        "warmup/test_screening.py::test_heavy_tails_are_no_modes",
     ),
     mutant(
         "weigh-without-q",

@@ -159,10 +159,11 @@ def test_trace_elbo_sees_the_samplers_own_bound(hierarchical):
 
 def test_vectorized_and_single_particles_agree(hierarchical):
     pyro.set_rng_seed(0)
-    single = torch.tensor([-Trace_ELBO().loss(hierarchy, hierarchical, DATA) for _ in range(100)])
+    count = 40
+    single = torch.tensor([-Trace_ELBO().loss(hierarchy, hierarchical, DATA) for _ in range(count)])
     elbo = Trace_ELBO(num_particles=1_000, vectorize_particles=True, max_plate_nesting=1)
     together = -elbo.loss(hierarchy, hierarchical, DATA)
-    assert abs(float(single.mean()) - together) < 4 * float(single.std()) * math.sqrt(1 / 100 + 1 / 1_000)
+    assert abs(float(single.mean()) - together) < 4 * float(single.std()) * math.sqrt(1 / count + 1 / 1_000)
 
 
 def test_svi_sets_up_and_trains_an_unfitted_guide():
@@ -172,8 +173,8 @@ def test_svi_sets_up_and_trains_an_unfitted_guide():
     before = elbo.loss(hierarchy, guide, DATA)
     with torch.no_grad():
         guide.sampler.policy.shift.bias.add_(0.5)
-    svi = SVI(hierarchy, guide, Adam({"lr": 3e-3}), elbo)
-    losses = torch.tensor([svi.step(DATA) for _ in range(100)])
+    svi = SVI(hierarchy, guide, Adam({"lr": 1e-2}), elbo)
+    losses = torch.tensor([svi.step(DATA) for _ in range(45)])
     # the spoilt bias costs over a nat; a mean of 20 losses of 32 particles is known to better than 0.1
     assert losses[:5].mean() > before + 1.0
     assert losses[-20:].mean() < losses[:5].mean() - 1.0
