@@ -1228,13 +1228,6 @@ MUTANTS = [
         "diagnostics/test_frontier.py::test_half_of_a_valley_is_missed",
     ),
     mutant(
-        "frontier-of-what-is-explained",
-        "diagnostics/frontier.py",
-        "    rows = unseen(x, exact.log_prob(x).double())",
-        "    rows = unseen(x, exact.log_prob(x).double()) | True",
-        "diagnostics/test_frontier.py",
-    ),
-    mutant(
         "sbc-ties-below",
         "diagnostics/calibration.py",
         "return (below + (uniform * (equal + 1)).long())",

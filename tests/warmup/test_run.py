@@ -169,7 +169,7 @@ def test_an_uncovered_neck_is_reported():
         hyper = normal(mu, 0.0, 5.0) - torch.log1p((log_tau.exp() / 5).square()) + log_tau
         return (local + normal(y, theta, error)).sum(-1) + hyper[:, 0]
 
-    found = warm_up(DensityTarget(density, 10, torch.float64), draws=500, generator=seeded(), max_calls=60_000)
+    found = warm_up(DensityTarget(density, 10, torch.float64), draws=500, generator=seeded(), max_calls=150_000)
     assert not found.trustworthy and "neck" in found.status
 
 

@@ -74,7 +74,7 @@ def main() -> None:
     print(f"{diagnosis}\nthe guide: {float(ours):.3f}\n")
 
     # 3. NUTS: every chain stays where it started. Its R-hat is the alarm, if it has several chains.
-    length = 40 if options.quick else 1_000
+    length = 100 if options.quick else 1_000
     chains = nuts.run(guide.target, chains=4, draws=length, warmup=length)
     each = [
         float(faster({name: part for name, part in zip(chains.sites, parts, strict=True)}))
