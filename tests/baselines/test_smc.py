@@ -17,11 +17,11 @@ from tests.known import seeded
 @pytest.mark.parametrize("max_leapfrogs", [1, 8])
 def test_evidence_and_moments_of_a_skewed_mixture(max_leapfrogs: int):
     """log Z within four errors, each off by a quarter itself; moments within four errors for ``ess`` families."""
-    draws = smc.run(known.skewed_mixture(), particles=256, max_leapfrogs=max_leapfrogs, seed=0)
-    assert draws.log_evidence is not None and 0 < draws.log_evidence.std_error < 0.2
+    draws = smc.run(known.skewed_mixture(), particles=512, max_leapfrogs=max_leapfrogs, seed=0)
+    assert draws.log_evidence is not None and 0 < draws.log_evidence.std_error < 0.15
     assert abs(draws.log_evidence.value - known.LOG_Z) < 4 * 1.25 * draws.log_evidence.std_error
     x, ess = draws.sites["x"], float(draws.attributes["ess"])
-    assert ess > 150
+    assert ess > 300
     assert torch.all((x.mean(0) - known.MEAN).abs() < 4 * known.DEVIATION / ess**0.5)
     assert torch.all((x.std(0) / known.DEVIATION - 1).abs() < 4 * (2 / ess) ** 0.5)
     assert abs(float((x[:, 0] < -1.0).float().mean()) - (0.2 + 0.8 * 0.0062)) < 4 * math.sqrt(0.16 / ess)
@@ -64,7 +64,7 @@ def test_draws_depend_on_the_seed_alone_and_callers_state_is_left_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, two, other = (smc.run(known.skewed_mixture(), particles=16, islands=2, seed=seed) for seed in (3, 3, 4))
+    one, two, other = (smc.run(known.skewed_mixture(), particles=32, islands=2, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(one.sites["x"], two.sites["x"]) and one.log_evidence == two.log_evidence
     assert one.log_evidence != other.log_evidence
