@@ -705,8 +705,8 @@ MUTANTS = [
     mutant(
         "warm-up-log-prob-in-white-coordinates",
         "warmup/run.py",
-        "state.log_prob - search.white.log_det, target.calls",
-        "state.log_prob, target.calls",
+        "state.log_prob - search.white.log_det",
+        "state.log_prob",
         "warmup/test_run.py",
     ),
     mutant(
