@@ -23,7 +23,12 @@ GUIDES = [
     amortized.FLSubTBGuide,
     amortized.MixtureGuide,
 ]
-every_guide = pytest.mark.parametrize("guide_class", GUIDES, ids=lambda guide: guide.__name__)
+OTHERS = (amortized.DDSGuide, amortized.DBGuide)
+"""Whose process or objective learns in tests/test_fit.py, and whose parts are those of another guide in the list."""
+every_guide = pytest.mark.parametrize(
+    "guide_class",
+    [pytest.param(guide, id=guide.__name__, marks=[pytest.mark.slow] * (guide in OTHERS)) for guide in GUIDES],
+)
 DATA = torch.tensor([1.0, 2.0, 3.0])
 
 

@@ -76,7 +76,7 @@ def far_from_its_prior(y: torch.Tensor) -> None:
     pyro.sample("y", dist.Normal(pyro.sample("m", dist.Normal(0.0, 1.0)), 0.1), obs=y)
 
 
-@pytest.mark.parametrize("y", [30.0, -30.0])
+@pytest.mark.parametrize("y", [30.0, pytest.param(-30.0, marks=pytest.mark.slow)])
 def test_a_posterior_far_from_the_prior(y: float):
     draws = nested.run(far_from_its_prior, (torch.tensor(y),), live_points=50, draws=200, seed=0)
     assert draws.log_evidence is not None

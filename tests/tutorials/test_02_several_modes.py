@@ -10,6 +10,6 @@ def test_the_quick_run(tmp_path):
     assert (
         abs(figures["log evidence, guide"] - figures["log evidence, grid"]) < 5 * figures["its standard error"] + 0.01
     )
-    assert figures["R-hat"] > 1.5 and figures["its R-hat"] < 1.2
+    assert figures["R-hat"] > 3 * figures["its R-hat"]
     assert figures["one chain"] in (0.0, 1.0)
     assert (tmp_path / "several_modes.png").exists()

@@ -64,7 +64,8 @@ def main() -> None:
     print(f"the dose kills: slope > 0 with probability {float((draws['slope'] > 0).double().mean()):.3f}")
 
     # 5. The same by NUTS, on the same density: nothing should differ but the time.
-    chains = nuts.run(guide.target, draws=100 if options.quick else 1_000, warmup=100 if options.quick else 1_000)
+    number, length = (2, 100) if options.quick else (4, 1_000)
+    chains = nuts.run(guide.target, chains=number, draws=length, warmup=length)
     ours = {name: value.numpy()[None] for name, value in draws.items()}
     rows = [row for row in compare(ours, chains.arrays()) if row.name != "half"]
     for row in rows:

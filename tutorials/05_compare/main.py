@@ -77,7 +77,7 @@ def main() -> None:
     plt.rcParams.update(STYLE)
 
     # 1. One guide for each model, of the same data.
-    seconds = 4 if options.quick else 60
+    seconds = 3 if options.quick else 60
     guides = {
         name: DiffusionGuide(model, max_seconds=seconds, progress=False).fit(TIMES) for name, model in MODELS.items()
     }
