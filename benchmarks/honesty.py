@@ -391,9 +391,28 @@ def logistic() -> Problem:
 
 
 def of_matrix() -> Problem:
-    """A prior on correlations, and three scales."""
-    laws = {"factor": dist.LKJCholesky(3, 1.5), "scales": dist.HalfCauchy(1.0).expand([3]).to_event(1)}
-    return of_prior(laws)
+    """A prior on correlations, and three scales.
+
+    Exact draws by partial correlations (Lewandowski, Kurowicka and Joe 2009): torch 2.13's own ``LKJCholesky.sample``
+    does not follow its ``log_prob`` from three dimensions on.
+    """
+    concentration = 1.5
+
+    def model() -> None:
+        pyro.sample("factor", dist.LKJCholesky(3, concentration))
+        pyro.sample("scales", dist.HalfCauchy(1.0).expand([3]).to_event(1))
+
+    def exact(count: int) -> Sites:
+        first, second = (2 * dist.Beta(concentration + 0.5, concentration + 0.5).sample((count,)) - 1 for _ in range(2))
+        partial = 2 * dist.Beta(concentration, concentration).sample((count,)) - 1
+        zero, one = torch.zeros(count), torch.ones(count)
+        rest = (1 - second.square()).sqrt()
+        rows = [one, zero, zero, first, (1 - first.square()).sqrt(), zero]
+        rows += [second, partial * rest, (1 - partial.square()).sqrt() * rest]
+        factor = torch.stack(rows, 1).reshape(count, 3, 3)
+        return {"factor": factor, "scales": dist.HalfCauchy(1.0).expand([3]).sample((count,))}
+
+    return Problem(model, exact, 0.0)
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {

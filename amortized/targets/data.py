@@ -153,10 +153,24 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
             else f"{name}.astype(float)"
         )
         raise ValueError(f"argument {name!r} holds {array.dtype} values, which are no numbers: write {advice}")
+    if kind == "f":
+        _check_digits(array, name, dtype)
     wanted = {"b": torch.bool, "f": dtype}.get(kind, torch.int64)
     return torch.tensor(
         array.astype(np.int64) if kind == "u" else array.astype(array.dtype.newbyteorder("=")), dtype=wanted
     )
+
+
+def _check_digits(array: np.ndarray, name: str, dtype: torch.dtype) -> None:
+    """Raises ``ValueError`` where rounding to ``dtype`` takes over a thousandth of what the values differ by."""
+    known = array[np.isfinite(array)].astype(np.float64)
+    spread = float(known.std()) if known.size else 0.0
+    lost = float(np.abs(torch.tensor(known, dtype=dtype).double().numpy() - known).max(initial=0.0))
+    if lost > 1e-3 * spread > 0:
+        raise ValueError(
+            f"argument {name!r} differs by {spread:.2g} and would be rounded by {lost:.1g}: write "
+            f"{name} - {name}.min(), or torch.as_tensor({name}) to compute in float64"
+        )
 
 
 def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:

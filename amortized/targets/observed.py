@@ -45,6 +45,13 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
             f"{what}, and its distribution has shape {fits}: together they would become {together + event}; write "
             f"obs={name}.{way}{hint}"
         )
+    times = math.prod(together) // max(math.prod(own), 1)
+    if math.prod(own) > 1 and times > 1:
+        raise ModelError(
+            f"{what}, and its distribution has shape {fits}: every value would count {times} times; give the "
+            f"distribution the shape of the data{hint}, or write obs={name}.expand({_sizes(together + event)}) if it "
+            "is meant"
+        )
     mask = None if other_event else site["mask"]
     if isinstance(mask, Tensor) and tuple(torch.broadcast_shapes(mask.shape, together)) != together:
         way = f"reshape({_sizes(together)})" if mask.numel() == math.prod(together) else f"expand({_sizes(together)})"

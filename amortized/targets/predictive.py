@@ -21,14 +21,23 @@ class _Drawing(LatentMessenger):
     def __init__(self, target: ModelTarget, given: Sites, keep: bool):
         super().__init__(target.parameters)
         self.given = given
-        self.observed = set() if keep else set(target.observations)
+        self.observed = {} if keep else {name: value.shape for name, value in target.observations.items()}
 
     def _pyro_sample(self, message: Message) -> None:
         name = message["name"]
         if name in self.given:
             message["value"], message["is_observed"] = self.given[name], True
         elif name in self.observed:
+            message["fn"] = _as_many(message["fn"], self.observed[name])
             message["value"], message["is_observed"] = None, False
+
+
+def _as_many(fn: Any, shape: torch.Size) -> Any:
+    """The distribution with a batch for data of this shape: it may stand once for all of them, without a plate."""
+    rows = shape[: len(shape) - len(fn.event_shape)]
+    alike = all(own in (1, data) for own, data in zip(reversed(fn.batch_shape), reversed(rows), strict=False))
+    more = len(rows) >= len(fn.batch_shape) and rows != fn.batch_shape
+    return fn.expand(rows) if alike and more else fn
 
 
 def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Sites:

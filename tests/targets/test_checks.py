@@ -12,6 +12,7 @@ from pyro import poutine
 
 from amortized.targets.checks import check, check_data_sets, checked
 from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
 from tests.targets.programs import PROGRAMS
 
@@ -208,3 +209,15 @@ def test_one_data_set_taken_for_several():
 def test_data_sets_inside_the_support_pass():
     target = ConditionalTarget(outbreak, "counts", (COUNTS,))
     check_data_sets(target.program, target.rows, 0)
+
+
+def test_data_that_are_repeated_for_the_distribution_are_refused():
+    """A column of means for a row of data: 40 × 40 terms, which Pyro's own plates let through."""
+
+    def model(x, y):
+        weight = pyro.sample("weight", dist.Normal(0.0, 1.0).expand([2, 1]).to_event(2))
+        with pyro.plate("rows", len(y)):
+            pyro.sample("y", dist.Normal(x @ weight, 1.0), obs=y)
+
+    with pytest.raises(ModelError, match=r"'y' has data of shape \(40,\).*\(40, 40\).* would count 40 times"):
+        PyroTarget(model, (torch.ones(40, 2), torch.zeros(40)))

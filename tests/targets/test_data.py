@@ -143,3 +143,13 @@ def test_a_decorator_that_brings_the_data_is_a_legal_model():
         return model(1, 2)
 
     assert call_with_tensors(with_data, (), {}) == ((), {})
+
+
+def test_digits_that_matter_are_not_rounded_away():
+    """Julian dates a few hours apart: in float32 they lie a quarter of a day apart."""
+    days = 2_459_000 + np.array([0.0, 0.41, 0.93, 1.15])
+    with pytest.raises(ValueError, match=r"argument 'days' differs by 0.45 and would be rounded by 0.1: write days - "):
+        as_tensors(days, "days")
+    assert as_tensors(days - days.min(), "days").dtype == torch.float32
+    assert as_tensors(days, "days", torch.float64)[1] == days[1]
+    assert as_tensors(np.full(3, 2_459_000.41), "constant").dtype == torch.float32

@@ -156,3 +156,14 @@ def test_on_its_device_whatever_the_default():
         prior(target, 2)
         raise RuntimeError("the model ran through")
     assert seen and all(device.type == "meta" for device in seen)
+
+
+def test_one_distribution_for_all_data_without_a_plate_draws_as_many():
+    def model(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+
+    target = PyroTarget(model, (torch.zeros(30),))
+    assert prior(target, 7)[1]["y"].shape == (7, 30)
+    drawn = posterior_predictive(target, {"mean": torch.zeros(5)})["y"]
+    assert drawn.shape == (5, 30) and len(drawn.unique()) == 150
