@@ -8,7 +8,7 @@ FIT_AGAIN = "Write guide.fit(*args) again."
 PROPER = "Look at the model's log density at extreme values, and give every site a proper prior."
 NON_CENTRED = (
     "Write it non-centred: pyro.poutine.reparam(model, {'SITE': LocScaleReparam(0.0)}), SITE being the effects whose "
-    "scale is a latent."
+    "scale is a latent, after from pyro.infer.reparam import LocScaleReparam."
 )
 COORDINATES = "Write the model in coordinates that are closer to independent, and fit again."
 FLOAT64 = "Run in float64: torch.set_default_dtype(torch.float64) before the data are made, and float64 data."
@@ -41,7 +41,9 @@ def in_python(guide: str, seed: int, untried: int, seconds: float, enough: float
     """
     recipe = f"steps={STEPS:_}, enough={(1 + max(enough, ENOUGH)) / 2:.3g}, patience={PATIENCE}"
     # a recipe of another objective is refused by a guide that is named after one
-    made = f"Recipe({recipe})" if guide == "DiffusionGuide" else f"replace({guide}.default_recipe, {recipe})"
+    made = (
+        f"Recipe({recipe})" if guide == "DiffusionGuide" else f"dataclasses.replace({guide}.default_recipe, {recipe})"
+    )
     longer = f"max_seconds={more(seconds):g}"
     train = f"{guide}(model, seed={seed}, {longer}, recipe={made})"
     return Remedies(

@@ -98,7 +98,8 @@ def diagnose(
             rows.search(checks.exploration, remedies),
             rows.beyond(checks.beyond),
         ]
-        findings.insert(3, rows.tail(khat, fraction, all(row.passed for row in findings), remedies))
+        others = all(row.passed or row.leaves != UNTRUSTED for row in findings)
+        findings.insert(3, rows.tail(khat, fraction, others, remedies))
     return Diagnosis(
         ess_fraction=fraction,
         khat=khat,

@@ -26,7 +26,7 @@ def test_python_runs_what_is_typed():
     for name, kind in (("DiffusionGuide", DiffusionGuide), ("TBGuide", TBGuide)):
         said = in_python(name, 3, 4, 60.0, 0.9).train
         code = said[said.index(name + "(") :].rstrip(".")
-        known = {name: kind, "Recipe": Recipe, "replace": dataclasses.replace, "model": model}
+        known = {name: kind, "Recipe": Recipe, "dataclasses": dataclasses, "model": model}
         made = eval(code, known)
         assert (made.settings.seed, made.settings.max_seconds) == (3, 600)
         assert (made.recipe.steps, made.recipe.enough, made.recipe.patience) == (5_000, 0.97, 10)

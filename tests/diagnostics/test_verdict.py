@@ -227,6 +227,7 @@ def test_a_tail_alone_condemns_no_even_weights():
     heavy = (1 + 0.0036 / (1 - u)).log() - 0.03
     alone = diagnose(heavy, torch.zeros(100), Estimate(0.0, 0.01), True)
     assert alone.khat > 0.7 and 0.75 < alone.ess_fraction < 0.9 and alone.verdict == TRUSTWORTHY
+    assert diagnose(heavy, torch.zeros(100), Estimate(0.0, 0.01), False).verdict == USABLE  # the warm-up's own tail
     both = diagnose(heavy, torch.zeros(100), Estimate(1.0, 0.01), True)
     assert both.verdict == UNTRUSTED and "heavy a tail" in both.advice
 
