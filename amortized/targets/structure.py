@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyro.distributions as dist
@@ -32,8 +33,16 @@ from amortized.targets.tracing import (
     is_random_choice,
     undisturbed,
 )
+from amortized.targets.troubles import OutsideSupport
 
-ATTEMPTS = 5
+FEW, MANY = 5, 60
+"""Points at which a run is tried: few near 0, then wider ones and draws of the prior."""
+WIDER = (1.0, 3.0, 10.0, None)
+"""Spreads of the coordinates, in turn; None: the prior's own draws."""
+SECONDS = 1.0
+"""For the many, unless the model says ``OutsideSupport``: what fails at all points is told soon."""
+FAILURES = (RuntimeError, ValueError, TypeError, ArithmeticError)
+Call = tuple[Callable, Sequence, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,19 @@ class Structure:
 
 
 class _Discovering(LatentMessenger):
-    """Gives every latent site random coordinates near 0 and notes its shapes; it never calls ``sample``."""
+    """Gives every latent site random coordinates up to ``spread``, or those of its own draw, and notes its shapes."""
 
-    def __init__(self, parameters: Sites, generator: torch.Generator, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self,
+        parameters: Sites,
+        generator: torch.Generator,
+        spread: float | None,
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
         super().__init__(parameters)
         self.generator = generator
+        self.spread = spread
         self.dtype = dtype
         self.device = device
         self.latents: dict[str, LatentSite] = {}
@@ -92,8 +109,12 @@ class _Discovering(LatentMessenger):
         self.latents[name] = site
         self.dim += size
         draw = torch.rand(size, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
-        self.pieces[name] = draw.to(self.device)
-        self.drawn.extend(_own_draw(fn))
+        self.pieces[name] = (draw * (self.spread or 1.0)).to(self.device)
+        for own in _own_draw(fn):
+            self.drawn.append(own)
+            if self.spread is None:
+                place_of_own = site.gather(cast(Any, bijection(fn.support)).inv(own)).to(self.device, self.dtype)
+                self.pieces[name] = torch.where(place_of_own.isfinite(), place_of_own, self.pieces[name])
         return site.spread(self.pieces[name])
 
     def _known(self, message: Message) -> Tensor | None:
@@ -145,28 +166,32 @@ def _own_draw(fn: Any) -> Iterator[Tensor]:
 
 
 def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: int) -> Structure:
-    """Runs the model at a few points near 0 until one passes, in the first dtype and device in which one does.
+    """Runs the model until it comes to its end, near 0 or further out, in the first dtype and device in which it does.
 
     Raises ``ModelError`` for a structure that cannot be a target, and what the model itself raised where no run passed.
     """
+    call, settings = (model, args, kwargs), _settings(args, kwargs)
     first_failure: Exception | None = None
-    for dtype, device in _settings(args, kwargs):
-        for attempt in range(ATTEMPTS):
-            generator = torch.Generator().manual_seed(seed + attempt)
+    for most, (dtype, device) in [(most, setting) for most in (FEW, MANY) for setting in settings]:
+        if most == MANY and not isinstance(first_failure, RuntimeError):
+            break  # they have been tried
+        try:
+            found, trace = _passing(call, {}, seed, most, dtype, device)
+            own_dtype, own_device = _own_setting(found, trace, dtype, device)
+            found, trace = _passing(call, found.parameters, seed, most, own_dtype, own_device)
+            further, other = _passing(call, found.parameters, seed + MANY, most, own_dtype, own_device)
+        except ModelError:
+            raise
+        except FAILURES as error:
+            first_failure = first_failure or error
+            continue
+        structure = _summarise(found, trace, other, own_dtype, own_device)
+        with undisturbed(own_device), placement(own_device), torch.no_grad():
             try:
-                found, trace = _run(model, args, kwargs, {}, generator, dtype, device)
-                own_dtype, own_device = _own_setting(found, trace, dtype, device)
-                found, trace = _run(model, args, kwargs, found.parameters, generator, own_dtype, own_device)
-                _, other = _run(model, args, kwargs, found.parameters, generator, own_dtype, own_device)
-            except ModelError:
-                raise
-            except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
-                first_failure = first_failure or error
-                continue
-            structure = _summarise(found, trace, other, own_dtype, own_device)
-            with undisturbed(own_device), placement(own_device), torch.no_grad():
                 _check(structure, found.pieces, lambda: model(*args, **kwargs))
-            return structure
+            except OutsideSupport:
+                _check(structure, further.pieces, lambda: model(*args, **kwargs))
+        return structure
     assert first_failure is not None
     if "on the same device" in str(first_failure):
         raise ModelError(
@@ -187,8 +212,30 @@ def _settings(args: Sequence, kwargs: Mapping[str, Any]) -> list[tuple[torch.dty
     return list(dict.fromkeys([*settings, (torch.float64, home)]))
 
 
-def _run(model, args, kwargs, parameters, generator, dtype, device):
-    found = _Discovering(dict(parameters), generator, dtype, device)
+def _passing(call: Call, parameters: Sites, seed: int, most: int, dtype: torch.dtype, device: torch.device):
+    """The first run that comes to its end, out of ``most``; raises what the first of them raised where none does.
+
+    What is no ``RuntimeError``, PyTorch's word for another dtype or device, is taken for the model's own, who may mean
+    a part of its space: the wider points are tried at once, before another dtype.
+    """
+    failure, began = None, time.perf_counter()
+    for number in range(MANY):
+        spread = 1.0 if number < FEW else WIDER[number % len(WIDER)]
+        try:
+            return _run(*call, parameters, torch.Generator().manual_seed(seed + number), spread, dtype, device)
+        except ModelError:
+            raise
+        except FAILURES as error:
+            failure = failure or error
+            late = time.perf_counter() - began > SECONDS and not isinstance(error, OutsideSupport)
+            if number + 1 >= FEW and (late or (number + 1 >= most and isinstance(error, RuntimeError))):
+                break
+    assert failure is not None
+    raise failure
+
+
+def _run(model, args, kwargs, parameters, generator, spread, dtype, device):
+    found = _Discovering(dict(parameters), generator, spread, dtype, device)
     with undisturbed(device), torch.no_grad():
         torch.manual_seed(generator.initial_seed())
         with found:
