@@ -10,6 +10,7 @@ from pyro.distributions import constraints
 from pyro.poutine.messenger import Messenger
 
 from amortized._types import Tensor
+from amortized.targets.ranges import parameters_of
 
 Message = dict[str, Any]
 
@@ -28,7 +29,7 @@ def cast_data(message: Message) -> None:
 
 
 def as_taken(value: Any, fn: Any) -> Any:
-    """A whole number as a tensor; 0/1 data in the default dtype where the density raises on truth values or int64.
+    """A whole number as a tensor; 0/1 data as floats where the density raises on truth values or int64.
 
     Any other value stays as it is. Nothing is lost: the support holds 0 and 1 alone, or the values are truth values.
 
@@ -45,10 +46,18 @@ def as_taken(value: Any, fn: Any) -> Any:
     try:
         fn.log_prob(value)
     except (RuntimeError, TypeError):
-        return value.to(torch.get_default_dtype())
+        return value.to(_dtype(fn))
     except ValueError:  # a shape, or a value outside the support: named by the checks
         return value
     return value
+
+
+def _dtype(fn: Any) -> torch.dtype:
+    """The widest of the distribution's parameters and the default: a narrower value would round them in place."""
+    dtype = torch.get_default_dtype()
+    for _, parameter, _ in parameters_of(fn):
+        dtype = torch.promote_types(dtype, parameter.dtype)
+    return dtype
 
 
 def _is_boolean(fn: Any) -> bool:

@@ -74,3 +74,8 @@ def test_what_a_density_takes_stays_as_it_is():
     assert as_taken(counts, dist.Poisson(1.0)) is counts and as_taken(FLOATS, dist.Bernoulli(0.5)) is FLOATS
     assert as_taken(labels, dist.Categorical(torch.ones(2))) is labels
     assert as_taken(2.5, dist.Normal(0.0, 1.0)) == 2.5
+
+
+def test_wider_parameters_keep_their_digits():
+    fn, y = dist.Bernoulli(logits=torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)), FLOATS.long()
+    torch.testing.assert_close(fn.log_prob(as_taken(y, fn)), fn.log_prob(FLOATS.double()), rtol=0, atol=0)
