@@ -20,11 +20,12 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
 from amortized.targets.bijections import bijection
+from amortized.targets.casting import cast_data
 from amortized.targets.contextual import ContextualModel
 from amortized.targets.data import call_with_tensors, function_of
-from amortized.targets.failures import first_line, in_words, tell
+from amortized.targets.failures import in_words, tell
 from amortized.targets.observed import check_shape, check_support
-from amortized.targets.ranges import described, inside, outside, parameters_of
+from amortized.targets.ranges import described, inside, outside, parameters_of, same
 from amortized.targets.structure import Structure, discover
 from amortized.targets.tracing import (
     Message,
@@ -36,6 +37,7 @@ from amortized.targets.tracing import (
     sample_sites,
     undisturbed,
 )
+from amortized.targets.troubles import first_line
 
 FEW, DRAWS = 20, 100
 """Draws of the prior, more where one of the few leaves a constraint: a share is then known to five points."""
@@ -103,7 +105,7 @@ def check(call: Arguments, seed: int, hint: str = "") -> poutine.Trace | None:
         if _is_data(site):
             if said := check_shape(name, site, runs.objects, hint):
                 tell(said)
-            if runs.is_same(name):  # else a function of the latents, which may be elsewhere at another point
+            if runs.is_same(name) and name not in runs.moving:  # else it may be inside at another point
                 check_support(name, site, runs.objects)
     _check_something_observed(runs.trace, call)
     if not runs.left and (error := runs.objection(())) is not None:
@@ -134,6 +136,7 @@ class _Looking(Messenger):
 
     def _pyro_sample(self, message: Message) -> None:
         fn = message["fn"]
+        cast_data(message)
         if isinstance(fn, _Subsample) or is_deterministic(message) or is_factor(message):
             return
         for parameter, value, constraint in parameters_of(fn) if self.judges else ():
@@ -159,6 +162,7 @@ class _Runs:
     """Runs of a model, the first near 0, the others at draws of its prior; one on which it raises is not counted.
 
     ``trace`` and ``other``: the first two that came to their end. ``left``: where those left a constraint that stopped.
+    ``moving``: observed sites whose support was not the same in all of them.
     """
 
     def __init__(self, call: Arguments, seed: int):
@@ -166,25 +170,37 @@ class _Runs:
         self.trace: poutine.Trace | None = None
         self.other: poutine.Trace | None = None
         self.left: list[_Leaving] = []
+        self.moving: set[str] = set()
         self.count = 0
         began, wanted, seconds = time.perf_counter(), FEW, SECONDS
         for number in range(DRAWS + 1):
-            try:
-                trace = self._run(seed + number, near=number == 0)
-                if self.trace is None:
-                    self.trace = trace
-                elif self.other is None:
-                    self.other = trace
-            except _Left as left:
-                self.left.append(left.args[0])
+            self.count += self._attempt(seed + number, near=number == 0)
+            if self.left:
                 wanted, seconds = DRAWS, 5 * SECONDS
-            except ModelError:
-                raise
-            except FAILURES:
-                continue
-            self.count += 1
             if number >= wanted or (number > 1 and time.perf_counter() - began > seconds):
                 break
+
+    def _attempt(self, seed: int, near: bool) -> bool:
+        """One run; whether it counts, which one on which the model raises does not."""
+        try:
+            self._keep(self._run(seed, near))
+        except _Left as left:
+            self.left.append(left.args[0])
+        except ModelError:
+            raise
+        except FAILURES:
+            return False
+        return True
+
+    def _keep(self, trace: poutine.Trace) -> None:
+        if self.trace is None:
+            self.trace = trace
+            return
+        self.other = self.other or trace
+        first = sample_sites(self.trace)
+        for name, site in sample_sites(trace).items():
+            if _is_data(site) and name in first and not same(_support(first[name]), _support(site)):
+                self.moving.add(name)
 
     def _run(self, seed: int, near: bool, judges: bool = True, names: Sequence[str] | None = None) -> poutine.Trace:
         """A trace in the dtype of the arguments; with ``names``, under Pyro's validation, densities of these sites."""
@@ -244,6 +260,13 @@ def _remedy(found: _Leaving) -> str:
     if found.limits == "between 0 and 1":
         return f"give it the prior dist.Beta(1.0, 1.0), or write torch.sigmoid({found.parameter})"
     return "transform it, or check the argument that it comes from"
+
+
+def _support(site: Message) -> Any:
+    try:
+        return site["fn"].support
+    except (NotImplementedError, AttributeError):
+        return None
 
 
 def _is_data(site: Message) -> bool:

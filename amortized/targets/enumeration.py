@@ -12,7 +12,6 @@ import pyro.poutine as poutine
 import torch
 from opt_einsum import shared_intermediates
 from pyro.distributions.torch_distribution import MaskedDistribution
-from pyro.infer import config_enumerate
 from pyro.ops import packed
 from pyro.ops.contract import contract_to_tensor
 from pyro.poutine.subsample_messenger import _Subsample
@@ -42,7 +41,7 @@ class Enumerator:
         self.plate_depth = plate_depth
 
     def wrap(self, model: Callable) -> Callable:
-        return poutine.enum(config_enumerate(model), first_available_dim=-1 - self.plate_depth)
+        return poutine.enum(poutine.infer_config(model, _in_parallel), first_available_dim=-1 - self.plate_depth)
 
     def log_prob(self, trace: poutine.Trace) -> Tensor:
         sites = {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
@@ -63,6 +62,14 @@ class Enumerator:
         for group in _connected(factors):
             total = total + _sum_over_states(group)
         return total
+
+
+def _in_parallel(site: Any) -> Any:
+    """How a discrete latent is summed out, whatever ``infer=`` says of other ways: all of its states, at once."""
+    latent = site["type"] == "sample" and not site["is_observed"] and not isinstance(site["fn"], _Subsample)
+    if latent and getattr(site["fn"], "has_enumerate_support", False):
+        return {"enumerate": "parallel", "expand": False, "num_samples": None}
+    return {}
 
 
 def is_enumerated(site: Message) -> bool:

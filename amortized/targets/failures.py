@@ -14,6 +14,7 @@ from typing import Any
 from amortized._types import Tensor
 from amortized.targets.data import named
 from amortized.targets.tracing import ModelError
+from amortized.targets.troubles import first_line
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -42,11 +43,6 @@ def in_words(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> Iter
             f"the model raises {type(error).__name__}: {first_line(error)}{_line(error)}; check that line"
             f"{_shapes(model, args, kwargs, ' against the shapes of the arguments,')}"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines and lines[0].endswith(":") else (lines or [type(error).__name__])[0]
 
 
 def _line(error: Exception) -> str:

@@ -8,6 +8,7 @@ import torch
 from pyro import poutine
 
 from amortized._types import Tensor
+from amortized.targets.casting import Casting
 from amortized.targets.contextual import ContextualModel
 from amortized.targets.tracing import ModelError, differ, sample_sites, undisturbed
 
@@ -21,7 +22,7 @@ def check_held(program: ContextualModel) -> None:
     if not names:
         return
     plain = program.arguments
-    with undisturbed(program.first.device), torch.no_grad():
+    with undisturbed(program.first.device), torch.no_grad(), Casting():
         trace = poutine.trace(program.model).get_trace(*plain.args, **plain.kwargs)
         sites = sample_sites(trace)
         changed = _shifted(plain.arguments, [sites[name]["value"] for name in names])

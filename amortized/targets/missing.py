@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from pyro.poutine.mask_messenger import MaskMessenger
 from pyro.poutine.runtime import _PYRO_STACK
+from pyro.primitives import _masked_observe
 
 from amortized._types import Tensor
 from amortized.targets.bijections import bijection
@@ -31,7 +33,7 @@ class Halves:
 
     def observe(self, message: dict[str, Any]) -> None:
         """Notes the first half; a NaN of it that is not known becomes a number, whose gradient is not NaN."""
-        if not message["name"].endswith(FIRST):
+        if not message["name"].endswith(FIRST) or not _is_split():
             return
         self._first, self._mask, self._given = message, _own_mask(), message["is_observed"]
         value = message["value"]
@@ -44,7 +46,8 @@ class Halves:
         first, mask = self._first, _own_mask()
         if first is None or self._mask is None or mask is None:
             return None
-        return self._mask if message["name"].startswith(first["name"][: -len(FIRST)] + SECOND) else None
+        second = message["name"].startswith(first["name"][: -len(FIRST)] + SECOND)
+        return self._mask if second and _is_split() else None
 
     def completed(self, message: dict[str, Any], value: Tensor) -> Tensor:
         """The value of a second half with what is known in its place, as far as the site is not reparametrized."""
@@ -60,6 +63,14 @@ def unknown_only(each: Tensor, known: Tensor | None, batch: torch.Size) -> Tenso
         return each
     by_element = each.reshape(batch + (-1,)).sum(-1)
     return torch.where(known, torch.zeros_like(by_element), by_element)
+
+
+def _is_split() -> bool:
+    """Whether Pyro itself makes this statement out of one with ``obs_mask``; a user's own site may have such a name."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not _masked_observe.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _own_mask() -> Tensor | None:

@@ -100,6 +100,25 @@ def described(constraint: Constraint) -> str:
     return "numbers" if kind is type(constraints.real) else f"in {constraint}"
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two constraints are of one kind with equal bounds, at any depth; not, where that cannot be told.
+
+    >>> same(constraints.interval(0.0, 1.0), constraints.interval(0.0, 2.0)), same(constraints.real, constraints.real)
+    (False, True)
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Tensor):
+        return one.shape == other.shape and bool((one == other).all())
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, Constraint):
+        return same(list(one.__dict__.items()), list(other.__dict__.items()))
+    return bool(one == other)
+
+
 def _inner(constraint: Constraint) -> Constraint:
     while isinstance(constraint, constraints.independent):
         constraint = constraint.base_constraint

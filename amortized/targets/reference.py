@@ -155,8 +155,9 @@ def _rounding(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tuple[Tens
         torch.manual_seed(1)
         again, _ = loop.log_prob_and_score(x)
     if not torch.equal(again, value):
+        row = int((again - value).abs().nan_to_num(torch.inf).argmax())
         raise ModelError(
-            f"the model's log density is random: {value[0].item():.6g} and then {again[0].item():.6g} at the same "
+            f"the model's log density is random: {value[row].item():.8g} and then {again[row].item():.8g} at the same "
             "point; draw random numbers outside of the model, or by pyro.sample at a site that is inferred"
         )
     step = 4 * torch.finfo(x.dtype).eps

@@ -25,9 +25,12 @@ from amortized.targets.tracing import (
     is_random_choice,
     sample_sites,
 )
+from amortized.targets.troubles import OutsideSupport, first_line
 
 RUNS = 8
-"""Of the prior's discrete draws: a site that half of them have is missed with probability 1 %."""
+"""With random states: a site that half of them have is missed with probability 1 %."""
+EQUAL = 8
+"""With one state for all elements, as many as there are up to this: where a model reduces over states, each differs."""
 
 Place = Callable[[], LatentMessenger]
 """Fixes the continuous latents at one point, the same each time."""
@@ -39,7 +42,9 @@ def check_states(run: Callable[[], Any], place: Place, plate_depth: int) -> None
     ``run``: the model on its arguments. A sum over states along new dimensions on the left is silently wrong where a
     model reduces over them or indexes them, as ``z[0]`` and ``z.any()`` do.
     """
-    runs = [_one_at_a_time(run, place, torch.Generator().manual_seed(seed)) for seed in range(RUNS)]
+    runs = [_one_at_a_time(run, _Choosing(torch.Generator().manual_seed(seed)), place) for seed in range(RUNS)]
+    most = max(int(site["infer"].get("_states", 0)) for site in runs[0].values())
+    runs += [_one_at_a_time(run, _Choosing(state), place) for state in range(min(most, EQUAL))]
     for one, other in pairwise(runs):
         if changed := [name for name in [*one, *other] if (name in one) != (name in other)]:
             raise ModelError(
@@ -67,25 +72,30 @@ def _compare(one: dict[str, Message], together: dict[str, Message]) -> None:
 
 
 class _Choosing(Messenger):
-    """Gives every discrete latent a random state, whatever its probability, and notes which."""
+    """Gives every discrete latent a random state, whatever its probability, or one for all elements; notes which."""
 
-    def __init__(self, generator: torch.Generator):
+    def __init__(self, chosen: torch.Generator | int):
         super().__init__()
-        self.generator = generator
+        self.chosen = chosen
 
     def _pyro_sample(self, message: Message) -> None:
         if not is_random_choice(message) or not is_discrete(message):
             return
         fn = message["fn"] = without_mask(message["fn"])
         support = fn.enumerate_support(expand=True).reshape(-1, fn.batch_shape.numel(), fn.event_shape.numel())
-        state = torch.randint(len(support), fn.batch_shape, generator=self.generator, device="cpu").to(support.device)
+        state = self._state(len(support), fn.batch_shape).to(support.device)
         value = support[state.reshape(-1), torch.arange(support.shape[1], device=support.device)]
         message["value"], message["is_observed"] = value.reshape(fn.batch_shape + fn.event_shape), True
-        message["infer"] = {**message["infer"], "_state": state}
+        message["infer"] = {**message["infer"], "_state": state, "_states": len(support)}
+
+    def _state(self, count: int, shape: torch.Size) -> Tensor:
+        if isinstance(self.chosen, int):
+            return torch.full(shape, min(self.chosen, count - 1), device="cpu")
+        return torch.randint(count, shape, generator=self.chosen, device="cpu")
 
 
-def _one_at_a_time(run: Callable[[], Any], place: Place, generator: torch.Generator) -> dict[str, Message]:
-    with place(), _Choosing(generator):
+def _one_at_a_time(run: Callable[[], Any], choosing: _Choosing, place: Place) -> dict[str, Message]:
+    with place(), choosing:
         trace = poutine.trace(run).get_trace()
     trace.compute_log_prob()
     return sample_sites(trace)
@@ -108,12 +118,12 @@ def _together(run: Callable[[], Any], place: Place, plate_depth: int) -> dict[st
             enumerator = Enumerator(plate_depth)
             trace = poutine.trace(enumerator.wrap(run)).get_trace()
             enumerator.log_prob(trace)
-        except ModelError:
+        except (ModelError, OutsideSupport):
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise ModelError(
                 f"the model cannot be run with all states of {_names(seen.dims)} at once, along new dimensions on the "
-                f"left ({type(error).__name__}: {str(error).strip().splitlines()[0]}); count dimensions from the right "
+                f"left ({type(error).__name__}: {first_line(error)}); count dimensions from the right "
                 "and let shapes broadcast, or write the sum as dist.MixtureSameFamily"
             ) from error
     return sample_sites(trace)

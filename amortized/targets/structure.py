@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyro.distributions as dist
-import pyro.poutine as poutine
 import torch
 from pyro.poutine.subsample_messenger import _Subsample
 from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
-from amortized.targets.bijections import bijection
 from amortized.targets.devices import placement
+from amortized.targets.discovering import FAILURES, FEW, MANY, Discovering, passing
 from amortized.targets.masks import check_masks
 from amortized.targets.states import check_states
 from amortized.targets.tracing import (
-    LatentMessenger,
     LatentSite,
     Message,
     ModelError,
     Placing,
     is_deterministic,
-    is_discrete,
     is_factor,
-    is_random_choice,
     undisturbed,
 )
-
-ATTEMPTS = 5
+from amortized.targets.troubles import OutsideSupport
 
 
 @dataclass(frozen=True)
@@ -57,116 +50,33 @@ class Structure:
     parameters: Sites = field(repr=False)
 
 
-class _Discovering(LatentMessenger):
-    """Gives every latent site random coordinates near 0 and notes its shapes; it never calls ``sample``."""
-
-    def __init__(self, parameters: Sites, generator: torch.Generator, dtype: torch.dtype, device: torch.device):
-        super().__init__(parameters)
-        self.generator = generator
-        self.dtype = dtype
-        self.device = device
-        self.latents: dict[str, LatentSite] = {}
-        self.discrete: list[str] = []
-        self.drawn: list[Tensor] = []
-        self.pieces: Sites = {}
-        self.dim = 0
-
-    def coordinates(self, message: Message) -> Tensor:
-        name, fn = message["name"], message["fn"]
-        shape = torch.Size(fn.batch_shape + fn.event_shape)
-        try:
-            unconstrained_shape = torch.Size(bijection(fn.support).inverse_shape(shape))
-        except NotImplementedError as error:
-            raise ModelError(
-                f"latent site {name!r}: there is no bijection onto its support {fn.support} ({type(fn).__name__}); "
-                "write the site in coordinates that have one, for instance a Normal normalised by hand"
-            ) from error
-        frames = [frame for frame in message["cond_indep_stack"] if frame.vectorized]
-        plates = tuple((frame.name, frame.size, frame.dim) for frame in frames)
-        known = self._known(message)
-        size = unconstrained_shape.numel()
-        if known is not None:
-            size = size // max(known.numel(), 1) * int((~known).sum())
-        place = slice(self.dim, self.dim + size)
-        site = LatentSite(name, fn.support, shape, len(fn.event_shape), plates, unconstrained_shape, size, place, known)
-        self.latents[name] = site
-        self.dim += size
-        draw = torch.rand(size, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
-        self.pieces[name] = draw.to(self.device)
-        self.drawn.extend(_own_draw(fn))
-        return site.spread(self.pieces[name])
-
-    def _known(self, message: Message) -> Tensor | None:
-        known, name = self.halves.known(message), message["name"]
-        if known is None:
-            return None
-        batch = message["fn"].batch_shape
-        if self.halves.first_is_latent():
-            raise ModelError(f"site {name!r}: obs_mask without data; give them, obs=y, or leave obs_mask out")
-        if torch.broadcast_shapes(known.shape, batch) != batch:
-            raise ModelError(
-                f"site {name!r}: its obs_mask has shape {tuple(known.shape)} and its distribution batch shape "
-                f"{tuple(batch)}, so that one draw would fill several places; put the statement into a plate over the "
-                f"elements, with pyro.plate('rows', {known.shape[-1]}):"
-            )
-        return known.expand(batch)
-
-    def _pyro_sample(self, message: Message) -> None:
-        if is_random_choice(message) and is_discrete(message):
-            if not message["fn"].has_enumerate_support:
-                raise ModelError(self._endless(message))
-            self.discrete.append(message["name"])
-        super()._pyro_sample(message)
-
-    def _endless(self, message: Message) -> str:
-        found = (
-            f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many values, "
-            "so it cannot be summed out; "
-        )
-        if self.halves.known(message) is not None:
-            return found + (
-                "where nothing depends on the missing values leave their terms out instead: with "
-                "poutine.mask(mask=known): around pyro.sample(..., obs=torch.where(known, y, 0)), without obs_mask"
-            )
-        return found + (
-            "integrate it by hand (for instance GammaPoisson for a Poisson of a Gamma rate), or observe it: "
-            "pyro.sample(..., obs=value)"
-        )
-
-
-def _own_draw(fn: Any) -> Iterator[Tensor]:
-    """One draw of the site's distribution, for its dtype and device; none from a distribution that cannot draw."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield fn.sample()
-    except NotImplementedError:
-        return
-
-
 def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: int) -> Structure:
-    """Runs the model at a few points near 0 until one passes, in the first dtype and device in which one does.
+    """Runs the model until it comes to its end, near 0 or further out, in the first dtype and device in which it does.
 
     Raises ``ModelError`` for a structure that cannot be a target, and what the model itself raised where no run passed.
     """
+    call, settings = (model, args, kwargs), _settings(args, kwargs)
     first_failure: Exception | None = None
-    for dtype, device in _settings(args, kwargs):
-        for attempt in range(ATTEMPTS):
-            generator = torch.Generator().manual_seed(seed + attempt)
+    for most, (dtype, device) in [(most, setting) for most in (FEW, MANY) for setting in settings]:
+        if most == MANY and not isinstance(first_failure, RuntimeError):
+            break  # they have been tried
+        try:
+            found, trace = passing(call, {}, seed, most, dtype, device)
+            own_dtype, own_device = _own_setting(found, trace, dtype, device)
+            found, trace = passing(call, found.parameters, seed, most, own_dtype, own_device)
+            further, other = passing(call, found.parameters, seed + MANY, most, own_dtype, own_device)
+        except ModelError:
+            raise
+        except FAILURES as error:
+            first_failure = first_failure or error
+            continue
+        structure = _summarise(found, trace, other, own_dtype, own_device)
+        with undisturbed(own_device), placement(own_device), torch.no_grad():
             try:
-                found, trace = _run(model, args, kwargs, {}, generator, dtype, device)
-                own_dtype, own_device = _own_setting(found, trace, dtype, device)
-                found, trace = _run(model, args, kwargs, found.parameters, generator, own_dtype, own_device)
-                _, other = _run(model, args, kwargs, found.parameters, generator, own_dtype, own_device)
-            except ModelError:
-                raise
-            except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
-                first_failure = first_failure or error
-                continue
-            structure = _summarise(found, trace, other, own_dtype, own_device)
-            with undisturbed(own_device), placement(own_device), torch.no_grad():
                 _check(structure, found.pieces, lambda: model(*args, **kwargs))
-            return structure
+            except OutsideSupport:
+                _check(structure, further.pieces, lambda: model(*args, **kwargs))
+        return structure
     assert first_failure is not None
     if "on the same device" in str(first_failure):
         raise ModelError(
@@ -187,22 +97,7 @@ def _settings(args: Sequence, kwargs: Mapping[str, Any]) -> list[tuple[torch.dty
     return list(dict.fromkeys([*settings, (torch.float64, home)]))
 
 
-def _run(model, args, kwargs, parameters, generator, dtype, device):
-    found = _Discovering(dict(parameters), generator, dtype, device)
-    with undisturbed(device), torch.no_grad():
-        torch.manual_seed(generator.initial_seed())
-        with found:
-            trace = poutine.trace(model).get_trace(*args, **kwargs)
-        for name, site in trace.nodes.items():
-            value = site.get("value")
-            if site["type"] == "sample" and site["is_observed"] and isinstance(value, (list, tuple, np.ndarray)):
-                kind = type(value).__name__
-                raise ModelError(f"observed site {name!r} is a {kind}, not a tensor: type obs=torch.as_tensor(...)")
-        trace.compute_log_prob()
-    return found, trace
-
-
-def _own_setting(found: _Discovering, trace, dtype, device) -> tuple[torch.dtype, torch.device]:
+def _own_setting(found: Discovering, trace, dtype, device) -> tuple[torch.dtype, torch.device]:
     """The widest dtype among the latents' own draws and the terms of the density; the device that is not the CPU."""
     for name, site in trace.nodes.items():
         if isinstance(site.get("fn"), _Subsample) and (site["fn"].subsample_size or site["fn"].size) < site["fn"].size:
@@ -218,7 +113,7 @@ def _own_setting(found: _Discovering, trace, dtype, device) -> tuple[torch.dtype
     return dtype, device
 
 
-def _summarise(found: _Discovering, trace, other, dtype: torch.dtype, device: torch.device) -> Structure:
+def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: torch.device) -> Structure:
     sites = {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
     observed = [
         name

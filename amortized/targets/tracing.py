@@ -18,6 +18,7 @@ from torch._C._functorch import is_batchedtensor
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
+from amortized.targets.casting import cast_data
 from amortized.targets.missing import Halves, unknown_only
 
 Message = dict[str, Any]  # what Pyro tells its handlers of one statement
@@ -138,9 +139,14 @@ def _layers(fn: Any) -> Iterator[Any]:
 
 @contextmanager
 def undisturbed(device: torch.device | None = None) -> Iterator[None]:
-    """Runs Pyro code with validation off, and leaves random states, parameter store and validation as they were."""
+    """Runs Pyro code with validation off, and leaves random states, parameter store and validation as they were.
+
+    Without a ``device`` the random states of every CUDA device that is in use are kept.
+    """
     store = pyro.get_param_store()
-    cuda = [device] if device is not None and device.type == "cuda" else []
+    cuda: list[Any] = [device] if device is not None and device.type == "cuda" else []
+    if device is None and torch.cuda.is_initialized():
+        cuda = list(range(torch.cuda.device_count()))
     known = set(store.keys())
     with torch.random.fork_rng(devices=cuda), pyro.validation_enabled(False):
         try:
@@ -185,6 +191,7 @@ class LatentMessenger(Messenger):
         return is_random_choice(message) and not is_discrete(message)
 
     def _pyro_sample(self, message: Message) -> None:
+        cast_data(message)
         self.halves.observe(message)
         if self.is_latent(message):
             message["value"] = self.values[message["name"]] = self.value(message)

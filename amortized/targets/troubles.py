@@ -88,5 +88,10 @@ def class_name(error: Exception) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an exception's message; Pyro adds a table of shapes below it."""
-    return next(iter(str(error).strip().splitlines()), "no message")
+    """The first line of an exception's message, two where it ends with a colon, without Pyro's table of shapes.
+
+    >>> first_line(ValueError("at site 'y':\\nbad value\\nTrace Shapes:\\n Param Sites:"))
+    "at site 'y': bad value"
+    """
+    lines = [line.strip() for line in str(error).split("Trace Shapes:")[0].splitlines() if line.strip()]
+    return " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1]) or "no message"

@@ -1,6 +1,7 @@
 """The one check of a model: every mistake is named, and no legal model is refused or warned of."""
 # ruff: noqa: E501
 
+import time
 import warnings
 from collections.abc import Callable
 
@@ -10,10 +11,11 @@ import pytest
 import torch
 from pyro import poutine
 
-from amortized.targets.checks import check, check_data_sets, checked
+from amortized.targets.checks import SECONDS, check, check_data_sets, checked
 from amortized.targets.conditional import ConditionalTarget
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
+from amortized.targets.troubles import OutsideSupport
 from tests.targets.programs import PROGRAMS
 
 YEARS, FIRM = torch.linspace(0, 1, 30), torch.arange(30) % 3
@@ -150,9 +152,37 @@ def moving_observation(y):
     pyro.sample("y", dist.Uniform(0.0, 1.0), obs=y + x)
 
 
+def capture_recapture(y):
+    top = pyro.sample("top", dist.Pareto(1.0, 1.5))
+    with pyro.plate("n", len(y)):
+        pyro.sample("y", dist.Uniform(0.0, top), obs=y)
+
+
+def exponential_top(y):
+    top = pyro.sample("top", dist.Exponential(1.0))
+    with pyro.plate("n", len(y)):
+        pyro.sample("y", dist.Uniform(0.0, top), obs=y)
+
+
+def latent_floor(y):
+    floor = pyro.sample("floor", dist.Gamma(20.0, 2.0))
+    pyro.sample("y", dist.Pareto(floor, 2.0), obs=y)
+
+
+def switched_top(y):
+    pyro.sample("x", dist.Normal(0.0, 1.0))
+    wide = pyro.sample("wide", dist.Bernoulli(0.3))
+    pyro.sample("y", dist.Uniform(0.0, 1.0 + 29.0 * wide), obs=y)
+
+
 @pytest.mark.parametrize(
     ("model", "y"),
     [
+        (capture_recapture, torch.tensor([0.3, 3.0])),
+        (capture_recapture, torch.tensor([0.3, 30.0])),
+        (exponential_top, torch.tensor([0.3, 30.0])),
+        (latent_floor, torch.tensor(0.3)),
+        (switched_top, torch.tensor(20.0)),
         (masked_nan, torch.tensor([0.5, torch.nan, 1.0])),
         (own_masked_distribution, torch.tensor([0.5, torch.nan, 1.0])),
         (soft_labels, torch.tensor([0.5, 0.2, 1.0])),
@@ -173,6 +203,30 @@ def test_a_model_that_fails_is_left_to_the_caller():
         raise ArithmeticError("no")
 
     assert check((failing, (), {}), 0) is None
+
+
+def test_a_model_that_always_fails_is_run_no_longer_than_others():
+    runs = []
+
+    def failing():
+        runs.append(time.sleep(0.05))
+        raise ArithmeticError("no")
+
+    assert check((failing, (), {}), 0) is None
+    assert len(runs) <= SECONDS / 0.05 + 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_support_is_judged_where_the_model_raises_in_most_of_its_space(seed):
+    def ordered(y):
+        a, b = pyro.sample("a", dist.Normal(0.0, 1.0)), pyro.sample("b", dist.Normal(0.0, 1.0))
+        if a < b:
+            raise OutsideSupport
+        pyro.sample("y", dist.Exponential(1.0), obs=y)
+
+    assert checked(ordered, (torch.tensor(1.0),), {}, seed)[2].dim == 2
+    with pytest.raises(ModelError, match="outside the support of Exponential"):
+        checked(ordered, (torch.tensor(-1.0),), {}, seed)
 
 
 def test_random_state_and_parameters_stay_as_they_are():

@@ -272,3 +272,17 @@ def test_a_mask_of_the_distribution_is_the_handlers(by_handler):
     )
     want = dist.Normal(0.0, 1.0).log_prob(torch.tensor(0.0)) + terms.logsumexp(0)
     torch.testing.assert_close(target.log_prob(torch.zeros(1, 1))[0], want)
+
+
+@pytest.mark.parametrize("infer", [{"enumerate": "sequential"}, {"enumerate": "parallel", "num_samples": 3}, {}])
+def test_a_site_is_summed_whatever_way_it_asks_for(infer):
+    def model():
+        a = pyro.sample("a", dist.Normal(0.0, 1.0))
+        z = pyro.sample("z", dist.Bernoulli(0.3), infer=infer)
+        pyro.sample("y", dist.Normal(a + z, 1.0), obs=torch.tensor(0.5))
+
+    x = torch.tensor([[0.2]])
+    likelihood = 0.7 * dist.Normal(0.2, 1.0).log_prob(torch.tensor(0.5)).exp()
+    likelihood += 0.3 * dist.Normal(1.2, 1.0).log_prob(torch.tensor(0.5)).exp()
+    want = dist.Normal(0.0, 1.0).log_prob(x[0]) + likelihood.log()
+    torch.testing.assert_close(PyroTarget(model).log_prob(x), want)

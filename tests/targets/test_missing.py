@@ -195,3 +195,18 @@ def test_missing_counts_name_what_to_type():
 
     with pytest.raises(ModelError, match="Poisson takes infinitely many values.*poutine.mask"):
         discover(model, (), {}, 0)
+
+
+def test_a_users_own_sites_with_such_names_are_ordinary():
+    def model(first, second, third):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        with pyro.plate("n", 3), poutine.mask(mask=KNOWN[1:]):
+            pyro.sample(first, dist.Normal(mean, 1.0), obs=torch.zeros(3))
+            latent = pyro.sample(second, dist.Normal(mean, 2.0))
+        with pyro.plate("m", 3):
+            pyro.sample(third, dist.Normal(latent, 1.0), obs=torch.ones(3))
+
+    x = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
+    own, plain = PyroTarget(model, ("x_observed", "x_unobserved", "w")), PyroTarget(model, ("s", "t", "w"))
+    assert own.dim == plain.dim == 4
+    torch.testing.assert_close(own.log_prob(x), plain.log_prob(x))

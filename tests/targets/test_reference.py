@@ -1,10 +1,13 @@
 """What the plain loop gives at a few points, which every batching is held against."""
 
 import time
+from types import SimpleNamespace
 
+import pytest
 import torch
 
-from amortized.targets.reference import EXTREMES_WITHIN, dispersed_starts, far_draws, measured, reference
+from amortized.targets.reference import EXTREMES_WITHIN, _rounding, dispersed_starts, far_draws, measured, reference
+from amortized.targets.tracing import ModelError
 from tests.targets.test_batching import program
 
 
@@ -52,3 +55,16 @@ def test_the_handful_holds_the_outermost_draw():
     handful, far = far_draws(x)
     assert handful.shape == far.shape == (4, 2)
     assert (handful == 50.0).all(1).any() and far.max() > 400
+
+
+def test_a_random_density_shows_the_row_that_differs():
+    def log_prob_and_score(x):
+        return torch.tensor([1.0, 2.0]), torch.zeros(2, 1)
+
+    with pytest.raises(ModelError, match="is random: 3 and then 2 at"):
+        _rounding(
+            SimpleNamespace(log_prob_and_score=log_prob_and_score),
+            torch.zeros(2, 1),
+            torch.tensor([1.0, 3.0]),
+            torch.zeros(2, 1),
+        )

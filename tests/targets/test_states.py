@@ -59,6 +59,13 @@ def out_of_its_plate():
     pyro.sample("y", dist.Normal(a + z.sum(), 1.0), obs=DATA[0])
 
 
+def largest_over_its_plate():
+    a = pyro.sample("a", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+    with pyro.plate("n", 4):
+        z = pyro.sample("z", dist.Categorical(torch.ones(3)))
+        pyro.sample("y", dist.Normal(a[z] - a[z].max(), 1.0), obs=torch.zeros(4))
+
+
 def shapes_that_clash():
     a, z = start()
     both = torch.stack([a, a + 1, a + z])
@@ -88,3 +95,9 @@ def test_refusals(model, found):
 def test_models_that_broadcast_pass(name):
     example = PROGRAMS[name]
     assert discover(example.model, example.args, example.kwargs, seed=0).discrete
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_reduction_over_states_is_seen_at_any_point(seed):
+    with pytest.raises(ModelError, match="site 'y' has log density .* at one state of 'z'"):
+        discover(largest_over_its_plate, (), {}, seed)

@@ -60,3 +60,20 @@ def test_what_is_masked_by_a_handler_or_by_the_distribution():
     sites = poutine.trace(model).get_trace().nodes
     assert unmasked(sites["rows"]).tolist() == [[True, False, True], [False, False, False]]
     assert not unmasked(sites["none"]).any()
+
+
+def test_without_a_device_the_random_states_of_all_that_are_in_use_are_kept(monkeypatch):
+    kept = []
+    fork = torch.random.fork_rng
+
+    def fork_rng(devices):
+        kept.append(devices)
+        return fork(devices=[])
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork_rng)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for device in (None, torch.device("cpu"), torch.device("cuda:1")):
+        with undisturbed(device):
+            pass
+    assert kept == [[0, 1], [], [torch.device("cuda:1")]]

@@ -31,3 +31,9 @@ def test_an_exception_on_purpose_is_no_trouble():
 
 def test_an_exception_without_words():
     assert first_line(ValueError()) == "no message" and first_line(ValueError("\n one\ntwo")) == "one"
+    assert first_line(ValueError("\nTrace Shapes:\n Param Sites:")) == "no message"
+
+
+def test_pyros_two_lines():
+    error = ValueError("Error while computing log_prob at site 'y':\nbad value\nmore")
+    assert first_line(error).endswith("'y': bad value")
