@@ -74,7 +74,7 @@ class Mended(DensityTarget):
 
 @pytest.mark.parametrize(("changes", "warm_ups", "last"), [(0, 1, "look"), (2, 3, "look"), (9, 4, "warm-up")])
 def test_draws_come_from_the_density_that_stayed(changes, warm_ups, last, monkeypatch):
-    """Captured, vmap, loop: three looks find it. Were it mended on and on, a last warm-up would follow the last look."""
+    """Captured, vmap, loop: three looks. Were it mended on and on, a last warm-up would follow the last look."""
     target, seen = gaussian([0.0, 0.0], torch.eye(2)), []
 
     def recheck(_: torch.Tensor) -> bool:
