@@ -34,8 +34,8 @@ NEGLIGIBLE, VALLEY = 10.0, 3.0
 FEWEST, MOST = 2**13, 2**21
 TIMED = 64
 ENOUGH, ENOUGH_OF_WANTED = 2**14, 16
-"""At least so many points, or a sixteenth of the wanted, are a search: 55 microseconds a density at ten dimensions, two
-modes and 24 s, so that a few hundred rows of data fit; a ball is met by a sixteenth of them as in four dimensions more."""
+"""So many points, or a sixteenth of the wanted if that is more, are a search. At ten dimensions, two modes and 24 s
+that allows 55 microseconds a density, enough for a few hundred rows of data."""
 
 SHARE_OF_ONE, SHARE_OF_MORE = 0.02, 0.15
 """Parts of the warm-up's time that the points of one known mode, and of several, may take."""
