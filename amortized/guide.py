@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import methodcaller
@@ -32,6 +31,7 @@ from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import as_data_sets
 from amortized.targets.data import call_with_tensors
 from amortized.targets.devices import available_device, placement
+from amortized.targets.failures import tell
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
 
@@ -118,7 +118,7 @@ class DiffusionGuide(AutoGuide):
                 self._the_posterior().weights()
         self.seconds = time.perf_counter() - began
         if skipped := self.training_record.skipped:
-            warnings.warn(f"{skipped} training steps had no finite gradient and were skipped", stacklevel=2)
+            tell(f"{skipped} training steps had no finite gradient and were skipped")
         seeds = range(self.settings.seed + 1, self.settings.seed + self.replicas)
         self.others = [alike(self, seed).fit(*args, **kwargs) for seed in seeds]
         return self

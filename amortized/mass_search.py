@@ -13,7 +13,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.diagnostics import frontier
 from amortized.diagnostics.evaluation import reverse_log_weights
-from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, LogWeights, explore
+from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, LogWeights, Unbounded, explore
 from amortized.diagnostics.weights import log_evidence
 from amortized.estimate import Estimate
 from amortized.mcmc.mixture import GaussianMixture, join
@@ -22,7 +22,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.tracing import ModelError
 from amortized.targets.whitening import WhitenedTarget
-from amortized.warmup.modes import find_modes
+from amortized.warmup.modes import Improper, find_modes
 from amortized.warmup.run import MANY
 from amortized.warmup.screening import Screening, cube_rays
 from amortized.warmup.tempering import wide_gaussian
@@ -47,7 +47,7 @@ class MassSearch:
     log_weights: Tensor
     seed: int
 
-    def elsewhere(self, seconds: float) -> Exploration | str:
+    def elsewhere(self, seconds: float) -> Exploration | Unbounded | str:
         """Mass in places that the sampler does not see; a word on why not, where that takes too long.
 
         Climbs from draws, from Cauchy starts around them, and from points of a Sobol sequence whose density no mode
@@ -88,23 +88,29 @@ class MassSearch:
         parts = self.sampler.process, self.sampler.policy, self.white
         return partial(reverse_log_weights, *parts, generator=generator)
 
-    def _elsewhere(self, seconds: float, began: float) -> Exploration | None:
+    def _elsewhere(self, seconds: float, began: float) -> Exploration | Unbounded | None:
         def late(part: float) -> bool:
             return time.perf_counter() - began > part * seconds
 
         generator = self._generator()
         law = cube_rays(self.white.unwhiten(self.ends).double(), self.white.scale_tril, self.seed % 2**31)
         screening = Screening(self.white.target, law, SCREENED * seconds, generator)
-        modes, _ = find_modes(self.white.target, self._starts(generator), screening, generator, lambda: late(0.5))
+        starts = self._starts(generator)
+        try:
+            modes, _ = find_modes(self.white.target, starts, screening, generator, lambda: late(0.5))
+        except Improper as error:
+            return Unbounded(str(error))
         base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
         weigh = self._noised_back(generator)
         return explore(self.white, base, weigh, self._log_evidence, generator, lambda: late(1.0))
 
-    def _beyond(self, seconds: float, began: float) -> Estimate | None:
+    def _beyond(self, seconds: float, began: float) -> Estimate | str | None:
+        def late() -> bool:
+            return time.perf_counter() - began > seconds
+
         generator = self._generator()
         draws = self.ends[systematic(self.log_weights, frontier.DRAWS, generator)]
         weigh, value = self._noised_back(generator), self._log_evidence
-        late = lambda: time.perf_counter() - began > seconds  # noqa: E731
         return frontier.frontier(self.white, draws, weigh, value, generator, late)
 
     def _starts(self, generator: Generator) -> Tensor:

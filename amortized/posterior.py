@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -14,7 +13,7 @@ import torch
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.evaluation import reverse_log_weights
-from amortized.diagnostics.exploration import Exploration
+from amortized.diagnostics.exploration import Exploration, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
@@ -27,6 +26,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, check_correction, corrected, pool_size
 from amortized.targets.cost import seconds_a_particle, timed
 from amortized.targets.devices import placement
+from amortized.targets.failures import tell
 from amortized.targets.precision import POINTS, rounding
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
@@ -67,7 +67,7 @@ class Posterior:
     checks_within: float = 0.5
     explores: bool = False
     drifted: Drift | str | None = None
-    explored: Exploration | str | None = None
+    explored: Exploration | Unbounded | str | None = None
     beyond: Estimate | str | None = None
     rounded: float | str | None = None
     troubled: float | None = None
@@ -132,10 +132,9 @@ class Posterior:
         paths = affordable(wanted, num_samples, self.seconds_a_path, self.draws_within)
         effective = effective_sample_fraction(weights) * paths
         if correction in ("resample", "mcmc") and 2 * effective < num_samples:
-            warnings.warn(
+            tell(
                 f"{num_samples:,} draws from {paths:,} paths are worth about {effective:,.0f} independent ones: the "
-                "weights are uneven. See print(guide.diagnose()) for what to do",
-                stacklevel=4,
+                "weights are uneven. See print(guide.diagnose()) for what to do"
             )
         return paths
 
@@ -156,7 +155,7 @@ class Posterior:
 
     def diagnose(self) -> Diagnosis:
         """Whether to trust the draws: weights, bounds, agreement with other draws, and a verdict in plain words."""
-        evidence, trusted, status = self.warm_up or (self.log_evidence(), True, "")
+        evidence, trusted, status = self.warm_up or (None, True, "")
         weights = self.weights(), self.reverse_weights()
         return diagnose(*weights, evidence, trusted, status, self.remedies, self.checks())
 
@@ -188,7 +187,7 @@ class Posterior:
         ends = cast(Tensor, self.ends)
         cost = seconds_a_particle(self.white, ends)
         self.drifted = self._drift(CALLS * cost)
-        ends, before = ends[: min(EVALUATED, 1 + int(self.checks_within / cost))], self.white.nonfinite
+        ends, before = ends[: min(EVALUATED, 1 + int(self.checks_within / max(cost, 1e-9)))], self.white.nonfinite
         self.white.log_prob_and_score(ends)
         self.troubled = (self.white.nonfinite - before) / len(ends)
         if isinstance(self.target, PyroTarget):
@@ -207,7 +206,7 @@ class Posterior:
         found = drift(self.white, ends, weights, generator, coordinates, names(self.target.latents))
         return found or "not looked at: too few draws count"
 
-    def explore(self, seconds: float) -> Exploration | str:
+    def explore(self, seconds: float) -> Exploration | Unbounded | str:
         """Two independent searches for mass that the sampler does not see, elsewhere and beyond its draws.
 
         Each may take ``seconds``. ``diagnose()`` reads what was found last; what is returned is the first search's.

@@ -19,6 +19,9 @@ from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import WarmUp, warm_up
 from amortized.warmup.sharpen import sharpened
 
+RECHECKS = 3
+"""Looks at whether the density is, at a warm-up's draws, what it was taken for: captured, vmap and loop are three."""
+
 MakeSampler = Callable[[int, Reference], DiffusionSampler]
 
 
@@ -55,11 +58,16 @@ def prepare(
     Gaussians are drawn to the target by natural gradients, up to 1.5 times ``max_seconds`` after the start.
     """
     began = time.perf_counter()
-    for _ in range(2):  # again where the density was found to differ, at the draws, from what it was taken for
+
+    def warmed() -> WarmUp:
         left = max(max_seconds - (time.perf_counter() - began), 0.3 * max_seconds)
-        warm = warm_up(target, generator=generator, max_calls=max_calls, max_seconds=left, progress=progress)
+        return warm_up(target, generator=generator, max_calls=max_calls, max_seconds=left, progress=progress)
+
+    warm = warmed()
+    for _ in range(RECHECKS):
         if target.recheck(warm.draws):
             break
+        warm = warmed()
     if components is not None:
         seconds = max(1.0, 1.5 * max_seconds - (time.perf_counter() - began))
         warm = sharpened(warm, target, components, seconds, generator)

@@ -1223,7 +1223,7 @@ MUTANTS = [
     mutant(
         "frontier-never-finds",
         "diagnostics/frontier.py",
-        "return unseen_mass(exact, x[rows], unseen, log_evidence, generator, (1, 2, 4, 8, 16)) or nothing",
+        "return unseen_mass(exact, x[rows], unseen, log_evidence, generator, (1, 2, 4, 8, 16)) or UNSETTLED",
         "return nothing",
         "diagnostics/test_frontier.py::test_half_of_a_valley_is_missed",
     ),

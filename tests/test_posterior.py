@@ -12,7 +12,8 @@ import torch
 
 from amortized import DiffusionGuide, Recipe
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.exploration import Exploration
+from amortized.diagnostics.exploration import Exploration, Unbounded
+from amortized.diagnostics.remedies import PROPER
 from amortized.diagnostics.verdict import UNTRUSTED
 from amortized.posterior import Posterior, scales
 from amortized.processes import OrnsteinUhlenbeck
@@ -20,6 +21,7 @@ from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
+from amortized.warmup.modes import refuse_improper
 from tests.known import FIVE_MEANS, FIVE_SDS, FIVE_WEIGHTS, five_modes, network, seeded
 
 QUICK = Recipe(bridge_steps=50, steps=50, every=50, held_out=256)
@@ -113,8 +115,9 @@ def test_draws_that_are_worth_few_are_told(guide):
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
     weights = posterior.weights()
     posterior.log_weights = torch.where(torch.arange(len(weights)) < 4, weights, -torch.inf)
-    with pytest.warns(UserWarning, match="1,000 draws from 16,000 paths are worth about . independent ones"):
+    with pytest.warns(UserWarning, match="1,000 draws from 16,000 paths are worth about . independent ones") as told:
         posterior.sample(1_000)
+    assert told[0].filename == __file__
 
 
 def test_the_pool_is_cut_where_it_would_take_too_long(guide):
@@ -122,8 +125,9 @@ def test_the_pool_is_cut_where_it_would_take_too_long(guide):
     posterior.weights()
     assert 0 < posterior.seconds_a_path < 0.1
     posterior.seconds_a_path, posterior.draws_within, before = 1e-3, 1.0, guide.target.calls
-    with pytest.warns(UserWarning, match=r"2,500 draws take about 2 s here: write sample\(1000\)"):
+    with pytest.warns(UserWarning, match=r"2,500 draws take about 2 s here: write sample\(1000\)") as told:
         drawn = posterior.draw(2_500)
+    assert told[0].filename == __file__
     assert len(drawn) == 2_500 and drawn.target_calls == guide.target.calls - before
 
 
@@ -138,12 +142,27 @@ def test_what_would_take_too_long_is_said(guide):
 
 
 def test_a_search_that_cannot_begin_says_why(guide, monkeypatch):
-    def improper(*_):
-        raise ValueError("the log density climbs on")
+    def broken(*_):
+        raise ValueError("no Gaussian fits")
 
-    monkeypatch.setattr("amortized.mass_search.find_modes", improper)
+    monkeypatch.setattr("amortized.mass_search.find_modes", broken)
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
-    assert posterior.explore(60.0) == "not looked at: the log density climbs on"
+    assert posterior.explore(60.0) == "not looked at: no Gaussian fits"
+
+
+def test_a_search_that_climbs_without_end_is_not_trusted(guide, monkeypatch):
+    monkeypatch.setattr("amortized.mass_search.find_modes", lambda *_: refuse_improper(1e13))
+    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    assert isinstance(posterior.explore(60.0), Unbounded)
+    found = posterior.diagnose()
+    assert found.verdict == UNTRUSTED and "looks improper" in found.advice and PROPER in found.advice
+
+
+def test_a_clock_too_coarse_to_see_a_density_is_no_error(guide, monkeypatch):
+    monkeypatch.setattr("amortized.posterior.seconds_a_particle", lambda *_: 0.0)
+    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    posterior.explores = False
+    assert isinstance(posterior.checks().drift, Drift) and posterior.troubled == 0.0
 
 
 def test_a_guide_of_one_mode_of_two_is_not_trusted():

@@ -72,6 +72,27 @@ class Mended(DensityTarget):
         return not changed
 
 
+@pytest.mark.parametrize(("changes", "warm_ups", "last"), [(0, 1, "look"), (2, 3, "look"), (9, 4, "warm-up")])
+def test_draws_come_from_the_density_that_stayed(changes, warm_ups, last, monkeypatch):
+    """Captured, vmap, loop: three looks. Were it mended on and on, a last warm-up would follow the last look."""
+    target, seen = gaussian([0.0, 0.0], torch.eye(2)), []
+
+    def recheck(_: torch.Tensor) -> bool:
+        seen.append("look")
+        return seen.count("look") > changes
+
+    def warmed(target: Target, **_) -> WarmUp:
+        seen.append("warm-up")
+        draws = LAW.sample(200, seeded(1)).to(target.dtype)
+        evidence = Estimate(0.7, 0.01)
+        return WarmUp(draws, target.log_prob(draws), MEAN, FACTOR, LAW, None, evidence, True, "", 200, 0.1)
+
+    monkeypatch.setattr(target, "recheck", recheck)
+    monkeypatch.setattr(preparation, "warm_up", warmed)
+    prepare(target, None, False, seeded(), 0, 10.0)
+    assert seen.count("warm-up") == warm_ups and seen[-1] == last
+
+
 def test_a_density_that_was_mended_is_warmed_up_again():
     target = Mended()
     made = prepare(target, None, False, torch.Generator().manual_seed(0), 0, max_seconds=20.0, max_calls=3_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -27,6 +26,7 @@ from amortized.targets.contexts import LocalTo
 from amortized.targets.cost import timed
 from amortized.targets.data import bound
 from amortized.targets.devices import own_randomness
+from amortized.targets.failures import tell
 from amortized.targets.simulation import simulate
 from amortized.targets.whitening import WhitenedTarget
 
@@ -75,10 +75,9 @@ class Many:
         steps = len(record.bridge_losses) + len(record.losses)
         wanted = min(FEW_STEPS, recipe.bridge_steps + recipe.steps)
         if steps < wanted and not any(judged.overlap >= recipe.enough for _, judged in record.evaluations):
-            warnings.warn(
+            tell(
                 f"max_seconds={self.settings.max_seconds:g} left time for {steps} training steps: write "
-                "DiffusionGuide(model, amortize=..., max_seconds=900)",
-                stacklevel=3,
+                "DiffusionGuide(model, amortize=..., max_seconds=900)"
             )
         return record
 
@@ -112,7 +111,6 @@ class Many:
         drawn = self._draws(rows, sampler, num_samples, correction)
         return _by_context([white.constrain(ends) for white, ends in drawn], num_samples)
 
-    @torch.no_grad()
     def _draws(
         self, rows: Tensor, sampler: DiffusionSampler, num_samples: int, correction: str
     ) -> list[tuple[WhitenedTarget, Tensor]]:
@@ -120,7 +118,8 @@ class Many:
         found, fractions = [], []
         for part in rows.split(max(1, PATHS_AT_ONCE // (2 * num_samples))):
             white = self.family.at(part)
-            pilot, seconds = timed(partial(sampler.sample, white, PILOT * len(part), self.generator))
+            with torch.no_grad():
+                pilot, seconds = timed(partial(sampler.sample, white, PILOT * len(part), self.generator))
             by_context = pilot[1].unflatten(0, (PILOT, len(part)))
             fractions.append(effective_sample_size(by_context) / PILOT)
             within = 0.25 * self.settings.max_seconds * len(part) / len(rows)
@@ -222,4 +221,4 @@ def _warn(fractions: Tensor, correction: str = "resample") -> None:
         text = f"at {which} uncorrected draws are off ({worth}): write correction='resample'"
     else:
         text = f"at {which} the sampler is not to be trusted: {worth}. {REMEDY}"
-    warnings.warn(text, stacklevel=4)
+    tell(text)

@@ -36,11 +36,10 @@ Unseen = Callable[[Tensor, Tensor], Tensor]
 @dataclass(frozen=True)
 class Exploration:
     """What an independent tempered search found. ``unseen``: the share of the posterior's mass where the sampler hardly
-    goes; ``particles``: their share among the particles; ``log_evidence``: the search's own, in nats.
+    goes; ``log_evidence``: the search's own, in nats.
     """
 
     unseen: Estimate
-    particles: float
     log_evidence: Estimate
 
     @property
@@ -50,6 +49,16 @@ class Exploration:
 
     def __str__(self) -> str:
         return f"{self.unseen.value:.1%} of the mass unseen, log Z {self.log_evidence}"
+
+
+@dataclass(frozen=True)
+class Unbounded:
+    """A search that climbed higher than any proper posterior reaches: ``said`` is what it met."""
+
+    said: str
+
+    def __str__(self) -> str:
+        return self.said
 
 
 @torch.no_grad()
@@ -80,7 +89,7 @@ def explore(
         mass = Estimate(share, math.sqrt(max(share, 1 / PARTICLES) / PARTICLES))
     else:
         mass = unseen_mass(exact, run.state.x[rows], unseen, log_evidence, generator)
-    return Exploration(mass or _tempered_mass(share, run, log_evidence), share, run.log_evidence)
+    return Exploration(mass or _tempered_mass(share, run, log_evidence), run.log_evidence)
 
 
 def unseen_by(log_weights: LogWeights, log_evidence: float, dtype: torch.dtype) -> Unseen:

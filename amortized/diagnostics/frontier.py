@@ -24,6 +24,8 @@ STARTS, CLIMBED = 128, 20
 REACHES = (0.5, 1.0, 2.0, 4.0)
 """How far beyond a draw a climb starts, in standard deviations of the draws."""
 
+UNSETTLED = "not settled: too few draws of the importance sampling count"
+
 CHAINS, MOVES, LEAPFROGS = 256, 20, 5
 CALLS = 150_000
 """Roughly: 50,000 of the chains, up to 100,000 of the climbs."""
@@ -37,7 +39,7 @@ def frontier(
     log_evidence: float,
     generator: Generator | None,
     stop: Callable[[], bool] = lambda: False,
-) -> Estimate | None:
+) -> Estimate | str | None:
     """The share of the posterior's mass beyond the draws, where the sampler hardly goes.
 
     A sampler that ends half-way along a bent valley has even weights, and chains from its draws stay there for very
@@ -54,17 +56,22 @@ def frontier(
         stop: asked between the stages.
 
     Returns:
-        The share with its standard error; None where ``stop()`` came first.
+        The share with its standard error; a word where something was found whose share is unknown, since too few draws
+        of the importance sampling count; None where ``stop()`` came first.
     """
     exact = WhitenedTarget(white.target, white.shift, white.scale_tril, dtype=torch.float64)
     draws = draws[:DRAWS].double()
-    visited, value = _visited(exact, _starts(draws, generator), stop)
+    nothing = Estimate(0.0, 1 / math.sqrt(DRAWS))
+    starts = _starts(draws, generator)
+    starts = starts[exact.log_prob(starts) > -torch.inf]
+    if not len(starts):
+        return nothing
+    visited, value = _visited(exact, starts, stop)
     if stop():
         return None
     explained = fit(draws, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
     lowest = float(exact.log_prob(draws).min())
     strange = (value - explained.log_prob(visited) - log_evidence > LARGE_WEIGHT) & (value >= lowest)
-    nothing = Estimate(0.0, 1 / math.sqrt(DRAWS))
     if int(strange.sum()) < FEWEST:
         return nothing
     x = visited[strange]
@@ -76,7 +83,7 @@ def frontier(
     rows = unseen(x, exact.log_prob(x).double())
     if int(rows.sum()) < FEWEST:
         return nothing
-    return unseen_mass(exact, x[rows], unseen, log_evidence, generator, (1, 2, 4, 8, 16)) or nothing
+    return unseen_mass(exact, x[rows], unseen, log_evidence, generator, (1, 2, 4, 8, 16)) or UNSETTLED
 
 
 def _starts(draws: Tensor, generator: Generator | None) -> Tensor:
@@ -98,7 +105,7 @@ def _visited(target: WhitenedTarget, starts: Tensor, stop: Callable[[], bool]) -
         seen.append((x, value))
         return value, score
 
-    climb(watched, starts[target.log_prob(starts) > -torch.inf], iterations=CLIMBED, stop=stop)
+    climb(watched, starts, iterations=CLIMBED, stop=stop)
     x, value = (torch.cat(parts) for parts in zip(*seen, strict=True))
     return x, value
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from amortized._types import Tensor
 from amortized.diagnostics.bracket import Bracket
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.exploration import SHARE, Exploration
+from amortized.diagnostics.exploration import SHARE, Exploration, Unbounded
 from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
 from amortized.diagnostics.remedies import (
     BARRIER,
@@ -63,7 +63,7 @@ class Checks:
 
     changed: str | None = None
     drift: Drift | str | None = None
-    exploration: Exploration | str | None = None
+    exploration: Exploration | Unbounded | str | None = None
     beyond: Estimate | str | None = None
     target_calls: int = 0
     uncovered: float = -math.inf
@@ -196,7 +196,9 @@ def beyond(found: Estimate | str | None) -> Finding:
     return Finding("beyond draws", value, f"under {SHARE:.0%}", passed, said, COORDINATES)
 
 
-def search(found: Exploration | str | None, remedies: Remedies) -> Finding:
+def search(found: Exploration | Unbounded | str | None, remedies: Remedies) -> Finding:
+    if isinstance(found, Unbounded):
+        return Finding("exploration", found.said, "", False, "the posterior looks improper", PROPER)
     if not isinstance(found, Exploration):
         return Finding("exploration", found or "", "", True, "", remedies.another_seed)
     said = "an independent search found mass where the sampler hardly goes"

@@ -66,7 +66,7 @@ class Diagnosis:
 def diagnose(
     log_weights: Tensor,
     reverse_log_weights: Tensor,
-    warm_up_evidence: Estimate,
+    warm_up_evidence: Estimate | None,
     warm_up_trusted: bool,
     warm_up_status: str = "",
     remedies: Remedies = GENERIC,
@@ -74,7 +74,8 @@ def diagnose(
 ) -> Diagnosis:
     """Judge a sampler by the log weights of its fresh paths ``(N,)`` and of paths noised back from draws ``(M,)``.
 
-    ``remedies``: what to type where a check fails. ``checks``: what else is known.
+    ``warm_up_evidence``: None where there was no warm-up to agree with. ``remedies``: what to type where a check fails.
+    ``checks``: what else is known.
     """
     found = bracket(log_weights, reverse_log_weights)
     khat, fraction = pareto_shape(log_weights), effective_sample_fraction(log_weights)
@@ -89,7 +90,7 @@ def diagnose(
             rows.upper_bound(reverse_log_weights),
             rows.gap(found, remedies),
             rows.unseen(unseen, remedies),
-            rows.same_evidence(found.lower, warm_up_evidence, remedies),
+            *([rows.same_evidence(found.lower, warm_up_evidence, remedies)] if warm_up_evidence is not None else []),
             rows.warm_up(warm_up_trusted, warm_up_status, remedies),
             rows.outside(log_weights),
             rows.troubles(checks),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 
 from amortized._types import Generator, Tensor
@@ -12,6 +10,7 @@ from amortized.mcmc.resampling import effective_sample_size, systematic_by_conte
 from amortized.samplers.base import DiffusionSampler
 from amortized.samplers.sequential import sample_sequentially
 from amortized.targets.base import Target
+from amortized.targets.failures import tell
 
 CORRECTIONS = ("resample", "none", "mcmc", "sequential")
 MAX_POOL = 16
@@ -89,7 +88,7 @@ def affordable(paths: int, count: int, seconds_a_path: float, seconds: float) ->
     """``paths``, or as many as ``seconds`` allow, but ``count`` at the least; warns where these take twice as long."""
     if (expected := count * seconds_a_path) > 2 * seconds:
         fewer = max(1, int(seconds / seconds_a_path))
-        warnings.warn(f"{count:,} draws take about {expected:.0f} s here: write sample({fewer})", stacklevel=4)
+        tell(f"{count:,} draws take about {expected:.0f} s here: write sample({fewer})")
     return max(count, min(paths, int(seconds / max(seconds_a_path, 1e-9))))
 
 

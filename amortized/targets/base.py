@@ -56,15 +56,6 @@ class Target(ABC):
         """What went wrong in evaluations so far, one sentence for each kind; empty where nothing did."""
         return self._troubles.sentences()
 
-    def troubles_at(self, x: Tensor) -> list[str]:
-        """What goes wrong at the points ``x: (N, D)`` alone, one sentence for each kind; empty where nothing does."""
-        so_far, self._troubles = self._troubles, Troubles()
-        try:
-            self.log_prob_and_score(x)
-            return self._troubles.sentences()
-        finally:
-            self._troubles = so_far
-
     def recheck(self, x: Tensor) -> bool:
         """Whether the density is at draws ``x: (N, D)`` what was checked when it was built; it is mended if not."""
         return True
@@ -92,23 +83,28 @@ class Target(ABC):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """``log R(x)``: ``(B, D) -> (B,)`` in nats; -inf where the density is not a number."""
-        return self._counted(x, self._log_prob(x))
+        value = self._log_prob(x)
+        self._count(x, value, value.isfinite())
+        return _or_zero(value)
 
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``log R(x)`` and ``∇ log R(x)``: ``(B, D) -> (B,), (B, D)``; detached from any graph."""
         value, score = self._log_prob_and_score(x)
-        value = self._counted(x, value)
-        steep = (value > -torch.inf) & ~score.isfinite().all(-1)
-        self._add(STEEP, steep, x)
-        return value, torch.where((steep | (value == -torch.inf))[:, None], 0.0, score)
+        followed = score.isfinite().all(-1)
+        self._count(x, value, followed)
+        value = _or_zero(value)
+        return value, torch.where((followed & (value > -torch.inf))[:, None], score, 0.0)
 
-    def _counted(self, x: Tensor, value: Tensor) -> Tensor:
-        """The raw log density with its particles counted, -inf for those that are not a number."""
+    def _count(self, x: Tensor, value: Tensor, followed: Tensor) -> None:
+        """The particles; by kind those whose raw ``value: (B,)`` or gradient (not ``followed: (B,)``) is not finite."""
         self.calls += x.shape[0]
         self._troubles.evaluations += x.shape[0]
+        finite = value.isfinite()
+        if bool((finite & followed).all()):  # a device is asked once where all is well, not once for each kind
+            return
         self._add(NAN, value.isnan(), x)
         self._add(INFINITE, value == torch.inf, x)
-        return torch.where(value < torch.inf, value, -torch.inf)
+        self._add(STEEP, finite & ~followed, x)
 
     def _add(self, kind: str, bad: Tensor, x: Tensor) -> None:
         if count := int(bad.sum()):
@@ -117,3 +113,8 @@ class Target(ABC):
     def _fault(self, x: Tensor) -> str:
         """A word on what is at fault at one point ``x: (1, D)``; empty where nothing is known."""
         return ""
+
+
+def _or_zero(value: Tensor) -> Tensor:
+    """Log densities, -inf for those that are not a number: density zero."""
+    return torch.where(value < torch.inf, value, -torch.inf)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
 
 from amortized._types import Tensor
 from amortized.targets.batching import Batching, Loop, Plate, Vmap, isolated
+from amortized.targets.failures import tell
 from amortized.targets.program import Program
 from amortized.targets.reference import Reference, or_zero, reference
 from amortized.targets.tracing import ModelError
@@ -28,9 +28,9 @@ def choose(program: Program, seed: int) -> tuple[Batching, Reference]:
         candidates.append(Plate(program))
     chosen, causes = first_agreeing(candidates, truth)
     if isinstance(chosen, Plate):
-        _warn(f"is batched by an outer plate instead of vmap ({'; '.join(causes)})")
+        _tell(f"is batched by an outer plate instead of vmap ({'; '.join(causes)})")
     if chosen is None:
-        _warn(f"{one_by_one(truth)} ({'; '.join(causes)}). {BRANCHES}")
+        _tell(f"{one_by_one(truth)} ({'; '.join(causes)}). {BRANCHES}")
     return chosen or Loop(program), truth
 
 
@@ -41,9 +41,9 @@ def still_agreeing(batching: Batching, fallbacks: Sequence[Batching], truth: Ref
     """
     chosen, causes = first_agreeing([batching, *fallbacks], truth)
     if chosen is None:
-        _warn(f"{one_by_one(truth)} (at draws of the posterior: {'; '.join(causes)}). {BRANCHES}")
+        _tell(f"{one_by_one(truth)} (at draws of the posterior: {'; '.join(causes)}). {BRANCHES}")
     elif chosen is not batching:
-        _warn(f"is batched by {chosen.name} from now on (at draws of the posterior: {'; '.join(causes)})")
+        _tell(f"is batched by {chosen.name} from now on (at draws of the posterior: {'; '.join(causes)})")
     return chosen or Loop(batching.program)
 
 
@@ -105,5 +105,5 @@ def _close(one: Tensor, other: Tensor) -> Tensor:
     return (one == other) | ((one - other).abs() <= 1e-3 * other.abs().clamp(min=1))
 
 
-def _warn(what: str) -> None:
-    warnings.warn(f"the log density of this model {what}", UserWarning, stacklevel=4)
+def _tell(what: str) -> None:
+    tell(f"the log density of this model {what}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -12,10 +11,11 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.targets.arguments import Arguments
-from amortized.targets.batching import FAILURES, Loop, Vmap, isolated
+from amortized.targets.batching import FAILURES, Batching, Loop, Vmap, isolated
 from amortized.targets.capture import Captured, capture
 from amortized.targets.checks import checked
 from amortized.targets.choosing import choose, still_agreeing
+from amortized.targets.failures import tell
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.prior import troubles_of_prior
 from amortized.targets.program import Program
@@ -77,6 +77,11 @@ class PyroTarget(ModelTarget):
     def batching(self) -> str:
         """How particles are evaluated together: "vmap (captured)", "vmap", "plate" or "loop"."""
         return self._batch.name
+
+    def batched(self, program: Program) -> Batching:
+        """Another program in the way of this one, not captured; by the loop where this one is not under vmap."""
+        plain = self._batch.plain if isinstance(self._batch, Captured) else self._batch
+        return Vmap(program, plain.own_memory) if isinstance(plain, Vmap) else Loop(program)
 
     @property
     def moved(self) -> list[str]:
@@ -247,11 +252,9 @@ class PyroTarget(ModelTarget):
 def _tell(sentences: list[str]) -> bool:
     """Warns of a model's own exceptions; whether there was one."""
     if sentences:
-        warnings.warn(
+        tell(
             f"the model raises in part of its space: {'; '.join(sentences)}. Such points count as density zero; "
-            "raise amortized.OutsideSupport there if that is meant",
-            UserWarning,
-            stacklevel=3,
+            "raise amortized.OutsideSupport there if that is meant"
         )
     return bool(sentences)
 

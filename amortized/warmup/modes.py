@@ -46,10 +46,14 @@ def starts(target: Target, count: int, generator: Generator | None) -> Tensor:
     return x[kept]
 
 
+class Improper(ValueError):
+    """A density that climbs without end: no posterior."""
+
+
 def refuse_improper(highest: float) -> None:
-    """Raises ValueError where a climb went higher than any proper posterior in practice."""
+    """Raises ``Improper`` where a climb went higher than any proper posterior in practice."""
     if highest > UNBOUNDED:
-        raise ValueError(
+        raise Improper(
             f"the log density climbs to {highest:.2g} and on: the posterior looks improper; "
             "give every site a proper prior, or data that tie it down"
         )
@@ -77,8 +81,10 @@ def find_modes(
     local, looked_from = _relevant(local), 0
     while not stop():
         modes = separate(plain, local)
+        if len(modes) <= looked_from:
+            break
         points = screening.points(len(modes), first)
-        if len(modes) <= looked_from or points == 0:
+        if points == 0:
             break
         looked_from = len(modes)
         found = screening.run(local, modes, points, stop)

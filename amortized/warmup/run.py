@@ -87,7 +87,7 @@ def warm_up(
         polish = Polish(search, tops)
         state, weighed = polish.run(search.pool(draws))
         search.mixture = polish.mixture
-        trustworthy, evidence, status = verdict(narrow, wide, weighed, screening.cut)
+        trustworthy, evidence, status = verdict(narrow, wide, weighed, screening.cut, str(screening))
         say(status)
         if trustworthy or particles >= 2048 or 2 * spent() - before + tempering > 1.0:
             break

@@ -32,6 +32,11 @@ ALIGNED = 0.95
 FARTHEST = 60.0
 NEGLIGIBLE, VALLEY = 10.0, 3.0
 FEWEST, MOST = 2**13, 2**21
+TIMED = 64
+ENOUGH, ENOUGH_OF_WANTED = 2**14, 16
+"""So many points, or a sixteenth of the wanted if that is more, are a search. At ten dimensions, two modes and 24 s
+that allows 55 microseconds a density, enough for a few hundred rows of data."""
+
 SHARE_OF_ONE, SHARE_OF_MORE = 0.02, 0.15
 """Parts of the warm-up's time that the points of one known mode, and of several, may take."""
 
@@ -150,13 +155,25 @@ def explained(known: GaussianMixture, rays: Rays) -> Tensor:
 class Screening:
     """A search for points that known modes do not explain: rays of a ``law``, in a small share of ``max_seconds``.
 
-    ``calls`` counts the densities, which are no part of a budget of gradients. ``cut``: whether there was too little
-    time for all the points that several modes ask for.
+    ``calls`` counts the densities, which are no part of a budget of gradients. ``wanted``: the points that several
+    known modes asked for last, 0 where there was one mode; ``looked``: those that there was time for.
     """
 
     def __init__(self, target: Target, law: Law, max_seconds: float, generator: Generator | None):
         self.target, self.law, self.max_seconds, self.generator = target, law, max_seconds, generator
-        self.calls, self.cut = 0, False
+        self.calls, self.wanted, self.looked = 0, 0, 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether so few points were looked at that a mode beside the known ones may well be missing."""
+        return self.looked < min(self.wanted, max(ENOUGH, self.wanted // ENOUGH_OF_WANTED))
+
+    def __str__(self) -> str:
+        """How many points were looked at; empty where that was all of them."""
+        said = f"looked for more modes at {self.looked:,} of {self.wanted:,} points"
+        if self.looked >= self.wanted:
+            return ""
+        return f"too little time: {said}, so that one may be missing: raise max_seconds" if self.cut else said
 
     def points(self, modes: int, x: Tensor) -> int:
         """How many points to look at where so many modes are known: ``modes · 2^(9 + D)``, at most 2 million.
@@ -166,21 +183,30 @@ class Screening:
         four, so that the same machine comes to the same number. ``x: (N, D)`` are points to time the density at.
         """
         points = min(MOST, max(FEWEST, 2 ** (9 + min(self.target.dim, 10)) * modes))
-        batch = x.repeat(-(-CHUNK // len(x)), 1)[:CHUNK].to(self.target.dtype)
-        times = []
-        for _ in range(2):
-            began = time.process_time()
-            self._density(batch)
-            times.append(time.process_time() - began)
         seconds = self.max_seconds * (SHARE_OF_ONE if modes == 1 else SHARE_OF_MORE)
-        while points * min(times) / CHUNK > seconds:
+        self.wanted = points if modes > 1 else 0
+        pace = self._pace(x, seconds / 2)
+        while points * pace > seconds:
             points //= 4
-            self.cut = modes > 1
-        return points if points >= FEWEST // 4 else 0
+        points = points if points >= FEWEST // 4 else 0
+        self.looked = points if modes > 1 else 0
+        return points
+
+    def _pace(self, x: Tensor, seconds: float) -> float:
+        """Processor seconds of one density, timed at 64 points, and at up to 1,024 while these may take ``seconds``."""
+        batch = x.repeat(-(-CHUNK // len(x)), 1)[:CHUNK].to(self.target.dtype)
+        pace = math.inf
+        for count in (TIMED, 4 * TIMED, CHUNK, CHUNK):
+            if count > TIMED and count * pace > seconds:
+                break
+            began = time.process_time()
+            self._density(batch[:count])
+            pace = min(pace, (time.process_time() - began) / count)
+        return pace
 
     @torch.no_grad()
     def run(self, local: LocalGaussians, modes: list[int], points: int, stop: Callable[[], bool]) -> Candidates:
-        """At most 12 of about so many ``points`` at which the density is not that of the ``local`` Gaussians.
+        """At most 12 of so many ``points``, in eights, at which the density is not that of the ``local`` Gaussians.
 
         For every kind of ray and radius those points count whose fall from the top is the smallest share of the fall
         that the Gaussians, each with the mass ``exp(elbo)``, foretell. Of these, points whose score leads to a known
@@ -191,10 +217,11 @@ class Screening:
         around = GaussianMixture(known.weights[modes], known.means[modes], known.scale_trils[modes])
         top = known.log_normalizers().max()
         pools: list[tuple[Tensor, Tensor]] = []
-        for _ in range(max(points // (CHUNK * RADII), 1)):
+        for first in range(0, points // RADII, CHUNK):
             if stop():
+                self.looked = min(self.looked, first * RADII)
                 break
-            for kind, rays in enumerate(self.law(around, CHUNK, self.generator)):
+            for kind, rays in enumerate(self.law(around, min(CHUNK, points // RADII - first), self.generator)):
                 x = rays.points()
                 log_q = explained(known, rays)
                 excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (5 + top - log_q)

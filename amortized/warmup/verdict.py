@@ -34,12 +34,12 @@ def _said(run: tempered_smc.Result) -> str:
 
 
 def verdict(
-    narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Weighed, cut: bool = False
+    narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Weighed, cut: bool = False, looked: str = ""
 ) -> tuple[bool, Estimate, str]:
     """Whether the checks agree, the log Z that they favour, and what they were, in plain words.
 
     A run that did not finish has no log Z: the weights are compared with the runs that did, if any. ``cut``: whether
-    the search for more modes had too little time, so that one may be missing.
+    the search for more modes had too little time, so that one may be missing; ``looked``: a word on how far it got.
     """
     runs = [run for run in (narrow, wide) if run.finished]
     estimates = [run.log_evidence for run in runs]
@@ -70,7 +70,7 @@ def verdict(
         if weighed.covered
         else f"the climbs met density {weighed.uncovered:.0f} nats above what the draws explain: a funnel's neck or a "
         "spike may hold mass (a non-centred parametrization often helps)",
-        "too little time to look for more modes beside those known: raise max_seconds" if cut else "",
+        looked,
         f"mode jumps accepted {weighed.accepted:.0%}; a mode that no start reached is invisible to these checks",
     ]
     evidence = weighed.evidence if tails_seen else tempered

@@ -118,8 +118,9 @@ def test_other_summaries_take_the_data_too(guide):
 
 
 def test_data_far_from_those_of_training_are_flagged(guide):
-    with pytest.warns(UserWarning, match=r"at this data set the sampler is not to be .*% effective draws.*refine"):
+    with pytest.warns(UserWarning, match=r"at this data set the sampler is not .*% effective draws.*refine") as told:
         guide.sample(50, 1e4 * torch.arange(-1.0, 4.0))
+    assert told[0].filename == __file__
     with pytest.warns(UserWarning, match=r"at 1 of 3 data sets \[1\] the sampler is not to be trusted"):
         guide.sample(50, torch.stack([NEW[0], 1e4 * torch.arange(-1.0, 4.0), NEW[1]]))
     with warnings.catch_warnings():

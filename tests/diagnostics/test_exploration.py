@@ -58,7 +58,7 @@ def test_a_lost_mode_is_found_and_weighed(lost, dim):
 @pytest.mark.parametrize("lost", [0.5, 0.1])
 def test_modes_that_the_sampler_knows_are_seen(lost):
     result = found(lost, 4, knows_both=True)
-    assert not result.found_more and result.particles == 0
+    assert not result.found_more and result.unseen.value == 0
 
 
 def test_a_mode_that_hardly_matters_is_no_alarm():
@@ -74,9 +74,9 @@ def test_out_of_time():
 
 @pytest.mark.parametrize(("unseen", "error", "more"), [(0.1, 0.03, True), (0.1, 0.05, False), (0.03, 0.001, True)])
 def test_two_errors_above_the_share_that_may_be_missing(unseen, error, more):
-    assert Exploration(Estimate(unseen, error), 0.1, Estimate(0.0, 0.1)).found_more is more
+    assert Exploration(Estimate(unseen, error), Estimate(0.0, 0.1)).found_more is more
 
 
 def test_it_says_what_it_found():
-    text = str(Exploration(Estimate(0.1, 0.01), 0.12, Estimate(-3.0, 0.05)))
+    text = str(Exploration(Estimate(0.1, 0.01), Estimate(-3.0, 0.05)))
     assert text == "10.0% of the mass unseen, log Z -3.000 ± 0.050"

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
-from amortized.diagnostics.frontier import frontier
+from amortized.diagnostics.frontier import _starts, frontier
+from amortized.estimate import Estimate
 from amortized.mcmc.mixture import fit
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
+from tests.known import seeded
 
 WIDE, NARROW = 2.0, 0.3
 
@@ -60,3 +62,19 @@ def test_it_ends_when_told_to(exact):
     assert (
         frontier(white, half, lambda found: found[1] + 50, 0.0, torch.Generator().manual_seed(0), lambda: True) is None
     )
+
+
+def test_starts_that_all_lie_outside_find_nothing():
+    """Draws on a circle and no density beside it: starts lie farther out, and a climb has nowhere to begin."""
+    circle = DensityTarget(lambda x: torch.where((x.norm(dim=1) - 1).abs() < 1e-6, 0.0, -torch.inf), dim=2)
+    white = WhitenedTarget(circle, torch.zeros(2), torch.eye(2))
+    draws = torch.nn.functional.normalize(torch.randn(512, 2, generator=seeded()).double(), dim=1)
+    assert (white.log_prob(draws) == 0).all() and (white.log_prob(_starts(draws, seeded())) == -torch.inf).all()
+    found = frontier(white, draws, lambda found: found[1], 0.0, seeded())
+    assert isinstance(found, Estimate) and found.value == 0.0
+
+
+def test_what_importance_sampling_cannot_weigh_is_no_zero(exact, monkeypatch):
+    monkeypatch.setattr("amortized.diagnostics.frontier.unseen_mass", lambda *_: None)
+    known = exact[exact[:, 0].abs() < 1.2]
+    assert seen(known, len(known) / len(exact)) == "not settled: too few draws of the importance sampling count"

@@ -8,9 +8,9 @@ import torch
 from amortized.diagnostics import rows
 from amortized.diagnostics.bracket import bracket
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.exploration import Exploration
+from amortized.diagnostics.exploration import Exploration, Unbounded
 from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
-from amortized.diagnostics.remedies import GENERIC, NON_CENTRED
+from amortized.diagnostics.remedies import GENERIC, NON_CENTRED, PROPER
 from amortized.diagnostics.rows import Checks
 from amortized.estimate import Estimate
 
@@ -23,7 +23,7 @@ def some(value: float, count: int = 1) -> torch.Tensor:
 
 
 def searched(unseen: float, error: float = 0.001) -> Exploration:
-    return Exploration(Estimate(unseen, error), unseen, Estimate(0.0, 0.1))
+    return Exploration(Estimate(unseen, error), Estimate(0.0, 0.1))
 
 
 def met(nats: float, found: Exploration | str | None) -> Checks:
@@ -52,8 +52,8 @@ CASES = {
         rows.same_evidence(Estimate(0.0, 0.3), Estimate(1.6, 0.4), GENERIC),
     ),
     "drift": (
-        rows.drift(Drift(3.0, "mu", 5, 0.8, 1.0), (), GENERIC),
-        rows.drift(Drift(-6.0, "mu", 5, 0.8, 1.0), (), GENERIC),
+        rows.drift(Drift(3.0, "mu", 5), (), GENERIC),
+        rows.drift(Drift(-6.0, "mu", 5), (), GENERIC),
     ),
     "beyond": (rows.beyond(Estimate(0.1, 0.05)), rows.beyond(Estimate(0.1, 0.03))),
     "search": (rows.search(searched(0.1, 0.05), GENERIC), rows.search(searched(0.1, 0.03), GENERIC)),
@@ -99,7 +99,13 @@ def test_what_was_not_looked_at_passes_and_says_so(word):
 
 
 def test_the_advice_follows_what_drifts_and_how_many_sites_there_are():
-    off = Drift(-6.0, "tau²", 5, 0.8, 1.0)
+    off = Drift(-6.0, "tau²", 5)
     assert rows.drift(off, ("tau",), GENERIC).advice == NON_CENTRED != rows.drift(off, ("mu",), GENERIC).advice
     hierarchy, single = Checks(uncovered=20.0, sites=2), Checks(uncovered=20.0)
     assert rows.climbs(hierarchy, 0.5).advice == NON_CENTRED != rows.climbs(single, 0.5).advice
+
+
+def test_an_improper_posterior_is_not_trusted():
+    found = rows.search(Unbounded("the log density climbs to 1e+13 and on"), GENERIC)
+    assert not found.passed and found.leaves == UNTRUSTED and found.advice == PROPER
+    assert "climbs to 1e+13" in found.value

@@ -156,7 +156,7 @@ def test_paths_that_end_outside_are_told():
 
 
 GOOD = normal_weights(0.3)
-EXPLORED = Exploration(Estimate(0.0, 0.002), 0.0, Estimate(0.0, 0.05))
+EXPLORED = Exploration(Estimate(0.0, 0.002), Estimate(0.0, 0.05))
 
 
 def with_checks(**checks) -> Diagnosis:
@@ -164,7 +164,7 @@ def with_checks(**checks) -> Diagnosis:
 
 
 def test_checks_that_pass_change_nothing():
-    found = with_checks(drift=Drift(3.0, "mu", 5, 0.8, 1.0), exploration=EXPLORED, target_calls=1_234_567)
+    found = with_checks(drift=Drift(3.0, "mu", 5), exploration=EXPLORED, target_calls=1_234_567)
     assert found.verdict == TRUSTWORTHY
     text = str(found)
     assert "z +3.0 at most, of mu" in text and "0.0% of the mass unseen" in text and "1,234,567" in text
@@ -176,19 +176,19 @@ def test_a_check_that_was_left_out_says_so():
 
 
 def test_a_drift_beyond_chance_is_not_trusted():
-    found = with_checks(drift=Drift(-6.0, "tau²", 5, 0.8, 1.0))
+    found = with_checks(drift=Drift(-6.0, "tau²", 5))
     assert found.verdict == UNTRUSTED and "drift off in tau²" in found.advice and "correction='mcmc'" in found.advice
 
 
 def test_mass_elsewhere_is_not_trusted_where_it_is_beyond_doubt():
-    sure = with_checks(exploration=Exploration(Estimate(0.3, 0.02), 0.4, Estimate(0.4, 0.05)))
+    sure = with_checks(exploration=Exploration(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
     assert sure.verdict == UNTRUSTED and "search found mass" in sure.advice and "seed=1" in sure.advice
-    unsure = with_checks(exploration=Exploration(Estimate(0.1, 0.05), 0.1, Estimate(0.1, 0.3)))
+    unsure = with_checks(exploration=Exploration(Estimate(0.1, 0.05), Estimate(0.1, 0.3)))
     assert unsure.verdict == TRUSTWORTHY
 
 
 def test_a_changed_model_comes_before_everything():
-    found = with_checks(changed="the log density at one point was -1 and is -3", drift=Drift(-6.0, "tau", 5, 0.8, 1.0))
+    found = with_checks(changed="the log density at one point was -1 and is -3", drift=Drift(-6.0, "tau", 5))
     assert found.verdict == UNTRUSTED
     assert found.advice == "The model has changed since the fit. Write guide.fit(*args) again."
     assert "the log density at one point was -1 and is -3" in str(found)
@@ -216,7 +216,7 @@ def test_a_draw_of_density_zero_is_no_draw_of_the_target():
 
 
 def test_lost_modes_are_the_advice_only_where_nothing_else_is_wrong():
-    elsewhere = Checks(exploration=Exploration(Estimate(0.3, 0.02), 0.4, Estimate(0.4, 0.05)))
+    elsewhere = Checks(exploration=Exploration(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
     found = diagnose(GOOD[:50], GOOD, Estimate(0.0, 0.01), True, checks=elsewhere)
     assert "search found mass" in found.advice and "Train longer" in found.advice and "seed=1" not in found.advice
 
@@ -233,7 +233,7 @@ def test_a_tail_alone_condemns_no_even_weights():
 
 
 def test_climbs_that_met_more_density_decide_unless_even_weights_and_a_search_refute_it():
-    nothing = Exploration(Estimate(0.0, 0.002), 0.0, Estimate(0.0, 0.05))
+    nothing = Exploration(Estimate(0.0, 0.002), Estimate(0.0, 0.05))
     met = with_checks(uncovered=116.0, sites=2)
     assert met.verdict == UNTRUSTED and "non-centred" in met.advice and "116 nats" in str(met)
     alone = with_checks(uncovered=116.0, exploration="not explored")
@@ -247,7 +247,7 @@ def test_climbs_that_met_more_density_decide_unless_even_weights_and_a_search_re
 
 
 def test_a_scale_that_drifts_is_a_funnels():
-    found = with_checks(drift=Drift(-6.0, "tau²", 5, 0.8, 1.0), scales=("tau",))
+    found = with_checks(drift=Drift(-6.0, "tau²", 5), scales=("tau",))
     assert found.verdict == UNTRUSTED and "Write it non-centred" in found.advice
 
 
@@ -273,9 +273,7 @@ def test_rounding_and_troubles_are_told():
 
 def test_advice_is_two_sentences_that_can_be_followed():
     """It names a seed that was not tried, and a training that goes past where this one was content."""
-    bad = Checks(
-        drift=Drift(-6.0, "tau²", 5, 0.8, 1.0), exploration=Exploration(Estimate(0.3, 0.02), 0.4, Estimate(0.4, 0.05))
-    )
+    bad = Checks(drift=Drift(-6.0, "tau²", 5), exploration=Exploration(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
     remedies = in_python("DiffusionGuide", 3, 7, 60.0, 0.9)
     few = diagnose(GOOD[:50], GOOD, Estimate(3.0, 0.01), True, remedies=remedies, checks=bad)
     assert few.advice.startswith(
@@ -293,3 +291,9 @@ def test_advice_is_two_sentences_that_can_be_followed():
 def test_a_remedy_replaces_the_advice():
     found = diagnose(GOOD[:50], GOOD, Estimate(0.0, 0.01), True, remedies=only("Refine it."))
     assert found.advice.endswith("Refine it.") and "Train longer" not in found.advice
+
+
+def test_where_no_warm_up_was_there_is_no_row_of_it():
+    found = diagnose(GOOD, GOOD, None, True)
+    assert found.verdict == TRUSTWORTHY and "warm-up" not in str(found)
+    assert "warm-up's log Z" in str(diagnose(GOOD, GOOD, Estimate(0.0, 0.01), True))

@@ -6,6 +6,7 @@ import torch
 from amortized.mcmc import hmc, mala
 from amortized.targets.base import Target
 from amortized.targets.density import DensityTarget
+from amortized.targets.whitening import WhitenedTarget
 
 
 def spoiled(x: torch.Tensor) -> torch.Tensor:
@@ -81,8 +82,6 @@ def test_troubles_are_told_by_kind():
     target.log_prob_and_score(X)
     nan, infinite = "a log density of NaN", "a log density of +inf"
     assert target.troubles() == [f"{nan} at 1 (17 %) of 6 points", f"{infinite} at 1 (17 %) of 6 points"]
-    assert target.troubles_at(X[:1]) == [f"{nan} at 1 (100 %) of 1 points"] and target.troubles_at(X[1:2]) == []
-    assert target.troubles() == [f"{nan} at 1 (17 %) of 6 points", f"{infinite} at 1 (17 %) of 6 points"]
 
 
 def test_calls_add_up_over_both_ways_to_ask():
@@ -90,3 +89,14 @@ def test_calls_add_up_over_both_ways_to_ask():
     target.log_prob(torch.zeros(3, 2))
     target.log_prob_and_score(torch.zeros(5, 2))
     assert (target.calls, target.nonfinite) == (8, 0)
+
+
+def test_a_sound_batch_asks_the_device_once_and_a_wrapper_never(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda t: asked.append(t) or bool(t.item()))
+    monkeypatch.setattr(torch.Tensor, "__int__", lambda t: asked.append(t) or int(t.item()))
+    white = WhitenedTarget(DensityTarget(spoiled, 1), torch.zeros(1), torch.eye(1))
+    white.log_prob_and_score(X[1:2])
+    assert len(asked) == 1
+    white.log_prob_and_score(X)
+    assert white.troubles() == white.target.troubles() and white.nonfinite == 2 and white.calls == 5

@@ -41,8 +41,9 @@ def test_an_outer_plate_where_vmap_fails():
     want = dist.Normal(0.0, 1.0).log_prob(x[:, 0]) + dist.Normal(x[:, 0], 1.0).log_prob(torch.tensor(1.0))
     torch.testing.assert_close(target.log_prob(x), want - x[:, 0].square())
     assert target.constrain(x)["x"].equal(x[:, 0])
-    with pytest.warns(UserWarning, match=r"(?s)one particle after the other.*plate: its log density is"):
+    with pytest.warns(UserWarning, match=r"(?s)one particle after the other.*plate: its log density is") as told:
         broken = PyroTarget(model, (torch.tensor(1.0), True))
+    assert told[-1].filename == __file__
     assert broken.batching == "loop"
     torch.testing.assert_close(broken.log_prob(x), target.log_prob(x))
 

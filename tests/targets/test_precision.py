@@ -59,3 +59,33 @@ def test_a_model_that_knows_float32_alone_says_so():
     found = rounding(PyroTarget(model, (torch.zeros(2),)), DRAWS)
     assert found == "not compared with float64: RuntimeError there"
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_model_that_fills_tensors_in_place_is_measured():
+    def model(size):
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        states = torch.zeros(2)
+        states[0] = x + size
+        pyro.factor("cancelled", states[0] - size - x)
+
+    target = PyroTarget(model, (2.0**21,))
+    assert target.batching.startswith("vmap")
+    found = rounding(target, DRAWS)
+    assert isinstance(found, float) and abs(found / rounding(PyroTarget(cancelling, (2.0**21,)), DRAWS) - 1) < 0.01
+
+
+def test_a_slow_model_is_left_out_with_a_word(monkeypatch):
+    """.1 s a draw: one draw and seven more are looked at, and the other 56 would take over a second."""
+    took = []
+
+    def slowly(work):
+        took.append(0.1 * len(work.args[0]))
+        return work(), took[-1]
+
+    monkeypatch.setattr("amortized.targets.precision.timed", slowly)
+    assert rounding(PyroTarget(cancelling, (2.0**17,)), DRAWS) == "not compared with float64: it would take 6 s"
+    assert took == pytest.approx([0.1, 0.7])
+
+
+def test_few_draws_are_enough_to_compare():
+    assert isinstance(rounding(PyroTarget(cancelling, (2.0**17,)), DRAWS[:3]), float)

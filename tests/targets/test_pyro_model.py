@@ -369,6 +369,7 @@ def test_exceptions_of_the_users_own_are_counted_and_told_once(monkeypatch):
     monkeypatch.setattr(prior, "WITHIN", 100.0)
     with pytest.warns(UserWarning, match="raises in part of its space: ValueError at ") as told:
         target = PyroTarget(raising(ValueError("negative rate\nmore")), (torch.tensor(1.5),))
+    assert [warning.filename for warning in told if "in part" in str(warning.message)] == [__file__]
     told = [str(warning.message) for warning in told if "in part" in str(warning.message)]
     found = re.search(r"at (\d+) \(\S+ %\) of 64 draws of its prior, “negative rate”\. Such.*OutsideSupport", told[0])
     assert len(told) == 1 and found is not None
@@ -376,7 +377,6 @@ def test_exceptions_of_the_users_own_are_counted_and_told_once(monkeypatch):
     before = target.nonfinite
     assert target.log_prob(torch.tensor([[0.0], [-2.0], [-3.0]])).isfinite().tolist() == [True, False, False]
     assert target.nonfinite == before + 2 and "ValueError at" in target.troubles()[0]
-    assert target.troubles_at(torch.tensor([[0.0], [-2.0]])) == ["ValueError at 1 (50 %) of 2 points, “negative rate”"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert target.recheck(torch.randn(20, 1))

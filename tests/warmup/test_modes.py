@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from amortized.targets.density import DensityTarget
-from amortized.warmup.modes import START_SCALES, starts
+from amortized.warmup.modes import START_SCALES, Improper, find_modes, refuse_improper, starts
+from amortized.warmup.screening import Screening, normal_rays
 from tests.known import isotropic, seeded
 
 
@@ -24,3 +25,19 @@ def test_starts_shrink_until_the_density_is_not_zero():
 def test_nowhere_is_said():
     with pytest.raises(ValueError, match="is -inf or NaN at all 48 starting points tried"):
         starts(DensityTarget(lambda x: torch.full_like(x[:, 0], torch.nan), 2), 4, seeded())
+
+
+def test_points_are_timed_only_where_they_are_looked_at(monkeypatch):
+    """One mode: it is looked from once, and not timed again."""
+    timed = []
+    screening = Screening(isotropic(2), normal_rays, 60.0, seeded())
+    points = screening.points
+    monkeypatch.setattr(screening, "points", lambda modes, x: timed.append(modes) or points(modes, x))
+    modes, _ = find_modes(screening.target, starts(screening.target, 4, seeded()), screening, seeded(), lambda: False)
+    assert len(modes.weights) == 1 and timed == [1]
+
+
+def test_what_climbs_without_end_is_improper():
+    refuse_improper(1e11)
+    with pytest.raises(Improper, match="the posterior looks improper"):
+        refuse_improper(1e13)

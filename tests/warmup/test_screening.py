@@ -95,3 +95,56 @@ def test_the_laws_differ():
         abs(float(cube.direction.square().mean()) - 1) < 0.01 and abs(float(normal.direction.square().mean()) - 1) < 0.1
     )
     assert math.isclose(float(normal.radii[-1]), 60.0)
+
+
+def slow(dim: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> DensityTarget:
+    """N(0, I) whose every density takes so long by the processor's clock, of which it is the only work."""
+    clock = [0.0]
+    monkeypatch.setattr("amortized.warmup.screening.time.process_time", lambda: clock[0])
+
+    def log_density(x: torch.Tensor) -> torch.Tensor:
+        clock[0] += seconds * len(x)
+        return -0.5 * x.square().sum(-1)
+
+    return DensityTarget(log_density, dim)
+
+
+def test_a_slow_density_is_timed_at_64_points(monkeypatch):
+    screening = Screening(slow(2, 0.01, monkeypatch), normal_rays, 24.0, seeded())
+    assert screening.points(1, torch.zeros(3, 2)) == 0 and screening.calls == 64
+
+
+def test_so_many_points_are_looked_at_as_were_said():
+    for points in (2_048, 8_192, 9_216):
+        screening = Screening(density(ONE), normal_rays, 60.0, seeded())
+        screening.run(ONE, [0], points, lambda: False)
+        assert screening.calls == points
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "looked", "cut", "word"),
+    [
+        (3.0, 2**20, False, ""),
+        (50.0, 2**16, False, "looked for more modes at 65,536 of 1,048,576 points"),
+        (60.0, 2**14, True, "too little time: looked for more modes at 16,384 of 1,048,576 points"),
+    ],
+)
+def test_a_search_is_cut_below_a_sixteenth_of_its_points(microseconds, looked, cut, word, monkeypatch):
+    """3.6 s are 15 % of 24 s: 2^20 points of 3.4 microseconds, 2^16 of 55."""
+    screening = Screening(slow(10, 1e-6 * microseconds, monkeypatch), normal_rays, 24.0, seeded())
+    assert screening.points(2, torch.zeros(3, 10)) == looked == screening.looked
+    assert screening.cut is cut and str(screening).startswith(word) and (str(screening) == "") == (word == "")
+
+
+def test_few_points_are_cut_in_few_dimensions(monkeypatch):
+    screening = Screening(slow(1, 1e-3, monkeypatch), normal_rays, 24.0, seeded())
+    assert screening.points(2, torch.zeros(3, 1)) == 2_048 and screening.cut
+    assert screening.points(1, torch.zeros(3, 1)) == 0 and not screening.cut and str(screening) == ""
+
+
+def test_a_search_that_is_stopped_is_cut():
+    screening = Screening(density(ONE), normal_rays, 1e6, seeded())
+    points = screening.points(2, torch.zeros(3, DIM, dtype=torch.float64))
+    assert not screening.cut
+    screening.run(ONE, [0], points, lambda: True)
+    assert screening.cut and "at 0 of" in str(screening)

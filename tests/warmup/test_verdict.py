@@ -59,3 +59,11 @@ def test_an_unfinished_run_has_no_evidence_to_agree_with():
     trusted, evidence, status = verdict(run(8.0), UNFINISHED, GOOD)
     assert not trusted and evidence.value == 8.0 and "disagree" not in status
     assert verdict(UNFINISHED, run(-3.0), GOOD)[0]
+
+
+def test_a_search_that_was_cut_costs_the_trust_and_a_shorter_one_is_told():
+    short, cut = "looked for more modes at 65,536 of 1,048,576 points", "too little time: looked at 9"
+    trusted, _, status = verdict(run(5.0), run(5.0), GOOD, False, short)
+    assert trusted and short in status
+    trusted, _, status = verdict(run(5.0), run(5.0), GOOD, True, cut)
+    assert not trusted and cut in status
