@@ -531,7 +531,7 @@ def lists_and_arrays(values, sizes, features, more):
     for i, value in enumerate(values):
         pyro.sample(f"z_{i}", dist.Normal(mu[0], more["sd"][i]), obs=torch.tensor(float(value)))
     with pyro.plate("rows", len(features)):
-        pyro.sample("x", dist.Normal(torch.as_tensor(features).to(mu) @ mu, 1.0), obs=torch.zeros(4))
+        pyro.sample("x", dist.Normal(features @ mu, 1.0), obs=torch.zeros(4))
 
 
 @program(FEATURES.double(), LABELS.double())

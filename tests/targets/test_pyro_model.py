@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from amortized.targets import prior, reference
 from amortized.targets.batching import Plate
+from amortized.targets.data import call_with_tensors
 from amortized.targets.program import Program
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
@@ -41,7 +42,8 @@ def truth(example: Example, target: PyroTarget, x: torch.Tensor) -> tuple[torch.
     else:
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _, potential, _, _ = initialize_model(example.model, example.args, example.kwargs)
+            args, kwargs = call_with_tensors(example.model, example.args, example.kwargs)
+            _, potential, _, _ = initialize_model(example.model, args, kwargs)
             sites = {name: site.spread(x[site.slice]) for name, site in target.latents.items()}
             value = -potential(sites)
     (score,) = torch.autograd.grad(value, x)
