@@ -576,7 +576,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def page(records: list[dict[str, Any]]) -> str:
     said = "\n".join(f"- {line}" for line in summary(records))
-    how = (__doc__ or "").partition("\n")[2].strip()
+    how = (__doc__ or "").partition("\n")[2].strip("\n")
     return f"# Can the verdict be believed?\n\n{how}\n\n{said}\n\n{table(records)}\n"
 
 
