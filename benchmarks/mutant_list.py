@@ -750,7 +750,7 @@ MUTANTS = [
     mutant(
         "known-elements-have-coordinates",
         "targets/missing.py",
-        'return self._mask if message["name"].startswith(first["name"][: -len(FIRST)] + SECOND) else None',
+        "return self._mask if second and _is_split() else None",
         "return None",
         "targets/test_missing.py",
     ),
@@ -876,8 +876,8 @@ MUTANTS = [
     mutant(
         "predictive-shows-the-data",
         "targets/predictive.py",
-        "self.observed = set() if keep else set(target.observations)",
-        "self.observed = set()",
+        "self.observed = {} if keep else {name: value.shape for name, value in target.observations.items()}",
+        "self.observed = {}",
         "targets/test_predictive.py",
     ),
     mutant(

@@ -16,7 +16,7 @@ from tests.targets.fuzz.transforms import explicit
 GENERATED = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=20, derandomize=True, phases=[Phase.generate], **GENERATED)
+@settings(max_examples=10, derandomize=True, phases=[Phase.generate], **GENERATED)
 @given(programs())
 def test_a_few_random_programs(program):
     compare(program)

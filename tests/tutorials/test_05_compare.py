@@ -1,8 +1,11 @@
 """The tutorial of three models runs: the evidence of the normal law is that of a grid, and it loses."""
 
+import pytest
+
 from tests.tutorials.run import quick_run
 
 
+@pytest.mark.slow  # most of a minute, of parts that other tests hold
 def test_the_quick_run(tmp_path):
     figures = quick_run("05_compare", tmp_path)
     off = figures["normal: log evidence"] - figures["log evidence of the normal law, grid"]
