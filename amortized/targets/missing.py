@@ -54,7 +54,10 @@ class Halves:
         known, first = self.known(message), self._first
         if known is None or first is None or not message["name"].endswith(SECOND) or first["value"] is None:
             return value
-        return torch.where(_over_events(known, message["fn"].event_dim), first["value"].to(value.dtype), value)
+        observed = first["value"].to(value.dtype)
+        while observed.ndim > value.ndim:  # Pyro repeats data along the states of a summed-out latent, on the left
+            observed = observed[0]
+        return torch.where(_over_events(known, message["fn"].event_dim), observed, value)
 
 
 def unknown_only(each: Tensor, known: Tensor | None, batch: torch.Size) -> Tensor:

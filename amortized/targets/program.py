@@ -11,6 +11,7 @@ import torch
 from amortized._types import Sites, Tensor
 from amortized.targets.devices import placement
 from amortized.targets.enumeration import Enumerator
+from amortized.targets.missing import SECOND
 from amortized.targets.structure import Structure
 from amortized.targets.tracing import Inverting, LatentMessenger, Message, Placing, unmasked
 
@@ -55,7 +56,9 @@ class Program:
         trace = self._trace(placing)
         shapes = self.structure.deterministic
         values: dict[str, Any] = {name: trace.nodes[name]["value"] for name in shapes}
-        fixed = {name: value for name, value in values.items() if value.shape == shapes[name]}
+        # a completed site is its second half, also where Pyro repeats it for the states of a summed-out latent
+        halves = {name: placing.values.get(name + SECOND, value) for name, value in values.items()}
+        fixed = {name: value for name, value in halves.items() if value.shape == shapes[name]}
         return {**placing.values, **fixed}
 
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:

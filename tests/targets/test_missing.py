@@ -210,3 +210,16 @@ def test_a_users_own_sites_with_such_names_are_ordinary():
     own, plain = PyroTarget(model, ("x_observed", "x_unobserved", "w")), PyroTarget(model, ("s", "t", "w"))
     assert own.dim == plain.dim == 4
     torch.testing.assert_close(own.log_prob(x), plain.log_prob(x))
+
+
+def test_a_completed_site_is_there_beside_a_summed_out_latent_of_its_law():
+    known = torch.tensor([True, False])
+
+    def model(data):
+        rate = pyro.sample("rate", dist.Gamma(2.0, 1.0))
+        with pyro.plate("rows", 2):
+            z = pyro.sample("z", dist.Categorical(torch.tensor([0.3, 0.7])))
+            pyro.sample("m", dist.Gamma(torch.tensor([2.0, 1.0])[z], rate), obs=data, obs_mask=known)
+
+    sites = PyroTarget(model, (torch.tensor([3.0, 0.0]),)).constrain(torch.zeros(1, 2))
+    assert sites["m"].tolist() == [[3.0, 1.0]]

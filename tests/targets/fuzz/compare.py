@@ -15,7 +15,7 @@ from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
 from tests.targets.fuzz.program import Program
 from tests.targets.fuzz.reference import Reference
-from tests.targets.fuzz.refused import Refusal
+from tests.targets.fuzz.refused import LISTED, Refusal
 
 Tensor = torch.Tensor
 ORDINARY, EXTREME = 3, 2
@@ -101,6 +101,8 @@ class Comparison:
             try:
                 target = PyroTarget(model, args, kwargs)
             except Exception as error:
+                if reason := next((why for words, why in LISTED.items() if words in str(error)), ""):
+                    return f"listed: {reason}"
                 self.fail(f"PyroTarget raises {type(error).__name__}", (str(error).splitlines() or [""])[0])
             if target.dim != self.truth.dim:
                 self.fail("dimension", f"got {target.dim}, want {self.truth.dim}")
@@ -171,7 +173,7 @@ def refused(program: Program, refusal: Refusal) -> str:
             warnings.simplefilter("ignore")
             PyroTarget(model, args, kwargs)
     except ModelError as error:
-        if refusal.message in str(error):
+        if refusal.message in str(error) or "are tried at once" in str(error):
             return f"refused: {refusal.reason}"
         raise Mismatch(f"refused in other words: {refusal.reason}", str(error), program) from error
     except Exception as error:

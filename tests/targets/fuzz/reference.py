@@ -15,6 +15,7 @@ import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from pyro.poutine.messenger import Messenger
+from pyro.poutine.runtime import _PYRO_STACK
 from pyro.poutine.subsample_messenger import _Subsample
 
 from tests.targets.fuzz.transforms import explicit
@@ -67,7 +68,7 @@ class Pass(Messenger):
         if fn.support.is_discrete:
             message["value"] = self._choose(name, fn, message["mask"])
         else:
-            message["value"] = self._place(name, fn, message["mask"])
+            message["value"] = self._place(name, fn)
         message["is_observed"] = True
 
     def _choose(self, name: str, fn: Any, mask: Any) -> Tensor:
@@ -83,13 +84,13 @@ class Pass(Messenger):
             return torch.where(mask, state, self.data[name.replace("_unobserved", "_observed")])
         return state
 
-    def _place(self, name: str, fn: Any, mask: Any) -> Tensor:
+    def _place(self, name: str, fn: Any) -> Tensor:
         shape = torch.Size(fn.batch_shape + fn.event_shape)
         transform = explicit(fn.support)
         coordinates = self.x.new_zeros(transform.inverse_shape(shape))
         unknown = torch.ones(fn.batch_shape, dtype=torch.bool)
         if name.endswith("_unobserved"):
-            unknown = mask.expand(fn.batch_shape)
+            unknown = _PYRO_STACK[-1].mask.expand(fn.batch_shape)  # obs_mask's own, whatever masks stand around it
         events = coordinates.dim() - len(fn.batch_shape)
         places = unknown.reshape(unknown.shape + (1,) * events).expand(coordinates.shape)
         size = int(places.sum())

@@ -49,3 +49,12 @@ REFUSALS = (
     ),
     Refusal("a random density", "density is random", ('pyro.factor("noise", torch.randn(()))',)),
 )
+
+LISTED = {
+    "expand(": "a law of a summed-out site expanded by hand, without room for its states, as Pyro refuses it",
+    "its support depends on a summed-out": "a support that depends on a summed-out site",
+    "the same dtype": "a matrix law in float32 beside float64 data: its density takes no other dtype",
+    "does not require grad": "a density that no latent moves",
+    "are tried at once": "a site that reduces over a plate of states, or a random one among them",
+}
+"""Why a program that a plain trace runs may be refused: words of the message, and the reason."""
