@@ -57,7 +57,8 @@ class Program:
         shapes = self.structure.deterministic
         values: dict[str, Any] = {name: trace.nodes[name]["value"] for name in shapes}
         # a completed site is its second half, also where Pyro repeats it for the states of a summed-out latent
-        halves = {name: placing.values.get(name + SECOND, value) for name, value in values.items()}
+        own = placing.values
+        halves = {name: own[name + SECOND] if name + SECOND in own else values[name] for name in shapes}
         fixed = {name: value for name, value in halves.items() if value.shape == shapes[name]}
         return {**placing.values, **fixed}
 
