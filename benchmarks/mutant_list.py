@@ -743,7 +743,7 @@ MUTANTS = [
     mutant(
         "known-elements-not-put-in-their-place",
         "targets/missing.py",
-        'return torch.where(_over_events(known, message["fn"].event_dim), first["value"].to(value.dtype), value)',
+        'return torch.where(_over_events(known, message["fn"].event_dim), observed, value)',
         "return value",
         "targets/test_missing.py",
     ),
