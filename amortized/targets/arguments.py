@@ -6,15 +6,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from amortized._types import Tensor
-from amortized.targets.data import as_tensors
+from amortized.targets.data import as_tensors, function_of
 
 
 class Arguments:
     """Names, containers, shapes and dtypes of the arguments that a target was built on, as tensors; no values.
 
+    >>> import torch
     >>> built = Arguments(lambda y, scale: None, (torch.zeros(8), 1.0), {})
     >>> built.check((torch.ones(8), 2.0), {})
     >>> built.check((torch.ones(7), 2.0), {})
@@ -41,9 +40,8 @@ class Arguments:
                 )
 
     def _describe(self, args: Sequence, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        function = self.model.forward if isinstance(self.model, torch.nn.Module) else self.model
         try:
-            named = inspect.signature(function).bind(*args, **kwargs).arguments
+            named = inspect.signature(function_of(self.model)).bind(*args, **kwargs).arguments
         except (TypeError, ValueError):
             named = {**{f"args[{position}]": value for position, value in enumerate(args)}, **kwargs}
         for name, value in named.items():

@@ -10,7 +10,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.targets.ranges import described, inside
-from amortized.targets.tracing import Message, ModelError
+from amortized.targets.tracing import Message, ModelError, unmasked
 
 Objects = Callable[[str], bool]
 """Whether Pyro's own validation objects when the density of this site is evaluated."""
@@ -73,7 +73,7 @@ def check_support(name: str, site: Message, objects: Objects) -> None:
     value, fn = site["value"], site["fn"]
     if not isinstance(value, Tensor) or (found := inside(value, fn)) is None or found.all():
         return
-    known = _counted(site, value)
+    known = unmasked(site)
     per_value = found.shape == value.shape
     each = found if per_value else found.reshape(found.shape + (1,) * (value.ndim - found.ndim)).expand(value.shape)
     wrong = ~each & known
@@ -128,18 +128,3 @@ def _around(site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
                 f"pyro.plate({frame.name!r}, {rows}) for {rows}"
             )
     return f"its distribution has shape {fits}: pass {site['name']} of shape {fits}"
-
-
-def _counted(site: Message, value: Tensor) -> Tensor:
-    """Which elements of the value no mask leaves out."""
-    counted = torch.ones_like(value, dtype=torch.bool)
-    masks, fn = [site["mask"]], site["fn"]
-    while fn is not None:
-        masks.append(getattr(fn, "_mask", None))
-        fn = getattr(fn, "base_dist", None)
-    for mask in masks:
-        if isinstance(mask, Tensor):
-            counted = counted & mask.reshape(mask.shape + (1,) * site["fn"].event_dim).expand(value.shape)
-        elif mask is False:
-            counted = torch.zeros_like(counted)
-    return counted
