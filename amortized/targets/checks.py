@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pyro
-import pyro.distributions as dist
 import torch
 from pyro import poutine
 from pyro.poutine.messenger import Messenger
@@ -25,7 +24,7 @@ from amortized.targets.contextual import ContextualModel
 from amortized.targets.data import call_with_tensors, function_of
 from amortized.targets.failures import in_words, tell
 from amortized.targets.observed import check_shape, check_support
-from amortized.targets.ranges import described, inside, outside, parameters_of, same
+from amortized.targets.ranges import can_be_drawn, described, inside, outside, parameters_of, same
 from amortized.targets.structure import Structure, discover
 from amortized.targets.tracing import (
     Message,
@@ -145,17 +144,12 @@ class _Looking(Messenger):
                 first = f"{value.expand(bad.shape)[bad][0].item():.4g}"
                 raise _Left(_Leaving(message["name"], parameter, first, described(constraint)))
         if is_random_choice(message) and not is_discrete(message):
-            message["value"] = self._near(fn) if self.near or not draws(fn) else fn.sample()
+            message["value"] = self._near(fn) if self.near or not can_be_drawn(fn) else fn.sample()
 
     def _near(self, fn: Any) -> Tensor:
         transform = cast(Any, bijection(fn.support))
         shape = transform.inverse_shape(torch.Size(fn.batch_shape + fn.event_shape))
         return transform(torch.rand(shape, dtype=self.dtype) * 2 - 1)
-
-
-def draws(fn: Any) -> bool:
-    """Whether a distribution can be drawn from; a flat one cannot."""
-    return not isinstance(fn, dist.ImproperUniform)
 
 
 class _Runs:

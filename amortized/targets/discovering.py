@@ -13,6 +13,7 @@ import torch
 
 from amortized._types import Sites, Tensor
 from amortized.targets.bijections import bijection
+from amortized.targets.ranges import can_be_drawn
 from amortized.targets.tracing import (
     LatentMessenger,
     LatentSite,
@@ -125,6 +126,8 @@ class Discovering(LatentMessenger):
 
 def _own_draw(fn: Any) -> Iterator[Tensor]:
     """One draw of the site's distribution, for its dtype and device; none from a distribution that cannot draw."""
+    if not can_be_drawn(fn):
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

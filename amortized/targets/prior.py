@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from amortized._types import Tensor
 from amortized.targets.batching import FAILURES
 from amortized.targets.bijections import bijection
 from amortized.targets.program import Program
+from amortized.targets.ranges import can_be_drawn
 from amortized.targets.tracing import (
     LatentMessenger,
     Message,
@@ -31,10 +33,10 @@ class _Drawing(LatentMessenger):
     def coordinates(self, message: Message) -> Tensor:
         fn = message["fn"]
         transform: Any = bijection(fn.support)
-        try:
-            return transform.inv(fn.sample())
-        except NotImplementedError:
-            return torch.randn(transform.inverse_shape(fn.batch_shape + fn.event_shape))
+        if can_be_drawn(fn):
+            with suppress(NotImplementedError):
+                return transform.inv(fn.sample())
+        return torch.randn(transform.inverse_shape(fn.batch_shape + fn.event_shape))
 
 
 def troubles_of_prior(program: Program, seed: int) -> Troubles:

@@ -275,3 +275,14 @@ def test_data_that_are_repeated_for_the_distribution_are_refused():
 
     with pytest.raises(ModelError, match=r"'y' has data of shape \(40,\).*\(40, 40\).* would count 40 times"):
         PyroTarget(model, (torch.ones(40, 2), torch.zeros(40)))
+
+
+def test_a_prior_draw_with_an_infinite_concentration_is_not_waited_for():
+    """``VonMises(0, inf).sample()`` never returns, and no warning says so."""
+
+    def model():
+        far = pyro.sample("far", dist.Normal(0.0, 1e3))
+        pyro.sample("angle", dist.VonMises(0.0, far.exp()))
+        pyro.sample("y", dist.Normal(far, 1.0), obs=torch.tensor(0.5))
+
+    assert PyroTarget(model).dim == 2

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pyro.distributions import constraints
 
-from amortized.targets.ranges import described, inside, outside, parameters_of
+from amortized.targets.ranges import can_be_drawn, described, inside, outside, parameters_of
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,10 @@ def test_inside():
 )
 def test_words(constraint, words):
     assert described(constraint) == words
+
+
+@pytest.mark.parametrize(
+    "fn", [dist.VonMises(0.0, torch.inf), dist.Normal(torch.tensor([0.0, torch.inf]), 1.0).to_event(1)]
+)
+def test_a_law_with_a_parameter_that_is_not_finite_is_not_drawn_from(fn):
+    assert not can_be_drawn(fn)

@@ -62,7 +62,7 @@ def check_moments(draws, mean, sd, error=0.1, ratio=0.1):
 
 
 def test_a_gaussian_of_many_scales_far_from_the_origin():
-    sd = torch.logspace(-3, 3, 8, dtype=torch.float64)
+    sd = torch.logspace(-3, 2, 8, dtype=torch.float64)  # not symmetric: the log-determinant is not 0
     target = gaussian(50 * sd, sd)
     found = warm_up(target, draws=1000, generator=seeded())
     check_moments(found.draws, 50 * sd, sd)
