@@ -14,6 +14,7 @@ from pyro import poutine
 from pyro.infer.autoguide import AutoGuide
 from torch import nn
 
+from amortized._torch import available_device, placement
 from amortized._types import Sites, Tensor
 from amortized.amortization.many import Many
 from amortized.amortization.training import check_options, for_contexts
@@ -30,7 +31,6 @@ from amortized.single import Single
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import as_data_sets
 from amortized.targets.data import call_with_tensors
-from amortized.targets.devices import available_device, placement
 from amortized.targets.failures import tell
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0

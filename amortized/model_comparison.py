@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from amortized._torch import placement
 from amortized.diagnostics.arviz import LeaveOneOut, leave_one_out
 from amortized.diagnostics.comparison import aligned
 from amortized.diagnostics.verdict import UNTRUSTED
@@ -17,7 +18,6 @@ from amortized.estimate import Estimate
 from amortized.guide import DiffusionGuide
 from amortized.mcmc.resampling import systematic
 from amortized.posterior_draws import Draws, by_chain, known_terms
-from amortized.targets.devices import placement
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.predictive import counted, prior
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 
+from amortized._torch import placement
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.evaluation import reverse_log_weights
@@ -25,7 +26,6 @@ from amortized.posterior_draws import Draws
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, check_correction, corrected, pool_size
 from amortized.targets.cost import seconds_a_particle, timed
-from amortized.targets.devices import placement
 from amortized.targets.failures import tell
 from amortized.targets.precision import POINTS, rounding
 from amortized.targets.pyro_model import PyroTarget

@@ -9,6 +9,7 @@ from typing import cast
 
 from torch import nn
 
+from amortized._torch import own_randomness
 from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours import (
     Behaviour,
@@ -30,7 +31,6 @@ from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Presented, Target
-from amortized.targets.devices import own_randomness
 from amortized.targets.whitening import WhitenedTarget
 
 Buffer = ReplayBuffer | ContextBuffers

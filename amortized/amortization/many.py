@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from amortized._torch import own_randomness
 from amortized._types import Sites, Tensor
 from amortized.amortization.prepare import prepare_family
 from amortized.amortization.training import train_family
@@ -25,7 +26,6 @@ from amortized.targets.conditional import ConditionalTarget, values_of_sites
 from amortized.targets.contexts import LocalTo
 from amortized.targets.cost import timed
 from amortized.targets.data import bound
-from amortized.targets.devices import own_randomness
 from amortized.targets.failures import tell
 from amortized.targets.simulation import simulate
 from amortized.targets.whitening import WhitenedTarget

@@ -17,13 +17,13 @@ from pyro.optim import ClippedAdam
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from amortized._torch import placement
 from amortized.baselines.counts import check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import LogDensity, as_target
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.posterior_draws import Draws
 from amortized.targets.base import Target
-from amortized.targets.devices import placement
 from amortized.targets.tracing import undisturbed
 
 RATES = (0.03, 0.01, 0.003, 0.001)

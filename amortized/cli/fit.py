@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amortized import outputs, report
+from amortized._torch import available_device
 from amortized.cli.baselines import AS_TYPED, Ran, run_all, say
 from amortized.cli.tables import printed
 from amortized.diagnostics import arviz, picture
@@ -18,7 +19,6 @@ from amortized.diagnostics.remedies import in_shell
 from amortized.guide import DiffusionGuide
 from amortized.model_file import ModelFile, UserError, blaming, load
 from amortized.report import Contents
-from amortized.targets.devices import available_device
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from pyro import poutine
 
+from amortized._torch import placement
 from amortized._types import Sites, Tensor
 from amortized.targets.batching import drawn_together
-from amortized.targets.devices import placement
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.tracing import LatentMessenger, Message, is_factor, sample_sites, undisturbed, unmasked
 

@@ -8,8 +8,8 @@ from typing import Any
 import pyro.poutine as poutine
 import torch
 
+from amortized._torch import placement
 from amortized._types import Sites, Tensor
-from amortized.targets.devices import placement
 from amortized.targets.enumeration import Enumerator
 from amortized.targets.missing import SECOND
 from amortized.targets.structure import Structure

@@ -12,8 +12,8 @@ import torch
 from pyro.poutine.subsample_messenger import _Subsample
 from torch.utils import _pytree as pytree
 
+from amortized._torch import placement
 from amortized._types import Sites, Tensor
-from amortized.targets.devices import placement
 from amortized.targets.discovering import FAILURES, FEW, MANY, Discovering, passing
 from amortized.targets.masks import check_masks
 from amortized.targets.states import check_states

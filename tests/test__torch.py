@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortized.targets.devices import available_device
+from amortized._torch import available_device
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
