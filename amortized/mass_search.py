@@ -16,8 +16,8 @@ from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, LogWeights, Unbounded, explore
 from amortized.diagnostics.weights import log_evidence
 from amortized.estimate import Estimate
-from amortized.mcmc.mixture import GaussianMixture, join
 from amortized.mcmc.resampling import systematic
+from amortized.mixtures.gaussian import GaussianMixture, join
 from amortized.samplers import DiffusionSampler
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.tracing import ModelError

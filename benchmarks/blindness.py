@@ -16,7 +16,7 @@ import time
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.mixture import GaussianMixture
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.density import DensityTarget
 from amortized.warmup.modes import find_modes, starts
 from amortized.warmup.run import STARTS

@@ -29,8 +29,8 @@ from torch import Tensor
 from amortized import DiffusionGuide, Recipe
 from amortized.estimate import Estimate
 from amortized.guides import reverse_kl
-from amortized.mcmc import mixture
-from amortized.mcmc.covariance import significant_scale_tril
+from amortized.mixtures import gaussian as mixture
+from amortized.mixtures.covariance import significant_scale_tril
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.reference import Reference
 from amortized.recipe import on_policy

@@ -5,7 +5,7 @@ import torch
 
 from amortized import preparation
 from amortized.estimate import Estimate
-from amortized.mcmc.mixture import GaussianMixture
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.preparation import Prepared, prepare
 from amortized.targets.base import Target
 from amortized.targets.density import DensityTarget

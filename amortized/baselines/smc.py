@@ -14,8 +14,8 @@ from amortized.baselines.reference import broad_gaussian
 from amortized.baselines.targets import as_target
 from amortized.diagnostics.weights import log_evidence
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.resampling import systematic
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.posterior_draws import Draws
 from amortized.targets.base import Target
 

@@ -11,8 +11,8 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.mixture import GaussianMixture, fit
 from amortized.mcmc.resampling import effective_sample_size
+from amortized.mixtures.gaussian import GaussianMixture, fit
 from amortized.targets.whitening import WhitenedTarget
 
 PARTICLES, REDRAWN = 512, 1_024

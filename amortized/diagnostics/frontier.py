@@ -12,7 +12,7 @@ from amortized.diagnostics.exploration import FEWEST, LARGE_WEIGHT, LogWeights, 
 from amortized.estimate import Estimate
 from amortized.mcmc import hmc
 from amortized.mcmc.limited_memory import climb
-from amortized.mcmc.mixture import fit
+from amortized.mixtures.gaussian import fit
 from amortized.targets.whitening import WhitenedTarget
 
 DRAWS = 2_048

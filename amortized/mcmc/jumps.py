@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.product import ProductMixture
 from amortized.mcmc.state import Info, LogDensityAndScore, State, metropolis
+from amortized.mixtures.product import ProductMixture
 
 CENTRES = 128
 
@@ -31,7 +31,7 @@ def independence(
     """One Metropolis-Hastings move of every chain with fresh draws of ``proposal``: ratio ``R(y) q(x) / R(x) q(y)``.
 
     >>> generator = torch.Generator().manual_seed(0)
-    >>> from amortized.mcmc.mixture import GaussianMixture
+    >>> from amortized.mixtures.gaussian import GaussianMixture
     >>> base = GaussianMixture(torch.ones(1), torch.zeros(1, 2), torch.eye(2)[None])
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
     >>> state, info = independence(normal, State(torch.ones(3, 2), -torch.ones(3), -torch.ones(3, 2)), base, generator)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.state import LogDensityAndScore
+from amortized.mixtures.gaussian import GaussianMixture
 
 LAST_RATE = 0.02
 LARGEST_STEP = 0.5

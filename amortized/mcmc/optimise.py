@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.mixture import safe_cholesky
 from amortized.mcmc.state import LogDensityAndScore, State, init
+from amortized.mixtures.gaussian import safe_cholesky
 
 NEAR = 10.0
 

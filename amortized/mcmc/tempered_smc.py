@@ -11,9 +11,9 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.estimate import Estimate
 from amortized.mcmc import hmc, jumps
-from amortized.mcmc.mixture import GaussianMixture, safe_cholesky
 from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.mcmc.state import LogDensityAndScore, State, evaluator
+from amortized.mixtures.gaussian import GaussianMixture, safe_cholesky
 
 
 class Result(NamedTuple):

@@ -8,10 +8,10 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc.limited_memory import climb
-from amortized.mcmc.mixture import GaussianMixture
-from amortized.mcmc.product_fit import correct_product
 from amortized.mcmc.state import init
 from amortized.mcmc.variational import Gaussian, nearest_gaussian
+from amortized.mixtures.gaussian import GaussianMixture
+from amortized.mixtures.product_fit import correct_product
 from amortized.targets.base import Target
 from amortized.warmup.modes import refuse_improper, starts
 from amortized.warmup.polish import COVERED, Polish, Weighed

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.covariance import significant_scale_tril
-from amortized.mcmc.mixture import GaussianMixture
-from amortized.mcmc.product import ProductMixture
-from amortized.mcmc.product_fit import fit_product
+from amortized.mixtures.covariance import significant_scale_tril
+from amortized.mixtures.gaussian import GaussianMixture
+from amortized.mixtures.product import ProductMixture
+from amortized.mixtures.product_fit import fit_product
 from amortized.targets.base import Target
 from amortized.warmup.many import many_dimensions
 from amortized.warmup.modes import find_modes, starts

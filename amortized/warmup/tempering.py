@@ -8,9 +8,9 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.mixture import GaussianMixture, join, safe_cholesky
 from amortized.mcmc.resampling import systematic
 from amortized.mcmc.state import State
+from amortized.mixtures.gaussian import GaussianMixture, join, safe_cholesky
 from amortized.targets.base import Target
 from amortized.targets.whitening import WhitenedTarget
 

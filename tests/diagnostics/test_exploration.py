@@ -8,7 +8,7 @@ import torch
 from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.exploration import Exploration, explore
 from amortized.estimate import Estimate
-from amortized.mcmc.mixture import GaussianMixture
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler

@@ -7,7 +7,7 @@ import torch
 
 from amortized.diagnostics.frontier import _starts, frontier
 from amortized.estimate import Estimate
-from amortized.mcmc.mixture import fit
+from amortized.mixtures.gaussian import fit
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
 from tests.known import seeded

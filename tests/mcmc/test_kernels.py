@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from amortized.mcmc import hmc, jumps, mala
-from amortized.mcmc.mixture import GaussianMixture
-from amortized.mcmc.product import ProductMixture
 from amortized.mcmc.state import State, adapted, init, metropolis
+from amortized.mixtures.gaussian import GaussianMixture
+from amortized.mixtures.product import ProductMixture
 
 CHAINS = 4000
 COVARIANCE = torch.tensor([[1.0, 1.2, 0.0], [1.2, 4.0, -0.3], [0.0, -0.3, 0.25]], dtype=torch.float64)

@@ -2,8 +2,8 @@
 
 import torch
 
-from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.state import State, init
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.density import DensityTarget
 from amortized.warmup.polish import Polish
 from amortized.warmup.tempering import Search

@@ -7,8 +7,8 @@ import torch
 
 from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.mixture import GaussianMixture
 from amortized.mcmc.state import State
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.warmup.tempering import Search, wide_gaussian
 from tests.known import isotropic, seeded
 

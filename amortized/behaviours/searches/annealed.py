@@ -7,7 +7,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.behaviours.searches.base import Found, Search
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.mixture import GaussianMixture
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.base import Target
 
 

@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import pad
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.covariance import significant_scale_tril
-from amortized.mcmc.product import ProductMixture
+from amortized.mixtures.covariance import significant_scale_tril
+from amortized.mixtures.product import ProductMixture
 
 COMPONENTS = (1, 2, 3, 5, 8)
 LEAST_GAIN = 0.002

@@ -2,7 +2,7 @@
 
 import torch
 
-from amortized.mcmc.product import ProductMixture
+from amortized.mixtures.product import ProductMixture
 
 
 def law() -> ProductMixture:

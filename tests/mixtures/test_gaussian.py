@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from amortized.mcmc.mixture import GaussianMixture, fit, join, safe_cholesky
+from amortized.mixtures.gaussian import GaussianMixture, fit, join, safe_cholesky
 
 
 @pytest.fixture

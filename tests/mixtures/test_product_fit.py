@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from amortized.mcmc.product_fit import correct_product, fit_product
+from amortized.mixtures.product_fit import correct_product, fit_product
 
 
 def seeded(seed=0):

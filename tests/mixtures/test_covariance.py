@@ -2,7 +2,7 @@
 
 import torch
 
-from amortized.mcmc.covariance import significant_scale_tril
+from amortized.mixtures.covariance import significant_scale_tril
 
 
 def draws(count, dim, seed=0):

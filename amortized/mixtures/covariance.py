@@ -7,7 +7,7 @@ import math
 import torch
 
 from amortized._types import Tensor
-from amortized.mcmc.mixture import safe_cholesky
+from amortized.mixtures.gaussian import safe_cholesky
 
 
 def _joined(linked: Tensor) -> Tensor:
