@@ -590,10 +590,10 @@ MUTANTS = [
     ),
     mutant(
         "natural-gradient-weights-down",
-        "mcmc/natural_gradient.py",
+        "optimise/natural_gradient.py",
         "log_weights = log_weights + beta * excess",
         "log_weights = log_weights - beta * excess",
-        "mcmc/test_natural_gradient.py",
+        "optimise/test_natural_gradient.py",
     ),
     # samplers
     mutant(

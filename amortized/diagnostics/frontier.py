@@ -11,8 +11,8 @@ from amortized._types import Generator, Tensor
 from amortized.diagnostics.exploration import FEWEST, LARGE_WEIGHT, LogWeights, unseen_by, unseen_mass
 from amortized.estimate import Estimate
 from amortized.mcmc import hmc
-from amortized.mcmc.limited_memory import climb
 from amortized.mixtures.gaussian import fit
+from amortized.optimise.lbfgs import climb
 from amortized.targets.whitening import WhitenedTarget
 
 DRAWS = 2_048

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.limited_memory import climb
 from amortized.mcmc.state import init
-from amortized.mcmc.variational import Gaussian, nearest_gaussian
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product_fit import correct_product
+from amortized.optimise.averaged_hessian import Gaussian, nearest_gaussian
+from amortized.optimise.lbfgs import climb
 from amortized.targets.base import Target
 from amortized.warmup.modes import refuse_improper, starts
 from amortized.warmup.polish import COVERED, Polish, Weighed

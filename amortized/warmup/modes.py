@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.optimise import LocalGaussians, ascend, distinct, joined, sharpened
 from amortized.mcmc.state import LogDensityAndScore, State
 from amortized.mixtures.gaussian import GaussianMixture
+from amortized.optimise.bfgs import LocalGaussians, ascend, distinct, joined, sharpened
 from amortized.targets.base import Target
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.screening import Screening, separate

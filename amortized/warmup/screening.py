@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.optimise import LocalGaussians
 from amortized.mcmc.state import LogDensityAndScore
 from amortized.mixtures.gaussian import GaussianMixture, safe_cholesky
+from amortized.optimise.bfgs import LocalGaussians
 from amortized.targets.base import Target
 
 RADII = 8

@@ -10,8 +10,8 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.estimate import Estimate
-from amortized.mcmc.natural_gradient import nearest_mixture
 from amortized.mixtures.gaussian import GaussianMixture
+from amortized.optimise.natural_gradient import nearest_mixture
 from amortized.targets.base import Target
 from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.record import WarmUp

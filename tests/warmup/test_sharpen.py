@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 
 from amortized.estimate import Estimate
-from amortized.mcmc.natural_gradient import Nearest
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
+from amortized.optimise.natural_gradient import Nearest
 from amortized.targets.density import DensityTarget
 from amortized.warmup import WarmUp, sharpen
 from amortized.warmup.sharpen import bound, sharpened

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from amortized.mcmc.variational import nearest_gaussian
+from amortized.optimise.averaged_hessian import nearest_gaussian
 
 
 def seeded(seed=0):

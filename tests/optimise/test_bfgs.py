@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from amortized.mcmc.optimise import ascend, distinct, sharpened
+from amortized.optimise.bfgs import ascend, distinct, sharpened
 
 
 def starts(count, dim, scale=3.0, seed=0):

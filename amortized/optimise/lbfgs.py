@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 
 from amortized._types import Tensor
-from amortized.mcmc.optimise import line_search
 from amortized.mcmc.state import LogDensityAndScore, State, init
+from amortized.optimise.bfgs import line_search
 
 
 def _direction(score: Tensor, moves: list[Tensor], falls: list[Tensor]) -> Tensor:

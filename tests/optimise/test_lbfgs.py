@@ -2,7 +2,7 @@
 
 import torch
 
-from amortized.mcmc.limited_memory import climb
+from amortized.optimise.lbfgs import climb
 
 
 def test_an_ill_scaled_bowl_in_many_dimensions():

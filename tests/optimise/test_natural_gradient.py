@@ -2,8 +2,8 @@
 
 import torch
 
-from amortized.mcmc.natural_gradient import nearest_mixture
 from amortized.mixtures.gaussian import GaussianMixture
+from amortized.optimise.natural_gradient import nearest_mixture
 from tests.known import seeded
 
 
