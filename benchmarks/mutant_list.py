@@ -463,14 +463,14 @@ MUTANTS = [
     ),
     mutant(
         "independence-without-q",
-        "mcmc/jumps.py",
+        "mcmc/independence.py",
         "there.log_prob - state.log_prob + log_q_here - log_q_there",
         "there.log_prob - state.log_prob + 0 * (log_q_here - log_q_there)",
         "mcmc/test_kernels.py",
     ),
     mutant(
         "redraw-ratio-of-all-coordinates",
-        "mcmc/jumps.py",
+        "mcmc/independence.py",
         "masked_fill(~chosen, 0.0).sum(-1)",
         "masked_fill(chosen, 0.0).sum(-1)",
         "mcmc/test_kernels.py",
@@ -478,7 +478,7 @@ MUTANTS = [
     ),
     mutant(
         "marginals-ratio-turned-round",
-        "mcmc/jumps.py",
+        "mcmc/independence.py",
         "+ log_q(movers) - log_q(fresh)",
         "+ log_q(fresh) - log_q(movers)",
         "mcmc/test_kernels.py",

@@ -10,7 +10,8 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.estimate import Estimate
-from amortized.mcmc import hmc, jumps
+from amortized.mcmc import hmc
+from amortized.mcmc import independence as jumps
 from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.mcmc.state import LogDensityAndScore, State, evaluator
 from amortized.mixtures.gaussian import GaussianMixture, safe_cholesky

@@ -9,7 +9,8 @@ import torch
 
 from amortized._types import Tensor
 from amortized.estimate import Estimate
-from amortized.mcmc import jumps, tempered_smc
+from amortized.mcmc import independence as jumps
+from amortized.mcmc import tempered_smc
 from amortized.mcmc.resampling import effective_sample_size, pareto_shape
 from amortized.mcmc.state import State
 from amortized.mixtures.gaussian import fit

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from amortized.mcmc import hmc, jumps, mala
+from amortized.mcmc import hmc, mala
+from amortized.mcmc import independence as jumps
 from amortized.mcmc.state import State, adapted, init, metropolis
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
