@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -121,6 +122,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (bool, int, float, np.number, np.bool_))
 
 
+def is_text_of_numbers(value: Any) -> bool:
+    """Whether it is a number as text, or a list of such.
+
+    >>> is_text_of_numbers("1.5"), is_text_of_numbers([["1"], ["2"]]), is_text_of_numbers(["a", "1"])
+    (True, True, False)
+    """
+    if isinstance(value, list):
+        return bool(value) and all(map(is_text_of_numbers, value))
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
 def _leaves(value: Any) -> list[Any]:
     """What a nested list holds; a list that holds none is a leaf, so that no empty list counts as numbers."""
     if isinstance(value, list) and value:
@@ -147,11 +162,11 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
         array = _of_numbers(array, name)
     kind = array.dtype.kind
     if kind not in "biuf":
-        advice = (
-            f"pandas.factorize({name})[0] for labels, or {name}.astype(float)"
-            if kind in "US"
-            else f"{name}.astype(float)"
-        )
+        numbers = kind == "U" and is_text_of_numbers(array.reshape(-1).tolist())
+        labels = kind in "US" and not numbers
+        advice = f"pandas.factorize({name})[0] for labels, or " * labels + f"{name}.astype(float)"
+        if numbers:
+            raise ValueError(f"argument {name!r} holds numbers as text, {array.flat[0]!r:.40}: write {advice}")
         raise ValueError(f"argument {name!r} holds {array.dtype} values, which are no numbers: write {advice}")
     if kind == "f":
         _check_digits(array, name, dtype)
@@ -175,11 +190,19 @@ def _check_digits(array: np.ndarray, name: str, dtype: torch.dtype) -> None:
 
 def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
     """An array of Python's objects, all of which must be numbers, as one of numbers."""
-    for element in array.reshape(-1):
-        if not _is_number(element):
-            label = isinstance(element, str)
-            advice = f"pandas.factorize({name})[0] for labels" if label else f"{name}.dropna(), or {name}.astype(float)"
-            raise ValueError(f"argument {name!r} holds {element!r:.40}, which is no number: write {advice}")
+    strange = [element for element in array.reshape(-1).tolist() if not _is_number(element)]
+    if strange:
+        text = [element for element in strange if isinstance(element, str)]
+        labels = [element for element in text if not is_text_of_numbers(element)]
+        first, words = strange[0], "which is no number"
+        advice = f"{name}.dropna(), or {name}.astype(float)"
+        if text and not labels:
+            words, advice = "a number as text", f"{name}.astype(float)"
+        elif labels:
+            first, advice = labels[0], f"pandas.factorize({name})[0] for labels"
+            if 2 * len(labels) < len(array.reshape(-1)):
+                advice = f"pandas.to_numeric({name}, errors='coerce'), which makes it NaN"
+        raise ValueError(f"argument {name!r} holds {first!r:.40}, {words}: write {advice}")
     return np.array(array.tolist()).reshape(array.shape)
 
 
