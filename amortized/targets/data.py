@@ -14,6 +14,9 @@ from torch.utils import _pytree as pytree
 from amortized._types import Tensor
 from amortized.targets.tracing import ModelError
 
+OPTIONS = {"amortize", "recipe", "seed", "max_seconds", "device", "progress", "replicas"}
+"""Of a guide; ``fit`` takes the model's arguments alone."""
+
 
 def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
     """``value`` with every array, Series, DataFrame and list of numbers in it as a tensor of its own memory.
@@ -79,6 +82,12 @@ def check_call(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> No
             and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
         name = getattr(model, "__name__", type(model).__name__)
+        if options := {key: value for key, value in kwargs.items() if key in OPTIONS and key not in own.parameters}:
+            typed = ", ".join(f"{key}={value!r}" for key, value in options.items())
+            raise ModelError(
+                f"{typed} is an option of the guide, and no argument of the model {name}{own}: write "
+                f"DiffusionGuide(model, {typed}).fit({', '.join(needed)})"
+            ) from error
         raise ModelError(
             f"the model {name}{own} was called with {_given(args, kwargs)}: {error}; "
             f"write guide.fit({', '.join(needed)})"
@@ -166,7 +175,7 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
         labels = kind in "US" and not numbers
         advice = f"pandas.factorize({name})[0] for labels, or " * labels + f"{name}.astype(float)"
         if numbers:
-            raise ValueError(f"argument {name!r} holds numbers as text, {array.flat[0]!r:.40}: write {advice}")
+            raise ValueError(f"argument {name!r} holds numbers as text, {str(array.flat[0])!r:.40}: write {advice}")
         raise ValueError(f"argument {name!r} holds {array.dtype} values, which are no numbers: write {advice}")
     if kind == "f":
         _check_digits(array, name, dtype)

@@ -83,21 +83,21 @@ def _plate(error: Exception) -> str | None:
     if not found:
         return None
     name, site, dim, rows, size = found.groups()
+    site = _locals(error, primitives._masked_observe).get("name", site)  # "y", not its half "y_observed"
     said = f"site {site!r}: its distribution has {size} rows, and plate {name!r} around it {rows}; write "
     resized = f"pyro.plate({name!r}, {size})"
-    fn, obs = (_locals(error, primitives.sample).get(key) for key in ("fn", "obs"))
+    there = _locals(error, primitives.sample)
+    fn, obs = there.get("fn"), there.get("obs")
     batch = tuple(getattr(fn, "batch_shape", ()))
     rest = batch[:-1]
-    if dim != "-1" or not batch or (rest and rest[-1] not in (1, int(rows))):
+    if dim != "-1" or (rest and rest[-1] != int(rows)):
         return said + resized
-    event = (int(rows), *batch[-1:], *fn.event_shape)  # of one row, once the last dimension is an event's
+    event = (int(rows), *batch[-1:], *getattr(fn, "event_shape", ()))  # of all rows, with a vector in each
     own = tuple(obs.shape)[-len(event) :] if isinstance(obs, Tensor) else None
     values = f"site {site!r}: its distribution has shape {batch} in plate {name!r} of {rows} rows; write .to_event(1) "
     if rest or own == event:
         return f"{values}after it, for {size} values in each row"
-    if obs is None and "Expanded" in type(fn).__name__:
-        return f"{values}after it for {size} values in each row, or {resized} for one in each of {size} rows"
-    return said + resized
+    return said + resized + f", or .to_event(1) after it for {size} values in each row" * (obs is None)
 
 
 def _mask(error: Exception, given: Mapping[str, Any]) -> str | None:
@@ -115,9 +115,8 @@ def _mask(error: Exception, given: Mapping[str, Any]) -> str | None:
     what = role if name is None else f"{'argument ' if name in given else ''}{name!r} is {role} and"
     kind = str(mask.dtype).removeprefix("torch.")
     if ((mask == 0) | (mask == 1)).all():
-        line = "pass it .bool()" if name is None else f"write {key}={name}.bool()"
-        return f"{what} holds 0 and 1 as {kind}, not truth values: {line}"
-    line = f"{key}={name or '...'} > 0"
+        return f"{what} holds 0 and 1 as {kind}, not truth values: write {key}={name or '(...)'}.bool()"
+    line = f"{key}={name or '(...)'} > 0"
     return f"{what} holds {kind} numbers other than 0 and 1, not truth values: write a comparison, for instance {line}"
 
 
@@ -133,7 +132,7 @@ def _whole_numbers(error: Exception, given: Mapping[str, Any]) -> str | None:
         return None
     name, to = guilty[0], "double" if torch.get_default_dtype() == torch.float64 else "float"
     where = "" if user is None else f" in line {user[1]} of {Path(user[0].f_code.co_filename).name}"
-    return f"argument {name!r} holds whole numbers, and the product{where} takes floats alone: write {name}.{to}() there"
+    return f"argument {name!r} holds whole numbers, and the arithmetic{where} takes floats: write {name}.{to}() there"
 
 
 def _is_whole(value: Tensor) -> bool:
@@ -146,7 +145,6 @@ def _text(error: Exception, given: Mapping[str, Any]) -> str | None:
         return None
     for name, value in given.items():
         if isinstance(value, list) and is_text_of_numbers(value):
-            return (
-                f"argument {name!r} is a list of numbers as text, {value!r:.30}…: write numpy.array({name}).astype(float)"
-            )
+            line = f"numpy.array({name}).astype(float)"
+            return f"argument {name!r} is a list of numbers as text, {value!r:.30}…: write {line}"
     return None
