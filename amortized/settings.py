@@ -59,7 +59,10 @@ def whole_seed(seed: Any) -> int:
 def limit(max_seconds: Any, default: float) -> float:
     """The limit in seconds, ``default`` for None; raises ``TypeError`` for anything but a number."""
     try:
-        return default if max_seconds is None else max_seconds + 0.0
+        if max_seconds is None:
+            return default
+        _ = max_seconds + 0.0
+        return max_seconds
     except TypeError:
         said = f"max_seconds={max_seconds!r}: write a positive number of seconds, for instance max_seconds=60"
         raise TypeError(said) from None

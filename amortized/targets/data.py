@@ -83,7 +83,9 @@ def check_call(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> No
         ]
         name = getattr(model, "__name__", type(model).__name__)
         if options := {key: value for key, value in kwargs.items() if key in OPTIONS and key not in own.parameters}:
-            typed = ", ".join(f"{key}={value!r}" for key, value in options.items())
+            typed = ", ".join(
+                f"{key}={value if is_text_of_numbers(value) else repr(value)}" for key, value in options.items()
+            )
             raise ModelError(
                 f"{typed} is an option of the guide, and no argument of the model {name}{own}: write "
                 f"DiffusionGuide(model, {typed}).fit({', '.join(needed)})"

@@ -36,16 +36,23 @@ def of_arguments(error: Exception, given: Mapping[str, Any]) -> str | None:
 
 
 def arguments(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by name, and what they hold: ``{"x": ..., "data['y']": ...}``; a list is one value.
+    """The arguments of a call by name, and the parts of those that hold several; a list without tensors is one part.
 
     >>> arguments(lambda x, data: None, (1, {"y": 2}), {})
     {'x': 1, "data['y']": 2}
     """
     found = {}
     for name, value in named(model, args, kwargs).items():
-        leaves = pytree.tree_flatten_with_path(value, is_leaf=lambda part: isinstance(part, list))[0]
+        try:
+            leaves = pytree.tree_flatten_with_path(value, is_leaf=_is_plain_list)[0]
+        except ValueError:  # a container of the user's own whose parts have no names
+            leaves = [((), value)]
         found.update({name + pytree.keystr(path): leaf for path, leaf in leaves})
     return found
+
+
+def _is_plain_list(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(value))
 
 
 def users_frame(error: Exception) -> tuple[FrameType, int, str] | None:

@@ -44,7 +44,8 @@ def _without_holes(guilty: Sequence[Tensor], args: Sequence, kwargs: Mapping[str
 
 
 def _has_holes(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all())
+    dense = isinstance(value, Tensor) and value.layout == torch.strided and value.is_floating_point()
+    return dense and not bool(value.isfinite().all())
 
 
 def _filled(value: Tensor) -> Tensor:
