@@ -21,7 +21,8 @@ PACKAGE = Path(__file__).parents[1]
 LIBRARY = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 INSTALLED = {"site-packages", "dist-packages"}
 PLATE = re.compile(r"Shape mismatch inside plate\('(.*)'\) at site (.*) dim (-?\d+), (\d+) vs (\d+)")
-TYPES = re.compile(r"same dtype|expected scalar type|to have the same type|Float but found|not implemented for 'Long'")
+TYPES = re.compile(r"same dtype|expected scalar type|not implemented for|floating[ -]point")
+KINDS = re.compile(r"\b(long|int|short|byte|char|bool|float|double|half)\b", re.IGNORECASE)
 
 
 def recognised(error: Exception, model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> str | None:
@@ -128,8 +129,9 @@ def _mask(error: Exception, given: Mapping[str, Any]) -> str | None:
 
 
 def _whole_numbers(error: Exception, given: Mapping[str, Any]) -> str | None:
-    """Whole numbers in arithmetic that takes floats alone, such as a product of matrices."""
-    if not TYPES.search(str(error)) or not re.search(r"Long|Int\b|int64|int32", str(error)):
+    """Whole numbers or truth values in arithmetic that takes floats alone, such as a product of matrices."""
+    kinds = {kind.lower() for kind in KINDS.findall(str(error))}
+    if not TYPES.search(str(error)) or (kinds and kinds <= {"float", "double", "half"}):
         return None
     whole = [name for name, value in given.items() if isinstance(value, Tensor) and _is_whole(value)]
     user = users_frame(error)
@@ -139,11 +141,12 @@ def _whole_numbers(error: Exception, given: Mapping[str, Any]) -> str | None:
         return None
     name, to = guilty[0], "double" if torch.get_default_dtype() == torch.float64 else "float"
     where = "" if user is None else f" in line {user[1]} of {Path(user[0].f_code.co_filename).name}"
-    return f"argument {name!r} holds whole numbers, and the arithmetic{where} takes floats: write {name}.{to}() there"
+    what = "truth values" if given[name].dtype == torch.bool else "whole numbers"
+    return f"argument {name!r} holds {what}, and the arithmetic{where} takes floats: write {name}.{to}() there"
 
 
 def _is_whole(value: Tensor) -> bool:
-    return not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
+    return not (value.is_floating_point() or value.is_complex())
 
 
 def _text(error: Exception, given: Mapping[str, Any]) -> str | None:

@@ -106,6 +106,37 @@ def test_what_was_meant_is_legal():
         assert checked(model, args, {}, 0)[2].dim > 0
 
 
+@pytest.mark.parametrize(
+    "used",
+    [
+        lambda x, y: y @ x,
+        lambda x, y: x @ x.float().T @ x,
+        lambda x, y: torch.linalg.cholesky(x.T @ x),
+        lambda x, y: x.mean(),
+        lambda x, y: x.std(),
+        lambda x, y: x.softmax(-1),
+        lambda x, y: torch.einsum("ij,i->j", x, y),
+        lambda x, y: torch.nn.Linear(2, 1)(x),
+    ],
+)
+@pytest.mark.parametrize("kind", [torch.long, torch.int, torch.bool])
+def test_whole_numbers_in_arithmetic_of_floats(used, kind):
+    def model(x, y):
+        pyro.sample("mean", dist.Normal(used(x, y).sum(), 1.0))
+
+    words = "truth values" if kind == torch.bool else "whole numbers"
+    with pytest.raises(ModelError, match=f"^argument 'x' holds {words}, .*: write x.float\\(\\) there$"):
+        checked(model, (TABLE.round().to(kind), Y), {}, 0)
+
+
+def test_whole_numbers_are_not_to_blame_for_doubles():
+    def model(x, y):
+        pyro.sample("mean", dist.Normal((x.double() @ torch.ones(2)).sum(), 1.0))
+
+    with pytest.raises(ModelError, match="raises RuntimeError: .*; check that line against the shapes"):
+        checked(model, (TABLE.round().long(), Y), {}, 0)
+
+
 def test_a_mask_of_numbers_of_many_data_sets():
     with pytest.raises(ModelError, match="argument 'known' is the obs_mask of site 'y'"):
         ConditionalTarget(partly_known, ["y", "known"], (Y.expand(5, 20), KNOWN.float().expand(5, 20)))
