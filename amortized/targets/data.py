@@ -87,7 +87,7 @@ def check_call(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> No
                 f"{key}={value if is_text_of_numbers(value) else repr(value)}" for key, value in options.items()
             )
             raise ModelError(
-                f"{typed} is an option of the guide, and no argument of the model {name}{own}: write "
+                f"{typed}: of the guide, not an argument of the model {name}{own}; write "
                 f"DiffusionGuide(model, {typed}).fit({', '.join(needed)})"
             ) from error
         raise ModelError(
@@ -211,7 +211,9 @@ def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
             words, advice = "a number as text", f"{name}.astype(float)"
         elif labels:
             first, advice = labels[0], f"pandas.factorize({name})[0] for labels"
-            if 2 * len(labels) < len(array.reshape(-1)):
+            if is_text_of_numbers(first.replace(",", ".", 1)):
+                advice = f"{name}.str.replace(',', '.').astype(float)"
+            elif 2 * len(labels) < len(array.reshape(-1)):
                 advice = f"pandas.to_numeric({name}, errors='coerce'), which makes it NaN"
         raise ValueError(f"argument {name!r} holds {first!r:.40}, {words}: write {advice}")
     return np.array(array.tolist()).reshape(array.shape)
