@@ -26,7 +26,7 @@ from amortized.recipe import Recipe
 from amortized.replicas import alike, record_of
 from amortized.report import gather, write
 from amortized.samplers import DiffusionSampler, GFlowNet
-from amortized.settings import Settings
+from amortized.settings import Settings, limit, whole_seed
 from amortized.single import Single
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import as_data_sets
@@ -85,15 +85,15 @@ class DiffusionGuide(AutoGuide):
         replicas: int = 1,
     ):
         super().__init__(model)
-        max_seconds = (SECONDS if amortize is None else SECONDS_FOR_MANY) if max_seconds is None else max_seconds
+        seed, seconds = whole_seed(seed), limit(max_seconds, SECONDS if amortize is None else SECONDS_FOR_MANY)
         own = self.default_recipe if amortize is None else for_contexts(self.default_recipe)
         if recipe is not None and type(self) is not DiffusionGuide:
             recipe.check_trains(type(self).__name__, own)
         self.recipe = (recipe or own).with_behaviour(exploration, local_search)
         check_options(amortize, embedding, sampler, self.recipe)
-        self.device = available_device(device)
         check_count(replicas, "replicas")
-        make = type(self).preset, sampler, langevin, self.components, seed, max_seconds
+        self.device = available_device(device)
+        make = type(self).preset, sampler, langevin, self.components, seed, seconds
         self.settings = Settings(*make, self.device, progress, amortize, embedding, untried=seed + replicas)
         self.replicas, self.others = replicas, []
         self.fitted: Single | Many | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -44,3 +46,23 @@ class Settings:
                 f"amortize={self.amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "
                 "posterior: write DiffusionGuide(model, amortize=...), or MixtureGuide(model) for each data set"
             )
+
+
+def whole_seed(seed: Any) -> int:
+    """The seed as an int; raises ``TypeError`` for anything but a whole number."""
+    try:
+        return operator.index(seed)
+    except TypeError:
+        raise TypeError(f"seed={seed!r}: write a whole number, for instance seed=0") from None
+
+
+def limit(max_seconds: Any, default: float) -> float:
+    """The limit in seconds, ``default`` for None; raises ``TypeError`` for anything but a number."""
+    try:
+        if max_seconds is None:
+            return default
+        _ = max_seconds + 0.0
+        return max_seconds
+    except TypeError:
+        said = f"max_seconds={max_seconds!r}: write a positive number of seconds, for instance max_seconds=60"
+        raise TypeError(said) from None

@@ -764,7 +764,7 @@ MUTANTS = [
     mutant(
         "data-outside-the-support-taken",
         "targets/observed.py",
-        "if not wrong.any() or not objects(name):",
+        "if not wrong.any() or not objects():",
         "if True:",
         "targets/test_checks.py::test_a_mistake_is_named",
     ),

@@ -275,6 +275,11 @@ def test_a_quantile_that_is_none(fitted):
 def test_no_time_at_all():
     with pytest.raises(ValueError, match="max_seconds=0: write a positive number"):
         DiffusionGuide(conjugate, max_seconds=0)
+    with pytest.raises(TypeError, match="max_seconds='60': write a positive number of seconds"):
+        DiffusionGuide(conjugate, max_seconds="60")  # type: ignore[arg-type]
+    for seed in ("a", 1.5, None):
+        with pytest.raises(TypeError, match=f"seed={seed!r}: write a whole number, for instance seed=0"):
+            DiffusionGuide(conjugate, seed=seed)  # type: ignore[arg-type]
 
 
 def test_moving_before_and_after_fit(fitted):

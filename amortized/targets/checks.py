@@ -7,7 +7,9 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import pyro
@@ -23,8 +25,10 @@ from amortized.targets.casting import cast_data
 from amortized.targets.contextual import ContextualModel
 from amortized.targets.data import call_with_tensors, function_of
 from amortized.targets.failures import in_words, tell
+from amortized.targets.finite import check_finite
+from amortized.targets.missing import whole_name
 from amortized.targets.observed import check_shape, check_support
-from amortized.targets.ranges import can_be_drawn, described, inside, outside, parameters_of, same
+from amortized.targets.ranges import can_be_drawn, described, inside, outside, parameters_of, remedy, same
 from amortized.targets.structure import Structure, discover
 from amortized.targets.tracing import (
     Message,
@@ -97,16 +101,22 @@ def check(call: Arguments, seed: int, hint: str = "") -> poutine.Trace | None:
     A model that fails on every run is left to the caller: None.
     """
     runs = _Runs(call, seed)
+
+    def are_finite(other: Arguments) -> bool:
+        return (runs if other is call else _Runs(other, seed)).are_finite()
+
     _check_parameters(runs)
     if runs.trace is None:
-        return None
+        return check_finite(call, are_finite)
     for name, site in sample_sites(runs.trace).items():
         if _is_data(site):
-            if said := check_shape(name, site, runs.objects, hint):
+            known_as, objects = whole_name(name, runs.trace.nodes), partial(runs.objects, name)
+            if said := check_shape(known_as, site, objects, hint):
                 tell(said)
             if runs.is_same(name) and name not in runs.moving:  # else it may be inside at another point
-                check_support(name, site, runs.objects)
+                check_support(known_as, site, objects)
     _check_something_observed(runs.trace, call)
+    check_finite(call, are_finite)
     if not runs.left and (error := runs.objection(())) is not None:
         tell(f"Pyro's own validation objects to this model: {error}; look at it, or write validate_args=False there")
     return runs.trace
@@ -226,6 +236,14 @@ class _Runs:
                 said = first_line(error)
         return said
 
+    def are_finite(self) -> bool:
+        """Whether the density is finite at one of two points."""
+        with warnings.catch_warnings(), suppress(*FAILURES):
+            warnings.simplefilter("ignore")
+            found = [torch.as_tensor(trace.log_prob_sum()) for trace in (self.trace, self.other) if trace is not None]
+            return any(bool(one.isfinite()) for one in found)
+        return False
+
     def objects(self, name: str) -> bool:
         return self.objection((name,)) is not None
 
@@ -244,16 +262,8 @@ def _check_parameters(runs: _Runs) -> None:
     share = sum((one.site, one.parameter) == (found.site, found.parameter) for one in runs.left) / runs.count
     tell(
         f"{what} must be {found.limits}, and is not at {share:.0%} of {runs.count} prior draws (there it is "
-        f"{found.value}): {_remedy(found)}"
+        f"{found.value}): {remedy(found.parameter, found.limits)}"
     )
-
-
-def _remedy(found: _Leaving) -> str:
-    if found.limits in ("above 0", "at least 0"):
-        return f"give it a positive prior, dist.HalfNormal(1.0), or write {found.parameter}.exp()"
-    if found.limits == "between 0 and 1":
-        return f"give it the prior dist.Beta(1.0, 1.0), or write torch.sigmoid({found.parameter})"
-    return "transform it, or check the argument that it comes from"
 
 
 def _support(site: Message) -> Any:

@@ -14,6 +14,7 @@ from amortized.targets.checks import check_data_sets
 from amortized.targets.contexts import ContextPart, Contexts, LocalTo
 from amortized.targets.contextual import CONTEXT, ContextualModel, is_data
 from amortized.targets.data import as_tensors, bound, call_with_tensors
+from amortized.targets.faults import arguments, of_arguments
 from amortized.targets.given import GivenTarget
 from amortized.targets.held import check_held
 from amortized.targets.pyro_model import PyroTarget
@@ -219,6 +220,8 @@ def _program(model: Callable, read: _Reading) -> ContextualModel:
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, ModelError):
             raise
+        if said := of_arguments(error, arguments(model, read.args, read.kwargs)):
+            raise ModelError(said) from error
         part = read.contexts.parts[0]
         raise ValueError(
             f"the model fails on the first data set, in which {part.name!r} has shape {tuple(part.shape)}: {error}; "

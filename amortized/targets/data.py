@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
 from amortized.targets.tracing import ModelError
+
+OPTIONS = {"amortize", "recipe", "seed", "max_seconds", "device", "progress", "replicas"}
+"""Of a guide; ``fit`` takes the model's arguments alone."""
 
 
 def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
@@ -78,6 +82,14 @@ def check_call(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> No
             and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
         name = getattr(model, "__name__", type(model).__name__)
+        if options := {key: value for key, value in kwargs.items() if key in OPTIONS and key not in own.parameters}:
+            typed = ", ".join(
+                f"{key}={value if is_text_of_numbers(value) else repr(value)}" for key, value in options.items()
+            )
+            raise ModelError(
+                f"{typed}: of the guide, not an argument of the model {name}{own}; write "
+                f"DiffusionGuide(model, {typed}).fit({', '.join(needed)})"
+            ) from error
         raise ModelError(
             f"the model {name}{own} was called with {_given(args, kwargs)}: {error}; "
             f"write guide.fit({', '.join(needed)})"
@@ -121,6 +133,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (bool, int, float, np.number, np.bool_))
 
 
+def is_text_of_numbers(value: Any) -> bool:
+    """Whether it is a number as text, or a list of such.
+
+    >>> is_text_of_numbers("1.5"), is_text_of_numbers([["1"], ["2"]]), is_text_of_numbers(["a", "1"])
+    (True, True, False)
+    """
+    if isinstance(value, list):
+        return bool(value) and all(map(is_text_of_numbers, value))
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
 def _leaves(value: Any) -> list[Any]:
     """What a nested list holds; a list that holds none is a leaf, so that no empty list counts as numbers."""
     if isinstance(value, list) and value:
@@ -147,11 +173,11 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
         array = _of_numbers(array, name)
     kind = array.dtype.kind
     if kind not in "biuf":
-        advice = (
-            f"pandas.factorize({name})[0] for labels, or {name}.astype(float)"
-            if kind in "US"
-            else f"{name}.astype(float)"
-        )
+        numbers = kind == "U" and is_text_of_numbers(array.reshape(-1).tolist())
+        labels = kind in "US" and not numbers
+        advice = f"pandas.factorize({name})[0] for labels, or " * labels + f"{name}.astype(float)"
+        if numbers:
+            raise ValueError(f"argument {name!r} holds numbers as text, {str(array.flat[0])!r:.40}: write {advice}")
         raise ValueError(f"argument {name!r} holds {array.dtype} values, which are no numbers: write {advice}")
     if kind == "f":
         _check_digits(array, name, dtype)
@@ -175,11 +201,21 @@ def _check_digits(array: np.ndarray, name: str, dtype: torch.dtype) -> None:
 
 def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
     """An array of Python's objects, all of which must be numbers, as one of numbers."""
-    for element in array.reshape(-1):
-        if not _is_number(element):
-            label = isinstance(element, str)
-            advice = f"pandas.factorize({name})[0] for labels" if label else f"{name}.dropna(), or {name}.astype(float)"
-            raise ValueError(f"argument {name!r} holds {element!r:.40}, which is no number: write {advice}")
+    strange = [element for element in array.reshape(-1).tolist() if not _is_number(element)]
+    if strange:
+        text = [element for element in strange if isinstance(element, str)]
+        labels = [element for element in text if not is_text_of_numbers(element)]
+        first, words = strange[0], "which is no number"
+        advice = f"{name}.dropna(), or {name}.astype(float)"
+        if text and not labels:
+            words, advice = "a number as text", f"{name}.astype(float)"
+        elif labels:
+            first, advice = labels[0], f"pandas.factorize({name})[0] for labels"
+            if is_text_of_numbers(first.replace(",", ".", 1)):
+                advice = f"{name}.str.replace(',', '.').astype(float)"
+            elif 2 * len(labels) < len(array.reshape(-1)):
+                advice = f"pandas.to_numeric({name}, errors='coerce'), which makes it NaN"
+        raise ValueError(f"argument {name!r} holds {first!r:.40}, {words}: write {advice}")
     return np.array(array.tolist()).reshape(array.shape)
 
 

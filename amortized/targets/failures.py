@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +11,9 @@ from typing import Any
 
 from amortized._types import Tensor
 from amortized.targets.data import named
+from amortized.targets.faults import PACKAGE, recognised, users_frame
 from amortized.targets.tracing import ModelError
 from amortized.targets.troubles import first_line
-
-PACKAGE = Path(__file__).parents[1]
 
 
 @contextmanager
@@ -27,13 +24,8 @@ def in_words(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> Iter
     except ModelError as error:
         raise ModelError(str(error).split("\nTrace Shapes:")[0]) from error  # Pyro appends its table to every error
     except (RuntimeError, ValueError, TypeError, ArithmeticError, IndexError) as error:
-        plate = re.match(r"Shape mismatch inside plate\('(.*)'\) at site (.*) dim (-?\d+), (\d+) vs (\d+)", str(error))
-        if plate:
-            name, site, _, rows, size = plate.groups()
-            raise ModelError(
-                f"site {site!r}: its distribution has {size} rows, and plate {name!r} around it {rows}; write "
-                f"pyro.plate({name!r}, {size})"
-            ) from error
+        if said := recognised(error, model, args, kwargs):
+            raise ModelError(said) from error
         if isinstance(error, ZeroDivisionError) and "size cannot be zero" in str(error):
             raise ModelError(
                 f"a plate of the model has no rows{_line(error)}: pass one row of data or more"
@@ -46,12 +38,11 @@ def in_words(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> Iter
 
 
 def _line(error: Exception) -> str:
-    """The user's own line on which it was raised: the last that is in no installed package."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if PACKAGE not in path.parents and "site-packages" not in path.parts and frame.line:
-            return f" in line {frame.lineno} of {path.name}, {frame.line.rstrip(':')}"
-    return ""
+    """The user's own line on which it was raised."""
+    if (user := users_frame(error)) is None:
+        return ""
+    frame, number, line = user
+    return f" in line {number} of {Path(frame.f_code.co_filename).name}, {line.rstrip(':')}"
 
 
 def _shapes(model: Callable, args: Sequence, kwargs: Mapping[str, Any], before: str) -> str:

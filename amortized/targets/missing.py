@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -58,6 +59,16 @@ class Halves:
         while observed.ndim > value.ndim:  # Pyro repeats data along the states of a summed-out latent, on the left
             observed = observed[0]
         return torch.where(_over_events(known, message["fn"].event_dim), observed, value)
+
+
+def whole_name(name: str, sites: Collection[str]) -> str:
+    """The user's own name of a site: of a first half that of the whole, which is beside it in the trace.
+
+    >>> whole_name("y_observed", ["y_observed", "y_unobserved", "y"]), whole_name("y_observed", ["y_observed", "y"])
+    ('y', 'y_observed')
+    """
+    whole = name.removesuffix(FIRST)
+    return whole if whole in sites and whole + SECOND in sites else name
 
 
 def unknown_only(each: Tensor, known: Tensor | None, batch: torch.Size) -> Tensor:

@@ -12,8 +12,8 @@ from amortized._types import Tensor
 from amortized.targets.ranges import described, inside
 from amortized.targets.tracing import Message, ModelError, unmasked
 
-Objects = Callable[[str], bool]
-"""Whether Pyro's own validation objects when the density of this site is evaluated."""
+Objects = Callable[[], bool]
+"""Whether Pyro's own validation objects when the density of the site is evaluated."""
 
 
 def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> str | None:
@@ -32,13 +32,13 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
     what = f"observed site {name!r} has data of shape {tuple(value.shape)}"
     other_event = place < 0 or own + event != tuple(value.shape)
     if other_event:
-        if objects(name):
+        if objects():
             raise ModelError(f"{what}, and its distribution has shape {fits}: pass {name} of shape {fits}{hint}")
         own, batch, event = tuple(value.shape), fits, ()  # it is broadcast over the event as over a batch
     try:
         together = tuple(torch.broadcast_shapes(own, batch))
     except RuntimeError as error:
-        raise ModelError(f"{what}, and {_around(site, own, fits)}{hint}") from error
+        raise ModelError(f"{what}, and {_around(name, site, own, fits)}{hint}") from error
     if together not in (own, batch):
         way = f"reshape({_sizes(fits)})" if value.numel() == math.prod(fits) else f"expand({_sizes(together + event)})"
         raise ModelError(
@@ -57,7 +57,7 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
         way = f"reshape({_sizes(together)})" if mask.numel() == math.prod(together) else f"expand({_sizes(together)})"
         raise ModelError(
             f"the mask of observed site {name!r} has shape {tuple(mask.shape)}, and the site has {together}: write "
-            f"mask.{way}"
+            f"{'mask' if name == site['name'] else 'obs_mask'}.{way}"
         )
     count = math.prod(together)
     if math.prod(own) == 1 < count and (own or hint):
@@ -77,13 +77,15 @@ def check_support(name: str, site: Message, objects: Objects) -> None:
     per_value = found.shape == value.shape
     each = found if per_value else found.reshape(found.shape + (1,) * (value.ndim - found.ndim)).expand(value.shape)
     wrong = ~each & known
-    if not wrong.any() or not objects(name):
+    if not wrong.any() or not objects():
         return
     missing = int((value.isnan() & known).sum())
     if missing:
+        line = f"obs={name}.nan_to_num() under poutine.mask(mask=~{name}.isnan())"
+        if name != site["name"]:  # the half that an obs_mask calls known
+            line = f"obs_mask=~{name}.isnan()"
         raise ModelError(
-            f"observed site {name!r}: {missing} of its {value.numel()} values are NaN; drop these rows, or write "
-            f"obs={name}.nan_to_num() under poutine.mask(mask=~{name}.isnan())"
+            f"observed site {name!r}: {missing} of its {value.numel()} values are NaN; drop these rows, or write {line}"
         )
     place = tuple(wrong.nonzero()[0].tolist())
     first = f"{value[place].item():g}" + (f" at {list(place)}" if place else "")
@@ -116,7 +118,7 @@ def _kind(fn: Any) -> str:
     return type(fn).__name__
 
 
-def _around(site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
+def _around(name: str, site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
     """What the data do not fit: a plate around the site, or the distribution's own shape; and what to write."""
     fn = site["fn"]
     by_rows = len(own) == len(fn.batch_shape) and len(own) + len(fn.event_shape) == site["value"].ndim
@@ -127,4 +129,4 @@ def _around(site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
                 f"plate {frame.name!r} around it has {frame.size} rows: pass {frame.size} values, or write "
                 f"pyro.plate({frame.name!r}, {rows}) for {rows}"
             )
-    return f"its distribution has shape {fits}: pass {site['name']} of shape {fits}"
+    return f"its distribution has shape {fits}: pass {name} of shape {fits}"

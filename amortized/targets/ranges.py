@@ -120,6 +120,15 @@ def described(constraint: Constraint) -> str:
     return "numbers" if kind is type(constraints.real) else f"in {constraint}"
 
 
+def remedy(parameter: str, limits: str) -> str:
+    """What to write for a parameter that is at times outside of ``limits``, in the words of ``described``."""
+    if limits in ("above 0", "at least 0"):
+        return f"give it a positive prior, dist.HalfNormal(1.0), or write {parameter}.exp()"
+    if limits == "between 0 and 1":
+        return f"give it the prior dist.Beta(1.0, 1.0), or write torch.sigmoid({parameter})"
+    return "transform it, or check the argument that it comes from"
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two constraints are of one kind with equal bounds, at any depth; not, where that cannot be told.
 

@@ -92,6 +92,14 @@ def test_a_later_change_of_the_array_changes_nothing():
             r"argument 'y' holds <U1 values, which are no numbers: write pandas.factorize\(y\)\[0\]",
         ),
         (pandas.Series(["a", "b"]), r"argument 'y' holds 'a', which is no number: write pandas.factorize\(y\)\[0\]"),
+        (pandas.Series(["1.5", "2"]), r"argument 'y' holds '1.5', a number as text: write y.astype\(float\)$"),
+        (np.array(["1.5", "2"]), r"argument 'y' holds numbers as text, '1.5': write y.astype\(float\)$"),
+        (
+            pandas.Series(["1.5", "n/a", "2"]),
+            r"argument 'y' holds 'n/a', which is no number: write pandas.to_numeric\(y, errors='coerce'\)",
+        ),
+        (pandas.Series(["1,5", "2"]), r"'y' holds '1,5', .*: write y.str.replace\(',', '.'\).astype\(float\)$"),
+        (pandas.DataFrame({"a": [1.0], "b": ["2"]}), r"\"y\['b'\]\" holds '2', a .*: write y\['b'\].astype\(float\)$"),
         (np.array([1, None], dtype=object), r"argument 'y' holds None, which is no number: write y.dropna\(\)"),
         (pandas.DataFrame({"a": [1.0], "name": ["x"]}), r"argument \"y\['name'\]\" holds 'x', which is no number"),
         (np.array(["2020-01-01"], dtype="datetime64[D]"), r"argument 'y' holds datetime64\[D\] values"),
@@ -126,6 +134,11 @@ def test_a_call_has_its_arguments_converted():
         ((), {}, r"was called with no argument: missing a required argument: 'x'"),
         ((1, 2), {"z": 3}, r"called with 2 arguments and z=: got an unexpected keyword argument 'z'"),
         ((1, 2, 3, 4), {}, "called with 4 arguments: too many positional arguments"),
+        (
+            (1, 2),
+            {"max_seconds": "60"},
+            r"max_seconds=60: of the guide, not an argument of .* DiffusionGuide\(model, max_seconds=60\).fit\(x, y\)",
+        ),
     ],
 )
 def test_a_call_that_does_not_fit_is_refused(args, kwargs, message):
