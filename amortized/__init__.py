@@ -17,10 +17,10 @@ from amortized.model_comparison import ModelComparison, compare
 from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
 from amortized.posterior import Posterior
 from amortized.posterior_draws import Draws
-from amortized.recipe import OffPolicy, Recipe
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
 from amortized.targets.contexts import LocalTo
 from amortized.targets.troubles import OutsideSupport
+from amortized.training.recipe import OffPolicy, Recipe
 
 __all__ = [
     "Convolutional",

@@ -22,7 +22,6 @@ from amortized.diagnostics.calibration import Calibration
 from amortized.emission import emit, quantiles_of
 from amortized.posterior import Posterior, check_count
 from amortized.posterior_draws import Draws
-from amortized.recipe import Recipe
 from amortized.replicas import alike, record_of
 from amortized.report import gather, write
 from amortized.samplers import DiffusionSampler, GFlowNet
@@ -32,6 +31,7 @@ from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import as_data_sets
 from amortized.targets.data import call_with_tensors
 from amortized.targets.failures import tell
+from amortized.training.recipe import Recipe
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
 

@@ -7,8 +7,8 @@ from functools import partial
 from amortized.guide import DiffusionGuide
 from amortized.objectives import DetailedBalance, Objective, ReverseKL, SubTrajectoryBalance, TrajectoryBalance
 from amortized.processes.grids import Coarse
-from amortized.recipe import Recipe, on_policy
 from amortized.samplers import DDS, DIS, PIS, GFlowNet
+from amortized.training.recipe import Recipe, on_policy
 
 
 def reverse_kl(dim: int) -> Objective:

@@ -12,7 +12,6 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.diagnostics import frontier
-from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, LogWeights, Unbounded, explore
 from amortized.diagnostics.weights import log_evidence
 from amortized.estimate import Estimate
@@ -22,6 +21,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.cost import seconds_a_particle
 from amortized.targets.tracing import ModelError
 from amortized.targets.whitening import WhitenedTarget
+from amortized.training.evaluation import reverse_log_weights
 from amortized.warmup.modes import Improper, find_modes
 from amortized.warmup.run import MANY
 from amortized.warmup.screening import Screening, cube_rays

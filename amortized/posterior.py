@@ -13,7 +13,6 @@ import torch
 from amortized._torch import placement
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
-from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.exploration import Exploration, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
@@ -30,6 +29,7 @@ from amortized.targets.failures import tell
 from amortized.targets.precision import POINTS, rounding
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
+from amortized.training.evaluation import reverse_log_weights
 
 POLISHED = 512
 OTHER_SEED = 1_000_003

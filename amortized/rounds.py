@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from amortized._types import Callback, Generator
 from amortized.behaviours.base import Behaviour
-from amortized.fit import TrainingGrid, fit
 from amortized.objectives.base import Objective
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Presented
+from amortized.training.loop import TrainingGrid, fit
 
 
 def fit_in_rounds(

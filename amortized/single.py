@@ -12,11 +12,11 @@ from amortized.diagnostics.calibration import Calibration
 from amortized.diagnostics.remedies import in_python
 from amortized.path import Path
 from amortized.posterior import Posterior, proposed
-from amortized.preparation import prepare
-from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler
 from amortized.settings import Settings
 from amortized.targets.pyro_model import PyroTarget
+from amortized.training.preparation import prepare
+from amortized.training.recipe import Recipe, Training, train
 
 PATHS = 8_000
 DEAR_PATHS = 2_000

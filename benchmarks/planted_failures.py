@@ -33,8 +33,8 @@ from amortized.mixtures import gaussian as mixture
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.reference import Reference
-from amortized.recipe import on_policy
 from amortized.samplers import PIS, DiffusionSampler
+from amortized.training.recipe import on_policy
 from amortized.warmup import WarmUp, warm_up
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +91,9 @@ def good_square(seed: int, seconds: float) -> DiffusionGuide:
 
 def one_of_two_modes(seed: int, seconds: float, prior_mean: float = 0.0) -> DiffusionGuide:
     """All that the guide ever saw, the warm-up, its draws, mixture and evidence, is the positive mode."""
-    with mock.patch("amortized.preparation.warm_up", partial(restricted_warm_up, inside=lambda x: x[:, 0] > 0)):
+    with mock.patch(
+        "amortized.training.preparation.warm_up", partial(restricted_warm_up, inside=lambda x: x[:, 0] > 0)
+    ):
         return well_trained(square, (torch.tensor(4.0), prior_mean), seed, seconds)
 
 

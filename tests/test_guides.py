@@ -10,7 +10,7 @@ from pyro.infer import Predictive
 
 import amortized
 from amortized import DiffusionGuide, OffPolicy, PISGuide, Recipe, TBGuide
-from amortized.recipe import on_policy
+from amortized.training.recipe import on_policy
 
 GUIDES = [
     amortized.PISGuide,
@@ -24,7 +24,7 @@ GUIDES = [
     amortized.MixtureGuide,
 ]
 OTHERS = (amortized.DDSGuide, amortized.DBGuide)
-"""Whose process or objective learns in tests/test_fit.py, and whose parts are those of another guide in the list."""
+"""Whose process or objective learns in tests/training/test_loop.py, and whose parts are those of another guide in the list."""
 every_guide = pytest.mark.parametrize(
     "guide_class",
     [pytest.param(guide, id=guide.__name__, marks=[pytest.mark.slow] * (guide in OTHERS)) for guide in GUIDES],

@@ -7,9 +7,10 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized import preparation, single
+from amortized import single
 from amortized.samplers import GFlowNet
 from amortized.settings import Settings
+from amortized.training import preparation
 
 
 class Reached(Exception):

@@ -18,7 +18,6 @@ from amortized.diagnostics.remedies import only
 from amortized.mcmc.resampling import effective_sample_size
 from amortized.path import Path
 from amortized.posterior import Posterior, check_count, polished, proposed
-from amortized.recipe import Recipe, Training, train
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, corrected, pool_size
 from amortized.settings import Settings
@@ -29,6 +28,7 @@ from amortized.targets.data import bound
 from amortized.targets.failures import tell
 from amortized.targets.simulation import simulate
 from amortized.targets.whitening import WhitenedTarget
+from amortized.training.recipe import Recipe, Training, train
 
 PATHS = 2_000
 PATHS_AT_ONCE = 32_768

@@ -13,9 +13,9 @@ from amortized._types import Callback, Generator, Tensor
 from amortized.amortization.family import CONTEXTS
 from amortized.amortization.prepare import Amortized
 from amortized.behaviours import ContextBuffers
-from amortized.recipe import Material, OffPolicy, Recipe, Training, train_on
 from amortized.targets.base import Target
 from amortized.targets.contexts import LocalTo
+from amortized.training.recipe import Material, OffPolicy, Recipe, Training, train_on
 
 JUDGED = 32
 REPEATS = 4

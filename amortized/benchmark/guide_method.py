@@ -9,10 +9,10 @@ import torch
 
 from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.trained import Trained
-from amortized.preparation import prepare
-from amortized.recipe import Recipe, train
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.base import Target
+from amortized.training.preparation import prepare
+from amortized.training.recipe import Recipe, train
 
 UNLIMITED_SECONDS, WARM_UP_CALLS = 1e9, 300_000
 

@@ -10,7 +10,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.benchmark.truth import Problem
 from amortized.diagnostics import metrics
-from amortized.diagnostics.evaluation import reverse_log_weights
+from amortized.training.evaluation import reverse_log_weights
 
 if TYPE_CHECKING:
     from amortized.benchmark.trained import Trained

@@ -25,8 +25,6 @@ from amortized.behaviours import (
 from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.guide_method import GuideMethod
 from amortized.benchmark.trained import Method, Trained
-from amortized.callbacks import History
-from amortized.fit import fit
 from amortized.guides import MixtureGuide
 from amortized.objectives import (
     DetailedBalance,
@@ -41,9 +39,11 @@ from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, VariancePrese
 from amortized.processes.grids import Random
 from amortized.processes.linear import LinearProcess
 from amortized.processes.transitions import Gaussian, Transition
-from amortized.recipe import Recipe
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Target
+from amortized.training.callbacks import History
+from amortized.training.loop import fit
+from amortized.training.recipe import Recipe
 
 LEARNING_RATE, UNLIMITED = 5e-3, 1_000_000
 

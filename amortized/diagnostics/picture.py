@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 
 from amortized.diagnostics import plots
 from amortized.diagnostics.comparison import Arrays, scalars
-from amortized.diagnostics.evaluation import Evaluation
 from amortized.diagnostics.verdict import Diagnosis
+from amortized.training.evaluation import Evaluation
 
 Evaluations = Sequence[tuple[int, Evaluation]]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.posterior_draws import Draws
-from amortized.recipe import Training
+from amortized.training.recipe import Training
 
 PACKAGES = ("amortized", "torch", "pyro-ppl", "numpy", "arviz", "matplotlib")
 

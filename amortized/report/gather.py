@@ -9,10 +9,10 @@ import numpy as np
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.posterior import Posterior
 from amortized.posterior_draws import Draws, by_chain
-from amortized.recipe import Recipe, Training
 from amortized.report.contents import Contents, source, surroundings
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.predictive import counted, posterior_predictive
+from amortized.training.recipe import Recipe, Training
 
 REPLICATED = 500
 

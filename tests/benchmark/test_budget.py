@@ -8,10 +8,10 @@ from torch import nn
 
 from amortized.behaviours import OnPolicy
 from amortized.benchmark.budget import Budget, Meter, NetworkCalls
-from amortized.callbacks import History
-from amortized.fit import fit
 from amortized.objectives import LogVariance
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.training.callbacks import History
+from amortized.training.loop import fit
 from tests.known import isotropic, network, seeded
 
 

@@ -5,7 +5,7 @@ import pytest
 from amortized.benchmark import guide_method
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.guide_method import GuideMethod
-from amortized.preparation import prepare
+from amortized.training.preparation import prepare
 from tests.known import isotropic
 
 

@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 import torch
 
-from amortized.diagnostics.evaluation import reverse_log_weights
 from amortized.diagnostics.exploration import Exploration, explore
 from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
@@ -14,6 +13,7 @@ from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
+from amortized.training.evaluation import reverse_log_weights
 from tests.known import network, seeded
 
 DISTANCE = 10.0

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
 from amortized.diagnostics import picture, plots
-from amortized.diagnostics.evaluation import Evaluation
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.estimate import Estimate
+from amortized.training.evaluation import Evaluation
 
 RANDOM = np.random.default_rng(0)
 EVALUATIONS = [(0, Evaluation(-3.0, -1.0, -2.0, 0.4, 0.5)), (100, Evaluation(-2.1, -1.9, -2.0, 0.9, 0.9))]

@@ -7,10 +7,10 @@ import torch
 
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
-from amortized.recipe import Recipe, refined, train
 from amortized.samplers import DiffusionSampler
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
+from amortized.training.recipe import Recipe, refined, train
 from tests.known import gaussian, network, seeded
 
 TINY = Recipe(bridge_steps=6, bridge_batch=16, steps=4, batch=8, every=2, enough=2.0, held_out=32, refinements=(1,))

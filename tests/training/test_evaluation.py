@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from amortized.diagnostics.evaluation import evaluate
 from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
 from amortized.path import reverse_rollout, rollout, score
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.targets.density import DensityTarget
 from amortized.targets.whitening import WhitenedTarget
+from amortized.training.evaluation import evaluate
 from tests.known import Located, SameFeatures, gaussian, isotropic, network, seeded
 
 every_process = pytest.mark.parametrize("process", [OrnsteinUhlenbeck(6), PinnedBrownian(6)], ids=["ou", "brownian"])

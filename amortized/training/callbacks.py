@@ -10,7 +10,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from amortized._types import TrainingStep
-from amortized.diagnostics.evaluation import Evaluation
+from amortized.training.evaluation import Evaluation
 
 
 class History:

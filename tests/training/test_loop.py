@@ -12,8 +12,6 @@ import amortized.objectives
 import amortized.processes
 from amortized._types import TrainingStep
 from amortized.behaviours import Alternate, Behaviour, Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
-from amortized.callbacks import History
-from amortized.fit import EMA_DECAY, check_pair, draws_of, fit, fit_bridges, optimise, rate
 from amortized.objectives import (
     LogVariance,
     MaximumLikelihood,
@@ -28,6 +26,8 @@ from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.targets.density import DensityTarget
+from amortized.training.callbacks import History
+from amortized.training.loop import EMA_DECAY, check_pair, draws_of, fit, fit_bridges, optimise, rate
 from tests.contracts.discovery import build, concrete_classes
 from tests.known import gaussian, isotropic, network, seeded
 

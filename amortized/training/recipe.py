@@ -22,9 +22,6 @@ from amortized.behaviours import (
     Replay,
     ReplayBuffer,
 )
-from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
-from amortized.diagnostics.evaluation import Evaluation, evaluate
-from amortized.fit import Draw, TrainingGrid, check_pair, draws_of, fit, fit_bridges
 from amortized.objectives import LogVariance, Objective
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -32,6 +29,9 @@ from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Presented, Target
 from amortized.targets.whitening import WhitenedTarget
+from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
+from amortized.training.evaluation import Evaluation, evaluate
+from amortized.training.loop import Draw, TrainingGrid, check_pair, draws_of, fit, fit_bridges
 
 Buffer = ReplayBuffer | ContextBuffers
 PLANNED = 0.85

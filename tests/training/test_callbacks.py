@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from amortized._types import TrainingStep
-from amortized.callbacks import Convergence, History, ProgressBar, TimeLimit
-from amortized.diagnostics.evaluation import Evaluation
+from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
+from amortized.training.evaluation import Evaluation
 
 
 def at(number: int, planned: int = 100, policy: nn.Module | None = None, skipped: int = 0) -> TrainingStep:

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from amortized import preparation
 from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
-from amortized.preparation import Prepared, prepare
 from amortized.targets.base import Target
 from amortized.targets.density import DensityTarget
+from amortized.training import preparation
+from amortized.training.preparation import Prepared, prepare
 from amortized.warmup import WarmUp
 from tests.known import gaussian, seeded
 
