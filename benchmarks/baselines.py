@@ -41,8 +41,8 @@ from amortized import DiffusionGuide, MixtureGuide
 from amortized.baselines import hmc, nested, nuts, smc, svi
 from amortized.benchmark import machine
 from amortized.benchmark.truth import Problem, problem
-from amortized.diagnostics.modes import largest_mode_weight_error
 from amortized.diagnostics.weights import effective_sample_fraction
+from amortized.metrics.modes import largest_mode_weight_error
 from amortized.model_file import load
 from amortized.posterior_draws import Draws
 from amortized.targets.pyro_model import PyroTarget

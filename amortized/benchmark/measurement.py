@@ -9,7 +9,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.benchmark.truth import Problem
-from amortized.diagnostics import metrics
+from amortized.metrics import measure as metrics
 from amortized.training.evaluation import reverse_log_weights
 
 if TYPE_CHECKING:

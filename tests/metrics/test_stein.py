@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from amortized.diagnostics import stein
-from amortized.diagnostics.stein import stein_discrepancy, stein_floor
+from amortized.metrics import stein
+from amortized.metrics.stein import stein_discrepancy, stein_floor
 from tests.known import seeded
 
 

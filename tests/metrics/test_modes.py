@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from amortized.diagnostics.modes import entropic_mode_coverage, largest_mode_weight_error, mode_weights
+from amortized.metrics.modes import entropic_mode_coverage, largest_mode_weight_error, mode_weights
 
 UNIFORM = torch.full((8,), 1 / 8)
 

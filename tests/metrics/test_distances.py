@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from amortized.diagnostics.distances import maximum_mean_discrepancy, noise_floor, sinkhorn_distance, wasserstein2
+from amortized.metrics.distances import maximum_mean_discrepancy, noise_floor, sinkhorn_distance, wasserstein2
 from tests.known import seeded
 
 DISTANCES = [wasserstein2, sinkhorn_distance, maximum_mean_discrepancy]

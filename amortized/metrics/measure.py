@@ -10,9 +10,6 @@ from functools import partial
 from typing import Any
 
 from amortized._types import Generator, Tensor
-from amortized.diagnostics.distances import maximum_mean_discrepancy, sinkhorn_distance, wasserstein2
-from amortized.diagnostics.modes import entropic_mode_coverage, largest_mode_weight_error
-from amortized.diagnostics.stein import stein_discrepancy
 from amortized.diagnostics.weights import (
     bootstrap_log_evidence,
     effective_sample_fraction,
@@ -20,6 +17,9 @@ from amortized.diagnostics.weights import (
     reverse_effective_sample_fraction,
 )
 from amortized.estimate import Estimate
+from amortized.metrics.distances import maximum_mean_discrepancy, sinkhorn_distance, wasserstein2
+from amortized.metrics.modes import entropic_mode_coverage, largest_mode_weight_error
+from amortized.metrics.stein import stein_discrepancy
 
 Metric = Callable[..., float]
 
