@@ -24,7 +24,7 @@ from figures import (
 from figures.runs import ROOT, collect, kept
 from tqdm import tqdm
 
-from amortized.diagnostics.plots import STYLE
+from amortized.plots import STYLE
 
 FIGURES = {
     "projections": projections,

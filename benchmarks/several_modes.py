@@ -20,9 +20,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from amortized import DiffusionGuide
+from amortized import DiffusionGuide, plots
 from amortized.baselines import nuts
-from amortized.diagnostics import plots
 from amortized.diagnostics.comparison import aligned
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from amortized.benchmark.cells import EXACT
 from amortized.benchmark.table import COLUMNS, TIMES, Column, Result, deviation, figures
-from amortized.diagnostics.plots import GREY, STYLE
+from amortized.plots import GREY, STYLE
 
 MARKERS = "osD^v<>PX*hp"
 DARK = {

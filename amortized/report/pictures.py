@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from amortized.diagnostics import plots
+from amortized import plots
 from amortized.diagnostics.comparison import Arrays, Moments, scalars
 from amortized.report.contents import Contents
 from amortized.report.svg import for_page, inline

@@ -13,7 +13,7 @@ from typing import Any, cast
 import matplotlib
 from matplotlib.figure import Figure
 
-from amortized.diagnostics.plots import style
+from amortized.plots import style
 
 INK = "#010203"
 COLOURS = {

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from amortized.diagnostics.plots import BLUE, GREEN, GREY, ORANGE
+from amortized.plots import BLUE, GREEN, GREY, ORANGE
 from figures.runs import Result
 
 SERIES = [(BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), ("#CC79A7", "D"), ("#56B4E9", "v")]  # Okabe and Ito

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from amortized.benchmark.methods import method
-from amortized.diagnostics.plots import BLUE, GREY
+from amortized.plots import BLUE, GREY
 from figures.drawing import chosen, panels, value
 from figures.runs import Result, Run
 

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from amortized.diagnostics.plots import BLUE
+from amortized.plots import BLUE
 from amortized.report.svg import for_page, inline
 
 

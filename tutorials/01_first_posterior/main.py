@@ -26,7 +26,7 @@ import torch
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
 from amortized.diagnostics.comparison import compare
-from amortized.diagnostics.plots import STYLE, marginal, pair, predictive, weights
+from amortized.plots import STYLE, marginal, pair, predictive, weights
 
 DOSE = torch.tensor([-0.86, -0.30, -0.05, 0.73])  # logarithm of grams per millilitre
 DIED = torch.tensor([0.0, 1.0, 3.0, 5.0])

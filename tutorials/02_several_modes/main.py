@@ -25,7 +25,7 @@ import torch
 
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
-from amortized.diagnostics.plots import STYLE, bounds, marginal
+from amortized.plots import STYLE, bounds, marginal
 
 HOURS = torch.tensor([0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 18.0, 24.0])
 DOSE = 100.0  # milligrams

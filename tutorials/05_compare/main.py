@@ -25,7 +25,7 @@ import pyro.distributions as dist
 import torch
 
 from amortized import DiffusionGuide, compare
-from amortized.diagnostics.plots import STYLE, predictive
+from amortized.plots import STYLE, predictive
 
 # Deviations from 24.8 microseconds, in nanoseconds (Newcomb 1882; Stigler, Annals of Statistics 5, 1977, table 5).
 TIMES = torch.tensor(

@@ -25,7 +25,7 @@ from outbreak import DAYS, outbreak, towns
 
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
-from amortized.diagnostics.calibration_plots import plot_calibration
+from amortized.plots.calibration import plot_calibration
 from amortized.targets.pyro_model import PyroTarget
 
 SITES = ("transmission", "recovery", "first_infected", "reported", "reproduction_number")

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from amortized.diagnostics.plots import BLUE, GREY, ORANGE, STYLE
+from amortized.plots import BLUE, GREY, ORANGE, STYLE
 
 
 def show(axes: Axes, pixels: Tensor, side: int, hidden: int = 0) -> None:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from amortized.diagnostics.calibration import Calibration, calibrate
-from amortized.diagnostics.calibration_plots import LINES, plot_calibration, plot_coverage, plot_histogram, plot_ranks
-from amortized.diagnostics.plots import ORANGE
+from amortized.plots import ORANGE
+from amortized.plots.calibration import LINES, plot_calibration, plot_coverage, plot_histogram, plot_ranks
 
 
 def calibration(width: float, dim: int = 7, draws: int = 50) -> Calibration:

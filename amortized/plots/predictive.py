@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from amortized.diagnostics.plots.style import BLUE, GREY, ink, without_height
+from amortized.plots.style import BLUE, GREY, ink, without_height
 
 FEW, CURVES = 40, 50
 

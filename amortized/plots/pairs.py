@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
 from amortized.diagnostics.comparison import Arrays, scalars
-from amortized.diagnostics.plots.marginals import marginal, span
-from amortized.diagnostics.plots.style import BLUE, line
+from amortized.plots.marginals import marginal, span
+from amortized.plots.style import BLUE, line
 
 POINTS = 1_500
 LEVELS = (0.9, 0.5)

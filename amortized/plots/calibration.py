@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 from amortized.diagnostics.calibration import Calibration, Ranks
 from amortized.diagnostics.calibration_bands import Band
-from amortized.diagnostics.plots import BLUE, GREY, ORANGE, PANELS, STYLE, grid
+from amortized.plots import BLUE, GREY, ORANGE, PANELS, STYLE, grid
 
 BARS = 20
 """Bars of a histogram at most."""

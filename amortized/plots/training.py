@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from amortized.diagnostics.plots.style import BLUE, GREEN, GREY, ORANGE, ink
 from amortized.estimate import Estimate
+from amortized.plots.style import BLUE, GREEN, GREY, ORANGE, ink
 from amortized.training.evaluation import Evaluation
 
 Corner = Literal["upper right", "lower right"]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from amortized.diagnostics.comparison import Arrays, scalars
-from amortized.diagnostics.plots.style import BLUE, line, without_height
+from amortized.plots.style import BLUE, line, without_height
 
 PANELS = 12
 

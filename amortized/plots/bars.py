@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from amortized.diagnostics.comparison import Moments
-from amortized.diagnostics.plots.style import line
+from amortized.plots.style import line
 
 
 def forest(axes: Axes, by_method: Mapping[str, Sequence[Moments]], names: Sequence[str]) -> Axes:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-from amortized.diagnostics import plots
+from amortized import plots
 from amortized.diagnostics.comparison import Arrays, scalars
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.training.evaluation import Evaluation

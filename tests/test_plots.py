@@ -5,9 +5,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
-from amortized.diagnostics import picture, plots
+from amortized import plots
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.estimate import Estimate
+from amortized.plots import summary as picture
 from amortized.training.evaluation import Evaluation
 
 RANDOM = np.random.default_rng(0)
