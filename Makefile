@@ -31,7 +31,7 @@ fuzz: .venv/.stamp-dev
 
 # ArviZ 1.x needs Python 3.12 and neither torch nor Pyro: the one module that reads it is tested alone.
 arviz1: .venv-arviz1/.stamp
-	cd .venv-arviz1 && MPLBACKEND=agg bin/python -m pytest -q --noconftest -c /dev/null --rootdir . ../tests/diagnostics/test_arviz.py
+	cd .venv-arviz1 && MPLBACKEND=agg bin/python -m pytest -q --noconftest -c /dev/null --rootdir . ../tests/results/test_arviz.py
 
 .venv-arviz1/.stamp:
 	$(PYTHON_FOR_ARVIZ1) -m venv .venv-arviz1

@@ -15,8 +15,8 @@ from amortized.guides import (
 )
 from amortized.model_comparison import ModelComparison, compare
 from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
-from amortized.posterior import Posterior
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
+from amortized.results.posterior import Posterior
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
 from amortized.targets.contexts import LocalTo
 from amortized.targets.troubles import OutsideSupport

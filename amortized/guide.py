@@ -20,10 +20,10 @@ from amortized.amortization.many import Many
 from amortized.amortization.training import check_options, for_contexts
 from amortized.diagnostics.calibration import Calibration
 from amortized.emission import emit, quantiles_of
-from amortized.posterior import Posterior, check_count
-from amortized.posterior_draws import Draws
 from amortized.replicas import alike, record_of
 from amortized.report import gather, write
+from amortized.results.draws import Draws
+from amortized.results.posterior import Posterior, check_count
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.settings import Settings, limit, whole_seed
 from amortized.single import Single

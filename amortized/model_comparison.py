@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from amortized._torch import placement
-from amortized.diagnostics.arviz import LeaveOneOut, leave_one_out
 from amortized.diagnostics.comparison import aligned
 from amortized.diagnostics.verdict import UNTRUSTED
 from amortized.estimate import Estimate
 from amortized.guide import DiffusionGuide
 from amortized.mcmc.resampling import systematic
-from amortized.posterior_draws import Draws, by_chain, known_terms
+from amortized.results.arviz import LeaveOneOut, leave_one_out
+from amortized.results.draws import Draws, by_chain, known_terms
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.predictive import counted, prior
 

@@ -12,8 +12,8 @@ import torch
 from amortized.diagnostics.verdict import VERDICTS
 from amortized.diagnostics.weights import log_mean_exp
 from amortized.estimate import Estimate
-from amortized.posterior import Posterior, check_count
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
+from amortized.results.posterior import Posterior, check_count
 
 NUM_SAMPLES = 4_000
 

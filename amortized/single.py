@@ -11,7 +11,7 @@ from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration
 from amortized.diagnostics.remedies import in_python
 from amortized.path import Path
-from amortized.posterior import Posterior, proposed
+from amortized.results.posterior import Posterior, proposed
 from amortized.samplers import DiffusionSampler
 from amortized.settings import Settings
 from amortized.targets.pyro_model import PyroTarget

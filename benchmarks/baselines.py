@@ -44,7 +44,7 @@ from amortized.benchmark.truth import Problem, problem
 from amortized.diagnostics.weights import effective_sample_fraction
 from amortized.metrics.modes import largest_mode_weight_error
 from amortized.model_file import load
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.pyro_model import PyroTarget
 
 MODELS = ("eight_schools", "breast_cancer", "gaussian_mixture_25", "funnel", "two_sensors")

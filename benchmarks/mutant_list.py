@@ -1075,10 +1075,10 @@ MUTANTS = [
     ),
     mutant(
         "exploration-asks-for-twenty-errors",
-        "diagnostics/exploration.py",
+        "diagnostics/mode_search.py",
         "- 2 * self.unseen.std_error",
         "- 20 * self.unseen.std_error",
-        "diagnostics/test_exploration.py",
+        "diagnostics/test_mode_search.py",
     ),
     mutant(
         "verdict-without-khat",
@@ -1294,10 +1294,10 @@ MUTANTS = [
     # results
     mutant(
         "chains-interleaved",
-        "posterior_draws.py",
+        "results/draws.py",
         "return array.reshape(chains, -1, *array.shape[1:])",
         "return array.reshape(-1, chains, *array.shape[1:]).swapaxes(0, 1)",
-        "test_posterior_draws.py",
+        "results/test_draws.py",
     ),
     mutant(
         "replicas-evidence-of-the-first",

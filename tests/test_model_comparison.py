@@ -11,7 +11,7 @@ from torch.distributions import constraints
 from amortized import DiffusionGuide, Recipe, compare
 from amortized.baselines import nuts
 from amortized.estimate import Estimate
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.pyro_model import PyroTarget
 
 DATA = torch.tensor([0.3, -1.2, 0.8, 2.0, 0.1])

@@ -9,8 +9,8 @@ import torch
 
 from amortized import DiffusionGuide, Recipe
 from amortized.estimate import Estimate
-from amortized.posterior_draws import Draws
 from amortized.replicas import as_chains, pooled, record_of
+from amortized.results.draws import Draws
 
 
 def model(y):

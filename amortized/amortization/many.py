@@ -17,7 +17,7 @@ from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.diagnostics.remedies import only
 from amortized.mcmc.resampling import effective_sample_size
 from amortized.path import Path
-from amortized.posterior import Posterior, check_count, polished, proposed
+from amortized.results.posterior import Posterior, check_count, polished, proposed
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, corrected, pool_size
 from amortized.settings import Settings

@@ -15,7 +15,7 @@ from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init
 from amortized.mixtures.covariance import significant_scale_tril
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.whitening import WhitenedTarget
 

@@ -13,7 +13,7 @@ from amortized.baselines.chains import run_chains
 from amortized.baselines.targets import as_target
 from amortized.mcmc import hmc
 from amortized.mcmc.state import Info, LogDensityAndScore, State
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from amortized.baselines.chains import run_chains
 from amortized.baselines.targets import as_target
 from amortized.mcmc import mala
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 

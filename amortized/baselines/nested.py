@@ -19,7 +19,7 @@ from amortized.baselines.targets import as_target
 from amortized.baselines.together import Together
 from amortized.estimate import Estimate
 from amortized.mcmc.resampling import effective_sample_size, systematic
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 BATCH = 64

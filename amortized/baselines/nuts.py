@@ -20,7 +20,7 @@ from amortized.baselines.chains import chain_draws
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import LogDensity, as_target
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 

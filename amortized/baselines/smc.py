@@ -16,7 +16,7 @@ from amortized.diagnostics.weights import log_evidence
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.resampling import systematic
 from amortized.mixtures.gaussian import GaussianMixture
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 

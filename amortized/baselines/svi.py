@@ -22,7 +22,7 @@ from amortized.baselines.counts import check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import LogDensity, as_target
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.tracing import undisturbed
 

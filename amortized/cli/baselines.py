@@ -11,7 +11,7 @@ from typing import Any
 from pyro.infer.autoguide import AutoIAFNormal, AutoMultivariateNormal, AutoNormal
 
 from amortized.baselines import hmc, mala, nested, nuts, smc, svi
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 BASELINES: dict[str, Callable[..., Draws]] = {

@@ -13,13 +13,13 @@ from amortized import outputs, report
 from amortized._torch import available_device
 from amortized.cli.baselines import AS_TYPED, Ran, run_all, say
 from amortized.cli.tables import printed
-from amortized.diagnostics import arviz
 from amortized.diagnostics.comparison import moments
 from amortized.diagnostics.remedies import in_shell
 from amortized.guide import DiffusionGuide
 from amortized.model_file import ModelFile, UserError, blaming, load
 from amortized.plots import summary as picture
 from amortized.report import Contents
+from amortized.results import arviz
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.diagnostics.exploration import FEWEST, LARGE_WEIGHT, LogWeights, unseen_by, unseen_mass
+from amortized.diagnostics.mode_search import FEWEST, LARGE_WEIGHT, LogWeights, unseen_by, unseen_mass
 from amortized.estimate import Estimate
 from amortized.mcmc import hmc
 from amortized.mixtures.gaussian import fit

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from amortized._types import Tensor
 from amortized.diagnostics.bracket import Bracket
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.exploration import SHARE, Exploration, Unbounded
 from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
+from amortized.diagnostics.mode_search import SHARE, Exploration, Unbounded
 from amortized.diagnostics.remedies import (
     BARRIER,
     COORDINATES,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from amortized._types import Tensor
 from amortized.diagnostics import finding, rows
 from amortized.diagnostics.bracket import Bracket, bracket
-from amortized.diagnostics.exploration import LARGE_WEIGHT
 from amortized.diagnostics.finding import TRUSTWORTHY, UNTRUSTED, USABLE, VERDICTS, Finding
+from amortized.diagnostics.mode_search import LARGE_WEIGHT
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.rows import Checks
 from amortized.diagnostics.weights import effective_sample_fraction

@@ -12,7 +12,7 @@ from importlib import metadata
 import numpy as np
 
 from amortized.diagnostics.verdict import Diagnosis
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.training.recipe import Training
 
 PACKAGES = ("amortized", "torch", "pyro-ppl", "numpy", "arviz", "matplotlib")

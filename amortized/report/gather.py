@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from amortized.diagnostics.verdict import Diagnosis
-from amortized.posterior import Posterior
-from amortized.posterior_draws import Draws, by_chain
 from amortized.report.contents import Contents, source, surroundings
+from amortized.results.draws import Draws, by_chain
+from amortized.results.posterior import Posterior
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.predictive import counted, posterior_predictive
 from amortized.training.recipe import Recipe, Training

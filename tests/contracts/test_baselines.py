@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from amortized import baselines
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from tests.baselines import known
 
 MODULES = [

@@ -18,8 +18,8 @@ from amortized.behaviours import HMCSearch, MALASearch
 from amortized.diagnostics.drift import drift
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import init
-from amortized.posterior import polished
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.results.posterior import polished
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
 from amortized.targets.base import Target

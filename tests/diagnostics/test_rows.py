@@ -8,8 +8,8 @@ import torch
 from amortized.diagnostics import rows
 from amortized.diagnostics.bracket import bracket
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.exploration import Exploration, Unbounded
 from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
+from amortized.diagnostics.mode_search import Exploration, Unbounded
 from amortized.diagnostics.remedies import GENERIC, NON_CENTRED, PROPER
 from amortized.diagnostics.rows import Checks
 from amortized.estimate import Estimate

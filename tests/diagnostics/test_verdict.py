@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.exploration import Exploration
+from amortized.diagnostics.mode_search import Exploration
 from amortized.diagnostics.remedies import in_python, only
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Checks, Diagnosis, diagnose
 from amortized.estimate import Estimate

@@ -8,8 +8,8 @@ import torch
 from amortized.diagnostics.finding import Finding
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.estimate import Estimate
-from amortized.posterior_draws import Draws
 from amortized.report import Contents
+from amortized.results.draws import Draws
 from amortized.training.evaluation import Evaluation
 from amortized.training.recipe import Training
 

@@ -13,15 +13,15 @@ import torch
 from amortized._torch import placement
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
-from amortized.diagnostics.exploration import Exploration, Unbounded
+from amortized.diagnostics.mass_search import MassSearch
+from amortized.diagnostics.mode_search import Exploration, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.estimate import Estimate
-from amortized.mass_search import MassSearch
 from amortized.mcmc.resampling import systematic
 from amortized.path import Path, rollout
-from amortized.posterior_draws import Draws
+from amortized.results.draws import Draws
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, check_correction, corrected, pool_size
 from amortized.targets.cost import seconds_a_particle, timed

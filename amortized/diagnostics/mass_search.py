@@ -12,7 +12,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.diagnostics import frontier
-from amortized.diagnostics.exploration import CALLS_TO_EXPLORE, Exploration, LogWeights, Unbounded, explore
+from amortized.diagnostics.mode_search import CALLS_TO_EXPLORE, Exploration, LogWeights, Unbounded, explore
 from amortized.diagnostics.weights import log_evidence
 from amortized.estimate import Estimate
 from amortized.mcmc.resampling import systematic

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from amortized.diagnostics.exploration import Exploration, explore
+from amortized.diagnostics.mode_search import Exploration, explore
 from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.processes import OrnsteinUhlenbeck

@@ -12,12 +12,12 @@ import torch
 
 from amortized import DiffusionGuide, Recipe
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.exploration import Exploration, Unbounded
+from amortized.diagnostics.mode_search import Exploration, Unbounded
 from amortized.diagnostics.remedies import PROPER
 from amortized.diagnostics.verdict import UNTRUSTED
-from amortized.posterior import Posterior, scales
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
+from amortized.results.posterior import Posterior, scales
 from amortized.samplers import DiffusionSampler
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.whitening import WhitenedTarget
@@ -145,13 +145,13 @@ def test_a_search_that_cannot_begin_says_why(guide, monkeypatch):
     def broken(*_):
         raise ValueError("no Gaussian fits")
 
-    monkeypatch.setattr("amortized.mass_search.find_modes", broken)
+    monkeypatch.setattr("amortized.diagnostics.mass_search.find_modes", broken)
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
     assert posterior.explore(60.0) == "not looked at: no Gaussian fits"
 
 
 def test_a_search_that_climbs_without_end_is_not_trusted(guide, monkeypatch):
-    monkeypatch.setattr("amortized.mass_search.find_modes", lambda *_: refuse_improper(1e13))
+    monkeypatch.setattr("amortized.diagnostics.mass_search.find_modes", lambda *_: refuse_improper(1e13))
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
     assert isinstance(posterior.explore(60.0), Unbounded)
     found = posterior.diagnose()
@@ -159,7 +159,7 @@ def test_a_search_that_climbs_without_end_is_not_trusted(guide, monkeypatch):
 
 
 def test_a_clock_too_coarse_to_see_a_density_is_no_error(guide, monkeypatch):
-    monkeypatch.setattr("amortized.posterior.seconds_a_particle", lambda *_: 0.0)
+    monkeypatch.setattr("amortized.results.posterior.seconds_a_particle", lambda *_: 0.0)
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
     posterior.explores = False
     assert isinstance(posterior.checks().drift, Drift) and posterior.troubled == 0.0

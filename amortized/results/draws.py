@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from amortized._torch import placement
-from amortized.diagnostics import arviz
 from amortized.estimate import Estimate
+from amortized.results import arviz
 from amortized.targets.base import Target
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.predictive import counted, posterior_predictive, prior

@@ -7,7 +7,7 @@ import pyro.distributions as dist
 import torch
 from pyro import poutine
 
-from amortized.posterior_draws import Draws, by_chain
+from amortized.results.draws import Draws, by_chain
 from amortized.targets.pyro_model import PyroTarget
 
 
