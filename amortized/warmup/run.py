@@ -13,13 +13,13 @@ from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
 from amortized.mixtures.product_fit import fit_product
 from amortized.targets.base import Target
-from amortized.warmup.many import many_dimensions
+from amortized.warmup.checks import verdict
+from amortized.warmup.high_dimension import many_dimensions
 from amortized.warmup.modes import find_modes, starts
 from amortized.warmup.polish import Polish
 from amortized.warmup.record import WarmUp
 from amortized.warmup.screening import Screening, normal_rays
 from amortized.warmup.tempering import Search, wide_gaussian
-from amortized.warmup.verdict import verdict
 
 MANY = 100
 STARTS = 48

@@ -7,7 +7,7 @@ import torch
 
 from amortized.targets.density import DensityTarget
 from amortized.warmup import warm_up
-from amortized.warmup.many import many_dimensions
+from amortized.warmup.high_dimension import many_dimensions
 
 
 def seeded(seed=0):
