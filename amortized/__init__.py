@@ -1,8 +1,9 @@
 """Learned diffusion samplers for Pyro models: a posterior, its log evidence, and whether to trust them."""
 
 from amortized.estimate import Estimate
-from amortized.guide import DiffusionGuide
-from amortized.guides import (
+from amortized.guide.comparison import ModelComparison, compare
+from amortized.guide.guide import DiffusionGuide
+from amortized.guide.named import (
     DBGuide,
     DDSGuide,
     DISGuide,
@@ -13,7 +14,6 @@ from amortized.guides import (
     TBGuide,
     VarGradGuide,
 )
-from amortized.model_comparison import ModelComparison, compare
 from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
 from amortized.results.draws import Draws
 from amortized.results.posterior import Posterior

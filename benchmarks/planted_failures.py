@@ -28,7 +28,7 @@ from torch import Tensor
 
 from amortized import DiffusionGuide, Recipe
 from amortized.estimate import Estimate
-from amortized.guides import reverse_kl
+from amortized.guide.named import reverse_kl
 from amortized.mixtures import gaussian as mixture
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.processes.mixture_reference import MixtureReference

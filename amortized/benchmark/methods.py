@@ -25,7 +25,7 @@ from amortized.behaviours import (
 from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.guide_method import GuideMethod
 from amortized.benchmark.trained import Method, Trained
-from amortized.guides import MixtureGuide
+from amortized.guide.named import MixtureGuide
 from amortized.objectives import (
     DetailedBalance,
     LogVariance,

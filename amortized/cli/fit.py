@@ -15,7 +15,7 @@ from amortized.cli.baselines import AS_TYPED, Ran, run_all, say
 from amortized.cli.tables import printed
 from amortized.diagnostics.comparison import moments
 from amortized.diagnostics.remedies import in_shell
-from amortized.guide import DiffusionGuide
+from amortized.guide.guide import DiffusionGuide
 from amortized.model_file import ModelFile, UserError, blaming, load
 from amortized.plots import summary as picture
 from amortized.report import Contents

@@ -14,8 +14,8 @@ from amortized import DiffusionGuide, Recipe
 from amortized.cli import parser
 from amortized.cli.fit import typed
 from amortized.diagnostics.remedies import NON_CENTRED, in_python, in_shell
-from amortized.guides import TBGuide
-from amortized.replicas import alike
+from amortized.guide.named import TBGuide
+from amortized.guide.replicas import alike
 
 
 def model():

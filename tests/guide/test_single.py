@@ -7,9 +7,9 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized import single
+from amortized.guide.guide import single
+from amortized.guide.options import Settings
 from amortized.samplers import GFlowNet
-from amortized.settings import Settings
 from amortized.training import preparation
 
 

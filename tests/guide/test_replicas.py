@@ -9,7 +9,7 @@ import torch
 
 from amortized import DiffusionGuide, Recipe
 from amortized.estimate import Estimate
-from amortized.replicas import as_chains, pooled, record_of
+from amortized.guide.replicas import as_chains, pooled, record_of
 from amortized.results.draws import Draws
 
 

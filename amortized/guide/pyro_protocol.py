@@ -12,8 +12,8 @@ import torch
 from pyro import poutine
 
 from amortized._types import Sites, Tensor
-from amortized.amortization.many import Many
-from amortized.single import Single
+from amortized.guide.many import Many
+from amortized.guide.single import Single
 from amortized.targets.tracing import LatentSite
 
 

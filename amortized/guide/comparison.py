@@ -14,7 +14,7 @@ from amortized._torch import placement
 from amortized.diagnostics.comparison import aligned
 from amortized.diagnostics.verdict import UNTRUSTED
 from amortized.estimate import Estimate
-from amortized.guide import DiffusionGuide
+from amortized.guide.guide import DiffusionGuide
 from amortized.mcmc.resampling import systematic
 from amortized.results.arviz import LeaveOneOut, leave_one_out
 from amortized.results.draws import Draws, by_chain, known_terms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from amortized.guide import DiffusionGuide
+from amortized.guide.guide import DiffusionGuide
 from amortized.objectives import DetailedBalance, Objective, ReverseKL, SubTrajectoryBalance, TrajectoryBalance
 from amortized.processes.grids import Coarse
 from amortized.samplers import DDS, DIS, PIS, GFlowNet

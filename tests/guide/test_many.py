@@ -14,10 +14,10 @@ import torch
 
 import amortized
 from amortized import DiffusionGuide, LocalTo
-from amortized.amortization import many
+from amortized.guide.guide import many
+from amortized.guide.options import Settings
 from amortized.policies.embeddings import DeepSets
 from amortized.samplers import GFlowNet
-from amortized.settings import Settings
 from tests.amortization.quick import (
     BRIEF,
     SIZE,
@@ -77,7 +77,7 @@ def test_one_data_set_has_no_dimension_of_its_own(guide):
 
 
 def test_large_batches_are_drawn_in_parts(guide, monkeypatch):
-    monkeypatch.setattr("amortized.amortization.many.PATHS_AT_ONCE", 2_000)
+    monkeypatch.setattr("amortized.guide.many.PATHS_AT_ONCE", 2_000)
     mean, deviation, _ = truth(NEW)
     check_moments(guide.sample(400, NEW)["mean"], mean, deviation)
     assert guide.log_weights(900, NEW).shape == (900, 4)

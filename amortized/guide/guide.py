@@ -16,17 +16,17 @@ from torch import nn
 
 from amortized._torch import available_device, placement
 from amortized._types import Sites, Tensor
-from amortized.amortization.many import Many
 from amortized.amortization.training import check_options, for_contexts
 from amortized.diagnostics.calibration import Calibration
-from amortized.emission import emit, quantiles_of
-from amortized.replicas import alike, record_of
+from amortized.guide.many import Many
+from amortized.guide.options import Settings, limit, whole_seed
+from amortized.guide.pyro_protocol import emit, quantiles_of
+from amortized.guide.replicas import alike, record_of
+from amortized.guide.single import Single
 from amortized.report import gather, write
 from amortized.results.draws import Draws
 from amortized.results.posterior import Posterior, check_count
 from amortized.samplers import DiffusionSampler, GFlowNet
-from amortized.settings import Settings, limit, whole_seed
-from amortized.single import Single
 from amortized.targets.contexts import LocalTo
 from amortized.targets.contextual import as_data_sets
 from amortized.targets.data import call_with_tensors

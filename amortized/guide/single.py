@@ -10,10 +10,10 @@ import torch
 from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration
 from amortized.diagnostics.remedies import in_python
+from amortized.guide.options import Settings
 from amortized.path import Path
 from amortized.results.posterior import Posterior, proposed
 from amortized.samplers import DiffusionSampler
-from amortized.settings import Settings
 from amortized.targets.pyro_model import PyroTarget
 from amortized.training.preparation import prepare
 from amortized.training.recipe import Recipe, Training, train

@@ -15,12 +15,12 @@ from amortized.amortization.prepare import prepare_family
 from amortized.amortization.training import train_family
 from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.diagnostics.remedies import only
+from amortized.guide.options import Settings
 from amortized.mcmc.resampling import effective_sample_size
 from amortized.path import Path
 from amortized.results.posterior import Posterior, check_count, polished, proposed
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, corrected, pool_size
-from amortized.settings import Settings
 from amortized.targets.conditional import ConditionalTarget, values_of_sites
 from amortized.targets.contexts import LocalTo
 from amortized.targets.cost import timed
