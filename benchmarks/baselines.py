@@ -42,8 +42,8 @@ from amortized.baselines import hmc, nested, nuts, smc, svi
 from amortized.benchmark import machine
 from amortized.benchmark.truth import Problem, problem
 from amortized.diagnostics.weights import effective_sample_fraction
+from amortized.files.model import load
 from amortized.metrics.modes import largest_mode_weight_error
-from amortized.model_file import load
 from amortized.results.draws import Draws
 from amortized.targets.pyro_model import PyroTarget
 

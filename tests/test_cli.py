@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import amortized
-from amortized import cli, outputs
+from amortized import cli
 from amortized.baselines import nuts
 from amortized.cli import fit
 from amortized.cli.baselines import BASELINES
+from amortized.files import outputs
 
 NORMAL = """
 import math

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amortized.model_file import imported
+from amortized.files.model import imported
 
 ROOT = Path(__file__).parents[1]
 TOOL = imported(ROOT / "benchmarks" / "mutants.py")

@@ -15,7 +15,7 @@ from typing import Any
 
 from amortized.benchmark import truth
 from amortized.benchmark.budget import Budget
-from amortized.model_file import UserError
+from amortized.files.model import UserError
 
 EXACT = "exact draws"
 """The method of the cells that measure the noise floors; they have no budget."""

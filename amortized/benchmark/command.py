@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amortized import model_file
 from amortized.benchmark import cells, figures, jobs, report, truth
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import EXACT, PATHS, Cell
 from amortized.benchmark.suite import digest, trainer
 from amortized.benchmark.table import Published, Result, tables
-from amortized.model_file import UserError
-from amortized.outputs import check_writable, together
+from amortized.files import model as model_file
+from amortized.files.model import UserError
+from amortized.files.outputs import check_writable, together
 
 FLOORS = 3
 ACTIONS = ("run", "report")

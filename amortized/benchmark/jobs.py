@@ -15,7 +15,7 @@ from tqdm import tqdm
 from amortized.benchmark import cells
 from amortized.benchmark.cells import Cell
 from amortized.benchmark.suite import run_cell
-from amortized.model_file import UserError
+from amortized.files.model import UserError
 
 
 def run(

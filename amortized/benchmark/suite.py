@@ -16,7 +16,7 @@ import torch
 from amortized.benchmark import machine, truth
 from amortized.benchmark.cells import EXACT, Cell
 from amortized.benchmark.measurement import floor, measure
-from amortized.model_file import UserError, blaming, imported
+from amortized.files.model import UserError, blaming, imported
 
 if TYPE_CHECKING:
     from amortized.benchmark.methods import Method

@@ -13,7 +13,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.estimate import Estimate
-from amortized.model_file import ModelFile, UserError, as_tuple, blaming, load
+from amortized.files.model import ModelFile, UserError, as_tuple, blaming, load
 from amortized.targets.pyro_model import PyroTarget
 
 FUNCTIONS = ("sample", "mode")

@@ -13,7 +13,7 @@ from typing import Any
 import amortized
 from amortized.cli import fit, info
 from amortized.cli.baselines import BASELINES
-from amortized.model_file import UserError
+from amortized.files.model import UserError
 
 INTERRUPTED = 130
 

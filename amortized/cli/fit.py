@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amortized import outputs, report
+from amortized import report
 from amortized._torch import available_device
 from amortized.cli.baselines import AS_TYPED, Ran, run_all, say
 from amortized.cli.tables import printed
 from amortized.diagnostics.comparison import moments
 from amortized.diagnostics.remedies import in_shell
+from amortized.files import outputs
+from amortized.files.model import ModelFile, UserError, blaming, load
 from amortized.guide.guide import DiffusionGuide
-from amortized.model_file import ModelFile, UserError, blaming, load
 from amortized.plots import summary as picture
 from amortized.report import Contents
 from amortized.results import arviz

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from amortized.model_file import ModelFile, blaming, load
+from amortized.files.model import ModelFile, blaming, load
 from amortized.targets.pyro_model import PyroTarget
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from amortized.diagnostics.comparison import Difference, Moments, aligned, compare, moments
-from amortized.model_file import ModelFile
+from amortized.files.model import ModelFile
 from amortized.report import Contents
 from amortized.report.tables import costs, numbers
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from amortized.baselines import nested, svi
-from amortized.model_file import imported
+from amortized.files.model import imported
 
 SCRIPT = imported(Path(__file__).parents[2] / "benchmarks" / "baselines.py")
 MODEL = "gaussian_mixture_25"

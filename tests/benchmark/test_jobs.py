@@ -7,7 +7,7 @@ import pytest
 from amortized.benchmark import cells, jobs
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import Cell
-from amortized.model_file import UserError
+from amortized.files.model import UserError
 
 FUNNEL = Path(__file__).parents[2] / "models" / "funnel.py"
 TINY = Path(__file__).with_name("tiny.py")

@@ -10,7 +10,7 @@ from amortized.benchmark import cells
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import Cell
 from amortized.benchmark.suite import run_cell, thinned, trainer
-from amortized.model_file import UserError
+from amortized.files.model import UserError
 
 TINY = Path(__file__).with_name("tiny.py")
 FUNNEL = Path(__file__).parents[2] / "models" / "funnel.py"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from amortized.benchmark import truth
-from amortized.model_file import UserError
+from amortized.files.model import UserError
 
 MODELS = Path(__file__).parents[2] / "models"
 WITH_OPTIONS = """

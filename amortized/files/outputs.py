@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from amortized.diagnostics.comparison import Moments
-from amortized.model_file import UserError
+from amortized.files.model import UserError
 
 
 def check_writable(folder: Path) -> None:
