@@ -11,11 +11,11 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
+from amortized.capture.tape import Tape
+from amortized.capture.template import Template
 from amortized.targets.batching import Batching, Vmap
 from amortized.targets.choosing import disagreement
 from amortized.targets.reference import Reference
-from amortized.targets.tape import Tape
-from amortized.targets.template import Template
 
 SIZES = (5, 9)
 CHECKED = (1, 4, 33)

@@ -9,10 +9,10 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
-from amortized.targets.known import Known, number
+from amortized.capture.known import Known, number
 
 if TYPE_CHECKING:
-    from amortized.targets.template import Template
+    from amortized.capture.template import Template
 
 aten = torch.ops.aten
 ELEMENTWISE = {

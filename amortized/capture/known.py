@@ -10,7 +10,7 @@ from torch import fx
 from amortized._types import Tensor
 
 if TYPE_CHECKING:
-    from amortized.targets.template import Template
+    from amortized.capture.template import Template
 
 aten = torch.ops.aten
 

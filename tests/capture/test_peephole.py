@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from tests.targets.test_template import check, operations
 
 WEIGHTS = torch.randn(4, 3)

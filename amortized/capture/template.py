@@ -14,9 +14,9 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
-from amortized.targets.known import Known
-from amortized.targets.peephole import simplify
-from amortized.targets.tape import OutOfTime, Recording, Step
+from amortized.capture.known import Known
+from amortized.capture.peephole import simplify
+from amortized.capture.tape import OutOfTime, Recording, Step
 
 aten = torch.ops.aten
 SHAPE_ONLY = {

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from amortized.targets.tape import OutOfTime, Tape
+from amortized.capture.tape import OutOfTime, Tape
 
 
 def record(function, x, seconds=60.0):

@@ -5,8 +5,8 @@ import time
 import pytest
 import torch
 
-from amortized.targets.tape import OutOfTime, Tape
-from amortized.targets.template import CannotUnify, Template
+from amortized.capture.tape import OutOfTime, Tape
+from amortized.capture.template import CannotUnify, Template
 
 
 def template(function, dim=3, sizes=(5, 9), seconds=60.0):

@@ -8,11 +8,11 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
-from amortized.targets.broadcasting import ELEMENTWISE, before_expansion, sum_inside
-from amortized.targets.known import Known, number
+from amortized.capture.broadcasting import ELEMENTWISE, before_expansion, sum_inside
+from amortized.capture.known import Known, number
 
 if TYPE_CHECKING:
-    from amortized.targets.template import Template
+    from amortized.capture.template import Template
 
 aten = torch.ops.aten
 VIEWS = {
