@@ -17,7 +17,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mixtures.gaussian import GaussianMixture
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup.modes import find_modes, starts
 from amortized.warmup.run import STARTS
 from amortized.warmup.screening import Law, Screening, cube_rays, normal_rays

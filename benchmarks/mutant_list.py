@@ -847,24 +847,24 @@ MUTANTS = [
     ),
     mutant(
         "whitening-log-det",
-        "targets/whitening.py",
+        "targets/affine.py",
         "return value.double() + self.log_dets(len(x)), white.to(self.dtype)",
         "return value.double(), white.to(self.dtype)",
-        "targets/test_whitening.py",
+        "targets/test_affine.py",
     ),
     mutant(
         "whitened-score-transposed",
-        "targets/whitening.py",
+        "targets/affine.py",
         "(self._each(score)[..., None, :] @ self.scale_tril)[..., 0, :]",
         "(self._each(score)[..., None, :] @ self.scale_tril.mT)[..., 0, :]",
-        "targets/test_whitening.py",
+        "targets/test_affine.py",
     ),
     mutant(
         "contexts-of-a-whitening-in-blocks",
-        "targets/whitening.py",
+        "targets/affine.py",
         "self.log_det.repeat(count // len(self.log_det))",
         "self.log_det.repeat_interleave(count // len(self.log_det))",
-        "targets/test_whitening.py",
+        "targets/test_affine.py",
     ),
     mutant(
         "plate-terms-counted-once-for-all",
@@ -945,10 +945,10 @@ MUTANTS = [
     ),
     mutant(
         "density-score-not-of-this-point",
-        "targets/density.py",
+        "targets/callable.py",
         "torch.autograd.grad(value.sum(), x)",
         "torch.autograd.grad(value.mean(), x)",
-        "targets/test_density.py",
+        "targets/test_callable.py",
     ),
     mutant(
         "capture-not-compared",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup import warm_up
 
 Tensor = torch.Tensor

@@ -12,7 +12,7 @@ from amortized._types import Generator, Sites, Tensor
 from amortized.policies import LangevinMLP
 from amortized.processes.base import Process
 from amortized.targets.base import Target
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 
 
 def seeded(seed: int = 0) -> Generator:

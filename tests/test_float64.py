@@ -15,9 +15,9 @@ from pyro.optim import Adam  # pyright: ignore[reportAttributeAccessIssue]
 import amortized
 from amortized import DiffusionGuide, Recipe, compare
 from amortized.baselines import hmc, mala, nested, nuts, smc, svi
-from amortized.targets.density import DensityTarget
+from amortized.targets.affine import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.whitening import WhitenedTarget
 from tests.amortization.quick import BRIEF, shortened
 
 QUICK = Recipe(bridge_steps=20, steps=20, every=20, held_out=128)

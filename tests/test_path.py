@@ -23,7 +23,7 @@ from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import log_normal
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import Located, SameFeatures, gaussian, network, seeded, steering
 
 DIM, STEPS, BATCH = 2, 5, 6

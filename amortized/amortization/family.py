@@ -8,8 +8,8 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.policies.conditional_gaussian import ConditionalGaussian
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.conditional import ConditionalTarget
-from amortized.targets.whitening import WhitenedTarget
 
 CONTEXTS = 32
 """Presented at a time."""

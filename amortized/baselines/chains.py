@@ -16,8 +16,8 @@ from amortized.baselines.starts import dispersed_starts
 from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.results.draws import Draws
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.whitening import WhitenedTarget
 
 WINDOWS = 4
 """Parts of the warm-up: a new metric after each but the last, which adapts the step alone."""

@@ -40,7 +40,7 @@ def run(
     Raises ``ValueError`` for under four draws a chain, and where no start with a finite density is found. Neal (2011),
     arXiv 1206.1901.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)
     >>> found = run(normal, chains=8, warmup=40, draws=20)
     >>> found.sites["x"].shape, found.chains

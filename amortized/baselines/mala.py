@@ -33,7 +33,7 @@ def run(
     ``acceptance``, ``step_size``. Raises ``ValueError`` for under four draws a chain, and where no start with a finite
     density is found. Roberts and Tweedie (1996), Bernoulli 2(4).
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)
     >>> found = run(normal, chains=8, warmup=40, draws=20)
     >>> found.sites["x"].shape, found.chains

@@ -55,7 +55,7 @@ def run(
 
     Raises ``ValueError`` for under one chain or four draws of it, and where no start with a finite density is found.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1)
     >>> found = run(normal, chains=2, draws=50, warmup=50)
     >>> found.sites["x"].shape, found.chains, found.attributes["divergences"]

@@ -46,7 +46,7 @@ def run(
     Raises ``ValueError`` for fewer than two islands, or four particles, half of which propose the others' jumps, and
     where q meets no finite density. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: 3.0 - 0.5 * x.square().sum(-1), dim=2)
     >>> evidence = run(normal, particles=128).log_evidence
     >>> abs(evidence.value - 3.0 - 1.838) < 4 * evidence.std_error

@@ -55,7 +55,7 @@ def run(
     Raises ``ValueError`` for under one step or particle, or two draws, and where no start has a finite density.
     Kucukelbir et al. (2017), JMLR 18; Kingma et al., arXiv 1606.04934.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * (x - 1).square().sum(-1), dim=2)
     >>> found = run(normal, steps=800)
     >>> found.method, abs(found.log_evidence.value - 1.838) < 0.1

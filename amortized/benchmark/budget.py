@@ -62,7 +62,7 @@ class NetworkCalls:
 class Meter:
     """Measures what a run has used of its budget; a callback that stops it, and the pace of its learning rate.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> meter = Meter(Budget(steps=4), DensityTarget(lambda x: -x.square().sum(-1), dim=1))
     >>> meter.pace(1), meter.pace(4)
     (0.25, 1.0)

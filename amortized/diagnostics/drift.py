@@ -63,7 +63,7 @@ def drift(
     log density, all clipped at 4 deviations so that their means have errors. None where under 50 draws count. About
     61,000 target calls. A chain does not leave a far mode: that one was lost cannot be seen here.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> target, generator = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2), torch.Generator().manual_seed(0)
     >>> narrow = 0.6 * torch.randn(2_000, 2, generator=generator)
     >>> drift(target, narrow, torch.zeros(2_000), generator).stays

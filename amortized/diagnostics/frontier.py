@@ -13,7 +13,7 @@ from amortized.estimate import Estimate
 from amortized.mcmc import hmc
 from amortized.mixtures.gaussian import fit
 from amortized.optimise.lbfgs import climb
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
 
 DRAWS = 2_048
 """That a mixture is fitted to."""

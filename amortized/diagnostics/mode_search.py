@@ -13,7 +13,7 @@ from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.resampling import effective_sample_size
 from amortized.mixtures.gaussian import GaussianMixture, fit
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
 
 PARTICLES, REDRAWN = 512, 1_024
 LARGE_WEIGHT = 5.0

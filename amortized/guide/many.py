@@ -21,13 +21,13 @@ from amortized.path import Path
 from amortized.results.posterior import Posterior, check_count, polished, proposed
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, corrected, pool_size
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.conditional import ConditionalTarget, values_of_sites
 from amortized.targets.contexts import LocalTo
 from amortized.targets.cost import timed
 from amortized.targets.data import bound
 from amortized.targets.failures import tell
 from amortized.targets.simulation import simulate
-from amortized.targets.whitening import WhitenedTarget
 from amortized.training.recipe import Recipe, Training, train
 
 PATHS = 2_000

@@ -17,7 +17,7 @@ class DiffusionSampler(nn.Module):
 
     >>> from amortized.policies import LangevinMLP
     >>> from amortized.processes import OrnsteinUhlenbeck
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> sampler = DiffusionSampler(OrnsteinUhlenbeck(steps=8), LangevinMLP(dim=2))
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)
     >>> ends, log_weights = sampler.sample(normal, 5)

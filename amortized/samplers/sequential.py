@@ -55,7 +55,7 @@ def sample_sequentially(
     for a threshold outside [0, 1], no run, or several contexts. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
     >>> from amortized.samplers import GFlowNet
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * (x - 1).square().sum(-1), dim=2)
     >>> draws = sample_sequentially(GFlowNet(2, steps=8), normal, 256, generator=torch.Generator().manual_seed(0))
     >>> abs(draws.log_evidence.value - 1.8379) < 4 * draws.log_evidence.std_error

@@ -17,7 +17,7 @@ def seconds_a_particle(target: Target, x: Tensor, particles: int = 128, trials: 
     """Processor seconds of one log density with its score, the least of ``trials`` batches from ``x: (N, D)``.
 
     >>> import torch
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> 0 <= seconds_a_particle(DensityTarget(lambda x: -x.square().sum(-1), dim=1), torch.zeros(8, 1)) < 0.1
     True
     """

@@ -13,9 +13,9 @@ from amortized._torch import own_randomness
 from amortized._types import Generator, Tensor
 from amortized.processes.reference import Reference
 from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.targets.cost import is_dear
-from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup import WarmUp, warm_up
 from amortized.warmup.sharpen import sharpened
 

@@ -27,8 +27,8 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Presented, Target
-from amortized.targets.whitening import WhitenedTarget
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.training.evaluation import Evaluation, evaluate
 from amortized.training.loop import Draw, TrainingGrid, check_pair, draws_of, fit, fit_bridges

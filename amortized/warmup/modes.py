@@ -11,8 +11,8 @@ from amortized._types import Generator, Tensor
 from amortized.mcmc.state import LogDensityAndScore, State
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.bfgs import LocalGaussians, ascend, distinct, joined, sharpened
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.screening import Screening, separate
 
 START_SCALES = (1.0, 3.0, 10.0, 30.0)

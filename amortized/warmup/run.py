@@ -55,7 +55,7 @@ def warm_up(
     of one-dimensional mixtures stands for it where it explains unseen draws better. Over 100 dimensions
     `many_dimensions` does the work. Same seed, same draws, unless the clock ends the work; ``progress`` prints stages.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> target = DensityTarget(lambda x: -0.5 * ((x - 5.0) / 0.1).square().sum(-1), dim=2)
     >>> found = warm_up(target, draws=512, generator=torch.Generator().manual_seed(0))
     >>> found.draws.shape, found.trustworthy, bool((found.draws.mean(0) - 5.0).abs().max() < 0.02)

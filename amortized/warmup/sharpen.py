@@ -12,8 +12,8 @@ from amortized._types import Generator, Tensor
 from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.natural_gradient import nearest_mixture
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.record import WarmUp
 
 STEPS = 1_000

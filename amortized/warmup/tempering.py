@@ -11,8 +11,8 @@ from amortized.mcmc import tempered_smc
 from amortized.mcmc.resampling import systematic
 from amortized.mcmc.state import State
 from amortized.mixtures.gaussian import GaussianMixture, join, safe_cholesky
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.whitening import WhitenedTarget
 
 
 def wide_gaussian(mixture: GaussianMixture, scale: float) -> GaussianMixture:

@@ -6,7 +6,7 @@ import pyro
 import pyro.distributions as dist
 import torch
 
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 
 LOG_Z = 1.5
 """Of ``skewed_mixture``: the first coordinate's mixture is normalized, the second's density, of log Gamma(2), too."""

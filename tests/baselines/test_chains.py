@@ -7,7 +7,7 @@ import torch
 from amortized.baselines import mala
 from amortized.baselines.chains import chain_draws, metric, run_chains
 from amortized.mcmc import mala as kernel
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.baselines import known
 from tests.known import isotropic
 

@@ -14,7 +14,7 @@ import torch
 
 from amortized.baselines import nested
 from amortized.baselines.reference import broad_gaussian
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.baselines import known
 from tests.known import isotropic
 

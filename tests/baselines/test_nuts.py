@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from amortized.baselines import nuts
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.baselines import known
 
 MEAN = torch.tensor([1.0, -2.0, 0.5])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.baselines.reference import broad_gaussian, covering_gaussian, middle, pilot
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.targets.pyro_model import PyroTarget
 from tests.baselines import known
 

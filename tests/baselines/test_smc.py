@@ -9,7 +9,7 @@ from amortized.baselines import smc
 from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import State
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.baselines import known
 from tests.known import seeded
 

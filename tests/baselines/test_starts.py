@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amortized.baselines.starts import dispersed_starts
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 
 
 def test_starts_keep_to_where_the_density_is_finite():

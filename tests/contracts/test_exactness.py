@@ -12,10 +12,10 @@ from amortized.diagnostics.weights import log_evidence
 from amortized.processes import PinnedBrownian
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.whitening import WhitenedTarget
 from amortized.training.recipe import Recipe, train
 from amortized.warmup import WarmUp, warm_up
 from tests.known import network, seeded

@@ -22,9 +22,9 @@ from amortized.processes import OrnsteinUhlenbeck
 from amortized.results.posterior import polished
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import network, seeded
 
 LEVELS = torch.tensor([0.01, 0.1, 0.5, 0.9, 0.99], dtype=torch.float64)

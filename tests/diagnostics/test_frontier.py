@@ -8,8 +8,8 @@ import torch
 from amortized.diagnostics.frontier import _starts, frontier
 from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import fit
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import seeded
 
 WIDE, NARROW = 2.0, 0.3

@@ -11,8 +11,8 @@ from amortized.mixtures.gaussian import GaussianMixture
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from amortized.training.evaluation import reverse_log_weights
 from tests.known import network, seeded
 

@@ -14,7 +14,7 @@ from amortized.path import reverse_rollout, score
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import gaussian, network, seeded
 
 SEPARATION = 8.0

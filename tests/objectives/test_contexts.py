@@ -10,7 +10,7 @@ from amortized.objectives import DetailedBalance, LogVariance, SubTrajectoryBala
 from amortized.path import rollout, score, with_log_targets
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
 from tests.known import Located, SameFeatures, network, perturbed, seeded
 
 PLACES = torch.tensor([[0.0, 0.0], [3.0, -1.0], [-20.0, 5.0]])

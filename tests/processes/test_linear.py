@@ -13,7 +13,7 @@ from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.processes.linear import POINT_MASS_STD
 from amortized.processes.transitions import log_normal
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.training.loop import fit
 from tests.known import network, seeded
 

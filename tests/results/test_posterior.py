@@ -19,8 +19,8 @@ from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.results.posterior import Posterior, scales
 from amortized.samplers import DiffusionSampler
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.whitening import WhitenedTarget
 from amortized.warmup.modes import refuse_improper
 from tests.known import FIVE_MEANS, FIVE_SDS, FIVE_WEIGHTS, five_modes, network, seeded
 

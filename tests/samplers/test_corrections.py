@@ -7,7 +7,7 @@ from amortized.estimate import Estimate
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.samplers import DiffusionSampler, SequentialDraws
 from amortized.samplers.corrections import CORRECTIONS, MAX_POOL, affordable, corrected, pool_size
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import Located, SameFeatures, gaussian, network, seeded
 
 COUNT = 4_000

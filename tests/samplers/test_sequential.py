@@ -11,7 +11,7 @@ from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.transitions import StudentT
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.sequential import sample_sequentially
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import gaussian, perturbed, seeded, steering
 
 LOG_PARTITION = 1.3

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from amortized.mcmc import hmc, mala
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 
 
 def spoiled(x: torch.Tensor) -> torch.Tensor:

@@ -4,8 +4,8 @@ import time
 
 import torch
 
+from amortized.targets.callable import DensityTarget
 from amortized.targets.cost import seconds_a_particle, timed
-from amortized.targets.density import DensityTarget
 
 
 def test_a_slow_density_costs_what_it_burns():

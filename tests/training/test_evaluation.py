@@ -8,8 +8,8 @@ import torch
 from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
 from amortized.path import reverse_rollout, rollout, score
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from amortized.training.evaluation import evaluate
 from tests.known import Located, SameFeatures, gaussian, isotropic, network, seeded
 

@@ -25,7 +25,7 @@ from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.training.callbacks import History
 from amortized.training.loop import EMA_DECAY, check_pair, draws_of, fit, fit_bridges, optimise, rate
 from tests.contracts.discovery import build, concrete_classes

@@ -6,7 +6,7 @@ import torch
 from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.base import Target
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.training import preparation
 from amortized.training.preparation import Prepared, prepare
 from amortized.warmup import WarmUp

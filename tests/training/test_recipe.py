@@ -8,8 +8,8 @@ import torch
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from amortized.training.recipe import Recipe, refined, train
 from tests.known import gaussian, network, seeded
 

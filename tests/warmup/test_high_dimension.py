@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup import warm_up
 from amortized.warmup.high_dimension import many_dimensions
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup.modes import START_SCALES, Improper, find_modes, refuse_improper, starts
 from amortized.warmup.screening import Screening, normal_rays
 from tests.known import isotropic, seeded

@@ -4,7 +4,7 @@ import torch
 
 from amortized.mcmc.state import State, init
 from amortized.mixtures.gaussian import GaussianMixture
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup.polish import Polish
 from amortized.warmup.tempering import Search
 

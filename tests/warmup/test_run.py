@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup import warm_up
 from tests.known import FIVE_WEIGHTS, five_modes
 

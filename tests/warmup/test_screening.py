@@ -7,7 +7,7 @@ import torch
 
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.bfgs import LocalGaussians
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup.screening import FEWEST, MOST, Screening, cube_rays, explained, normal_rays, separate
 from tests.known import seeded
 

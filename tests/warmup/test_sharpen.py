@@ -8,7 +8,7 @@ from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
 from amortized.optimise.natural_gradient import Nearest
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from amortized.warmup import WarmUp, sharpen
 from amortized.warmup.sharpen import bound, sharpened
 from tests.known import seeded

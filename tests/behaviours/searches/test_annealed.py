@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.behaviours import AnnealedSearch
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import seeded
 
 

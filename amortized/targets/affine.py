@@ -15,7 +15,7 @@ class WhitenedTarget(Target):
     (torch's default, the network's), the wrapped target is called in its own; log densities are float64.
     For a target of M contexts the map may be one for each: ``(M, D)`` and ``(M, D, D)``.
 
-    >>> from amortized.targets.density import DensityTarget
+    >>> from amortized.targets.callable import DensityTarget
     >>> narrow = DensityTarget(lambda x: -0.5 * ((x - 3.0) / 0.1).square().sum(-1), dim=1)
     >>> white = WhitenedTarget(narrow, torch.tensor([3.0]), torch.tensor([[0.1]]))
     >>> value, score = white.log_prob_and_score(torch.tensor([[1.0]]))

@@ -2,8 +2,8 @@
 
 import torch
 
-from amortized.targets.density import DensityTarget
-from amortized.targets.whitening import WhitenedTarget
+from amortized.targets.affine import WhitenedTarget
+from amortized.targets.callable import DensityTarget
 from tests.known import Located, seeded
 
 SHIFT = torch.tensor([3.0, -1000.0], dtype=torch.float64)

@@ -2,7 +2,7 @@
 
 import torch
 
-from amortized.targets.density import DensityTarget
+from amortized.targets.callable import DensityTarget
 
 
 def test_value_score_and_site():
