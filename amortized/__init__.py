@@ -18,7 +18,7 @@ from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
 from amortized.results.draws import Draws
 from amortized.results.posterior import Posterior
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
-from amortized.targets.contexts import LocalTo
+from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.troubles import OutsideSupport
 from amortized.training.recipe import OffPolicy, Recipe
 

@@ -931,17 +931,17 @@ MUTANTS = [
     ),
     mutant(
         "simulation-ignores-its-seed",
-        "targets/simulation.py",
+        "targets/conditional/simulation.py",
         "        torch.manual_seed(seed)\n",
         "        torch.manual_seed(0)\n",
-        "targets/test_simulation.py",
+        "targets/conditional/test_simulation.py",
     ),
     mutant(
         "given-score-of-the-context",
-        "targets/given.py",
+        "targets/conditional/given.py",
         "return value, score[:, self.family.program.size :]",
         "return value, score[:, : self.dim]",
-        "targets/test_conditional.py",
+        "targets/conditional/test_target.py",
     ),
     mutant(
         "density-score-not-of-this-point",

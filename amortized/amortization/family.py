@@ -9,7 +9,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 
 CONTEXTS = 32
 """Presented at a time."""

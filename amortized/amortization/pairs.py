@@ -7,8 +7,8 @@ import time
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.targets.conditional import ConditionalTarget
-from amortized.targets.simulation import check_simulation, simulate
+from amortized.targets.conditional.simulation import check_simulation, simulate
+from amortized.targets.conditional.target import ConditionalTarget
 
 AT_ONCE = 2_048
 CHEAP = 1e-4

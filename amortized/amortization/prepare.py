@@ -21,7 +21,7 @@ from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import DeepSets, Perceptron
 from amortized.samplers import DiffusionSampler, GFlowNet
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.cost import is_dear
 
 SIMULATIONS = 20_000

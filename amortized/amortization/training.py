@@ -14,7 +14,7 @@ from amortized.amortization.family import CONTEXTS
 from amortized.amortization.prepare import Amortized
 from amortized.behaviours import ContextBuffers
 from amortized.targets.base import Target
-from amortized.targets.contexts import LocalTo
+from amortized.targets.conditional.contexts import LocalTo
 from amortized.training.recipe import Material, OffPolicy, Recipe, Training, train_on
 
 JUDGED = 32

@@ -27,8 +27,8 @@ from amortized.report import gather, write
 from amortized.results.draws import Draws
 from amortized.results.posterior import Posterior, check_count
 from amortized.samplers import DiffusionSampler, GFlowNet
-from amortized.targets.contexts import LocalTo
-from amortized.targets.contextual import as_data_sets
+from amortized.targets.conditional.contexts import LocalTo
+from amortized.targets.conditional.model import as_data_sets
 from amortized.targets.data import call_with_tensors
 from amortized.targets.failures import tell
 from amortized.training.recipe import Recipe

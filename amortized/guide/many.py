@@ -22,12 +22,12 @@ from amortized.results.posterior import Posterior, check_count, polished, propos
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.conditional import ConditionalTarget, values_of_sites
-from amortized.targets.contexts import LocalTo
+from amortized.targets.conditional.contexts import LocalTo
+from amortized.targets.conditional.simulation import simulate
+from amortized.targets.conditional.target import ConditionalTarget, values_of_sites
 from amortized.targets.cost import timed
 from amortized.targets.data import bound
 from amortized.targets.failures import tell
-from amortized.targets.simulation import simulate
 from amortized.training.recipe import Recipe, Training, train
 
 PATHS = 2_000

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from amortized.samplers import DiffusionSampler
-from amortized.targets.contexts import LocalTo
+from amortized.targets.conditional.contexts import LocalTo
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from amortized._types import Tensor
 from amortized.targets.bijections import bijection
 from amortized.targets.casting import cast_data
-from amortized.targets.contextual import ContextualModel
+from amortized.targets.conditional.model import ContextualModel
 from amortized.targets.data import call_with_tensors, function_of
 from amortized.targets.failures import in_words, tell
 from amortized.targets.finite import check_finite

@@ -9,7 +9,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
-from amortized.targets.contextual import ContextualModel
+from amortized.targets.conditional.model import ContextualModel
 from amortized.targets.faults import arguments
 from amortized.targets.tracing import ModelError
 

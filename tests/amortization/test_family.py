@@ -4,7 +4,7 @@ import torch
 
 from amortized.amortization.family import Family
 from amortized.policies.conditional_gaussian import ConditionalGaussian
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from tests.amortization.quick import SIZE, conjugate, data_sets, truth
 from tests.known import SameFeatures, perturbed, seeded
 

@@ -11,7 +11,7 @@ from amortized.amortization.pairs import Pairs
 from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import Perceptron
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from tests.amortization.quick import conjugate, data_sets, shortened, truth
 from tests.known import seeded
 

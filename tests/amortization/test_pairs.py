@@ -4,14 +4,14 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from tests.targets.test_simulation import centred_on_data
 
 from amortized.amortization import pairs
 from amortized.amortization.pairs import Pairs
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.tracing import ModelError
 from tests.amortization.quick import conjugate, data_sets
 from tests.known import seeded
-from tests.targets.test_simulation import centred_on_data
 
 
 def overflowing(y):

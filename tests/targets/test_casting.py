@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from amortized.targets.casting import as_taken
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.simulation import check_simulation
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.simulation import check_simulation
 
 FLOATS = torch.tensor([1.0, 0.0, 1.0])
 

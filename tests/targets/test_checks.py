@@ -12,7 +12,7 @@ import torch
 from pyro import poutine
 
 from amortized.targets.checks import SECONDS, check, check_data_sets, checked
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
 from amortized.targets.troubles import OutsideSupport

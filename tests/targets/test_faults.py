@@ -11,7 +11,7 @@ import torch
 from pyro import poutine
 
 from amortized.targets.checks import checked
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.faults import arguments
 from amortized.targets.tracing import ModelError
 

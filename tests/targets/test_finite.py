@@ -9,7 +9,7 @@ import torch
 from pyro import poutine
 
 from amortized.targets.checks import check, checked
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.tracing import ModelError
 
 Y = torch.linspace(-1, 1, 20)

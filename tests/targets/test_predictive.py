@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import constraints
 
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.predictive import counted, posterior_predictive, prior
 from amortized.targets.pyro_model import PyroTarget
 

@@ -7,8 +7,8 @@ from pyro import poutine
 
 from amortized._types import Sites, Tensor
 from amortized.targets.batching import drawn_together
-from amortized.targets.conditional import ConditionalTarget
-from amortized.targets.contextual import CONTEXT
+from amortized.targets.conditional.model import CONTEXT
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.tracing import (
     LatentMessenger,
     Message,

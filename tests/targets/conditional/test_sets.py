@@ -5,7 +5,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized.targets.conditional import ConditionalTarget
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.tracing import ModelError
 from tests.known import seeded
 

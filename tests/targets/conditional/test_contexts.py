@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from amortized.targets.contexts import ContextPart, Contexts
+from amortized.targets.conditional.contexts import ContextPart, Contexts
 
 FLOATS = ContextPart("y", torch.Size([3]), torch.float32, True)
 TABLE = ContextPart("x", torch.Size([2, 2]), torch.float64, True)

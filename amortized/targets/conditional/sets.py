@@ -7,7 +7,7 @@ from pyro import poutine
 from pyro.poutine.subsample_messenger import _Subsample
 
 from amortized._types import Tensor
-from amortized.targets.contextual import ContextualModel
+from amortized.targets.conditional.model import ContextualModel
 from amortized.targets.tracing import Message, ModelError, differ, sample_sites, undisturbed
 
 

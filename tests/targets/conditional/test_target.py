@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from amortized.targets.conditional import ConditionalTarget
-from amortized.targets.contexts import LocalTo
+from amortized.targets.conditional.contexts import LocalTo
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro_model import PyroTarget
 from amortized.targets.tracing import ModelError
 from tests.known import seeded

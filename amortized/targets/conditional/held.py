@@ -9,7 +9,7 @@ from pyro import poutine
 
 from amortized._types import Tensor
 from amortized.targets.casting import Casting
-from amortized.targets.contextual import ContextualModel
+from amortized.targets.conditional.model import ContextualModel
 from amortized.targets.tracing import ModelError, differ, sample_sites, undisturbed
 
 

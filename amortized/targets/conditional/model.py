@@ -14,7 +14,7 @@ from pyro.distributions import constraints
 from pyro.poutine.messenger import Messenger
 
 from amortized._types import Tensor
-from amortized.targets.contexts import Contexts, LocalTo
+from amortized.targets.conditional.contexts import Contexts, LocalTo
 from amortized.targets.data import bound
 from amortized.targets.tracing import Message, ModelError, is_deterministic, is_factor, sample_sites, undisturbed
 

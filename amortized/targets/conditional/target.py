@@ -11,14 +11,14 @@ from pyro import poutine
 
 from amortized._types import Tensor
 from amortized.targets.checks import check_data_sets
-from amortized.targets.contexts import ContextPart, Contexts, LocalTo
-from amortized.targets.contextual import CONTEXT, ContextualModel, is_data
+from amortized.targets.conditional.contexts import ContextPart, Contexts, LocalTo
+from amortized.targets.conditional.given import GivenTarget
+from amortized.targets.conditional.held import check_held
+from amortized.targets.conditional.model import CONTEXT, ContextualModel, is_data
+from amortized.targets.conditional.sets import check_sets
 from amortized.targets.data import as_tensors, bound, call_with_tensors
 from amortized.targets.faults import arguments, of_arguments
-from amortized.targets.given import GivenTarget
-from amortized.targets.held import check_held
 from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.sets import check_sets
 from amortized.targets.tracing import (
     LatentSite,
     ModelError,

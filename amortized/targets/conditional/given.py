@@ -6,12 +6,12 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from amortized._types import Sites, Tensor
-from amortized.targets.contextual import CONTEXT
+from amortized.targets.conditional.model import CONTEXT
 from amortized.targets.model_target import ModelTarget
 from amortized.targets.tracing import LatentSite
 
 if TYPE_CHECKING:
-    from amortized.targets.conditional import ConditionalTarget
+    from amortized.targets.conditional.target import ConditionalTarget
 
 
 class GivenTarget(ModelTarget):
