@@ -22,7 +22,7 @@ import torch
 
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 NOISE = 0.5
 SENSORS = torch.tensor([[-0.5, 0.0], [0.5, 0.0]])

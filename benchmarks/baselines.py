@@ -45,7 +45,7 @@ from amortized.diagnostics.weights import effective_sample_fraction
 from amortized.files.model import load
 from amortized.metrics.modes import largest_mode_weight_error
 from amortized.results.draws import Draws
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 MODELS = ("eight_schools", "breast_cancer", "gaussian_mixture_25", "funnel", "two_sensors")
 FOLDER = Path(__file__).parents[1] / "models"

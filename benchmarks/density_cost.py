@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as functional
 
 from amortized._types import Tensor
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 ROUNDS = 60
 torch.manual_seed(0)

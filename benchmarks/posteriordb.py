@@ -101,7 +101,7 @@ def fit_guide(model: Any, args: tuple[Any, ...], seed: int) -> tuple[dict[str, T
 def run_nuts(model: Any, args: tuple[Any, ...], seed: int) -> tuple[dict[str, Tensor], float, str]:
     """Draws, seconds and R-hat of four NUTS chains on the same density: what the models are checked with."""
     from amortized.baselines import nuts
-    from amortized.targets.pyro_model import PyroTarget
+    from amortized.targets.pyro.target import PyroTarget
 
     draws = nuts.run(PyroTarget(model, args), seed=seed, full_mass=True)
     verdict = f"R-hat {draws.attributes['rhat']:.3f}, {draws.attributes['divergences']} divergences"

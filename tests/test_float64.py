@@ -17,7 +17,7 @@ from amortized import DiffusionGuide, Recipe, compare
 from amortized.baselines import hmc, mala, nested, nuts, smc, svi
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 from tests.amortization.quick import BRIEF, shortened
 
 QUICK = Recipe(bridge_steps=20, steps=20, every=20, held_out=128)

@@ -7,8 +7,8 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.mcmc import mala
 from amortized.targets.base import Target
-from amortized.targets.predictive import prior
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.predictive import prior
+from amortized.targets.pyro.target import PyroTarget
 from amortized.warmup.modes import starts
 
 PRIOR_DRAWS = 500

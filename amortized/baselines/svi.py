@@ -24,7 +24,7 @@ from amortized.baselines.targets import LogDensity, as_target
 from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
-from amortized.targets.tracing import undisturbed
+from amortized.targets.pyro.trace import undisturbed
 
 RATES = (0.03, 0.01, 0.003, 0.001)
 """Learning rates, one after the other, each until the bound no longer rises."""

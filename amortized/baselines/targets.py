@@ -9,7 +9,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.targets.base import Target
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 
 def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[str, Any] | None = None) -> Target:

@@ -14,7 +14,7 @@ import torch
 from amortized._types import Tensor
 from amortized.estimate import Estimate
 from amortized.files.model import ModelFile, UserError, as_tuple, blaming, load
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 FUNCTIONS = ("sample", "mode")
 """Names in a model file that only a function can have."""

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from amortized.files.model import ModelFile, blaming, load
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 
 def run(arguments: argparse.Namespace) -> None:

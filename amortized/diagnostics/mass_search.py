@@ -20,7 +20,7 @@ from amortized.mixtures.gaussian import GaussianMixture, join
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.cost import seconds_a_particle
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.trace import ModelError
 from amortized.training.evaluation import reverse_log_weights
 from amortized.warmup.modes import Improper, find_modes
 from amortized.warmup.run import MANY

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from amortized.targets.data import call_with_tensors
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.data import call_with_tensors
+from amortized.targets.pyro.trace import ModelError
 
 
 class UserError(Exception):

@@ -18,8 +18,8 @@ from amortized.guide.guide import DiffusionGuide
 from amortized.mcmc.resampling import systematic
 from amortized.results.arviz import LeaveOneOut, leave_one_out
 from amortized.results.draws import Draws, by_chain, known_terms
-from amortized.targets.model_target import ModelTarget
-from amortized.targets.predictive import counted, prior
+from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.pyro.predictive import counted, prior
 
 Sizes = list[tuple[str, int]]
 """Observed sites with the number of their data."""

@@ -26,8 +26,8 @@ from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.simulation import simulate
 from amortized.targets.conditional.target import ConditionalTarget, values_of_sites
 from amortized.targets.cost import timed
-from amortized.targets.data import bound
-from amortized.targets.failures import tell
+from amortized.targets.pyro.data import bound
+from amortized.targets.pyro.failures import tell
 from amortized.training.recipe import Recipe, Training, train
 
 PATHS = 2_000

@@ -14,7 +14,7 @@ from pyro import poutine
 from amortized._types import Sites, Tensor
 from amortized.guide.many import Many
 from amortized.guide.single import Single
-from amortized.targets.tracing import LatentSite
+from amortized.targets.pyro.trace import LatentSite
 
 
 def emit(fitted: Single | Many, args: Sequence, kwargs: Mapping[str, Any], device: torch.device) -> Sites:

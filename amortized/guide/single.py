@@ -14,7 +14,7 @@ from amortized.guide.options import Settings
 from amortized.path import Path
 from amortized.results.posterior import Posterior, proposed
 from amortized.samplers import DiffusionSampler
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare
 from amortized.training.recipe import Recipe, Training, train
 

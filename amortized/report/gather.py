@@ -10,8 +10,8 @@ from amortized.diagnostics.verdict import Diagnosis
 from amortized.report.contents import Contents, source, surroundings
 from amortized.results.draws import Draws, by_chain
 from amortized.results.posterior import Posterior
-from amortized.targets.model_target import ModelTarget
-from amortized.targets.predictive import counted, posterior_predictive
+from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.pyro.predictive import counted, posterior_predictive
 from amortized.training.recipe import Recipe, Training
 
 REPLICATED = 500

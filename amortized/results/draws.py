@@ -16,8 +16,8 @@ from amortized._torch import placement
 from amortized.estimate import Estimate
 from amortized.results import arviz
 from amortized.targets.base import Target
-from amortized.targets.model_target import ModelTarget
-from amortized.targets.predictive import counted, posterior_predictive, prior
+from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.pyro.predictive import counted, posterior_predictive, prior
 
 PRIOR_DRAWS = 1_000
 

@@ -26,9 +26,9 @@ from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, check_correction, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.cost import seconds_a_particle, timed
-from amortized.targets.failures import tell
-from amortized.targets.precision import POINTS, rounding
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.checks.precision import POINTS, rounding
+from amortized.targets.pyro.failures import tell
+from amortized.targets.pyro.target import PyroTarget
 from amortized.training.evaluation import reverse_log_weights
 
 POLISHED = 512

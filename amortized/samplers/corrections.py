@@ -10,7 +10,7 @@ from amortized.mcmc.resampling import effective_sample_size, systematic_by_conte
 from amortized.samplers.base import DiffusionSampler
 from amortized.samplers.sequential import sample_sequentially
 from amortized.targets.base import Target
-from amortized.targets.failures import tell
+from amortized.targets.pyro.failures import tell
 
 CORRECTIONS = ("resample", "none", "mcmc", "sequential")
 MAX_POOL = 16

@@ -9,7 +9,7 @@ from tests.targets.test_simulation import centred_on_data
 from amortized.amortization import pairs
 from amortized.amortization.pairs import Pairs
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.trace import ModelError
 from tests.amortization.quick import conjugate, data_sets
 from tests.known import seeded
 

@@ -7,7 +7,7 @@ import torch
 
 from amortized.baselines.reference import broad_gaussian, covering_gaussian, middle, pilot
 from amortized.targets.callable import DensityTarget
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 from tests.baselines import known
 
 

@@ -15,7 +15,7 @@ from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.targets.callable import DensityTarget
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 from amortized.training.recipe import Recipe, train
 from amortized.warmup import WarmUp, warm_up
 from tests.known import network, seeded

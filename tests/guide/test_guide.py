@@ -17,7 +17,7 @@ from amortized import DiffusionGuide, Recipe
 from amortized.behaviours import OnPolicy
 from amortized.objectives import TrajectoryBalance
 from amortized.samplers import GFlowNet
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.trace import ModelError
 
 QUICK = Recipe(bridge_steps=50, steps=50, every=50, held_out=256)
 DATA = torch.tensor([1.0, 2.0, 3.0])

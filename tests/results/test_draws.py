@@ -8,7 +8,7 @@ import torch
 from pyro import poutine
 
 from amortized.results.draws import Draws, by_chain
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 
 def test_chains_lie_one_after_the_other():

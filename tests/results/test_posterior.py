@@ -20,7 +20,7 @@ from amortized.processes.mixture_reference import MixtureReference
 from amortized.results.posterior import Posterior, scales
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 from amortized.warmup.modes import refuse_improper
 from tests.known import FIVE_MEANS, FIVE_SDS, FIVE_WEIGHTS, five_modes, network, seeded
 

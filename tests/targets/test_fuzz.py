@@ -6,8 +6,8 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from pyro.distributions import constraints
 
-from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.target import PyroTarget
+from amortized.targets.pyro.trace import ModelError
 from tests.targets.fuzz.compare import Mismatch, compare
 from tests.targets.fuzz.program import HEADER, Program, programs
 from tests.targets.fuzz.reference import Reference

@@ -26,7 +26,7 @@ from outbreak import DAYS, outbreak, towns
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
 from amortized.plots.calibration import plot_calibration
-from amortized.targets.pyro_model import PyroTarget
+from amortized.targets.pyro.target import PyroTarget
 
 SITES = ("transmission", "recovery", "first_infected", "reported", "reproduction_number")
 

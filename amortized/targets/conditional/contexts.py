@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from amortized._types import Tensor
-from amortized.targets.data import as_tensors
+from amortized.targets.pyro.data import as_tensors
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from amortized._types import Sites, Tensor
 from amortized.targets.conditional.model import CONTEXT
-from amortized.targets.model_target import ModelTarget
-from amortized.targets.tracing import LatentSite
+from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.pyro.trace import LatentSite
 
 if TYPE_CHECKING:
     from amortized.targets.conditional.target import ConditionalTarget

@@ -8,9 +8,9 @@ import torch
 from pyro import poutine
 
 from amortized._types import Tensor
-from amortized.targets.casting import Casting
 from amortized.targets.conditional.model import ContextualModel
-from amortized.targets.tracing import ModelError, differ, sample_sites, undisturbed
+from amortized.targets.pyro.casting import Casting
+from amortized.targets.pyro.trace import ModelError, differ, sample_sites, undisturbed
 
 
 def check_held(program: ContextualModel) -> None:

@@ -15,8 +15,8 @@ from pyro.poutine.messenger import Messenger
 
 from amortized._types import Tensor
 from amortized.targets.conditional.contexts import Contexts, LocalTo
-from amortized.targets.data import bound
-from amortized.targets.tracing import Message, ModelError, is_deterministic, is_factor, sample_sites, undisturbed
+from amortized.targets.pyro.data import bound
+from amortized.targets.pyro.trace import Message, ModelError, is_deterministic, is_factor, sample_sites, undisturbed
 
 CONTEXT = "_context"
 UNIT = 2.0**-10

@@ -8,7 +8,7 @@ from pyro.poutine.subsample_messenger import _Subsample
 
 from amortized._types import Tensor
 from amortized.targets.conditional.model import ContextualModel
-from amortized.targets.tracing import Message, ModelError, differ, sample_sites, undisturbed
+from amortized.targets.pyro.trace import Message, ModelError, differ, sample_sites, undisturbed
 
 
 def check_sets(program: ContextualModel, rows: Tensor) -> None:

@@ -6,10 +6,10 @@ import torch
 from pyro import poutine
 
 from amortized._types import Sites, Tensor
-from amortized.targets.batching import drawn_together
 from amortized.targets.conditional.model import CONTEXT
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.tracing import (
+from amortized.targets.pyro.batching import drawn_together
+from amortized.targets.pyro.trace import (
     LatentMessenger,
     Message,
     ModelError,

@@ -10,16 +10,16 @@ import torch
 from pyro import poutine
 
 from amortized._types import Tensor
-from amortized.targets.checks import check_data_sets
 from amortized.targets.conditional.contexts import ContextPart, Contexts, LocalTo
 from amortized.targets.conditional.given import GivenTarget
 from amortized.targets.conditional.held import check_held
 from amortized.targets.conditional.model import CONTEXT, ContextualModel, is_data
 from amortized.targets.conditional.sets import check_sets
-from amortized.targets.data import as_tensors, bound, call_with_tensors
-from amortized.targets.faults import arguments, of_arguments
-from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.tracing import (
+from amortized.targets.pyro.checks.validation import check_data_sets
+from amortized.targets.pyro.data import as_tensors, bound, call_with_tensors
+from amortized.targets.pyro.faults import arguments, of_arguments
+from amortized.targets.pyro.target import PyroTarget
+from amortized.targets.pyro.trace import (
     LatentSite,
     ModelError,
     is_deterministic,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.trace import ModelError
 
 DATA = torch.tensor([0.3, -0.2, 0.5, 0.1])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.trace import ModelError
 from tests.known import seeded
 
 SETS = [torch.randn(count, generator=seeded(count)) for count in (4, 2, 5)]

@@ -14,7 +14,7 @@ from tests.targets.test_conditional import conjugate, conjugate_site, counts, im
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.simulation import check_simulation, simulate
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.trace import ModelError
 from tests.known import seeded
 
 COUNT = 20_000

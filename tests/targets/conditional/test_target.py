@@ -14,8 +14,8 @@ from torch import nn
 
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.target import PyroTarget
+from amortized.targets.pyro.trace import ModelError
 from tests.known import seeded
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pyro
 import torch
 
-from amortized.targets.pyro_model import PyroTarget
-from amortized.targets.tracing import ModelError
+from amortized.targets.pyro.target import PyroTarget
+from amortized.targets.pyro.trace import ModelError
 from tests.targets.fuzz.program import Program
 from tests.targets.fuzz.reference import Reference
 from tests.targets.fuzz.refused import LISTED, Refusal

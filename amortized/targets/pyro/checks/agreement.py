@@ -1,0 +1,109 @@
+"""The choice of a batching: the first that agrees with the loop, at ordinary points and beside extreme ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from amortized._types import Tensor
+from amortized.targets.pyro.batching import Batching, Loop, Plate, Vmap, isolated
+from amortized.targets.pyro.checks.reference import Reference, or_zero, reference
+from amortized.targets.pyro.failures import tell
+from amortized.targets.pyro.program import Program
+from amortized.targets.pyro.trace import ModelError
+from amortized.targets.troubles import first_line
+
+BRANCHES = (
+    "Replace Python branches on tensor values by torch.where, and float(x) or x.item() by tensor operations, to make "
+    "it fast"
+)
+
+
+def choose(program: Program, seed: int) -> tuple[Batching, Reference]:
+    """The fastest batching that agrees with the loop; one warning names the cause and the cost where it is not vmap."""
+    truth = reference(program, seed)
+    candidates: list[Batching] = [Vmap(program), Vmap(program, own_memory=True)]
+    if not program.structure.discrete:
+        candidates.append(Plate(program))
+    chosen, causes = first_agreeing(candidates, truth)
+    if isinstance(chosen, Plate):
+        _tell(f"is batched by an outer plate instead of vmap ({'; '.join(causes)})")
+    if chosen is None:
+        _tell(f"{one_by_one(truth)} ({'; '.join(causes)}). {BRANCHES}")
+    return chosen or Loop(program), truth
+
+
+def still_agreeing(batching: Batching, fallbacks: Sequence[Batching], truth: Reference) -> Batching:
+    """``batching`` where it agrees with the loop at points found later, else the first fallback that does, or the loop.
+
+    One warning says what differed.
+    """
+    chosen, causes = first_agreeing([batching, *fallbacks], truth)
+    if chosen is None:
+        _tell(f"{one_by_one(truth)} (at draws of the posterior: {'; '.join(causes)}). {BRANCHES}")
+    elif chosen is not batching:
+        _tell(f"is batched by {chosen.name} from now on (at draws of the posterior: {'; '.join(causes)})")
+    return chosen or Loop(batching.program)
+
+
+def one_by_one(truth: Reference) -> str:
+    return (
+        f"runs one particle after the other, {truth.milliseconds:.1f} ms for each gradient, a hundred times slower "
+        "than a batch"
+    )
+
+
+def first_agreeing(candidates: Sequence[Batching], truth: Reference) -> tuple[Batching | None, list[str]]:
+    """The first of the candidates that agrees with the loop, if one does, and why those before it do not."""
+    causes: list[str] = []
+    for candidate in candidates:
+        try:
+            differs = disagreement(candidate, truth)
+        except ModelError:
+            raise
+        except Exception as error:
+            differs = f"it raises {type(error).__name__}: {first_line(error)}"
+        if differs is None:
+            return candidate, causes
+        cause = f"{candidate.name}: {differs}"
+        causes.extend([] if causes and causes[-1] == cause else [cause])
+    return None, causes
+
+
+def disagreement(candidate: Batching, truth: Reference) -> str | None:
+    """How a batch differs from the loop's points one by one, in words; ``None`` where it does not.
+
+    The points are taken together first, then beside the extreme ones: a model that asks ``(rate > 1e6).any()`` must not
+    change one particle for the sake of another. An extreme point is held against the loop and, since rounding there
+    knows no bounds, against the candidate's own value for it alone.
+    """
+    differs = truth.differs(*candidate.log_prob_and_score(truth.x))
+    if differs is not None:
+        return differs
+
+    def evaluated(x: Tensor) -> tuple[Tensor, Tensor]:
+        failed = x.new_full((1,), torch.nan), torch.full_like(x[:1], torch.nan)
+        return isolated(candidate.log_prob_and_score, x, lambda _: failed)
+
+    value, score = evaluated(torch.cat([truth.x, truth.extremes]))
+    count = len(truth.x)
+    differs = truth.differs(value[:count], score[:count])
+    if differs is not None:
+        return f"beside an extreme point {differs}"
+    beside = or_zero(value[count:])
+    for row in (~_close(beside, truth.extreme_value)).nonzero()[:, 0]:
+        alone = or_zero(evaluated(truth.extremes[row][None])[0])
+        if not _close(beside[row], alone[0]):
+            got = f"{beside[row].item():.6g} beside other points and {alone.item():.6g} alone"
+            return f"its log density at an extreme point is {got}"
+    return None
+
+
+def _close(one: Tensor, other: Tensor) -> Tensor:
+    """Whether log densities are equal up to what may be the rounding of extreme values."""
+    return (one == other) | ((one - other).abs() <= 1e-3 * other.abs().clamp(min=1))
+
+
+def _tell(what: str) -> None:
+    tell(f"the log density of this model {what}")

@@ -1,0 +1,132 @@
+"""Whether the data at a site are those of its distribution: their shape, and their support."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from amortized._types import Tensor
+from amortized.targets.pyro.checks.ranges import described, inside
+from amortized.targets.pyro.trace import Message, ModelError, unmasked
+
+Objects = Callable[[], bool]
+"""Whether Pyro's own validation objects when the density of the site is evaluated."""
+
+
+def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> str | None:
+    """Raises ``ModelError`` where data and distribution do not fit, or where each would be repeated for the other.
+
+    Returns what to warn of: one value that is used for all elements. ``hint`` ends what is said.
+    """
+    value, fn = site["value"], site["fn"]
+    if isinstance(value, (list, tuple, Tensor)) and math.prod(_shape(value)) == 0:
+        raise ModelError(f"observed site {name!r} holds no data, its shape is {_shape(value)}: pass one value or more")
+    if not isinstance(value, Tensor) or not hasattr(fn, "batch_shape"):
+        return None
+    batch, event = tuple(fn.batch_shape), tuple(fn.event_shape)
+    fits, place = batch + event, value.ndim - len(event)
+    own = tuple(value.shape[: max(0, place)])
+    what = f"observed site {name!r} has data of shape {tuple(value.shape)}"
+    other_event = place < 0 or own + event != tuple(value.shape)
+    if other_event:
+        if objects():
+            raise ModelError(f"{what}, and its distribution has shape {fits}: pass {name} of shape {fits}{hint}")
+        own, batch, event = tuple(value.shape), fits, ()  # it is broadcast over the event as over a batch
+    try:
+        together = tuple(torch.broadcast_shapes(own, batch))
+    except RuntimeError as error:
+        raise ModelError(f"{what}, and {_around(name, site, own, fits)}{hint}") from error
+    if together not in (own, batch):
+        way = f"reshape({_sizes(fits)})" if value.numel() == math.prod(fits) else f"expand({_sizes(together + event)})"
+        raise ModelError(
+            f"{what}, and its distribution has shape {fits}: together they would become {together + event}; write "
+            f"obs={name}.{way}{hint}"
+        )
+    times = math.prod(together) // max(math.prod(own), 1)
+    if math.prod(own) > 1 and times > 1:
+        raise ModelError(
+            f"{what}, and its distribution has shape {fits}: every value would count {times} times; give the "
+            f"distribution the shape of the data{hint}, or write obs={name}.expand({_sizes(together + event)}) if it "
+            "is meant"
+        )
+    mask = None if other_event else site["mask"]
+    if isinstance(mask, Tensor) and tuple(torch.broadcast_shapes(mask.shape, together)) != together:
+        way = f"reshape({_sizes(together)})" if mask.numel() == math.prod(together) else f"expand({_sizes(together)})"
+        raise ModelError(
+            f"the mask of observed site {name!r} has shape {tuple(mask.shape)}, and the site has {together}: write "
+            f"{'mask' if name == site['name'] else 'obs_mask'}.{way}"
+        )
+    count = math.prod(together)
+    if math.prod(own) == 1 < count and (own or hint):
+        return (
+            f"observed site {name!r} has one value for all {count} of its elements: pass {count} values{hint}, or "
+            f"write obs={name}.expand({_sizes(together)}) if it stands for all"
+        )
+    return None
+
+
+def check_support(name: str, site: Message, objects: Objects) -> None:
+    """Raises ``ModelError`` for data outside the distribution's support, where a mask does not leave them out."""
+    value, fn = site["value"], site["fn"]
+    if not isinstance(value, Tensor) or (found := inside(value, fn)) is None or found.all():
+        return
+    known = unmasked(site)
+    per_value = found.shape == value.shape
+    each = found if per_value else found.reshape(found.shape + (1,) * (value.ndim - found.ndim)).expand(value.shape)
+    wrong = ~each & known
+    if not wrong.any() or not objects():
+        return
+    missing = int((value.isnan() & known).sum())
+    if missing:
+        line = f"obs={name}.nan_to_num() under poutine.mask(mask=~{name}.isnan())"
+        if name != site["name"]:  # the half that an obs_mask calls known
+            line = f"obs_mask=~{name}.isnan()"
+        raise ModelError(
+            f"observed site {name!r}: {missing} of its {value.numel()} values are NaN; drop these rows, or write {line}"
+        )
+    place = tuple(wrong.nonzero()[0].tolist())
+    first = f"{value[place].item():g}" + (f" at {list(place)}" if place else "")
+    count = f"{int(wrong.sum())} of its {value.numel()} values"
+    if not per_value:
+        count = f"{int((~found).sum())} of its {found.numel()} {tuple(fn.event_shape)} vectors"
+    raise ModelError(
+        f"observed site {name!r}: {count} are outside the support of "
+        f"{_kind(fn)}, {described(fn.support)} (the first is {first}); correct the data, or write a distribution "
+        "that has such values"
+    )
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape) if isinstance(value, Tensor) else (len(value),)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    """
+    >>> _sizes((30,)), _sizes((3, 4))
+    ('30', '3, 4')
+    """
+    return ", ".join(map(str, shape))
+
+
+def _kind(fn: Any) -> str:
+    """The name of the distribution inside its wrappers."""
+    while type(fn).__name__ in ("Independent", "MaskedDistribution", "ExpandedDistribution"):
+        fn = fn.base_dist
+    return type(fn).__name__
+
+
+def _around(name: str, site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
+    """What the data do not fit: a plate around the site, or the distribution's own shape; and what to write."""
+    fn = site["fn"]
+    by_rows = len(own) == len(fn.batch_shape) and len(own) + len(fn.event_shape) == site["value"].ndim
+    for frame in site["cond_indep_stack"] if by_rows else ():
+        if frame.vectorized and len(own) >= -frame.dim and own[frame.dim] not in (1, frame.size):
+            rows = own[frame.dim]
+            return (
+                f"plate {frame.name!r} around it has {frame.size} rows: pass {frame.size} values, or write "
+                f"pyro.plate({frame.name!r}, {rows}) for {rows}"
+            )
+    return f"its distribution has shape {fits}: pass {name} of shape {fits}"

@@ -1,0 +1,193 @@
+"""Densities and scores by the plain loop at a few points: what every batching has to give too."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from amortized._types import Tensor
+from amortized.targets.pyro.batching import FAILURES, Loop, isolated
+from amortized.targets.pyro.program import Program
+from amortized.targets.pyro.trace import ModelError, undisturbed
+
+STARTS = 64
+COMPARED = 4
+SPREADS = (0.0, 0.3, 1.0, 2.0, 0.1, 3.0, 0.01, 10.0)
+FAR = (10.0, 30.0, 100.0)  # exp(10) and exp(30) are extreme scales, exp(100) is beyond float32
+EXTREMES_WITHIN = 0.5  # seconds; they are points of a plain loop
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Densities and scores by the plain loop at a few points, and how far rounding moves them.
+
+    ``extremes: (E, D)`` are points beside which the others must not change, with their densities, -inf if not finite.
+    """
+
+    x: Tensor
+    value: Tensor
+    score: Tensor
+    value_noise: Tensor
+    score_noise: Tensor
+    milliseconds: float
+    extremes: Tensor
+    extreme_value: Tensor
+
+    def at_most(self, milliseconds: float) -> Reference:
+        """The same or, where a gradient takes longer, its last point alone: the first may be 0, where slopes vanish."""
+        if self.milliseconds <= milliseconds:
+            return self
+        names = ("x", "value", "score", "value_noise", "score_noise")
+        return replace(self, **{name: getattr(self, name)[-1:] for name in names})
+
+    def differs(self, value: Tensor, score: Tensor) -> str | None:
+        """What differs beyond rounding, in words; ``None`` where nothing does."""
+        if not len(value):
+            return None
+        tolerance = 1e-4 if value.dtype == torch.float32 else 1e-8
+        finite = value.isfinite() & score.isfinite().all(-1)
+        if not finite.all():
+            return f"its log density {value[~finite][0].item():g}, or its gradient, is not finite where the loop's is"
+        size = self.score.abs().amax(-1)
+        value_gap = (value - self.value).abs() - (tolerance * self.value.abs().clamp(min=1) + self.value_noise)
+        score_gap = (score - self.score).abs().amax(-1) - (tolerance * size.clamp(min=1) + self.score_noise)
+        for gap, name, got, want in (
+            (value_gap, "log density", value, self.value),
+            (score_gap, "largest gradient", score.abs().amax(-1), size),
+        ):
+            if gap.max() > 0:
+                worst = int(gap.argmax())
+                return f"its {name} is {got[worst].item():.6g} where the loop gives {want[worst].item():.6g}"
+        return None
+
+
+def dispersed_starts(count: int, dim: int, dtype: torch.dtype, device: torch.device, seed: int) -> Tensor:
+    """``(count, dim)`` normal draws, their standard deviations cycling through ``SPREADS`` (the first point is 0)."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    spreads = torch.tensor(SPREADS, device="cpu").repeat(count // len(SPREADS) + 1)[:count, None]
+    return (torch.randn(count, dim, generator=generator, device="cpu") * spreads).to(device, dtype)
+
+
+def extreme_points(dim: int, dtype: torch.dtype, device: torch.device, seed: int) -> Tensor:
+    """Points far out on either side in all coordinates, and in random ones."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    far = torch.tensor(FAR, device="cpu")[:, None] * torch.ones(dim, device="cpu")
+    random = torch.randn(2, dim, generator=generator, device="cpu") * far[:1]
+    return torch.cat([far, -far, random]).to(device, dtype)
+
+
+def reference(program: Program, seed: int) -> Reference:
+    """The loop's densities and scores at the first few of the dispersed starts at which they are finite.
+
+    Raises ``ModelError`` where they are finite at no start, naming the site at fault, or where the density is random.
+    """
+    structure, loop = program.structure, Loop(program)
+    starts = dispersed_starts(STARTS, structure.dim, structure.dtype, structure.device, seed)
+    found, seconds, failure = [], [], None
+    for start in starts.split(1):
+        began = time.perf_counter()
+        try:
+            value, score = loop.log_prob_and_score(start)
+        except ModelError:
+            raise
+        except FAILURES as error:
+            failure = error
+            continue
+        if value.isfinite().all() and score.isfinite().all():
+            seconds.append(time.perf_counter() - began)
+            found.append((start, value, score))
+        if len(found) == COMPARED:
+            break
+    if not found:
+        raise nowhere_finite(program, starts, failure)
+    extremes = extreme_points(structure.dim, structure.dtype, structure.device, seed)
+    x, value, score = _columns(found)
+    return _beside(loop, x, value, score, extremes, min(seconds))
+
+
+def far_draws(x: Tensor) -> tuple[Tensor, Tensor]:
+    """A handful of draws ``x: (N, D)``, the central and the outermost among them, and points ten times as far out."""
+    away = (x - x.mean(0)) / x.std(0, correction=0).clamp(min=torch.finfo(x.dtype).tiny)
+    order = away.square().mean(-1).argsort()
+    handful = x[torch.stack([order[0], order[len(x) // 3], order[(2 * len(x)) // 3], order[-1]])]
+    return handful, x.mean(0) + 10 * (handful - x.mean(0))
+
+
+def measured(program: Program, points: Tensor, extremes: Tensor, milliseconds: float) -> Reference:
+    """The reference at these points; those without a finite density and score are counted among the extreme ones."""
+    loop = Loop(program)
+    nothing = points.new_full((1,), torch.nan), torch.full_like(points[:1], torch.nan)
+    found = [(point, *isolated(loop.log_prob_and_score, point, lambda _: nothing)) for point in points.split(1)]
+    x, value, score = _columns(found)
+    usable = value.isfinite() & score.isfinite().all(-1)
+    extremes = torch.cat([x[~usable], extremes])
+    return _beside(loop, x[usable], value[usable], score[usable], extremes, milliseconds / 1e3)
+
+
+def _columns(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
+    return [torch.cat(column) for column in zip(*rows, strict=True)]
+
+
+def _beside(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tensor, seconds: float) -> Reference:
+    """The reference with the loop's densities at the extreme points, as many as time is left for."""
+    noise = _rounding(loop, x, value, score)
+    deadline, far = time.perf_counter() + EXTREMES_WITHIN, []
+    for point in extremes.split(1):
+        with torch.no_grad():
+            far.append(isolated(loop.log_prob, point, lambda _: x.new_full((1,), -torch.inf)))
+        if time.perf_counter() > deadline:
+            break
+    return Reference(x, value, score, *noise, 1e3 * seconds, extremes[: len(far)], or_zero(torch.cat(far)))
+
+
+def or_zero(value: Tensor) -> Tensor:
+    """Log densities, -inf where they are no number: density zero."""
+    return torch.where(value.isfinite(), value, -torch.inf)
+
+
+def _rounding(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """Twenty times the change under a few units in the last place of x; a change at equal x is refused."""
+    if not len(x):
+        return value, value
+    with undisturbed(x.device):
+        torch.manual_seed(1)
+        again, _ = loop.log_prob_and_score(x)
+    if not torch.equal(again, value):
+        row = int((again - value).abs().nan_to_num(torch.inf).argmax())
+        raise ModelError(
+            f"the model's log density is random: {value[row].item():.8g} and then {again[row].item():.8g} at the same "
+            "point; draw random numbers outside of the model, or by pyro.sample at a site that is inferred"
+        )
+    step = 4 * torch.finfo(x.dtype).eps
+    nearby = x * (1 + step) + step * 1e-3
+    near_value, near_score = isolated(loop.log_prob_and_score, nearby, lambda _: (value[:1], score[:1]))
+    value_change, score_change = (near_value - value).abs(), (near_score - score).abs().amax(-1)
+    return 20 * torch.nan_to_num(value_change, 0.0, 0.0, 0.0), 20 * torch.nan_to_num(score_change, 0.0, 0.0, 0.0)
+
+
+def nowhere_finite(program: Program, starts: Tensor, failure: Exception | None) -> ModelError:
+    """The error for a model whose density is finite at no start; it names the sites at fault."""
+    missing = {name: int(value.isnan().sum()) for name, value in program.structure.observations.items()}
+    for name, count in missing.items():
+        if count:
+            return ModelError(
+                f"observed site {name!r}: {count} of its {program.structure.observations[name].numel()} values are "
+                "NaN, so the log density is NaN; drop these rows, or fill them (torch.nan_to_num) under "
+                "poutine.mask(mask=known)"
+            )
+    try:
+        with undisturbed(starts.device), torch.no_grad():
+            terms = program.terms(starts[0])
+    except ModelError as error:
+        return error
+    except FAILURES as error:
+        terms, failure = {}, failure or error
+    guilty = ", ".join(f"{name!r} ({term.item():g})" for name, term in terms.items() if not term.isfinite())
+    cause = f"it raises {type(failure).__name__}: {failure}" if failure else "its gradient is not finite"
+    return ModelError(
+        f"the log density is finite with its gradient at none of {len(starts)} dispersed starts; at 0 in unconstrained "
+        + (f"space the log probability is not finite at site {guilty}" if guilty else f"space {cause}")
+        + "; check that the data lie in the support of the likelihood and that no scale is 0"
+    )

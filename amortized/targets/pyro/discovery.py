@@ -1,0 +1,173 @@
+"""Runs in which a model's latent sites are found, at points near 0 or further out, until one comes to its end."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pyro.poutine as poutine
+import torch
+
+from amortized._types import Sites, Tensor
+from amortized.targets.pyro.bijections import bijection
+from amortized.targets.pyro.checks.ranges import can_be_drawn
+from amortized.targets.pyro.trace import (
+    LatentMessenger,
+    LatentSite,
+    Message,
+    ModelError,
+    is_discrete,
+    is_random_choice,
+    undisturbed,
+)
+from amortized.targets.troubles import OutsideSupport
+
+FEW, MANY = 5, 60
+"""Points at which a run is tried: few near 0, then wider ones and draws of the prior."""
+WIDER = (1.0, 3.0, 10.0, None)
+"""Spreads of the coordinates, in turn; None: the prior's own draws."""
+SECONDS = 1.0
+"""For the many, unless the model says ``OutsideSupport``: what fails at all points is told soon."""
+FAILURES = (RuntimeError, ValueError, TypeError, ArithmeticError)
+Call = tuple[Callable, Sequence, Mapping[str, Any]]
+
+
+class Discovering(LatentMessenger):
+    """Gives every latent site random coordinates up to ``spread``, or those of its own draw, and notes its shapes."""
+
+    def __init__(
+        self,
+        parameters: Sites,
+        generator: torch.Generator,
+        spread: float | None,
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
+        super().__init__(parameters)
+        self.generator = generator
+        self.spread = spread
+        self.dtype = dtype
+        self.device = device
+        self.latents: dict[str, LatentSite] = {}
+        self.discrete: list[str] = []
+        self.drawn: list[Tensor] = []
+        self.pieces: Sites = {}
+        self.dim = 0
+
+    def coordinates(self, message: Message) -> Tensor:
+        name, fn = message["name"], message["fn"]
+        shape = torch.Size(fn.batch_shape + fn.event_shape)
+        try:
+            unconstrained_shape = torch.Size(bijection(fn.support).inverse_shape(shape))
+        except NotImplementedError as error:
+            raise ModelError(
+                f"latent site {name!r}: there is no bijection onto its support {fn.support} ({type(fn).__name__}); "
+                "write the site in coordinates that have one, for instance a Normal normalised by hand"
+            ) from error
+        frames = [frame for frame in message["cond_indep_stack"] if frame.vectorized]
+        plates = tuple((frame.name, frame.size, frame.dim) for frame in frames)
+        known = self._known(message)
+        size = unconstrained_shape.numel()
+        if known is not None:
+            size = size // max(known.numel(), 1) * int((~known).sum())
+        place = slice(self.dim, self.dim + size)
+        site = LatentSite(name, fn.support, shape, len(fn.event_shape), plates, unconstrained_shape, size, place, known)
+        self.latents[name] = site
+        self.dim += size
+        draw = torch.rand(size, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
+        self.pieces[name] = (draw * (self.spread or 1.0)).to(self.device)
+        for own in _own_draw(fn):
+            self.drawn.append(own)
+            if self.spread is None:
+                place_of_own = site.gather(cast(Any, bijection(fn.support)).inv(own)).to(self.device, self.dtype)
+                self.pieces[name] = torch.where(place_of_own.isfinite(), place_of_own, self.pieces[name])
+        return site.spread(self.pieces[name])
+
+    def _known(self, message: Message) -> Tensor | None:
+        known, name = self.halves.known(message), message["name"]
+        if known is None:
+            return None
+        batch = message["fn"].batch_shape
+        if self.halves.first_is_latent():
+            raise ModelError(f"site {name!r}: obs_mask without data; give them, obs=y, or leave obs_mask out")
+        if torch.broadcast_shapes(known.shape, batch) != batch:
+            raise ModelError(
+                f"site {name!r}: its obs_mask has shape {tuple(known.shape)} and its distribution batch shape "
+                f"{tuple(batch)}, so that one draw would fill several places; put the statement into a plate over the "
+                f"elements, with pyro.plate('rows', {known.shape[-1]}):"
+            )
+        return known.expand(batch)
+
+    def _pyro_sample(self, message: Message) -> None:
+        if is_random_choice(message) and is_discrete(message):
+            if not message["fn"].has_enumerate_support:
+                raise ModelError(self._endless(message))
+            self.discrete.append(message["name"])
+        super()._pyro_sample(message)
+
+    def _endless(self, message: Message) -> str:
+        found = (
+            f"discrete latent site {message['name']!r}: {type(message['fn']).__name__} takes infinitely many values, "
+            "so it cannot be summed out; "
+        )
+        if self.halves.known(message) is not None:
+            return found + (
+                "where nothing depends on the missing values leave their terms out instead: with "
+                "poutine.mask(mask=known): around pyro.sample(..., obs=torch.where(known, y, 0)), without obs_mask"
+            )
+        return found + (
+            "integrate it by hand (for instance GammaPoisson for a Poisson of a Gamma rate), or observe it: "
+            "pyro.sample(..., obs=value)"
+        )
+
+
+def _own_draw(fn: Any) -> Iterator[Tensor]:
+    """One draw of the site's distribution, for its dtype and device; none from a distribution that cannot draw."""
+    if not can_be_drawn(fn):
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield fn.sample()
+    except NotImplementedError:
+        return
+
+
+def passing(call: Call, parameters: Sites, seed: int, most: int, dtype: torch.dtype, device: torch.device):
+    """The first run that comes to its end, out of ``most``; raises what the first of them raised where none does.
+
+    What is no ``RuntimeError``, PyTorch's word for another dtype or device, is taken for the model's own, who may mean
+    a part of its space: the wider points are tried at once, before another dtype.
+    """
+    failure, began = None, time.perf_counter()
+    for number in range(MANY):
+        spread = 1.0 if number < FEW else WIDER[number % len(WIDER)]
+        try:
+            return _run(*call, parameters, torch.Generator().manual_seed(seed + number), spread, dtype, device)
+        except ModelError:
+            raise
+        except FAILURES as error:
+            failure = failure or error
+            late = time.perf_counter() - began > SECONDS and not isinstance(error, OutsideSupport)
+            if number + 1 >= FEW and (late or (number + 1 >= most and isinstance(error, RuntimeError))):
+                break
+    assert failure is not None
+    raise failure
+
+
+def _run(model, args, kwargs, parameters, generator, spread, dtype, device):
+    found = Discovering(dict(parameters), generator, spread, dtype, device)
+    with undisturbed(device), torch.no_grad():
+        torch.manual_seed(generator.initial_seed())
+        with found:
+            trace = poutine.trace(model).get_trace(*args, **kwargs)
+        for name, site in trace.nodes.items():
+            value = site.get("value")
+            if site["type"] == "sample" and site["is_observed"] and isinstance(value, (list, tuple, np.ndarray)):
+                kind = type(value).__name__
+                raise ModelError(f"observed site {name!r} is a {kind}, not a tensor: type obs=torch.as_tensor(...)")
+        trace.compute_log_prob()
+    return found, trace

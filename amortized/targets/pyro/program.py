@@ -1,0 +1,115 @@
+"""A Pyro model as pure functions of one particle: the density, the sites, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyro.poutine as poutine
+import torch
+
+from amortized._torch import placement
+from amortized._types import Sites, Tensor
+from amortized.targets.pyro.enumeration import Enumerator
+from amortized.targets.pyro.missing import SECOND
+from amortized.targets.pyro.structure import Structure
+from amortized.targets.pyro.trace import Inverting, LatentMessenger, Message, Placing, unmasked
+
+
+class Program:
+    """The model with its arguments: each method is a function of one particle ``x: (D,)``, to be batched by others."""
+
+    def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], structure: Structure):
+        self.model = model
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs)
+        self.structure = structure
+        self.enumerator = Enumerator(structure.plate_depth) if structure.discrete else None
+
+    def _trace(self, messenger: LatentMessenger) -> poutine.Trace:
+        model = self.enumerator.wrap(self.model) if self.enumerator else self.model
+        with messenger, placement(self.structure.device):
+            return poutine.trace(model).get_trace(*self.args, **self.kwargs)
+
+    def _place(self, x: Tensor) -> Placing:
+        pieces = {name: x[latent.slice] for name, latent in self.structure.latents.items()}
+        return Placing(self.structure.parameters, self.structure.latents, pieces)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """``log p(latents, data) + Σ log |det d value / d x|`` at ``x: (D,)``, a scalar in nats."""
+        return self._log_prob(self._place(x))
+
+    def log_prob_of_pieces(self, pieces: Sites) -> Tensor:
+        """The same, at the coordinates ``{latent: (size,)}``."""
+        return self._log_prob(Placing(self.structure.parameters, self.structure.latents, pieces))
+
+    def _log_prob(self, placing: Placing) -> Tensor:
+        trace = self._trace(placing)
+        log_joint = self.enumerator.log_prob(trace) if self.enumerator else trace.log_prob_sum()
+        for log_det in placing.log_dets.values():
+            log_joint = log_joint + log_det
+        return torch.as_tensor(log_joint, dtype=self.structure.dtype, device=self.structure.device)
+
+    def sites(self, x: Tensor) -> Sites:
+        """Values of the latent and deterministic sites; a deterministic site of a summed-out latent is left out."""
+        placing = self._place(x)
+        trace = self._trace(placing)
+        shapes = self.structure.deterministic
+        values: dict[str, Any] = {name: trace.nodes[name]["value"] for name in shapes}
+        # a completed site is its second half, also where Pyro repeats it for the states of a summed-out latent
+        own = placing.values
+        halves = {name: own[name + SECOND] if name + SECOND in own else values[name] for name in shapes}
+        fixed = {name: value for name, value in halves.items() if value.shape == shapes[name]}
+        return {**placing.values, **fixed}
+
+    def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
+        """Values of the latent sites and their log-determinants."""
+        placing = self._place(x)
+        self._trace(placing)
+        return placing.values, placing.log_dets
+
+    def unconstrain(self, values: Sites) -> Tensor:
+        """The ``x: (D,)`` at which the latent sites have these values."""
+        inverting = Inverting(self.structure.parameters, values)
+        self._trace(inverting)
+        return torch.cat([latent.gather(inverting.found[name]) for name, latent in self.structure.latents.items()])
+
+    def terms(self, x: Tensor) -> Sites:
+        """The log probability of every sample site, summed over its plates, for error messages."""
+        trace = self._trace(self._place(x))
+        trace.compute_log_prob()
+        return {name: site["log_prob_sum"] for name, site in trace.nodes.items() if "log_prob_sum" in site}
+
+    def guilty(self, x: Tensor) -> list[str]:
+        """Names of the sample sites whose log probability at ``x: (D,)``, or its gradient, is not finite."""
+        x = x.detach().requires_grad_()
+        found = []
+        for name, term in self.terms(x).items():
+            parts = [term.detach()]
+            if term.requires_grad:
+                parts.extend(torch.autograd.grad(term, x, retain_graph=True, materialize_grads=True))
+            if not all(part.isfinite().all() for part in parts):
+                found.append(name)
+        return found
+
+    def pointwise(self, x: Tensor) -> Sites:
+        """The log probability of every observed site, one number for each element of its batch.
+
+        NaN where a mask leaves the element out. A site that depends on a summed-out latent has no such number of its
+        own and is left out.
+        """
+        trace = self._trace(self._place(x))
+        shapes = self.structure.observed
+        trace.compute_log_prob(lambda name, site: name in shapes)
+        sites = {
+            name: trace.nodes[name] for name, shape in shapes.items() if trace.nodes[name]["log_prob"].shape == shape
+        }
+        return {name: torch.where(_counted(dict(site)), site["log_prob"], torch.nan) for name, site in sites.items()}
+
+
+def _counted(site: Message) -> Tensor:
+    """Which elements of an observed site's batch have an element that no mask leaves out."""
+    there = unmasked(site)
+    return (
+        there.reshape(there.shape[: there.ndim - site["fn"].event_dim] + (-1,)).any(-1).expand(site["log_prob"].shape)
+    )

@@ -1,0 +1,172 @@
+"""What one run of a model tells about it: its latent sites and their places in x, its observations, its dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from pyro.poutine.subsample_messenger import _Subsample
+from torch.utils import _pytree as pytree
+
+from amortized._torch import placement
+from amortized._types import Sites, Tensor
+from amortized.targets.pyro.checks.masks import check_masks
+from amortized.targets.pyro.checks.states import check_states
+from amortized.targets.pyro.discovery import FAILURES, FEW, MANY, Discovering, passing
+from amortized.targets.pyro.trace import (
+    LatentSite,
+    Message,
+    ModelError,
+    Placing,
+    is_deterministic,
+    is_factor,
+    undisturbed,
+)
+from amortized.targets.troubles import OutsideSupport
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The static facts of a model: everything about it that may not depend on the values of its latents.
+
+    ``observed``: likelihood sites with the shapes of their batches; ``observations``: the values of those whose value
+    is data and not itself a function of the latents. ``discrete``: finite latents to be summed out. ``plate_depth``:
+    the number of tensor dimensions that plates use.
+    """
+
+    latents: dict[str, LatentSite]
+    dim: int
+    dtype: torch.dtype
+    device: torch.device
+    discrete: tuple[str, ...]
+    deterministic: dict[str, torch.Size]
+    observed: dict[str, torch.Size]
+    observations: Sites
+    plate_depth: int
+    parameters: Sites = field(repr=False)
+
+
+def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: int) -> Structure:
+    """Runs the model until it comes to its end, near 0 or further out, in the first dtype and device in which it does.
+
+    Raises ``ModelError`` for a structure that cannot be a target, and what the model itself raised where no run passed.
+    """
+    call, settings = (model, args, kwargs), _settings(args, kwargs)
+    first_failure: Exception | None = None
+    for most, (dtype, device) in [(most, setting) for most in (FEW, MANY) for setting in settings]:
+        if most == MANY and not isinstance(first_failure, RuntimeError):
+            break  # they have been tried
+        try:
+            found, trace = passing(call, {}, seed, most, dtype, device)
+            own_dtype, own_device = _own_setting(found, trace, dtype, device)
+            found, trace = passing(call, found.parameters, seed, most, own_dtype, own_device)
+            further, other = passing(call, found.parameters, seed + MANY, most, own_dtype, own_device)
+        except ModelError:
+            raise
+        except FAILURES as error:
+            first_failure = first_failure or error
+            continue
+        structure = _summarise(found, trace, other, own_dtype, own_device)
+        with undisturbed(own_device), placement(own_device), torch.no_grad():
+            try:
+                _check(structure, found.pieces, lambda: model(*args, **kwargs))
+            except OutsideSupport:
+                _check(structure, further.pieces, lambda: model(*args, **kwargs))
+        return structure
+    assert first_failure is not None
+    if "on the same device" in str(first_failure):
+        raise ModelError(
+            "the model mixes tensors of several devices; it runs where its arguments are or device= says: pass tensors "
+            "that it holds as arguments of fit, or write TENSOR.to(x.device) where it uses them"
+        ) from first_failure
+    if "Expected mask to be a boolean but got <class 'int'>" in str(first_failure):
+        raise ModelError("obs_mask is True or False, which Pyro cannot negate; type obs_mask=torch.tensor(True)")
+    raise first_failure
+
+
+def _settings(args: Sequence, kwargs: Mapping[str, Any]) -> list[tuple[torch.dtype, torch.device]]:
+    """Dtypes and devices to try: the default, those of the tensors among the arguments, float64."""
+    leaves = pytree.tree_leaves((tuple(args), dict(kwargs)))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    home = torch.get_default_device()
+    settings = [(torch.get_default_dtype(), home), *((tensor.dtype, tensor.device) for tensor in tensors)]
+    return list(dict.fromkeys([*settings, (torch.float64, home)]))
+
+
+def _own_setting(found: Discovering, trace, dtype, device) -> tuple[torch.dtype, torch.device]:
+    """The widest dtype among the latents' own draws and the terms of the density; the device that is not the CPU."""
+    for name, site in trace.nodes.items():
+        if isinstance(site.get("fn"), _Subsample) and (site["fn"].subsample_size or site["fn"].size) < site["fn"].size:
+            raise ModelError(
+                f"plate {name!r} draws {site['fn'].subsample_size} of {site['fn'].size} rows at random, so the density "
+                f"would change from call to call; type pyro.plate({name!r}, {site['fn'].size}) without subsample_size"
+            )
+    terms = [site["log_prob"] for site in trace.nodes.values() if "log_prob" in site]
+    tensors = [tensor for tensor in [*found.drawn, *terms] if tensor.is_floating_point()]
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype) if tensor.dtype != torch.float16 else dtype
+        device = tensor.device if device.type == "cpu" else device
+    return dtype, device
+
+
+def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: torch.device) -> Structure:
+    sites = {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
+    observed = [
+        name
+        for name, site in sites.items()
+        if site["is_observed"] and name not in found.latents and not is_deterministic(site) and not is_factor(site)
+    ]
+    if not found.latents:
+        listed = ", ".join(repr(name) for name in observed) or "none at all"
+        raise ModelError(
+            "the model has no continuous latent site to infer: each of its sample sites is observed "
+            f"({listed}) or discrete; leave at least one without obs=: x = pyro.sample('x', dist.Normal(0., 1.))"
+        )
+    for name, site in sites.items():
+        halves = [other for other in observed if other.startswith(f"{name}_")]
+        if halves and _is_masked_delta(site) and _same(site["value"], other.nodes[name]["value"]):
+            raise ModelError(
+                f"observed site {name!r} is reparametrized to {halves[0]!r}, whose density lacks the Jacobian; leave "
+                f"{name!r} out of what poutine.reparam is given, it is for latent sites"
+            )
+    depths = [-frame.dim for site in sites.values() for frame in site["cond_indep_stack"] if frame.vectorized]
+    return Structure(
+        latents=found.latents,
+        dim=found.dim,
+        dtype=dtype,
+        device=device,
+        discrete=tuple(found.discrete),
+        deterministic={name: site["value"].shape for name, site in sites.items() if is_deterministic(site)},
+        observed={name: sites[name]["log_prob"].shape for name in observed},
+        observations={
+            name: torch.as_tensor(sites[name]["value"])
+            for name in observed
+            if _same(torch.as_tensor(sites[name]["value"]), torch.as_tensor(other.nodes[name]["value"]))
+        },
+        plate_depth=max(depths, default=0),
+        parameters=found.parameters,
+    )
+
+
+def _check(structure: Structure, pieces: Sites, run: Callable[[], Any]) -> None:
+    """Raises ``ModelError`` for an ``obs_mask`` that latents decide, and for states that cannot be tried at once."""
+    if any(latent.known is not None for latent in structure.latents.values()):
+        check_masks(structure.latents, structure.parameters, run, structure.dtype)
+    if structure.discrete:
+        place = partial(Placing, structure.parameters, structure.latents, pieces)
+        check_states(run, place, structure.plate_depth)
+
+
+def _is_masked_delta(site: Message) -> bool:
+    """Whether a site is what a reparametrization leaves behind: of no density, and not ``pyro.deterministic``."""
+    made = is_deterministic(site) and not site["infer"].get("_deterministic", False)
+    return made and isinstance(site["fn"], dist.MaskedDistribution)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether an observed value is data: the same at two different points, NaN counting as equal to itself."""
+    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())

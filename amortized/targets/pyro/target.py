@@ -1,0 +1,275 @@
+"""A target from a Pyro model: its log joint density in unconstrained space, batched over particles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from amortized._types import Sites, Tensor
+from amortized.targets.pyro.arguments import Arguments
+from amortized.targets.pyro.batching import FAILURES, Batching, Loop, Vmap, isolated
+from amortized.targets.pyro.captured import Captured, capture
+from amortized.targets.pyro.checks.agreement import choose, still_agreeing
+from amortized.targets.pyro.checks.prior import troubles_of_prior
+from amortized.targets.pyro.checks.reference import far_draws, measured, nowhere_finite
+from amortized.targets.pyro.checks.validation import checked
+from amortized.targets.pyro.failures import tell
+from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.pyro.program import Program
+from amortized.targets.pyro.trace import LatentSite, undisturbed
+from amortized.targets.troubles import class_name, first_line
+
+SLOW_MS = 50.0
+CHUNK = {"cpu": 2048, "cuda": 65536}  # on a CPU a chunk should stay in its cache
+
+
+class PyroTarget(ModelTarget):
+    """``log R(x) = log p(z(x), data) + Σ log |det dz/dx|`` of a Pyro model, at unconstrained ``x: (B, D)``, in nats.
+
+    Finite discrete latents are summed out and parameters (``pyro.param``, ``nn.Parameter``) held at their values.
+    The density is batched by vmap where that agrees with a plain loop at random points, and recorded once so that
+    Pyro is not run again; ``capture_seconds`` bounds the time for that. Dtype and device are the model's own.
+
+    A particle at which the model raises has density zero, and is counted and told unless it raises ``OutsideSupport``.
+
+    Raises ``ModelError`` for a model without continuous latent sites, with an infinite discrete latent, with a random
+    density, with latent sites that come and go, or whose density is finite with its gradient at none of 64 dispersed
+    starts. Warns where no batching agrees with the loop, and where the model raises at draws of its prior.
+
+    >>> import pyro, pyro.distributions as dist
+    >>> def model(y):
+    ...     rate = pyro.sample("rate", dist.Gamma(2.0, 1.0))
+    ...     pyro.sample("y", dist.Exponential(rate), obs=y)
+    >>> target = PyroTarget(model, (torch.tensor(1.5),))
+    >>> target.dim, target.batching, target.constrain(torch.zeros(2, 1))["rate"].tolist()
+    (1, 'vmap (captured)', [1.0, 1.0])
+    >>> target.log_prob(torch.zeros(1, 1)).tolist()
+    [-2.5]
+    """
+
+    def __init__(
+        self,
+        model: Callable,
+        args: Sequence = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        capture_seconds: float = 20.0,
+    ):
+        args, kwargs, self.structure = checked(model, args, kwargs or {}, seed)
+        super().__init__(self.structure.dim, self.structure.dtype, self.structure.device)
+        self.arguments = Arguments(model, args, kwargs)
+        self.program = Program(model, args, kwargs, self.structure)
+        self._first_parameters = {name: value.clone() for name, value in self.structure.parameters.items()}
+        self._batch, self._reference = choose(self.program, seed)
+        self._next_look = 0.0
+        self._told = False
+        if isinstance(self._batch, Vmap):
+            self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
+        else:  # under vmap a branch on a value raises, so neither sites nor exceptions can depend on one
+            self._told = _tell(troubles_of_prior(self.program, seed).sentences("draws of its prior", only_own=True))
+
+    @property
+    def batching(self) -> str:
+        """How particles are evaluated together: "vmap (captured)", "vmap", "plate" or "loop"."""
+        return self._batch.name
+
+    def batched(self, program: Program) -> Batching:
+        """Another program in the way of this one, not captured; by the loop where this one is not under vmap."""
+        plain = self._batch.plain if isinstance(self._batch, Captured) else self._batch
+        return Vmap(program, plain.own_memory) if isinstance(plain, Vmap) else Loop(program)
+
+    @property
+    def moved(self) -> list[str]:
+        """Names of parameters that have changed since: the density holds their first values where it was captured."""
+        return [
+            name
+            for name, first in self._first_parameters.items()
+            if not torch.equal(first, self.structure.parameters[name])
+        ]
+
+    def recheck(self, x: Tensor) -> bool:
+        """As ``Target.recheck``: a batching that differs from the loop at the draws gives way, with one warning.
+
+        Tells of the model's own exceptions on the way to the draws, where none were met at draws of the prior.
+        """
+        if not self._told:
+            self._told = _tell(self._troubles.sentences("points of the warm-up", only_own=True))
+        before = self._batch
+        if type(before) is not Loop:
+            points, far = far_draws(self._cast(x))
+            extremes = torch.cat([far, self._reference.extremes])
+            truth = measured(self.program, points, extremes, self._reference.milliseconds)
+            self._batch = still_agreeing(before, [before.plain] if isinstance(before, Captured) else [], truth)
+        return self._batch is before
+
+    def difference_from_model(self) -> str | None:
+        """How a fresh plain run of the model differs from when the density was captured; ``None`` where it does not.
+
+        At four points or, where a gradient takes over 50 ms, at one of them.
+        """
+        first = self._reference.at_most(SLOW_MS)
+        try:
+            value, score = Loop(self.program).log_prob_and_score(first.x)
+        except Exception as error:
+            return f"it raises {type(error).__name__}: {error}"
+        if first.differs(value, score) is None:
+            return None
+        worst = int((value - first.value).abs().nan_to_num(torch.inf).argmax())
+        return f"the log density at one point was {first.value[worst].item():.6g} and is {value[worst].item():.6g}"
+
+    def check_unchanged(self) -> None:
+        """Raises ``RuntimeError`` where a plain run of the model no longer gives the density that was captured.
+
+        It looks again after twenty times as long as the last look took, so that it takes no more than that part of the
+        time; what changes in between is seen at the next look.
+        """
+        began = time.perf_counter()
+        if began < self._next_look:
+            return
+        if (changed := self.difference_from_model()) is not None:
+            raise RuntimeError(
+                f"the model, its data or a global that it reads has changed since the fit ({changed}): write "
+                "guide.fit(*args)"
+            )
+        self._next_look = time.perf_counter() + 20 * (time.perf_counter() - began)
+
+    @property
+    def latents(self) -> dict[str, LatentSite]:
+        return self.structure.latents
+
+    @property
+    def observations(self) -> Sites:
+        return self.structure.observations
+
+    @property
+    def observed(self) -> Collection[str]:
+        return self.structure.observed
+
+    @property
+    def discrete(self) -> Collection[str]:
+        return self.structure.discrete
+
+    @property
+    def deterministic(self) -> Collection[str]:
+        return self.structure.deterministic
+
+    @property
+    def parameters(self) -> Sites:
+        return self.structure.parameters
+
+    def run(self) -> Any:
+        return self.program.model(*self.program.args, **self.program.kwargs)
+
+    def constrain(self, x: Tensor) -> Sites:
+        """``(B, D)`` to the values ``{site: (B, *shape)}`` of latent and deterministic sites; NaN where one fails."""
+        shapes = {
+            **{name: latent.shape for name, latent in self.latents.items()},
+            **self.structure.deterministic,
+        }
+        with torch.no_grad():
+            return self._in_parts(
+                lambda part: self._batch.map(self.program.sites, part),
+                self._cast(x),
+                lambda _: {
+                    name: torch.full((1, *shape), torch.nan, dtype=self.dtype, device=self.device)
+                    for name, shape in shapes.items()
+                },
+            )
+
+    def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
+        """``(B, D)`` to ``{latent: (B, *shape)}`` and ``{latent: (B,)}``: values and ``log |det d value / dx|``.
+
+        Both are differentiable in ``x``; the second is in nats.
+        """
+        return self._batch.map(self.program.unpack, self._cast(x))
+
+    def unconstrain(self, sites: Sites) -> Tensor:
+        """The inverse of ``constrain``: ``{latent: (B, *shape)}`` to ``(B, D)``; other sites are ignored.
+
+        Raises ``ValueError`` where a latent site is missing.
+        """
+        missing = [name for name in self.latents if name not in sites]
+        if missing:
+            raise ValueError(f"no values for latent sites {missing}; got {sorted(sites)}, pass {list(self.latents)}")
+        return self._batch.map(self.program.unconstrain, {name: self._cast(sites[name]) for name in self.latents})
+
+    def pointwise_log_likelihood(self, x: Tensor) -> Sites:
+        with torch.no_grad():
+            return self._batch.map(self.program.pointwise, self._cast(x))
+
+    def check_arguments(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:
+        """Raises ``ValueError`` where arguments differ in number, names, shapes or dtypes from those built on."""
+        self.arguments.check(args, kwargs)
+
+    def check_starts(self, x: Tensor) -> None:
+        """Raises ``ModelError``, naming the site at fault, where density and gradient are finite nowhere in x."""
+        value, score = self._log_prob_and_score(x)
+        if not (value.isfinite() & score.isfinite().all(-1)).any():
+            raise nowhere_finite(self.program, self._cast(x), None)
+
+    def _cast(self, x: Tensor) -> Tensor:
+        return x.to(self.device, self.dtype)
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        if x.requires_grad and torch.is_grad_enabled():
+            return _Differentiable.apply(x, self)
+        with torch.no_grad():
+            return self._in_parts(self._batch.log_prob, self._cast(x), self._raised)
+
+    def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._in_parts(
+            self._batch.log_prob_and_score,
+            self._cast(x.detach()),
+            lambda error: (self._raised(error), x.new_zeros((1, self.dim), dtype=self.dtype, device=self.device)),
+        )
+
+    def _raised(self, error: Exception) -> Tensor:
+        """The log density of a particle on which the model raises, which is counted."""
+        self._troubles.raised(error)
+        return torch.full((1,), -torch.inf, dtype=self.dtype, device=self.device)
+
+    def _in_parts(self, evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Exception], Any]) -> Any:
+        """``evaluate`` chunk by chunk, to bound the memory; ``failed`` stands for a particle on which it raises."""
+        chunks = x.split(CHUNK.get(x.device.type, 2048))
+        parts = [isolated(evaluate, chunk, failed) for chunk in chunks]
+        return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
+
+    def _fault(self, x: Tensor) -> str:
+        """The sites whose own log probability, or its gradient, is not finite in a plain run at ``x: (1, D)``."""
+        try:
+            with undisturbed(self.device), torch.enable_grad():
+                guilty = self.program.guilty(self._cast(x[0].detach()))
+        except FAILURES as error:
+            return f"first where a plain run raises {class_name(error)}, “{first_line(error)}”"
+        return f"first at site {', '.join(map(repr, guilty))}" if guilty else ""
+
+
+def _tell(sentences: list[str]) -> bool:
+    """Warns of a model's own exceptions; whether there was one."""
+    if sentences:
+        tell(
+            f"the model raises in part of its space: {'; '.join(sentences)}. Such points count as density zero; "
+            "raise amortized.OutsideSupport there if that is meant"
+        )
+    return bool(sentences)
+
+
+class _Differentiable(torch.autograd.Function):
+    """The log density whose gradient is the score found in the same call; 0 for a particle without one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: PyroTarget) -> Tensor:  # type: ignore[override]
+        value, score = target._log_prob_and_score(x)
+        usable = value.isfinite() & score.isfinite().all(-1)
+        ctx.save_for_backward(torch.where(usable[:, None], score, 0.0).to(x))
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (score,) = ctx.saved_tensors
+        return grad[:, None].to(score) * score, None

@@ -1,0 +1,289 @@
+"""One pass through a Pyro model at one point of unconstrained space: the messenger and what surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.distributions import constraints
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
+from torch._C._functorch import is_batchedtensor
+
+from amortized._types import Sites, Tensor
+from amortized.targets.pyro.bijections import bijection
+from amortized.targets.pyro.casting import cast_data
+from amortized.targets.pyro.missing import Halves, unknown_only
+
+Message = dict[str, Any]  # what Pyro tells its handlers of one statement
+
+
+class ModelError(ValueError):
+    """A model that cannot be a target; the message names the site, what was found and what to type."""
+
+    def __init__(self, message: str):
+        super().__init__(message.partition("\n")[0])  # Pyro's trace adds a table of shapes to what is raised inside
+
+
+@dataclass(frozen=True)
+class LatentSite:
+    """Where one latent site lies in ``x: (D,)`` and in the model's own space.
+
+    ``shape``: of its value, plates and event together. ``unconstrained_shape``, of ``size`` numbers: of its
+    coordinates ``x[slice]``. ``event_dim``: how many of the value's last dimensions are no plates. ``support``: the
+    constraint seen when the model was first traced. ``plates``: (name, size, dim) of the vectorized plates around it.
+    ``known``: elements of its batch that ``obs_mask`` has observed, bool ``(*batch)``; they have no coordinates.
+    """
+
+    name: str
+    support: constraints.Constraint
+    shape: torch.Size
+    event_dim: int
+    plates: tuple[tuple[str, int, int], ...]
+    unconstrained_shape: torch.Size
+    size: int
+    slice: slice
+    known: Tensor | None = field(default=None, compare=False)
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Where the coordinates stand among those of all elements, known and unknown: ``(size,)``."""
+        assert self.known is not None
+        each = (~self.known).reshape(self.known.shape + (1,) * (len(self.unconstrained_shape) - self.known.ndim))
+        return each.expand(self.unconstrained_shape).reshape(-1).nonzero()[:, 0]
+
+    def spread(self, coordinates: Tensor) -> Tensor:
+        """``(..., size)`` to ``(..., *unconstrained_shape)``, 0 at elements that are known."""
+        outer = coordinates.shape[:-1]
+        if self.known is not None:
+            count = self.unconstrained_shape.numel()
+            source = torch.full((count,), self.size, device=coordinates.device)
+            source[self.places] = torch.arange(self.size, device=coordinates.device)
+            coordinates = torch.cat([coordinates, coordinates.new_zeros((*outer, 1))], -1)[..., source]
+        return coordinates.reshape(outer + self.unconstrained_shape)
+
+    def gather(self, unconstrained: Tensor) -> Tensor:
+        """The inverse of ``spread`` for one particle: ``(*unconstrained_shape)`` to ``(size,)``."""
+        flat = unconstrained.reshape(-1)
+        return flat if self.known is None else flat[self.places]
+
+
+def is_random_choice(message: Message) -> bool:
+    """Whether a site is left for inference: neither observed, nor fixed by a handler, nor a plate's subsample."""
+    return not (message["is_observed"] or message["done"] or isinstance(message["fn"], _Subsample))
+
+
+def is_discrete(message: Message) -> bool:
+    """Whether a site's values can be counted, by its distribution's own word or its support's."""
+    fn = message["fn"]
+    if getattr(fn, "has_enumerate_support", False):
+        return True
+    try:
+        return bool(fn.support.is_discrete)
+    except NotImplementedError as error:
+        raise ModelError(
+            f"latent site {message['name']!r}: {type(fn).__name__} does not say what its support is; "
+            "give the class a property `support`, a constraint of torch.distributions.constraints"
+        ) from error
+
+
+def sample_sites(trace: Any) -> dict[str, Message]:
+    """The sample statements of a trace, in order, by name."""
+    return {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
+
+
+def differ(one: float, other: float) -> bool:
+    """Whether two log densities of the same thing differ beyond rounding in float32; NaN differs from nothing."""
+    return abs(one - other) > 1e-3 * max(1.0, abs(one))
+
+
+def is_deterministic(site: Message) -> bool:
+    """Whether a site of a plain trace is a function of others: said to be, or made so by a reparametrization."""
+    *_, fn = _layers(site["fn"])
+    if site["is_observed"] and isinstance(fn, dist.Delta):
+        return bool((fn.v == site["value"]).all())
+    return bool(site["infer"].get("_deterministic", False))
+
+
+def is_factor(site: Message) -> bool:
+    *_, fn = _layers(site["fn"])
+    return isinstance(fn, dist.Unit)
+
+
+def unmasked(site: Message) -> Tensor:
+    """Which elements of a site's value count, in the value's shape: no handler masks them, nor the distribution."""
+    value, fn = site["value"], site["fn"]
+    inside = [(layer._mask, layer.event_dim) for layer in _layers(fn) if isinstance(layer, dist.MaskedDistribution)]
+    counts = torch.ones_like(value, dtype=torch.bool)
+    for mask, event_dim in [(site["mask"], fn.event_dim), *inside]:
+        if isinstance(mask, Tensor):
+            counts = counts & mask.reshape(mask.shape + (1,) * event_dim)
+        elif mask is False:
+            counts = torch.zeros_like(counts)
+    return counts
+
+
+def _layers(fn: Any) -> Iterator[Any]:
+    """A distribution, and those that it is made of: independent, masked, expanded."""
+    yield fn
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+        yield fn
+
+
+@contextmanager
+def undisturbed(device: torch.device | None = None) -> Iterator[None]:
+    """Runs Pyro code with validation off, and leaves random states, parameter store and validation as they were.
+
+    Without a ``device`` the random states of every CUDA device that is in use are kept.
+    """
+    store = pyro.get_param_store()
+    cuda: list[Any] = [device] if device is not None and device.type == "cuda" else []
+    if device is None and torch.cuda.is_initialized():
+        cuda = list(range(torch.cuda.device_count()))
+    known = set(store.keys())
+    with torch.random.fork_rng(devices=cuda), pyro.validation_enabled(False):
+        try:
+            yield
+        finally:
+            for name in set(store.keys()) - known:
+                del store[name]
+
+
+class LatentMessenger(Messenger):
+    """Fixes every latent site of one pass as ``poutine.condition`` does, and every parameter at its first value.
+
+    Sub-classes say where a site's value comes from. Transforms come from the site's support in this very pass,
+    since it may depend on another site. ``log_dets[name] = log |det d value / d coordinates|``, summed over all of it.
+    """
+
+    def __init__(self, parameters: Sites):
+        super().__init__()
+        self.parameters = parameters
+        self.values: Sites = {}
+        self.log_dets: Sites = {}
+        self.halves = Halves()
+
+    def coordinates(self, message: Message) -> Tensor:
+        """All of a latent's coordinates, in their own shape; those of known elements do not matter."""
+        raise NotImplementedError
+
+    def total(self, log_det: Tensor) -> Tensor:
+        return log_det.sum()
+
+    def value(self, message: Message) -> Tensor:
+        """The latent's value, its log-determinant recorded on the way."""
+        coordinates = self.coordinates(message)
+        transform: Any = bijection(message["fn"].support)
+        value = transform(coordinates)
+        batch = value.shape[: value.ndim - message["fn"].event_dim]
+        log_det = transform.log_abs_det_jacobian(coordinates, value)
+        self.log_dets[message["name"]] = self.total(unknown_only(log_det, self.halves.known(message), batch))
+        return self.halves.completed(message, value)
+
+    def is_latent(self, message: Message) -> bool:
+        return is_random_choice(message) and not is_discrete(message)
+
+    def _pyro_sample(self, message: Message) -> None:
+        cast_data(message)
+        self.halves.observe(message)
+        if self.is_latent(message):
+            message["value"] = self.values[message["name"]] = self.value(message)
+            message["is_observed"] = True
+
+    def _pyro_param(self, message: Message) -> None:
+        if message["name"] in self.parameters:
+            message["value"] = self.parameters[message["name"]]
+            message["done"] = True
+
+    def _pyro_post_param(self, message: Message) -> None:
+        if message["name"] not in self.parameters:
+            self.parameters[message["name"]] = message["value"] = message["value"].detach()
+
+
+class Placing(LatentMessenger):
+    """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each.
+
+    Raises ``ModelError`` in a pass that meets other latent sites than the first trace did, one more or one less.
+    """
+
+    def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], pieces: Sites):
+        super().__init__(parameters)
+        self.latents = latents
+        self.pieces = pieces
+
+    def latent(self, message: Message) -> LatentSite:
+        if message["name"] not in self.latents:
+            raise depends_on_value(message["name"], "is sampled now and was not when the model was first traced")
+        return self.latents[message["name"]]
+
+    def coordinates(self, message: Message) -> Tensor:
+        latent = self.latent(message)
+        shape = torch.Size(bijection(message["fn"].support).forward_shape(latent.unconstrained_shape))
+        if shape != latent.shape:
+            raise ModelError(
+                f"latent site {latent.name!r}: its support depends on a summed-out discrete site, which makes its "
+                f"shape {tuple(shape)} instead of {tuple(latent.shape)}; give it one support, and put the dependence "
+                "into what is computed from it: x = low[z] + (high[z] - low[z]) * u"
+            )
+        if latent.known is not None:
+            self.check_mask(latent, self.halves.known(message))
+        return latent.spread(self.pieces[latent.name])
+
+    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
+        """Raises ``ModelError`` where other elements are known than at first; unseen by vmap, see ``check_masks``."""
+        first = latent.known
+        assert first is not None
+        if known is None or not (is_batchedtensor(known) or torch.equal(known.expand_as(first), first)):
+            raise moving_mask(latent.name)
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        if raised[0] is None:
+            check_complete(self.latents, self.values)
+
+
+def moving_mask(name: str) -> ModelError:
+    return ModelError(
+        f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of "
+        "unknown elements is random; compute obs_mask from data that stay as they are, or leave terms out with "
+        "poutine.mask"
+    )
+
+
+def check_complete(latents: Mapping[str, LatentSite], sampled: Collection[str]) -> None:
+    """Raises ``ModelError`` where a run of the model sampled fewer latent sites than there are."""
+    if len(sampled) < len(latents):
+        missing = next(name for name in latents if name not in sampled)
+        raise depends_on_value(missing, "was sampled when the model was first traced and is not now")
+
+
+def depends_on_value(name: str, found: str) -> ModelError:
+    """The error for a latent site that comes and goes."""
+    return ModelError(
+        f"the set of latent sites depends on a value: site {name!r} {found}. Sample it on every run, "
+        f"{name} = pyro.sample({name!r}, ...), and switch its effect: torch.where(condition, {name}, 0.0)"
+    )
+
+
+class Inverting(LatentMessenger):
+    """Latents from given constrained values; ``found[name]`` are their unconstrained coordinates."""
+
+    def __init__(self, parameters: Sites, given: Sites):
+        super().__init__(parameters)
+        self.given = given
+        self.found: Sites = {}
+
+    def value(self, message: Message) -> Tensor:
+        name = message["name"]
+        if name not in self.given:
+            raise ValueError(f"no value was given for latent site {name!r}; got {sorted(self.given)}")
+        transform: Any = bijection(message["fn"].support)
+        self.found[name] = transform.inv(self.given[name])
+        return self.given[name]
