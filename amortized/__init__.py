@@ -1,6 +1,5 @@
 """Learned diffusion samplers for Pyro models: a posterior, its log evidence, and whether to trust them."""
 
-from amortized.estimate import Estimate
 from amortized.guide.comparison import ModelComparison, compare
 from amortized.guide.guide import DiffusionGuide
 from amortized.guide.named import (
@@ -21,6 +20,7 @@ from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.troubles import OutsideSupport
 from amortized.training.recipe import OffPolicy, Recipe
+from amortized.weights import Estimate
 
 __all__ = [
     "Convolutional",

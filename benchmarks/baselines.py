@@ -41,11 +41,11 @@ from amortized import DiffusionGuide, MixtureGuide
 from amortized.baselines import hmc, nested, nuts, smc, svi
 from amortized.benchmark import machine
 from amortized.benchmark.truth import Problem, problem
-from amortized.diagnostics.weights import effective_sample_fraction
 from amortized.files.model import load
 from amortized.metrics.modes import largest_mode_weight_error
 from amortized.results.draws import Draws
 from amortized.targets.pyro.target import PyroTarget
+from amortized.weights import effective_sample_fraction
 
 MODELS = ("eight_schools", "breast_cancer", "gaussian_mixture_25", "funnel", "two_sensors")
 FOLDER = Path(__file__).parents[1] / "models"

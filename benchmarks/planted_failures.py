@@ -27,7 +27,6 @@ import torch
 from torch import Tensor
 
 from amortized import DiffusionGuide, Recipe
-from amortized.estimate import Estimate
 from amortized.guide.named import reverse_kl
 from amortized.mixtures import gaussian as mixture
 from amortized.mixtures.covariance import significant_scale_tril
@@ -36,6 +35,7 @@ from amortized.processes.reference import Reference
 from amortized.samplers import PIS, DiffusionSampler
 from amortized.training.recipe import on_policy
 from amortized.warmup import WarmUp, warm_up
+from amortized.weights import Estimate
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "diagnosis" / "planted.json"

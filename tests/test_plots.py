@@ -7,9 +7,9 @@ from matplotlib.patches import StepPatch
 
 from amortized import plots
 from amortized.diagnostics.verdict import Diagnosis
-from amortized.estimate import Estimate
 from amortized.plots import summary as picture
 from amortized.training.evaluation import Evaluation
+from amortized.weights import Estimate
 
 RANDOM = np.random.default_rng(0)
 EVALUATIONS = [(0, Evaluation(-3.0, -1.0, -2.0, 0.4, 0.5)), (100, Evaluation(-2.1, -1.9, -2.0, 0.9, 0.9))]

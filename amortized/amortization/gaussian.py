@@ -12,9 +12,9 @@ from torch import nn
 
 from amortized._types import Generator, Tensor, TrainingStep
 from amortized.amortization.family import Family
-from amortized.mcmc.resampling import effective_sample_size
 from amortized.training.callbacks import ProgressBar
 from amortized.training.loop import affordable, optimise
+from amortized.weights import effective_sample_size
 
 PATIENCE = 5
 HELD_OUT = 2_000

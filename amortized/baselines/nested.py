@@ -17,10 +17,9 @@ from amortized.baselines.counts import check_counts
 from amortized.baselines.reference import covering_gaussian
 from amortized.baselines.targets import as_target
 from amortized.baselines.together import Together
-from amortized.estimate import Estimate
-from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
+from amortized.weights import Estimate, effective_sample_size, systematic
 
 BATCH = 64
 """Points that are moved at once, at most an eighth of the live ones: those behind in the queue may come too late."""

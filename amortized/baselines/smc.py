@@ -12,12 +12,11 @@ from tqdm.auto import tqdm
 from amortized.baselines.counts import check_counts
 from amortized.baselines.reference import broad_gaussian
 from amortized.baselines.targets import as_target
-from amortized.diagnostics.weights import log_evidence
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.resampling import systematic
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
+from amortized.weights import log_evidence, systematic
 
 
 @torch.no_grad()

@@ -21,10 +21,10 @@ from amortized._torch import placement
 from amortized.baselines.counts import check_counts
 from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import LogDensity, as_target
-from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.pyro.trace import undisturbed
+from amortized.weights import effective_sample_fraction, log_evidence
 
 RATES = (0.03, 0.01, 0.003, 0.001)
 """Learning rates, one after the other, each until the bound no longer rises."""

@@ -6,11 +6,11 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.behaviours.base import Behaviour
-from amortized.mcmc.resampling import systematic_by_context
 from amortized.path import Path, reverse_rollout, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
+from amortized.weights import systematic_by_context
 
 
 class Sleep(Behaviour):

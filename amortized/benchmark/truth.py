@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from amortized._types import Tensor
-from amortized.estimate import Estimate
 from amortized.files.model import ModelFile, UserError, as_tuple, blaming, load
 from amortized.targets.pyro.target import PyroTarget
+from amortized.weights import Estimate
 
 FUNCTIONS = ("sample", "mode")
 """Names in a model file that only a function can have."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import fx
 
 from amortized._types import Tensor
-from amortized.capture.known import Known, number
-
-if TYPE_CHECKING:
-    from amortized.capture.template import Template
+from amortized.capture.known import Known
+from amortized.capture.template import Template
 
 aten = torch.ops.aten
 ELEMENTWISE = {
@@ -90,7 +88,7 @@ SUMMED = {aten.neg.default, aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, a
 
 def _along(template: Template, argument: Any, before: Known, dims: list[int]) -> Any:
     """A number, or a node without the summed dimensions, that ``argument`` repeats along them; else ``None``."""
-    constant = number(template, argument)
+    constant = template.number(argument)
     if constant is not None:
         return constant
     source = _source(argument)

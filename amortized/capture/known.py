@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import fx
+from typing import Any
 
 from amortized._types import Tensor
-
-if TYPE_CHECKING:
-    from amortized.capture.template import Template
-
-aten = torch.ops.aten
 
 
 class Known:
@@ -39,14 +31,3 @@ class Known:
             isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype
             for a, b in ((self.one, other.one), (self.two, other.two))
         )
-
-
-def number(template: Template, argument: Any) -> float | None:
-    """The number that an argument is, as a Python scalar or as a constant tensor filled with it."""
-    if isinstance(argument, (int, float)):
-        return float(argument)
-    stored = isinstance(argument, fx.Node) and (
-        argument.op == "get_attr"
-        or (argument.target is aten.expand.default and getattr(argument.args[0], "op", "") == "get_attr")
-    )
-    return template.known[argument].splat if stored else None

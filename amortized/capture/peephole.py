@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import fx
 
 from amortized._types import Tensor
 from amortized.capture.broadcasting import ELEMENTWISE, before_expansion, sum_inside
-from amortized.capture.known import Known, number
-
-if TYPE_CHECKING:
-    from amortized.capture.template import Template
+from amortized.capture.known import Known
+from amortized.capture.template import Template
 
 aten = torch.ops.aten
 VIEWS = {
@@ -71,9 +69,9 @@ def _neutral(neutral: float, both_sides: bool):
     def rule(template: Template, args: tuple, known: Known) -> fx.Node | None:
         if len(args) != 2:
             return None
-        if number(template, args[1]) == neutral:
+        if template.number(args[1]) == neutral:
             return _kept(template, args[0], known)
-        if both_sides and number(template, args[0]) == neutral:
+        if both_sides and template.number(args[0]) == neutral:
             return _kept(template, args[1], known)
         return None
 

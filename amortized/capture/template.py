@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,6 @@ from torch import fx
 
 from amortized._types import Tensor
 from amortized.capture.known import Known
-from amortized.capture.peephole import simplify
 from amortized.capture.tape import OutOfTime, Recording, Step
 
 aten = torch.ops.aten
@@ -38,11 +38,14 @@ class CannotUnify(RuntimeError):
 
 
 class Template:
-    """Builds the graph for every batch size; ``build`` returns it as a module ``x: (B, D) -> the traced outputs``."""
+    """Builds the graph for every batch size; ``build`` returns it as a module ``x: (B, D) -> the traced outputs``.
 
-    def __init__(self, recordings: tuple[Recording, Recording], deadline: float, simplified: bool = True):
+    ``rewrite``: finds a cheaper node that equals a call, or ``None``; without it the graph stays as it was recorded.
+    """
+
+    def __init__(self, recordings: tuple[Recording, Recording], deadline: float, rewrite: Rewrite | None = None):
         self.recordings = recordings
-        self.simplified = simplified
+        self.rewrite = rewrite
         self.deadline = deadline
         one, two = (len(recording.steps[0].value) for recording in recordings)
         self.sizes = one, two
@@ -90,8 +93,18 @@ class Template:
 
     def call(self, target: Any, args: tuple, known: Known, kwargs: dict[str, Any] | None = None) -> fx.Node:
         """``target(*args, **kwargs)`` in the new graph, or something cheaper that equals it."""
-        simpler = simplify(self, target, args, kwargs or {}, known) if self.simplified else None
+        simpler = self.rewrite(self, target, args, kwargs or {}, known) if self.rewrite else None
         return simpler or self.emit(target, args, kwargs or {}, known)
+
+    def number(self, argument: Any) -> float | None:
+        """The number that an argument is, as a Python scalar or as a constant tensor filled with it."""
+        if isinstance(argument, (int, float)):
+            return float(argument)
+        stored = isinstance(argument, fx.Node) and (
+            argument.op == "get_attr"
+            or (argument.target is aten.expand.default and getattr(argument.args[0], "op", "") == "get_attr")
+        )
+        return self.known[argument].splat if stored else None
 
     def emit(self, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node:
         """A call in the new graph; the one made before, where the same call was."""
@@ -158,6 +171,9 @@ class Template:
     def _stored(self, name: str, value: Tensor) -> fx.Node:
         self.constants.register_buffer(name, value.detach().clone())
         return self.graph.get_attr(name)
+
+
+Rewrite = Callable[[Template, Any, tuple, dict[str, Any], Known], fx.Node | None]
 
 
 def _equal(one: Tensor, two: Tensor) -> bool:

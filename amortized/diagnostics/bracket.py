@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 
 from amortized._types import Tensor
-from amortized.diagnostics.weights import log_evidence
-from amortized.estimate import Estimate
-from amortized.mcmc.resampling import pareto_shape
+from amortized.weights import Estimate, log_evidence, pareto_shape
 
 OPEN = 0.2
 """Nats by which the bounds may lie apart whatever their errors are: the warm-up's draws are not exact."""

@@ -10,8 +10,8 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc import hmc
-from amortized.mcmc.resampling import effective_sample_size
 from amortized.targets.base import Target
+from amortized.weights import effective_sample_size
 
 CHAINS, MOVES, LEAPFROGS = 1_000, 8, 5
 THROWAWAY, TUNING = 200, 20

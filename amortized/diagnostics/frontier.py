@@ -9,11 +9,11 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.diagnostics.mode_search import FEWEST, LARGE_WEIGHT, LogWeights, unseen_by, unseen_mass
-from amortized.estimate import Estimate
 from amortized.mcmc import hmc
 from amortized.mixtures.gaussian import fit
 from amortized.optimise.lbfgs import climb
 from amortized.targets.affine import WhitenedTarget
+from amortized.weights import Estimate
 
 DRAWS = 2_048
 """That a mixture is fitted to."""

@@ -13,9 +13,6 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.diagnostics import frontier
 from amortized.diagnostics.mode_search import CALLS_TO_EXPLORE, Exploration, LogWeights, Unbounded, explore
-from amortized.diagnostics.weights import log_evidence
-from amortized.estimate import Estimate
-from amortized.mcmc.resampling import systematic
 from amortized.mixtures.gaussian import GaussianMixture, join
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
@@ -26,6 +23,7 @@ from amortized.warmup.modes import Improper, find_modes
 from amortized.warmup.run import MANY
 from amortized.warmup.screening import Screening, cube_rays
 from amortized.warmup.tempering import wide_gaussian
+from amortized.weights import Estimate, log_evidence, systematic
 
 Found = TypeVar("Found")
 CLIMBS, OWN = 24, 8

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.resampling import effective_sample_size
 from amortized.mixtures.gaussian import GaussianMixture, fit
 from amortized.targets.affine import WhitenedTarget
+from amortized.weights import Estimate, effective_sample_size
 
 PARTICLES, REDRAWN = 512, 1_024
 LARGE_WEIGHT = 5.0

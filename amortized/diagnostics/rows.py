@@ -20,7 +20,7 @@ from amortized.diagnostics.remedies import (
     RESAMPLE,
     Remedies,
 )
-from amortized.estimate import Estimate
+from amortized.weights import Estimate
 
 EVEN = 0.6
 """Effective fraction from which the tail of the weights, or density that climbs met, decides nothing alone. At 65 to

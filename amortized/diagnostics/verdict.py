@@ -11,9 +11,7 @@ from amortized.diagnostics.finding import TRUSTWORTHY, UNTRUSTED, USABLE, VERDIC
 from amortized.diagnostics.mode_search import LARGE_WEIGHT
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.rows import Checks
-from amortized.diagnostics.weights import effective_sample_fraction
-from amortized.estimate import Estimate
-from amortized.mcmc.resampling import pareto_shape
+from amortized.weights import Estimate, effective_sample_fraction, pareto_shape
 
 __all__ = ["TRUSTWORTHY", "UNTRUSTED", "USABLE", "VERDICTS", "Checks", "Diagnosis", "diagnose"]
 

@@ -13,13 +13,12 @@ import torch
 from amortized._torch import placement
 from amortized.diagnostics.comparison import aligned
 from amortized.diagnostics.verdict import UNTRUSTED
-from amortized.estimate import Estimate
 from amortized.guide.guide import DiffusionGuide
-from amortized.mcmc.resampling import systematic
 from amortized.results.arviz import LeaveOneOut, leave_one_out
 from amortized.results.draws import Draws, by_chain, known_terms
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.predictive import counted, prior
+from amortized.weights import Estimate, systematic
 
 Sizes = list[tuple[str, int]]
 """Observed sites with the number of their data."""

@@ -16,19 +16,20 @@ from amortized.amortization.training import train_family
 from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.diagnostics.remedies import only
 from amortized.guide.options import Settings
-from amortized.mcmc.resampling import effective_sample_size
 from amortized.path import Path
 from amortized.results.posterior import Posterior, check_count, polished, proposed
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.conditional.contexts import LocalTo
+from amortized.targets.conditional.reading import values_of_sites
 from amortized.targets.conditional.simulation import simulate
-from amortized.targets.conditional.target import ConditionalTarget, values_of_sites
+from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.cost import timed
 from amortized.targets.pyro.data import bound
 from amortized.targets.pyro.failures import tell
 from amortized.training.recipe import Recipe, Training, train
+from amortized.weights import effective_sample_size
 
 PATHS = 2_000
 PATHS_AT_ONCE = 32_768

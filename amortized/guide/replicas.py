@@ -10,10 +10,9 @@ from typing import Any
 import torch
 
 from amortized.diagnostics.verdict import VERDICTS
-from amortized.diagnostics.weights import log_mean_exp
-from amortized.estimate import Estimate
 from amortized.results.draws import Draws
 from amortized.results.posterior import Posterior, check_count
+from amortized.weights import Estimate, log_mean_exp
 
 NUM_SAMPLES = 4_000
 

@@ -9,12 +9,11 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.estimate import Estimate
 from amortized.mcmc import hmc
 from amortized.mcmc import independence as jumps
-from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.mcmc.state import LogDensityAndScore, State, evaluator
 from amortized.mixtures.gaussian import GaussianMixture, safe_cholesky
+from amortized.weights import Estimate, effective_sample_size, systematic
 
 
 class Result(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.estimate import Estimate
+from amortized.weights import Estimate
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Multiples of the median squared distance that serve as squared bandwidths."""

@@ -10,16 +10,16 @@ from functools import partial
 from typing import Any
 
 from amortized._types import Generator, Tensor
-from amortized.diagnostics.weights import (
+from amortized.metrics.distances import maximum_mean_discrepancy, sinkhorn_distance, wasserstein2
+from amortized.metrics.modes import entropic_mode_coverage, largest_mode_weight_error
+from amortized.metrics.stein import stein_discrepancy
+from amortized.weights import (
+    Estimate,
     bootstrap_log_evidence,
     effective_sample_fraction,
     evidence_gap,
     reverse_effective_sample_fraction,
 )
-from amortized.estimate import Estimate
-from amortized.metrics.distances import maximum_mean_discrepancy, sinkhorn_distance, wasserstein2
-from amortized.metrics.modes import entropic_mode_coverage, largest_mode_weight_error
-from amortized.metrics.stein import stein_discrepancy
 
 Metric = Callable[..., float]
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from amortized.estimate import Estimate
 from amortized.plots.style import BLUE, GREEN, GREY, ORANGE, ink
 from amortized.training.evaluation import Evaluation
+from amortized.weights import Estimate
 
 Corner = Literal["upper right", "lower right"]
 

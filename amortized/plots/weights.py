@@ -7,8 +7,8 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 
-from amortized.estimate import Estimate
 from amortized.plots.style import BLUE, ORANGE, ink, without_height
+from amortized.weights import Estimate
 
 
 def weights(axes: Axes, log_weights: np.ndarray, evidence: Estimate, khat: float, ess_fraction: float) -> Axes:

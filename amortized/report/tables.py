@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from amortized.diagnostics.comparison import Moments
-from amortized.estimate import Estimate
 from amortized.report.contents import Contents
+from amortized.weights import Estimate
 
 APART = 0.2
 """Standard deviations between two means from which a difference is marked."""

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from amortized._torch import placement
-from amortized.estimate import Estimate
 from amortized.results import arviz
 from amortized.targets.base import Target
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.predictive import counted, posterior_predictive, prior
+from amortized.weights import Estimate
 
 PRIOR_DRAWS = 1_000
 

@@ -17,9 +17,6 @@ from amortized.diagnostics.mass_search import MassSearch
 from amortized.diagnostics.mode_search import Exploration, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
-from amortized.diagnostics.weights import effective_sample_fraction, log_evidence
-from amortized.estimate import Estimate
-from amortized.mcmc.resampling import systematic
 from amortized.path import Path, rollout
 from amortized.results.draws import Draws
 from amortized.samplers import DiffusionSampler
@@ -30,6 +27,7 @@ from amortized.targets.pyro.checks.precision import POINTS, rounding
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.evaluation import reverse_log_weights
+from amortized.weights import Estimate, effective_sample_fraction, log_evidence, systematic
 
 POLISHED = 512
 OTHER_SEED = 1_000_003

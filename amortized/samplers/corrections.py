@@ -6,11 +6,11 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc import mala
-from amortized.mcmc.resampling import effective_sample_size, systematic_by_context
 from amortized.samplers.base import DiffusionSampler
 from amortized.samplers.sequential import sample_sequentially
 from amortized.targets.base import Target
 from amortized.targets.pyro.failures import tell
+from amortized.weights import effective_sample_size, systematic_by_context
 
 CORRECTIONS = ("resample", "none", "mcmc", "sequential")
 MAX_POOL = 16

@@ -7,15 +7,13 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.diagnostics.weights import log_evidence, log_mean_exp
-from amortized.estimate import Estimate
-from amortized.mcmc.resampling import effective_sample_size, systematic
 from amortized.objectives.flows import StateFlow
 from amortized.path import kernel, read, rollout, with_log_targets
 from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
 from amortized.samplers.base import DiffusionSampler
 from amortized.targets.base import Target
+from amortized.weights import Estimate, effective_sample_size, log_evidence, log_mean_exp, systematic
 
 MIN_PILOT = 256
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
 from amortized.path import paths_at_once, reverse_rollout, rollout, score
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
+from amortized.weights import effective_sample_fraction, log_mean_exp
 
 
 @dataclass(frozen=True)

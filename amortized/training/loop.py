@@ -74,7 +74,6 @@ def fit(
     generator: Generator | None = None,
     grid: TrainingGrid | None = None,
     pace: Callable[[int], float] | None = None,
-    initialise: bool = True,
     seconds: float | None = None,
 ) -> bool:
     """Train on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
@@ -84,7 +83,7 @@ def fit(
     learning rate rises over the first steps and falls as a cosine of the part of the run that is over, which ``pace``
     tells where the run is not limited by ``steps``; gradients are clipped to norm 1; weights are averaged
     exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which
-    stops the loop by returning True, as ``fit`` then does. ``initialise=False`` keeps the log Z that the objective has.
+    stops the loop by returning True, as ``fit`` then does.
     ``seconds`` plans fewer steps where so many would not fit in.
     """
     check_pair(objective, behaviour)
@@ -98,7 +97,7 @@ def fit(
             path = with_log_targets(laid, shown, path)
         if not objective.differentiates_rollout:
             path = score(laid, policy, path)
-        if step == 0 and initialise:
+        if step == 0:
             objective.initialise(path)
         behaviour.observe(path)
         return objective(path).mean()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
 from amortized.warmup.polish import Weighed
+from amortized.weights import Estimate
 
 GOOD_FRACTION = 0.2
 

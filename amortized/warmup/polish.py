@@ -8,15 +8,14 @@ from typing import NamedTuple
 import torch
 
 from amortized._types import Tensor
-from amortized.estimate import Estimate
 from amortized.mcmc import independence as jumps
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.resampling import effective_sample_size, pareto_shape
 from amortized.mcmc.state import State
 from amortized.mixtures.gaussian import fit
 from amortized.mixtures.product import ProductMixture
 from amortized.mixtures.product_fit import correct_product, fit_product
 from amortized.warmup.tempering import Search
+from amortized.weights import Estimate, effective_sample_size, pareto_shape
 
 WIDER = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
 CLEARLY = 1.0

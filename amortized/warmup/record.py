@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 
 from amortized._types import Tensor
-from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
 from amortized.processes.reference import Reference
+from amortized.weights import Estimate
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.natural_gradient import nearest_mixture
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.warmup.record import WarmUp
+from amortized.weights import Estimate
 
 STEPS = 1_000
 JUDGED = 4_096

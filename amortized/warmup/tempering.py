@@ -8,11 +8,11 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.resampling import systematic
 from amortized.mcmc.state import State
 from amortized.mixtures.gaussian import GaussianMixture, join, safe_cholesky
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
+from amortized.weights import systematic
 
 
 def wide_gaussian(mixture: GaussianMixture, scale: float) -> GaussianMixture:

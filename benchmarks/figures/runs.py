@@ -18,8 +18,8 @@ from amortized.benchmark.cells import plain
 from amortized.benchmark.machine import machine, versions
 from amortized.benchmark.measurement import EXACT_SEED, exact_log_weights
 from amortized.benchmark.trained import Method, Trained
-from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
 from amortized.metrics.modes import mode_weights
+from amortized.weights import effective_sample_fraction, log_mean_exp
 
 ROOT = Path(__file__).parents[2]
 PATHS, SHOWN = 2_000, 1_000

@@ -4,7 +4,6 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from tests.targets.test_simulation import centred_on_data
 
 from amortized.amortization import pairs
 from amortized.amortization.pairs import Pairs
@@ -12,6 +11,7 @@ from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro.trace import ModelError
 from tests.amortization.quick import conjugate, data_sets
 from tests.known import seeded
+from tests.targets.conditional.test_simulation import centred_on_data
 
 
 def overflowing(y):

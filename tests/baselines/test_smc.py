@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from amortized.baselines import smc
-from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import State
 from amortized.targets.callable import DensityTarget
+from amortized.weights import Estimate
 from tests.baselines import known
 from tests.known import seeded
 

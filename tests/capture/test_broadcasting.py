@@ -1,7 +1,8 @@
 """Work is kept off broadcast copies, and sums are taken before what does not change along them."""
 
 import torch
-from tests.targets.test_template import check, operations
+
+from tests.capture.test_template import check, operations
 
 aten = torch.ops.aten
 DATA = torch.randn(50)

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from tests.targets.test_template import check, operations
+
+from tests.capture.test_template import check, operations
 
 WEIGHTS = torch.randn(4, 3)
 REWRITES = {

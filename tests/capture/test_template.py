@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 
+from amortized.capture.peephole import simplify
 from amortized.capture.tape import OutOfTime, Tape
 from amortized.capture.template import CannotUnify, Template
 
@@ -12,7 +13,7 @@ from amortized.capture.template import CannotUnify, Template
 def template(function, dim=3, sizes=(5, 9), seconds=60.0):
     deadline = time.monotonic() + seconds
     first, second = (Tape(time.monotonic() + 60).record(function, torch.randn(size, dim)) for size in sizes)
-    return Template((first, second), deadline).build()
+    return Template((first, second), deadline, simplify).build()
 
 
 def check(function, dim=3):

@@ -8,7 +8,6 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized.diagnostics.weights import log_evidence
 from amortized.processes import PinnedBrownian
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler, GFlowNet
@@ -18,6 +17,7 @@ from amortized.targets.callable import DensityTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.recipe import Recipe, train
 from amortized.warmup import WarmUp, warm_up
+from amortized.weights import log_evidence
 from tests.known import network, seeded
 
 BRIEF = Recipe(bridge_steps=10, steps=10, batch=64, bridge_batch=64, every=5, held_out=128, refinements=(1,), enough=1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.diagnostics.bracket import bracket
-from amortized.estimate import Estimate
+from amortized.weights import Estimate
 from tests.known import seeded
 
 

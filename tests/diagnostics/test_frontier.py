@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from amortized.diagnostics.frontier import _starts, frontier
-from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import fit
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
+from amortized.weights import Estimate
 from tests.known import seeded
 
 WIDE, NARROW = 2.0, 0.3

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from amortized.diagnostics.mode_search import Exploration, explore
-from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
@@ -14,6 +13,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
 from amortized.training.evaluation import reverse_log_weights
+from amortized.weights import Estimate
 from tests.known import network, seeded
 
 DISTANCE = 10.0

@@ -12,7 +12,7 @@ from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
 from amortized.diagnostics.mode_search import Exploration, Unbounded
 from amortized.diagnostics.remedies import GENERIC, NON_CENTRED, PROPER
 from amortized.diagnostics.rows import Checks
-from amortized.estimate import Estimate
+from amortized.weights import Estimate
 
 NONE = torch.zeros(1_000, dtype=torch.float64)
 

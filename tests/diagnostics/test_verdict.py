@@ -9,12 +9,12 @@ from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.mode_search import Exploration
 from amortized.diagnostics.remedies import in_python, only
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Checks, Diagnosis, diagnose
-from amortized.estimate import Estimate
 from amortized.path import reverse_rollout, score
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
 from amortized.targets.callable import DensityTarget
+from amortized.weights import Estimate
 from tests.known import gaussian, network, seeded
 
 SEPARATION = 8.0

@@ -10,9 +10,9 @@ from torch.distributions import constraints
 
 from amortized import DiffusionGuide, Recipe, compare
 from amortized.baselines import nuts
-from amortized.estimate import Estimate
 from amortized.results.draws import Draws
 from amortized.targets.pyro.target import PyroTarget
+from amortized.weights import Estimate
 
 DATA = torch.tensor([0.3, -1.2, 0.8, 2.0, 0.1])
 NARROW, WIDE = 1.0, 30.0

@@ -14,7 +14,7 @@ import torch
 
 import amortized
 from amortized import DiffusionGuide, LocalTo
-from amortized.guide.guide import many
+from amortized.guide import many
 from amortized.guide.options import Settings
 from amortized.policies.embeddings import DeepSets
 from amortized.samplers import GFlowNet

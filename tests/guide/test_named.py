@@ -24,7 +24,7 @@ GUIDES = [
     amortized.MixtureGuide,
 ]
 OTHERS = (amortized.DDSGuide, amortized.DBGuide)
-"""Whose process or objective learns in tests/training/test_loop.py, and whose parts are those of another guide in the list."""
+"""Their processes and objectives learn in tests/training/test_loop.py; their other parts are those of a guide above."""
 every_guide = pytest.mark.parametrize(
     "guide_class",
     [pytest.param(guide, id=guide.__name__, marks=[pytest.mark.slow] * (guide in OTHERS)) for guide in GUIDES],

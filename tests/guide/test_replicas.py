@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from amortized import DiffusionGuide, Recipe
-from amortized.estimate import Estimate
 from amortized.guide.replicas import as_chains, pooled, record_of
 from amortized.results.draws import Draws
+from amortized.weights import Estimate
 
 
 def model(y):

@@ -7,7 +7,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized.guide.guide import single
+from amortized.guide import single
 from amortized.guide.options import Settings
 from amortized.samplers import GFlowNet
 from amortized.training import preparation

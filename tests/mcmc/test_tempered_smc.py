@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from amortized.mcmc import tempered_smc
-from amortized.mcmc.resampling import effective_sample_size, pareto_shape, systematic
 from amortized.mixtures.gaussian import GaussianMixture
+from amortized.weights import effective_sample_size, pareto_shape, systematic
 
 
 def base(dim, scale=3.0, mean=0.0):

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from amortized.estimate import Estimate
 from amortized.metrics.measure import Metrics, measure
+from amortized.weights import Estimate
 from tests.known import seeded
 
 COUNT = 300

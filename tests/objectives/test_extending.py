@@ -14,10 +14,10 @@ from amortized.objectives import LogVariance, Objective
 from amortized.path import reverse_rollout, rollout
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.linear import LinearProcess
-from tests import test_fit
 from tests.contracts import test_objectives as contracts
 from tests.contracts.discovery import concrete_classes
 from tests.known import isotropic, network, seeded
+from tests.training import test_loop as test_fit
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 OBJECTIVE, PROCESS, BEHAVIOUR = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

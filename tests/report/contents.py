@@ -7,11 +7,11 @@ import torch
 
 from amortized.diagnostics.finding import Finding
 from amortized.diagnostics.verdict import Diagnosis
-from amortized.estimate import Estimate
 from amortized.report import Contents
 from amortized.results.draws import Draws
 from amortized.training.evaluation import Evaluation
 from amortized.training.recipe import Training
+from amortized.weights import Estimate
 
 BAD = Finding("effective draws", "1%", "over 30%", False, "too few paths count", "Train <longer>.")
 FOUND = Diagnosis(0.9, 0.3, -2.1, -1.9, Estimate(-2.0, 0.01), 0.0, (BAD,))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 az = pytest.importorskip("arviz")
-FILE = Path(__file__).parents[2] / "amortized" / "diagnostics" / "arviz.py"
+FILE = Path(__file__).parents[2] / "amortized" / "results" / "arviz.py"
 DRAWS, DATA = 4_000, 5
 
 

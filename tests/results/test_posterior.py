@@ -26,7 +26,7 @@ from tests.known import FIVE_MEANS, FIVE_SDS, FIVE_WEIGHTS, five_modes, network,
 
 QUICK = Recipe(bridge_steps=50, steps=50, every=50, held_out=256)
 PRIOR_SCALE = 1.0
-PLANTED = Path(__file__).parents[1] / "benchmarks" / "planted_failures.py"
+PLANTED = Path(__file__).parents[2] / "benchmarks" / "planted_failures.py"
 
 
 def conjugate(y):
@@ -67,7 +67,7 @@ def test_data_edited_in_place_are_noticed():
 
 
 def test_an_edited_global_is_noticed(guide, monkeypatch):
-    monkeypatch.setattr("tests.test_posterior.PRIOR_SCALE", 3.0)
+    monkeypatch.setattr("tests.results.test_posterior.PRIOR_SCALE", 3.0)
     assert guide.diagnose().verdict == UNTRUSTED
     monkeypatch.undo()
     assert guide.diagnose().verdict == "trustworthy"
@@ -103,7 +103,7 @@ ASKED = {
 
 @pytest.mark.parametrize("asked", ASKED)
 def test_a_guide_whose_model_has_changed_refuses(guide, asked, monkeypatch):
-    monkeypatch.setattr("tests.test_posterior.PRIOR_SCALE", 3.0)
+    monkeypatch.setattr("tests.results.test_posterior.PRIOR_SCALE", 3.0)
     guide.target._next_look = 0.0
     with pytest.raises(RuntimeError, match=r"has changed since the fit \(the log density .* write guide.fit"):
         ASKED[asked](guide)

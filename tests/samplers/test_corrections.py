@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from amortized.estimate import Estimate
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.samplers import DiffusionSampler, SequentialDraws
 from amortized.samplers.corrections import CORRECTIONS, MAX_POOL, affordable, corrected, pool_size
 from amortized.targets.callable import DensityTarget
+from amortized.weights import Estimate
 from tests.known import Located, SameFeatures, gaussian, network, seeded
 
 COUNT = 4_000

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from amortized.mcmc.resampling import effective_sample_size
 from amortized.objectives.flows import StateFlow
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.transitions import StudentT
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.sequential import sample_sequentially
 from amortized.targets.callable import DensityTarget
+from amortized.weights import effective_sample_size
 from tests.known import gaussian, perturbed, seeded, steering
 
 LOG_PARTITION = 1.3

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from amortized.diagnostics.weights import effective_sample_fraction, log_mean_exp
 from amortized.path import reverse_rollout, rollout, score
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
 from amortized.training.evaluation import evaluate
+from amortized.weights import effective_sample_fraction, log_mean_exp
 from tests.known import Located, SameFeatures, gaussian, isotropic, network, seeded
 
 every_process = pytest.mark.parametrize("process", [OrnsteinUhlenbeck(6), PinnedBrownian(6)], ids=["ou", "brownian"])

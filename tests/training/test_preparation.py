@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.base import Target
 from amortized.targets.callable import DensityTarget
 from amortized.training import preparation
 from amortized.training.preparation import Prepared, prepare
 from amortized.warmup import WarmUp
+from amortized.weights import Estimate
 from tests.known import gaussian, seeded
 
 FACTOR = torch.tensor([[0.5, 0.0], [0.3, 5.0]]).double()

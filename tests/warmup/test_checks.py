@@ -4,11 +4,11 @@ import math
 
 import torch
 
-from amortized.estimate import Estimate
 from amortized.mcmc.state import State
 from amortized.mcmc.tempered_smc import Result
 from amortized.warmup.checks import verdict
 from amortized.warmup.polish import Weighed
+from amortized.weights import Estimate
 
 GOOD = Weighed(Estimate(5.0, 0.01), 0.3, 0.6, 0.01, 0.05, 0.7, -2.0)
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import torch
 
-from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
 from amortized.warmup import WarmUp
+from amortized.weights import Estimate
 
 SHIFT = torch.tensor([2.0, -1.0], dtype=torch.float64)
 FACTOR = torch.tensor([[2.0, 0.0], [1.0, 3.0]], dtype=torch.float64)

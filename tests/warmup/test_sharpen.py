@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import torch
 
-from amortized.estimate import Estimate
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
 from amortized.optimise.natural_gradient import Nearest
 from amortized.targets.callable import DensityTarget
 from amortized.warmup import WarmUp, sharpen
 from amortized.warmup.sharpen import bound, sharpened
+from amortized.weights import Estimate
 from tests.known import seeded
 
 MEANS = torch.tensor([[-20.0, 0.0], [20.0, 0.0]]).double()

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from amortized.estimate import Estimate
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import State
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.warmup.tempering import Search, wide_gaussian
+from amortized.weights import Estimate
 from tests.known import isotropic, seeded
 
 MODES = GaussianMixture(

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from pyro import poutine
 
-from amortized._types import Tensor
-from amortized.targets.conditional.contexts import ContextPart, Contexts, LocalTo
-from amortized.targets.conditional.given import GivenTarget
+from amortized._types import Sites, Tensor
+from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.held import check_held
-from amortized.targets.conditional.model import CONTEXT, ContextualModel, is_data
+from amortized.targets.conditional.model import CONTEXT
+from amortized.targets.conditional.reading import Reading, check_observed, program_of
 from amortized.targets.conditional.sets import check_sets
 from amortized.targets.pyro.checks.validation import check_data_sets
-from amortized.targets.pyro.data import as_tensors, bound, call_with_tensors
-from amortized.targets.pyro.faults import arguments, of_arguments
+from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import (
     LatentSite,
     ModelError,
-    is_deterministic,
-    is_discrete,
-    is_random_choice,
-    sample_sites,
-    undisturbed,
 )
 
 
@@ -59,11 +52,11 @@ class ConditionalTarget:
         capture_seconds: float = 20.0,
     ):
         local = amortize if isinstance(amortize, LocalTo) else None
-        read = _Reading(model, amortize, args, dict(kwargs or {}))
+        read = Reading(model, amortize, args, dict(kwargs or {}))
         self.rows = read.rows
         self.contexts = read.contexts
-        self.program = _program(model, read)
-        _check_observed(self.program, read.rows)
+        self.program = program_of(model, read)
+        check_observed(self.program, read.rows)
         check_data_sets(self.program, read.rows, seed)
         check_held(self.program)
         self.joint = PyroTarget(self.program, seed=seed, capture_seconds=capture_seconds)
@@ -118,139 +111,106 @@ class ConditionalTarget:
                 )
 
 
-class _Reading:
-    """The contexts among a model's arguments, and the arguments of the first data set alone."""
+class GivenTarget(ModelTarget):
+    """A conditional target at M contexts."""
 
-    def __init__(
-        self,
-        model: Callable,
-        amortize: str | Sequence[str] | LocalTo,
-        args: Sequence,
-        kwargs: dict[str, Any],
-    ):
-        args, kwargs = call_with_tensors(model, args, kwargs)
-        arguments = bound(model, args, kwargs)
-        self.local = isinstance(amortize, LocalTo)
-        names = _names(amortize, arguments.arguments)
-        sites = [name for name in names if name not in arguments.arguments]
-        found = values_of_sites(model, args, kwargs, sites)
-        values = {name: found[name] if name in sites else _listed(name, arguments.arguments[name]) for name in names}
-        scalars = [name for name, sets in values.items() if sets[0].ndim == 0]
-        ragged = any(len({len(one) for one in sets}) > 1 for sets in values.values() if sets[0].ndim)
-        counts = sorted({len(sets) for sets in values.values()})
-        if len(counts) > 1:
-            raise ValueError(f"{tuple(names)} hold {counts} data sets: pass as many of one as of the other")
-        if ragged and scalars:
-            raise ValueError(
-                f"{scalars[0]!r} is one number for a data set, beside sets of different size: give each row its own, "
-                f"[one.expand(len(rows)) for one, rows in zip({scalars[0]}, sets)]"
-            )
-        longest = max(range(len(values[names[0]])), key=lambda m: values[names[0]][m].numel()) if ragged else 0
-        firsts = {name: values[name][longest] for name in names}
-        parts = [ContextPart(name, one.shape, one.dtype, name not in sites) for name, one in firsts.items()]
-        dtypes = [part.dtype for part in parts if part.dtype.is_floating_point]
-        widest = torch.get_default_dtype()
-        for dtype in dtypes:
-            widest = torch.promote_types(widest, dtype)
-        self.contexts = Contexts(parts, widest, ragged)
-        self.rows, _ = self.contexts.rows([sets if ragged else torch.stack(sets) for sets in values.values()])
-        self.first = self.rows[longest]
-        arguments.arguments.update({name: one for name, one in firsts.items() if name not in sites})
-        self.args, self.kwargs = arguments.args, arguments.kwargs
+    def __init__(self, family: ConditionalTarget, rows: Tensor, numbers: Tensor | None = None):
+        super().__init__(family.dim, family.dtype, family.device)
+        self.family = family
+        self.context = rows
+        self.numbers = numbers
 
+    @property
+    def latents(self) -> dict[str, LatentSite]:
+        return self.family.latents
 
-def _names(amortize: str | Sequence[str] | LocalTo, arguments: Mapping[str, Any]) -> list[str]:
-    """What ``amortize`` names; for ``LocalTo``, all tensors that have as many rows as the first tensor has."""
-    if not isinstance(amortize, LocalTo):
-        if not amortize:
-            raise ValueError(f"amortize={amortize!r} names nothing: write amortize='y', the data's name")
-        return [amortize] if isinstance(amortize, str) else list(amortize)
-    tensors = {name: len(value) for name, value in arguments.items() if isinstance(value, torch.Tensor) and value.ndim}
-    if not tensors:
-        raise ModelError(
-            f"amortize=LocalTo({amortize.plate!r}): no argument of the model is a tensor with rows; pass the data as "
-            f"an argument and open with pyro.plate({amortize.plate!r}, len(data)): over them"
-        )
-    count = next(iter(tensors.values()))
-    return [name for name, rows in tensors.items() if rows == count]
+    @property
+    def observations(self) -> Sites:
+        """Of the one context, of a set its own rows alone; raises ``ValueError`` where there are several contexts."""
+        program, row = self.family.program, self._only_row()
+        values = dict(zip(program.contexts.names, program.values(row), strict=True))
+        return {site: values[name].reshape(program.shapes[site])[: self.rows] for site, name in program.sites.items()}
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows the one set has; None where contexts are no sets. Its padding lies behind them."""
+        present = self.family.program.present(self._only_row())
+        return None if present is None else int(present.sum())
 
-def _listed(name: str, value: Any) -> list[Tensor]:
-    """The data sets of one argument of ``fit``."""
-    value = as_tensors(list(value), name) if isinstance(value, tuple) else value
-    if isinstance(value, (list, tuple)) and len(value) and all(isinstance(one, torch.Tensor) for one in value):
-        return list(value)
-    if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) == 0:
-        if not isinstance(value, (torch.Tensor, list, tuple)):
-            raise ValueError(
-                f"argument {name!r} is a {type(value).__name__}: it is amortized over, so fit takes data sets along a "
-                f"first dimension; write [{name}] for one number"
-            )
-        got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else "a list"
-        raise ValueError(
-            f"argument {name!r} is {got}: it is amortized over, so fit takes data sets along a first dimension; for "
-            f"one of them write [{name}], for sets of different size a list of them"
-        )
-    return list(value)
+    @property
+    def observed(self) -> Collection[str]:
+        return self.family.joint.observed
 
+    @property
+    def discrete(self) -> Collection[str]:
+        return self.family.joint.discrete
 
-def values_of_sites(
-    model: Callable, args: Sequence, kwargs: Mapping[str, Any], names: Sequence[str]
-) -> dict[str, list[Tensor]]:
-    """The values of observed sites, each as one data set; ``ModelError`` for a name that is no such site."""
-    if not names:
-        return {}
-    with undisturbed(), torch.no_grad():
-        trace = poutine.trace(model).get_trace(*args, **kwargs)
-    data = {name: site["value"] for name, site in sample_sites(trace).items() if is_data(site)}
-    for name in names:
-        if name not in data:
-            arguments = list(bound(model, args, kwargs).arguments)
-            raise ModelError(
-                f"amortize={name!r} is neither an argument of the model {arguments} nor an observed site {list(data)}; "
-                "write one of these, or LocalTo('plate')"
-            )
-    return {name: [data[name]] for name in names}
+    @property
+    def deterministic(self) -> Collection[str]:
+        return self.family.joint.deterministic
 
+    @property
+    def parameters(self) -> Sites:
+        return self.family.joint.parameters
 
-def _program(model: Callable, read: _Reading) -> ContextualModel:
-    """The model as a program of its context; says what a data set was taken for where the model fails on the first."""
-    try:
-        return ContextualModel(model, read.args, read.kwargs, read.contexts, read.first, read.local)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        if isinstance(error, ModelError):
-            raise
-        if said := of_arguments(error, arguments(model, read.args, read.kwargs)):
-            raise ModelError(said) from error
-        part = read.contexts.parts[0]
-        raise ValueError(
-            f"the model fails on the first data set, in which {part.name!r} has shape {tuple(part.shape)}: {error}; "
-            f"fit takes data sets along a first dimension, for one of them write [{part.name}]"
-        ) from error
+    def difference_from_model(self) -> str | None:
+        """As ``PyroTarget.difference_from_model``."""
+        return self.family.joint.difference_from_model()
 
+    def check_unchanged(self) -> None:
+        """As ``PyroTarget.check_unchanged``."""
+        self.family.joint.check_unchanged()
 
-def _check_observed(program: ContextualModel, rows: Tensor) -> None:
-    """Raises ``ModelError`` where data of the context enter a site in another form than their own."""
-    names = program.contexts.names
-    if not program.sites:
-        raise ModelError(
-            f"amortize={names}: no site observes any of these as it is, so data sets cannot be simulated from the "
-            "model; name an observed site, amortize='site', or the argument that it observes (a factor draws no data)"
-        )
-    other = rows[-1] if len(rows) > 1 else rows[0] + 1.0
-    with undisturbed(rows.device), torch.no_grad():
-        traces = []
-        for row in (rows[0], other):
-            torch.manual_seed(0)
-            traces.append(poutine.trace(program.run).get_trace(row))
-    latents = [site for site in sample_sites(traces[0]).values() if is_random_choice({**site, "done": False})]
-    if not any(not is_discrete(site) for site in latents):
-        raise ModelError("the model has no continuous latent site beside its context; leave one without obs=")
-    for name, site in sample_sites(traces[0]).items():
-        if is_data(site) and name not in program.sites and not is_deterministic(site):
-            again = traces[1].nodes[name]["value"]
-            if site["value"].numel() and not torch.equal(site["value"], again):
-                raise ModelError(
-                    f"observed site {name!r} is computed from {names}, so data sets cannot be simulated from the "
-                    f"model; name the site itself, amortize={name!r}, or pass its value as an argument of its own"
-                )
+    def run(self) -> Any:
+        return self.family.program.run(self._only_row())
+
+    def _only_row(self) -> Tensor:
+        assert self.context is not None
+        if len(self.context) != 1:
+            raise ValueError(f"{len(self.context)} contexts at once: write family.at(rows[:1])")
+        return self.context[0]
+
+    def _all(self, x: Tensor) -> Tensor:
+        assert self.context is not None
+        return self.family.coordinates(self.context, x)
+
+    @property
+    def nonfinite(self) -> int:
+        """Of the joint density, for all contexts together."""
+        return self.family.joint.nonfinite
+
+    def troubles(self) -> list[str]:
+        """Of the joint density, for all contexts together."""
+        return self.family.joint.troubles()
+
+    def _count(self, x: Tensor, value: Tensor, followed: Tensor) -> None:
+        """Particles alone: what goes wrong is counted by the joint density."""
+        self.calls += x.shape[0]
+
+    def recheck(self, x: Tensor) -> bool:
+        """Of the joint density, at these contexts."""
+        return self.family.joint.recheck(self._all(x))
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        return self.family.joint.log_prob(self._all(x))
+
+    def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        value, score = self.family.joint.log_prob_and_score(self._all(x))
+        return value, score[:, self.family.program.size :]
+
+    def constrain(self, x: Tensor) -> Sites:
+        sites = self.family.joint.constrain(self._all(x))
+        return {name: value for name, value in sites.items() if name != CONTEXT}
+
+    def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
+        """As ``PyroTarget.unpack``."""
+        values, log_dets = self.family.joint.unpack(self._all(x))
+        del values[CONTEXT], log_dets[CONTEXT]
+        return values, log_dets
+
+    def pointwise_log_likelihood(self, x: Tensor) -> Sites:
+        terms = self.family.joint.pointwise_log_likelihood(self._all(x))
+        if self.contexts != 1 or self.rows is None:
+            return terms
+        sets = self.family.program.sites
+        return {name: term[:, : self.rows] if name in sets else term for name, term in terms.items()}

@@ -11,6 +11,7 @@ import torch
 from torch import fx
 
 from amortized._types import Tensor
+from amortized.capture.peephole import simplify
 from amortized.capture.tape import Tape
 from amortized.capture.template import Template
 from amortized.targets.pyro.batching import Batching, Vmap
@@ -63,9 +64,9 @@ def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | Non
         first, second = (Tape(deadline).record(plain.log_prob_and_score_by_pieces, x) for x in inputs)
     except Exception:  # whatever is beyond recording, plain vmap remains
         return None
-    for simplified in (True, False):
+    for rewrite in (simplify, None):
         try:
-            captured = Captured(plain, Template((first, second), deadline, simplified).build())
+            captured = Captured(plain, Template((first, second), deadline, rewrite).build())
             alike = all(_agrees(plain, captured, reference, size) for size in CHECKED)
             if alike and disagreement(captured, reference) is None:
                 return captured

@@ -6,6 +6,7 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +18,7 @@ from torch.utils import _pytree as pytree
 from amortized._types import Tensor
 from amortized.targets.pyro.data import is_text_of_numbers, named
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(str(files("amortized")))
 LIBRARY = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 INSTALLED = {"site-packages", "dist-packages"}
 PLATE = re.compile(r"Shape mismatch inside plate\('(.*)'\) at site (.*) dim (-?\d+), (\d+) vs (\d+)")

@@ -9,13 +9,13 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from tests.targets.test_conditional import conjugate, conjugate_site, counts, images, regression, two_levels
 
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.simulation import check_simulation, simulate
 from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro.trace import ModelError
 from tests.known import seeded
+from tests.targets.conditional.test_target import conjugate, conjugate_site, counts, images, regression, two_levels
 
 COUNT = 20_000
 

@@ -177,7 +177,7 @@ def refused(program: Program, refusal: Refusal) -> str:
             warnings.simplefilter("ignore")
             PyroTarget(model, args, kwargs)
     except ModelError as error:
-        if refusal.message in str(error) or "are tried at once" in str(error):
+        if any(words in str(error) for words in (refusal.message, *LISTED)):
             return f"refused: {refusal.reason}"
         raise Mismatch(f"refused in other words: {refusal.reason}", str(error), program) from error
     except Exception as error:

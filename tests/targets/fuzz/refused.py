@@ -55,6 +55,7 @@ LISTED = {
     "its support depends on a summed-out": "a support that depends on a summed-out site",
     "the same dtype": "a matrix law in float32 beside float64 data: its density takes no other dtype",
     "does not require grad": "a density that no latent moves",
+    "share a summed-out latent and have scales": "a site completed by obs_mask under another scale than what reads it",
     "are tried at once": "a site that reduces over a plate of states, or a random one among them",
 }
 """Why a program that a plain trace runs may be refused: words of the message, and the reason."""

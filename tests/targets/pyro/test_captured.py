@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.targets.test_batching import program
 
 from amortized.targets.pyro.batching import Vmap
 from amortized.targets.pyro.captured import capture
 from amortized.targets.pyro.checks.reference import reference
+from tests.targets.pyro.test_batching import program
 
 
 @pytest.mark.parametrize("name", ["nested_plates", "simplex", "markov_chain", "hidden_markov", "gaussian_process"])

@@ -1,9 +1,9 @@
 """The model as functions of one particle."""
 
 import torch
-from tests.targets.test_batching import program
 
 from tests.targets.programs import DATA
+from tests.targets.pyro.test_batching import program
 
 
 def test_terms_name_every_site():

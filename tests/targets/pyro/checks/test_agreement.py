@@ -4,12 +4,12 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from tests.targets.test_batching import program
 
 from amortized.targets.pyro.batching import Loop, Plate, Vmap
 from amortized.targets.pyro.checks.agreement import choose, disagreement, still_agreeing
 from amortized.targets.pyro.checks.reference import COMPARED, measured, reference
 from amortized.targets.pyro.target import PyroTarget
+from tests.targets.pyro.test_batching import program
 
 
 def test_vmap_is_preferred():

@@ -4,13 +4,13 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from tests.targets.test_batching import program
 
 from amortized.targets.pyro.checks import prior
 from amortized.targets.pyro.checks.prior import troubles_of_prior
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.structure import discover
 from amortized.targets.pyro.trace import ModelError
+from tests.targets.pyro.test_batching import program
 
 
 @pytest.mark.parametrize("name", ["improper_regression", "mixture_of_two", "corr_cholesky", "nested_plates"])

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tests.targets.test_batching import program
 
 from amortized.targets.pyro.checks.reference import (
     EXTREMES_WITHIN,
@@ -16,6 +15,7 @@ from amortized.targets.pyro.checks.reference import (
     reference,
 )
 from amortized.targets.pyro.trace import ModelError
+from tests.targets.pyro.test_batching import program
 
 
 def test_differences_are_told():

@@ -59,7 +59,7 @@ def events(y):
         (wages, (YEARS, FIRM, WAGE[:20]), {}, r"'wage' has data of shape \(20,\), and plate 'workers' .* has 30 rows: pass 30"),
         (wages, (YEARS, FIRM), {}, r"missing a required argument: 'wage'; write guide.fit\(years, firm, wage\)"),
         (wages, (YEARS, FIRM, WAGE), {"rows": 5}, r"'wage': its distribution has 30 rows, and plate 'workers' around it 5; write"),
-        (wages, (YEARS, FIRM + 1, WAGE), {}, r"raises IndexError: index 3 .* in line \d+ of test_checks.py, .*firm \(30,\)"),
+        (wages, (YEARS, FIRM + 1, WAGE), {}, r"raises IndexError: index 3 .* in line \d+ of test_validation.py, .*firm \(30,\)"),
         (wages, (YEARS, FIRM, WAGE.log() - torch.inf * 0), {}, r"'wage': 30 of its 30 values are NaN; drop these rows, or write"),
         (wages, (YEARS[:0], FIRM[:0], WAGE[:0]), {}, r"a plate of the model has no rows in line .*: pass one row of data"),
         (outbreak, (COUNTS[0] - 2,), {}, r"'counts': 2 of its 4 values are outside the support of Poisson, whole numbers from 0 .*-1 at \[0\]"),
