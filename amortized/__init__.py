@@ -1,5 +1,6 @@
 """Learned diffusion samplers for Pyro models: a posterior, its log evidence, and whether to trust them."""
 
+from amortized import _moved
 from amortized.guide.comparison import ModelComparison, compare
 from amortized.guide.guide import DiffusionGuide
 from amortized.guide.named import (
@@ -52,3 +53,5 @@ __all__ = [
     "compare",
 ]
 __version__ = "0.1.0"
+
+_moved.install()

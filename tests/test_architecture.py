@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "amortized"
 FILES = sorted(PACKAGE.rglob("*.py"))
 RANKS = [
-    {"_types", "_torch"},
+    {"_types", "_torch", "_moved"},
     {"weights"},
     {"capture", "processes", "policies", "mixtures"},
     {"targets", "mcmc"},

@@ -1,0 +1,25 @@
+"""Old names of modules import, warn, and hand out what the new modules have."""
+
+import importlib
+import sys
+
+import pytest
+
+from amortized._moved import MOVED, _OldNames, install
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_name_warns_and_is_the_new_module(old, new, monkeypatch):
+    monkeypatch.delitem(sys.modules, old, raising=False)
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+        module = importlib.import_module(old)
+    successor = importlib.import_module(new)
+    public = [name for name in vars(successor) if not name.startswith("_")]
+    assert public and all(getattr(module, name) is getattr(successor, name) for name in public)
+    with pytest.raises(AttributeError):
+        getattr(module, "no such name")
+
+
+def test_it_is_installed_once():
+    install()
+    assert sum(isinstance(finder, _OldNames) for finder in sys.meta_path) == 1
