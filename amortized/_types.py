@@ -1,13 +1,15 @@
-"""Shape letters and aliases used in every signature.
+"""Shape letters and aliases used in every signature, and the order of rows of several contexts.
 
-K steps of a path, B paths (or particles), D latent dimension, C context dimension.
+K steps of a path, B paths (or particles), D latent dimension, C context dimension, M contexts.
 Time comes first: states ``(K+1, B, D)``, per-step log densities ``(K, B)``, losses ``(B,)``.
+Row i of B belongs to context ``i mod M``: ``by_context``, ``for_rows`` and ``whole_rounds`` alone know this order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import warnings
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -16,19 +18,28 @@ Tensor = torch.Tensor
 Generator = torch.Generator
 Sites = dict[str, Tensor]
 LogDensity = Callable[[Tensor], Tensor]
+T = TypeVar("T")
 
 
 class Belief(NamedTuple):
-    """What a reference says of a path's end, given its present state: mean and deviation of ``x_K``, ``(..., D)``."""
+    """Posterior mean and std of the end ``x_K`` given the present state ``x_k``, under the reference: ``(..., D)``.
+
+    The mean is what a denoiser returns, known in closed form before any training. A control corrects both.
+    """
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
+
+    @property
+    def deviation(self) -> Tensor:
+        """The former name of ``std``."""
+        return renamed("Belief.deviation", "std", self.std)
 
 
 class Control(NamedTuple):
-    """What a policy says about the path's end, given its present state; zero means the reference process.
+    """A policy's correction of the belief about the end ``x_K``; zero control is the reference process.
 
-    ``shift: (..., D)``: E[x_K | x_k] minus its reference value, in units of the reference's deviation of ``x_K``.
+    ``shift: (..., D)``: E[x_K | x_k] minus its reference value, in units of the reference's std of ``x_K``.
     ``log_variance: (..., D)``: log of Var[x_K | x_k] over its reference value; a float 0 where it is not learned.
     """
 
@@ -37,9 +48,11 @@ class Control(NamedTuple):
 
 
 class TrainingStep(NamedTuple):
-    """What a callback sees: the optimiser step's number (from 1), how many are planned, the loss, the averaged parts
-    ``{"process": …, "policy": …}``, and how many steps so far left the weights alone because the gradient was not
-    finite."""
+    """What a callback sees after an optimiser step.
+
+    ``number`` counts steps from 1 and ``planned`` is their planned total. ``parts`` holds the averaged weights,
+    ``{"process": …, "policy": …}``. ``skipped`` counts the steps so far whose gradient was not finite.
+    """
 
     number: int
     planned: int
@@ -50,3 +63,53 @@ class TrainingStep(NamedTuple):
 
 Callback = Callable[[TrainingStep], bool]
 """Called after every optimiser step; True stops the run."""
+
+
+def rows_per_context(count: int, contexts: int) -> int:
+    """``B / M``. Raises ``ValueError`` unless ``count`` rows are a multiple of the number of contexts."""
+    each, rest = divmod(count, contexts)
+    if rest:
+        raise ValueError(
+            f"{count} rows of {contexts} contexts: write a multiple, for instance {max(each, 1) * contexts}"
+        )
+    return each
+
+
+def by_context(values: Tensor, contexts: int) -> Tensor:
+    """``(..., B)`` as ``(..., B / M, M)``: a column for each context.
+
+    >>> by_context(torch.arange(6), 3).tolist()
+    [[0, 1, 2], [3, 4, 5]]
+    """
+    return values.unflatten(-1, (rows_per_context(values.shape[-1], contexts), contexts))
+
+
+def for_rows(values: Tensor, count: int) -> Tensor:
+    """Values ``(M, ...)`` of contexts for each of ``count`` rows: ``(count, ...)``.
+
+    >>> for_rows(torch.tensor([7, 8, 9]), 6).tolist()
+    [7, 8, 9, 7, 8, 9]
+    """
+    return values.repeat(rows_per_context(count, len(values)), *(1,) * (values.ndim - 1))
+
+
+def whole_rounds(count: int, contexts: int) -> int:
+    """The largest multiple of ``contexts`` up to ``count``, and one row for each context at the least.
+
+    >>> whole_rounds(1_000, 3), whole_rounds(2, 3)
+    (999, 3)
+    """
+    return max(1, count // contexts) * contexts
+
+
+def renamed(old: str, new: str, value: T) -> T:
+    """``value``, with a ``DeprecationWarning`` that its name ``old`` is ``new`` now."""
+    warnings.warn(f"{old} is now called {new}; the old name goes with the next release", DeprecationWarning, 3)
+    return value
+
+
+def renamed_member(module: str, name: str, names: Mapping[str, Callable]) -> Callable:
+    """What a module's ``__getattr__`` returns for a former name of one of its members, with a warning."""
+    if name not in names:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    return renamed(f"{module}.{name}", names[name].__name__, names[name])

@@ -117,9 +117,9 @@ MUTANTS = [
     ),
     mutant(
         "contexts-read-in-blocks",
-        "path.py",
-        "return features.repeat(batch // len(context), 1)",
-        "return features.repeat_interleave(batch // len(context), 0)",
+        "_types.py",
+        "return values.repeat(rows_per_context(count, len(values)), *(1,) * (values.ndim - 1))",
+        "return values.repeat_interleave(rows_per_context(count, len(values)), 0)",
         "test_path.py",
         "objectives/test_contexts.py",
         "samplers/test_corrections.py",
@@ -142,8 +142,8 @@ MUTANTS = [
     mutant(
         "scored-by-the-wrong-states",
         "path.py",
-        "log_forward=process.transition.log_prob(process.moved(k, y), mean, std),",
-        "log_forward=process.transition.log_prob(process.moved(k, x), mean, std),",
+        "log_forward = process.transition.log_prob(layout.moved(k, y), mean, std)",
+        "log_forward = process.transition.log_prob(layout.moved(k, x), mean, std)",
         "test_path.py",
     ),
     # processes
@@ -162,7 +162,7 @@ MUTANTS = [
         "contracts/test_linear_processes.py",
     ),
     mutant(
-        "belief-deviation-is-a-variance",
+        "belief-std-is-a-variance",
         "processes/linear.py",
         "return Belief(mean, variance.sqrt())",
         "return Belief(mean, variance)",
@@ -178,15 +178,15 @@ MUTANTS = [
     mutant(
         "langevin-without-the-reference",
         "processes/linear.py",
-        "return belief.deviation * (score - reference)",
-        "return belief.deviation * score",
+        "return belief.std * (score - reference)",
+        "return belief.std * score",
         "contracts/test_linear_processes.py",
     ),
     mutant(
         "noised-with-a-variance",
         "processes/linear.py",
-        '"noise_deviations": noise.clamp(min=0.0).sqrt(),',
-        '"noise_deviations": noise.clamp(min=0.0),',
+        '"noise_std": noise.clamp(min=0.0).sqrt(),',
+        '"noise_std": noise.clamp(min=0.0),',
         "contracts/test_linear_processes.py",
     ),
     mutant(
@@ -407,8 +407,8 @@ MUTANTS = [
     mutant(
         "local-search-mixes-contexts",
         "behaviours/local_search.py",
-        "target.numbers[found.starts % target.contexts]",
-        "target.numbers[found.starts // target.contexts % target.contexts]",
+        "for_rows(target.numbers, chains)[found.starts]",
+        "for_rows(target.numbers, chains)[found.starts // target.contexts]",
         "behaviours/test_local_search.py",
     ),
     mutant(
@@ -999,7 +999,7 @@ MUTANTS = [
         "log-z-at-the-policy-rate",
         "training/loop.py",
         '"lr": objective.partition_rate',
-        '"lr": learning_rate',
+        '"lr": schedule.learning_rate',
         "training/test_loop.py::test_log_z_and_the_flow_move_at_rates_of_their_own",
     ),
     mutant(

@@ -9,13 +9,14 @@ import torch
 from amortized._types import Control
 from amortized.path import (
     STATES_IN_MEMORY,
-    Path,
+    ScoredPath,
+    States,
     kernel,
+    log_probs,
     paths_at_once,
     read,
     reverse_rollout,
     rollout,
-    score,
     with_log_targets,
     with_scores,
 )
@@ -38,7 +39,7 @@ def target() -> DensityTarget:
     return gaussian([1.0, -1.0], [[0.5, 0.2], [0.2, 1.5]], log_partition=2.0)
 
 
-def log_weight_by_hand(process, policy, path: Path) -> torch.Tensor:
+def log_weight_by_hand(process, policy, path: ScoredPath) -> torch.Tensor:
     """The equation at the head of path.py, a path and a step at a time."""
     total = path.log_target.clone()
     for b in range(path.states.shape[1]):
@@ -57,7 +58,7 @@ def log_weight_by_hand(process, policy, path: Path) -> torch.Tensor:
 def test_scoring_finds_what_the_rollout_recorded(process, langevin, inflation, in_double_precision):
     policy = network(DIM, 0.2, langevin=langevin)
     path = rollout(process, policy, target(), BATCH, seeded(), inflation)
-    again = score(process, policy, Path(path.states, path.log_target, path.scores))
+    again = log_probs(process, policy, States(path.states, path.log_target, path.scores))
     for name in ("log_prior", "log_forward", "log_backward", "log_weight"):
         torch.testing.assert_close(getattr(path, name), getattr(again, name), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(path.log_weight, log_weight_by_hand(process, policy, path), rtol=1e-10, atol=1e-10)
@@ -83,7 +84,7 @@ def test_a_reverse_rollout_ends_where_it_was_told(process, langevin, in_double_p
     assert path.states.shape == (STEPS + 1, BATCH, DIM)
     assert torch.equal(path.ends, ends)
     assert torch.equal(path.states, process.bridge(ends, seeded()))
-    scored = score(process, policy, path)
+    scored = log_probs(process, policy, path)
     torch.testing.assert_close(scored.log_weight, log_weight_by_hand(process, policy, scored), rtol=1e-10, atol=1e-10)
     if langevin:
         for k in range(STEPS):
@@ -170,13 +171,13 @@ def test_a_context_reaches_the_policy_at_every_step(process, langevin, in_double
     path = rollout(process, policy, target, BATCH, seeded())
     assert torch.equal(path.context, target.context) and torch.equal(path.numbers, target.numbers)
     torch.testing.assert_close(path.log_target, target.log_prob(path.ends))
-    again = score(process, policy, path)
+    again = log_probs(process, policy, path)
     torch.testing.assert_close(again.log_weight, path.log_weight, rtol=1e-10, atol=1e-10)
     for m in range(3):
         scores = None if path.scores is None else path.scores[:, m::3]
-        alone = Path(path.states[:, m::3], path.log_target[m::3], scores, target.context[m : m + 1])
-        torch.testing.assert_close(score(process, policy, alone).log_forward, path.log_forward[:, m::3])
-    turned = score(process, policy, dataclasses.replace(path, context=target.context.roll(1, 0)))
+        alone = States(path.states[:, m::3], path.log_target[m::3], scores, context=target.context[m : m + 1])
+        torch.testing.assert_close(log_probs(process, policy, alone).log_forward, path.log_forward[:, m::3])
+    turned = log_probs(process, policy, dataclasses.replace(path, context=target.context.roll(1, 0)))
     assert not torch.allclose(turned.log_forward, path.log_forward)
 
 
@@ -206,14 +207,14 @@ def test_each_context_is_read_once():
 
     target, policy = shown([0.0, 0.0], [1.0, -1.0], [2.0, 0.5]), network(DIM, embedding=Reading(DIM))
     path = rollout(PROCESSES[0], policy, target, BATCH)
-    score(PROCESSES[0], policy, path)
+    log_probs(PROCESSES[0], policy, path)
     assert read_rows == [3, 3]
     assert read(policy, None, BATCH) is None
     assert torch.equal(read(policy, target.context, BATCH), target.context.repeat(2, 1))
 
 
 def test_values_stand_in_a_column_for_each_context():
-    path = Path(torch.zeros(2, 6, 1), torch.arange(6.0))
+    path = States(torch.zeros(2, 6, 1), torch.arange(6.0))
     assert path.by_context(path.log_target).shape == (6, 1)
     several = dataclasses.replace(path, context=torch.zeros(3, 1))
     assert several.by_context(path.log_target).tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
@@ -242,8 +243,8 @@ def test_weights_are_summed_in_double_precision():
 
 
 def test_an_unscored_path_says_how_to_score_it():
-    path = Path(states=torch.zeros(2, 1, 1), log_target=torch.zeros(1))
-    with pytest.raises(ValueError, match=r"path = score\(process, policy, path\)"):
+    path = States(states=torch.zeros(2, 1, 1), log_target=torch.zeros(1))
+    with pytest.raises(AttributeError, match=r"path = log_probs\(process, policy, path\)"):
         _ = path.log_weight
 
 
@@ -285,7 +286,7 @@ def test_log_targets_are_those_before_each_step_and_called_for_once(process, lan
 
 def test_scores_bring_the_log_targets_along():
     counted = target()
-    path = with_scores(PROCESSES[0], counted, Path(PROCESSES[0].bridge(torch.randn(BATCH, DIM)), torch.zeros(BATCH)))
+    path = with_scores(PROCESSES[0], counted, States(PROCESSES[0].bridge(torch.randn(BATCH, DIM)), torch.zeros(BATCH)))
     assert counted.calls == STEPS * BATCH
     assert path.scores is not None and path.scores.shape == (STEPS, BATCH, DIM)
     assert path.log_targets is not None and path.log_targets.shape == (STEPS, BATCH)

@@ -13,7 +13,7 @@ from torch import nn
 from amortized._types import Generator, Tensor, TrainingStep
 from amortized.amortization.family import Family
 from amortized.training.callbacks import ProgressBar
-from amortized.training.loop import affordable, optimise
+from amortized.training.loop import Schedule, affordable_steps, optimise
 from amortized.weights import effective_sample_size
 
 PATIENCE = 5
@@ -63,9 +63,11 @@ def fit_gaussian(
             value = WITH_DATA * value - _bound(family, data[places], generator)
         return value
 
-    planned = judge.planned = max(FLOOR, affordable(loss, STEPS, seconds))
+    planned = judge.planned = max(FLOOR, affordable_steps(loss, STEPS, seconds))
     with ProgressBar("a Gaussian for every data set", planned, progress) as bar:
-        optimise(nn.ModuleDict({"gaussian": gaussian}), loss, planned, RATE, [judge, bar])
+        optimise(
+            nn.ModuleDict({"gaussian": gaussian}), loss, Schedule(planned, learning_rate=RATE, callbacks=[judge, bar])
+        )
     gaussian.load_state_dict(judge.weights)
     return judge.best
 

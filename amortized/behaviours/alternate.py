@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amortized._types import Generator, Tensor
 from amortized.behaviours.base import Behaviour
-from amortized.path import Path
+from amortized.path import ScoredPath, States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -25,7 +25,7 @@ class Alternate(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> States:
         behaviour = self.behaviours[self.proposals % len(self.behaviours)]
         self.proposals += 1
         return behaviour.propose(process, policy, target, batch, generator)
@@ -33,7 +33,7 @@ class Alternate(Behaviour):
     def fresh(self, batch: int) -> Tensor:
         return self.behaviours[(self.proposals - 1) % len(self.behaviours)].fresh(batch)
 
-    def observe(self, path: Path, fresh: Tensor | None = None) -> None:
+    def observe(self, path: ScoredPath, fresh: Tensor | None = None) -> None:
         fresh = self.fresh(len(path.ends)) if fresh is None else fresh
         for behaviour in self.behaviours:
             behaviour.observe(path, fresh)

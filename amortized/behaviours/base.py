@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.path import Path
+from amortized.path import ScoredPath, States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -24,7 +24,7 @@ class Behaviour(ABC):
     @abstractmethod
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> States:
         """``batch`` paths: their states, ``log R`` at their ends and, where the policy needs them, their scores."""
 
     def fresh(self, batch: int) -> Tensor:
@@ -34,7 +34,7 @@ class Behaviour(ABC):
         """
         return torch.ones(batch, dtype=torch.bool)
 
-    def observe(self, path: Path, fresh: Tensor | None = None) -> None:  # noqa: B027
+    def observe(self, path: ScoredPath, fresh: Tensor | None = None) -> None:  # noqa: B027
         """See the scored path that a step trained on; nothing by default.
 
         ``fresh: (B,)`` marks the simulated rows; None means that this behaviour proposed the path and knows itself.

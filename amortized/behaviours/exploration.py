@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amortized._types import Generator
 from amortized.behaviours.base import Behaviour
-from amortized.path import Path, rollout
+from amortized.path import ScoredPath, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -27,7 +27,7 @@ class Exploration(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> ScoredPath:
         left = 1.0 if self.decay_steps is None else max(0.0, 1.0 - self.proposals / self.decay_steps)
         self.proposals += 1
         return rollout(process, policy, target, batch, generator, inflation=1.0 + self.inflation * left)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, for_rows, whole_rounds
 from amortized.behaviours.base import Behaviour
 from amortized.behaviours.replay import Replay
 from amortized.behaviours.searches.base import Search
 from amortized.behaviours.searches.mala import MALASearch
-from amortized.path import Path
+from amortized.path import ScoredPath, States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -34,7 +34,7 @@ class LocalSearch(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> States:
         if self.proposals % self.every == 0 and (len(self.replay.buffer) > 0 or not self.search.needs_starts):
             self.refresh(target, generator)
         self.proposals += 1
@@ -42,7 +42,7 @@ class LocalSearch(Behaviour):
 
     def refresh(self, target: Target, generator: Generator | None = None) -> None:
         """One search, whose finds join the buffer, each that of its own context."""
-        chains = target.contexts * max(1, self.chains // target.contexts)
+        chains = whole_rounds(self.chains, target.contexts)
         if self.search.needs_starts:
             starts, _ = self.replay.draw(target, chains, generator)
         else:
@@ -55,11 +55,11 @@ class LocalSearch(Behaviour):
         self.acceptance = found.acceptance
         numbers = None
         if target.numbers is not None and found.starts is not None:
-            numbers = target.numbers[found.starts % target.contexts]
+            numbers = for_rows(target.numbers, chains)[found.starts]
         self.replay.buffer.add(found.ends, found.log_target, numbers=numbers)
 
     def fresh(self, batch: int) -> Tensor:
         return self.replay.fresh(batch)
 
-    def observe(self, path: Path, fresh: Tensor | None = None) -> None:
+    def observe(self, path: ScoredPath, fresh: Tensor | None = None) -> None:
         self.replay.observe(path, fresh)

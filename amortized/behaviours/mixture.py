@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, renamed_member
 from amortized.behaviours.base import Behaviour
-from amortized.path import Path
+from amortized.path import ScoredPath, States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
 
 SHARED = ("times", "dim", "marginal", "context", "numbers")
+"""Fields of a path that are not rows of its batch."""
 
 
-def join(paths: Sequence[Path]) -> Path:
-    """One record of all the paths, in order; what one of them lacks the whole lacks. They share times and contexts;
-    what the reference says of their states is to be asked anew."""
-    joined = {}
-    for name in [field.name for field in fields(Path) if field.name not in SHARED]:
-        parts = [getattr(path, name) for path in paths]
-        along = 0 if parts[0] is None or parts[0].ndim == 1 else 1
-        joined[name] = None if any(part is None for part in parts) else torch.cat(parts, along)
-    return replace(paths[0], marginal=None, **joined)
+def concatenated(paths: Sequence[States]) -> States:
+    """All paths in order: scored if all of them are, with scores of the target if all have them.
+
+    Args:
+        paths: of one process and one target, at least one.
+    """
+    scored = all(isinstance(path, ScoredPath) for path in paths)
+    kind = ScoredPath if scored else States
+    rows = {name: _rows([getattr(path, name) for path in paths]) for name in _names(kind) if name not in SHARED}
+    shared = {name: getattr(paths[0], name) for name in _names(kind) if name in SHARED}
+    if scored:
+        shared["marginal"] = lambda: torch.cat([path.log_marginal for path in paths if isinstance(path, ScoredPath)], 1)
+    return kind(**rows, **shared)
+
+
+def _names(kind: type[States]) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _rows(parts: Sequence[Tensor | None]) -> Tensor | None:
+    present = [part for part in parts if part is not None]
+    return torch.cat(present, 0 if present[0].ndim == 1 else 1) if len(present) == len(parts) else None
 
 
 class Mixture(Behaviour):
@@ -54,16 +68,22 @@ class Mixture(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> States:
         self.contexts = target.contexts
         counts = zip(self.behaviours, self.split(batch), strict=True)
-        return join([part.propose(process, policy, target, count, generator) for part, count in counts if count])
+        return concatenated(
+            [part.propose(process, policy, target, count, generator) for part, count in counts if count]
+        )
 
     def fresh(self, batch: int) -> Tensor:
         counts = zip(self.behaviours, self.split(batch), strict=True)
         return torch.cat([behaviour.fresh(count) for behaviour, count in counts])
 
-    def observe(self, path: Path, fresh: Tensor | None = None) -> None:
+    def observe(self, path: ScoredPath, fresh: Tensor | None = None) -> None:
         fresh = self.fresh(len(path.ends)) if fresh is None else fresh
         for behaviour in self.behaviours:
             behaviour.observe(path, fresh)
+
+
+def __getattr__(name: str) -> Callable:
+    return renamed_member(__name__, name, {"join": concatenated})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amortized._types import Generator
 from amortized.behaviours.base import Behaviour
-from amortized.path import Path, rollout
+from amortized.path import ScoredPath, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -17,5 +17,5 @@ class OnPolicy(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> ScoredPath:
         return rollout(process, policy, target, batch, generator)

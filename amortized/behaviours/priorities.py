@@ -20,7 +20,7 @@ class Priority(ABC):
         """``(count,)`` int64, each below ``len(buffer)``."""
 
 
-class Table:
+class CachedTable:
     """What ``build`` finds in all rows of a buffer, kept until the share ``refresh`` of them has been written anew.
 
     Sorting or summing a large buffer for every batch would cost more than the batch. ``refresh=0`` always rebuilds
@@ -71,7 +71,7 @@ class RankPriority(Priority):
         if not weight > 0:
             raise ValueError(f"weight={weight}: the first rank would be drawn always; write weight=0.01")
         self.weight = weight
-        self.order = Table(_descending, refresh)
+        self.order = CachedTable(_descending, refresh)
 
     def rows(self, buffer: ReplayBuffer, count: int, generator: Generator | None = None) -> Tensor:
         order = self.order(buffer)
@@ -88,7 +88,7 @@ class RewardPriority(Priority):
         if not temperature > 0:
             raise ValueError(f"temperature={temperature}: it divides log R; write temperature=1.0")
         self.temperature = temperature
-        self.cumulative = Table(self._build, refresh)
+        self.cumulative = CachedTable(self._build, refresh)
 
     def _build(self, buffer: ReplayBuffer) -> Tensor:
         return _cumulative(buffer.log_target[: len(buffer)] / self.temperature)
@@ -113,7 +113,7 @@ class ImportancePriority(Priority):
     """
 
     def __init__(self, refresh: float = 0.01):
-        self.cumulative = Table(_importance, refresh)
+        self.cumulative = CachedTable(_importance, refresh)
 
     def rows(self, buffer: ReplayBuffer, count: int, generator: Generator | None = None) -> Tensor:
         return _from_cumulative(self.cumulative(buffer), count, generator)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, for_rows, rows_per_context
 from amortized.behaviours.base import Behaviour
 from amortized.behaviours.buffer import ContextBuffers, ReplayBuffer
 from amortized.behaviours.priorities import Priority, UniformPriority
-from amortized.path import Path, reverse_rollout
+from amortized.path import ScoredPath, States, reverse_rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -32,9 +32,7 @@ class Replay(Behaviour):
         Raises ValueError while a buffer is empty, and for a count that is no multiple of the target's contexts.
         """
         buffers = self.buffer.of(target)
-        each, rest = divmod(count, len(buffers))
-        if rest:
-            raise ValueError(f"{count} ends of {len(buffers)} contexts: write a multiple, batch={len(buffers) * each}")
+        each = rows_per_context(count, len(buffers))
         ends, log_targets = [], []
         for buffer in buffers:
             if len(buffer) == 0:
@@ -48,16 +46,16 @@ class Replay(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> States:
         return reverse_rollout(process, policy, target, *self.draw(target, batch, generator), generator)
 
     def fresh(self, batch: int) -> Tensor:
         return torch.zeros(batch, dtype=torch.bool)
 
-    def observe(self, path: Path, fresh: Tensor | None = None) -> None:
+    def observe(self, path: ScoredPath, fresh: Tensor | None = None) -> None:
         if not self.remember or fresh is None or not fresh.any():
             return
         fresh = fresh.to(path.ends.device)
-        log_weight = None if path.log_forward is None else path.log_weight.detach()[fresh]
-        numbers = None if path.numbers is None else path.numbers.repeat(len(fresh) // len(path.numbers))[fresh]
+        numbers = None if path.numbers is None else for_rows(path.numbers, len(fresh))[fresh]
+        log_weight = path.log_weight.detach()[fresh]
         self.buffer.add(path.ends.detach()[fresh], path.log_target.detach()[fresh], log_weight, numbers)

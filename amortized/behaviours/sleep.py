@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, rows_per_context
 from amortized.behaviours.base import Behaviour
-from amortized.path import Path, reverse_rollout, rollout
+from amortized.path import States, reverse_rollout, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -29,11 +29,11 @@ class Sleep(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> Path:
+    ) -> States:
         with torch.no_grad():
             dreamt = rollout(process, policy, target, self.dreams * batch, generator)
         log_weight = torch.where(dreamt.log_weight.isnan(), -torch.inf, dreamt.log_weight)
-        rows = systematic_by_context(dreamt.by_context(log_weight), batch // target.contexts, generator)
+        rows = systematic_by_context(dreamt.by_context(log_weight), rows_per_context(batch, target.contexts), generator)
         return reverse_rollout(process, policy, target, dreamt.ends[rows], dreamt.log_target[rows], generator)
 
     def fresh(self, batch: int) -> Tensor:

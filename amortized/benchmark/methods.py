@@ -42,7 +42,7 @@ from amortized.processes.transitions import Gaussian, Transition
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Target
 from amortized.training.callbacks import History
-from amortized.training.loop import fit
+from amortized.training.loop import Schedule, fit
 from amortized.training.recipe import Recipe
 
 LEARNING_RATE, UNLIMITED = 5e-3, 1_000_000
@@ -109,13 +109,8 @@ class DiffusionMethod:
             target,
             objective,
             self.with_replay(fresh, target) if self.local_search else fresh,
-            UNLIMITED,
-            self.batch,
-            LEARNING_RATE,
-            callbacks,
+            Schedule(UNLIMITED, self.batch, LEARNING_RATE, callbacks, Random(self.training_steps), meter.pace),
             generator,
-            Random(self.training_steps),
-            meter.pace,
         )
         return Trained(
             sampler=sampler,

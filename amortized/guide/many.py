@@ -16,10 +16,10 @@ from amortized.amortization.training import train_family
 from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.diagnostics.remedies import only
 from amortized.guide.options import Settings
-from amortized.path import Path
+from amortized.path import ScoredPath
 from amortized.results.posterior import Posterior, check_count, polished, proposed
 from amortized.samplers import DiffusionSampler
-from amortized.samplers.corrections import affordable, corrected, pool_size
+from amortized.samplers.corrections import affordable_paths, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.reading import values_of_sites
@@ -124,7 +124,7 @@ class Many:
             by_context = pilot[1].unflatten(0, (PILOT, len(part)))
             fractions.append(effective_sample_size(by_context) / PILOT)
             within = 0.25 * self.settings.max_seconds * len(part) / len(rows)
-            paths = affordable(pool_size(by_context, num_samples), num_samples, seconds / PILOT, within)
+            paths = affordable_paths(pool_size(by_context, num_samples), num_samples, seconds / PILOT, within)
             found.append((white, corrected(sampler, white, num_samples, correction, pilot, self.generator, paths)[0]))
         _warn(torch.cat(fractions), correction)
         return found
@@ -177,7 +177,9 @@ class Many:
         names = [*self.latents, JOINT]
         return calibrate({name: truths[name] for name in names}, {name: found[name] for name in names}, self.generator)
 
-    def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[Path, Sites, Tensor, str | None]:
+    def propose(
+        self, args: Sequence, kwargs: Mapping[str, Any], count: int
+    ) -> tuple[ScoredPath, Sites, Tensor, str | None]:
         """``count`` paths for every row of the arguments, as ``Single.propose``; the plate to which rows belong."""
         amortize = self.settings.amortize
         given = bound(self.model, args, kwargs).arguments

@@ -11,7 +11,7 @@ from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration
 from amortized.diagnostics.remedies import in_python
 from amortized.guide.options import Settings
-from amortized.path import Path
+from amortized.path import ScoredPath
 from amortized.results.posterior import Posterior, proposed
 from amortized.samplers import DiffusionSampler
 from amortized.targets.pyro.target import PyroTarget
@@ -104,7 +104,7 @@ class Single:
             "argument that holds the data"
         )
 
-    def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[Path, Sites, Tensor, None]:
+    def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[ScoredPath, Sites, Tensor, None]:
         """``count`` paths, the latents at their ends, and the logarithm of what the change of coordinates took."""
         return *proposed(self.sampler, self.white, count), None
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from amortized._types import Tensor
-from amortized.path import Path
+from amortized._types import Tensor, for_rows
+from amortized.path import ScoredPath
 
 
 class Objective(nn.Module, ABC):
-    """``(Path) -> (B,)``: a loss for every scored path, in nats or squared nats.
+    """``(ScoredPath) -> (B,)``: a loss for every scored path, in nats or squared nats.
 
     An objective owns what it learns beside the policy: a flow, trained at ``learning_rate``, and ``log_partition``,
     log Z, which moves by at most ``partition_rate`` nats a step: a slow one holds the policy back. What it declares is
@@ -32,13 +32,13 @@ class Objective(nn.Module, ABC):
     partition_rate: float = 1.0
 
     @abstractmethod
-    def forward(self, path: Path) -> Tensor:
+    def forward(self, path: ScoredPath) -> Tensor:
         """The loss ``(B,)`` of a scored path."""
 
     def on_contexts(self, embedding: nn.Module) -> None:  # noqa: B027
         """Let what is learned depend on the context, as ``embedding`` reads it; nothing by default."""
 
-    def initialise(self, path: Path) -> None:  # noqa: B027
+    def initialise(self, path: ScoredPath) -> None:  # noqa: B027
         """Set what the objective learns from a first scored path; nothing by default."""
 
 
@@ -57,14 +57,14 @@ class PartitionObjective(Objective):
     def on_contexts(self, embedding: nn.Module) -> None:
         self.log_partition_of_context = zero_head(copy.deepcopy(embedding), 1)
 
-    def log_partitions(self, path: Path) -> Tensor:
+    def log_partitions(self, path: ScoredPath) -> Tensor:
         """log Z for every path: ``(B,)``, or a scalar where all share it."""
         if path.context is None or self.log_partition_of_context is None:
             return self.log_partition
         each = self.log_partition + self.log_partition_of_context(path.context)[:, 0].double()
-        return each.repeat(len(path.log_target) // len(each))
+        return for_rows(each, len(path.log_target))
 
-    def initialise(self, path: Path) -> None:
+    def initialise(self, path: ScoredPath) -> None:
         median = finite_or_nan(path.log_weight).nanmedian()
         if median.isfinite():
             with torch.no_grad():

@@ -7,7 +7,7 @@ from torch import nn
 from amortized._types import Tensor
 from amortized.objectives.base import PartitionObjective, huber
 from amortized.objectives.flows import StateFlow
-from amortized.path import Path
+from amortized.path import ScoredPath
 
 
 class DetailedBalance(PartitionObjective):
@@ -38,5 +38,5 @@ class DetailedBalance(PartitionObjective):
         super().on_contexts(embedding)
         self.flow.on_contexts(embedding)
 
-    def forward(self, path: Path) -> Tensor:
+    def forward(self, path: ScoredPath) -> Tensor:
         return huber(self.flow(path, self.log_partitions(path)).diff(dim=0), self.delta).mean(0)

@@ -7,9 +7,9 @@ import copy
 import torch
 from torch import nn
 
-from amortized._types import Tensor
+from amortized._types import Tensor, for_rows
 from amortized.objectives.base import zero_head
-from amortized.path import Path
+from amortized.path import ScoredPath
 from amortized.policies.embeddings import CosineTime
 
 
@@ -46,21 +46,18 @@ class StateFlow(nn.Module):
         time = self.read_time(self.time(times.to(weight.dtype)[:, None]))[:, None]
         hidden = self.read_state(features.to(weight.dtype))
         if context is not None and self.read_context is not None:
-            hidden = hidden + self.read_context(context).repeat(features.shape[1] // len(context), 1)
+            hidden = hidden + for_rows(self.read_context(context), features.shape[1])
         for block in self.blocks:
             hidden = hidden + block(nn.functional.silu(hidden + time))
         return self.head(nn.functional.silu(hidden))[..., 0].double()
 
-    def forward(self, path: Path, log_partition: Tensor) -> Tensor:
+    def forward(self, path: ScoredPath, log_partition: Tensor) -> Tensor:
         """``log F_k(x_k) − Σ_{j<k} (log P_F − log P_B)``, the same for every k at balance: ``(K+1, B)`` float64.
 
         The last less the first is ``log w − log Z``. NaN where a state has no finite value, and all along a path that
         has no finite weight. Raises ``ValueError`` for a path that lacks what the flow reads.
         """
-        log_marginal = path.log_marginal
-        if path.features is None or path.times is None or log_marginal is None or path.log_prior is None:
-            raise ValueError("this path is not scored; write path = score(process, policy, path)")
-        log_marginal, log_prior = log_marginal.double(), path.log_prior.double()
+        log_marginal, log_prior = path.log_marginal.double(), path.log_prior.double()
         inner = log_partition + log_marginal
         if self.forward_looking:
             if path.log_targets is None:
@@ -78,14 +75,13 @@ class StateFlow(nn.Module):
         return torch.where(potential.isfinite() & path.log_weight.isfinite(), potential, torch.nan)
 
 
-def _carried(path: Path, log_marginal: Tensor, log_prior: Tensor) -> Tensor:
+def _carried(path: ScoredPath, log_marginal: Tensor, log_prior: Tensor) -> Tensor:
     """Log density of what ``x_K`` carries beside the target's variables, which ``log_prior`` has left out: ``(B,)``."""
     alone = path.dim is None or path.states.shape[-1] == path.dim
     return torch.zeros_like(log_prior) if alone else log_marginal - log_prior
 
 
-def _log_ratio(path: Path) -> Tensor:
+def _log_ratio(path: ScoredPath) -> Tensor:
     """``Σ_{j<k} (log P_F − log P_B)`` for k = 0 … K: ``(K+1, B)``."""
-    assert path.log_forward is not None and path.log_backward is not None
     steps = path.log_forward.double() - path.log_backward.double()
     return torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amortized._types import Tensor
 from amortized.objectives.base import Objective, finite_or_nan, huber
-from amortized.path import Path
+from amortized.path import ScoredPath
 
 
 class LogVariance(Objective):
@@ -18,6 +18,6 @@ class LogVariance(Objective):
         super().__init__()
         self.delta = delta
 
-    def forward(self, path: Path) -> Tensor:
+    def forward(self, path: ScoredPath) -> Tensor:
         log_weight = path.by_context(finite_or_nan(path.log_weight))
         return huber(log_weight - log_weight.nanmean(0), self.delta).flatten()

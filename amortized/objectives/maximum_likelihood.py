@@ -6,7 +6,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.objectives.base import Objective
-from amortized.path import Path, kernel, read
+from amortized.path import ScoredPath, kernel, read
 from amortized.policies.base import Policy
 from amortized.processes.linear import LinearProcess
 from amortized.processes.transitions import Gaussian, standard_normal
@@ -18,9 +18,7 @@ class MaximumLikelihood(Objective):
 
     needs_draws = True
 
-    def forward(self, path: Path) -> Tensor:
-        if path.log_forward is None:
-            raise ValueError("this path is not scored; write path = score(process, policy, path)")
+    def forward(self, path: ScoredPath) -> Tensor:
         return -path.log_forward.sum(0)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.objectives.base import Objective
-from amortized.path import Path
+from amortized.path import ScoredPath
 
 
 class ReverseKL(Objective):
@@ -19,6 +19,6 @@ class ReverseKL(Objective):
     on_policy_only = True
     differentiates_rollout = True
 
-    def forward(self, path: Path) -> Tensor:
+    def forward(self, path: ScoredPath) -> Tensor:
         log_weight = path.log_weight
         return -torch.where(log_weight.isfinite(), log_weight, 0.0)

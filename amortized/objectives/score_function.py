@@ -6,7 +6,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.objectives.base import Objective, finite_or_nan
-from amortized.path import Path
+from amortized.path import ScoredPath
 
 
 class ScoreFunction(Objective):
@@ -18,16 +18,16 @@ class ScoreFunction(Objective):
     arXiv 2010.10436, has the same gradient.
 
     >>> zero = torch.zeros(1, 3)
-    >>> path = Path(torch.zeros(2, 3, 1), torch.tensor([1.0, 2.0, 6.0]), None, None, zero[0], zero, zero)
+    >>> densities = {"log_prior": zero[0], "log_forward": zero, "log_backward": zero, "marginal": lambda: zero}
+    >>> states, log_target = torch.zeros(2, 3, 1), torch.tensor([1.0, 2.0, 6.0])
+    >>> path = ScoredPath(states, log_target, times=torch.zeros(1), features=states[:1], **densities)
     >>> ScoreFunction()(path).tolist()
     [-1.0, -2.0, -6.0]
     """
 
     on_policy_only = True
 
-    def forward(self, path: Path) -> Tensor:
-        if path.log_prior is None or path.log_forward is None or path.log_backward is None:
-            raise ValueError("this path is not scored; write path = score(process, policy, path)")
+    def forward(self, path: ScoredPath) -> Tensor:
         log_weight = finite_or_nan(path.log_weight.detach())
         known = log_weight.isfinite()
         advantage = known.sum() / (known.sum() - 1).clamp(min=1) * (log_weight - log_weight.nanmean())

@@ -8,7 +8,7 @@ from torch import nn
 from amortized._types import Tensor
 from amortized.objectives.base import PartitionObjective
 from amortized.objectives.flows import StateFlow
-from amortized.path import Path
+from amortized.path import ScoredPath
 
 
 class SubTrajectoryBalance(PartitionObjective):
@@ -52,7 +52,7 @@ class SubTrajectoryBalance(PartitionObjective):
         super().on_contexts(embedding)
         self.flow.on_contexts(embedding)
 
-    def forward(self, path: Path) -> Tensor:
+    def forward(self, path: ScoredPath) -> Tensor:
         potential = self.flow(path, self.log_partitions(path))
         weights = self.pairs(len(potential) - 1, potential.dtype, potential.device)
         potential = potential - potential.detach().nanmean(0)

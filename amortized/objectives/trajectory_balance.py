@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amortized._types import Tensor
 from amortized.objectives.base import PartitionObjective, finite_or_nan, huber
-from amortized.path import Path
+from amortized.path import ScoredPath
 
 
 class TrajectoryBalance(PartitionObjective):
@@ -18,5 +18,5 @@ class TrajectoryBalance(PartitionObjective):
         super().__init__(partition_rate)
         self.delta = delta
 
-    def forward(self, path: Path) -> Tensor:
+    def forward(self, path: ScoredPath) -> Tensor:
         return huber(finite_or_nan(path.log_weight) - self.log_partitions(path), self.delta)

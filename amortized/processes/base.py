@@ -9,19 +9,27 @@ from collections.abc import Callable
 from torch import nn
 
 from amortized._types import Belief, Control, Generator, Tensor
+from amortized.processes.layout import Layout
 from amortized.processes.transitions import Transition
 
 Grid = Callable[[int], Tensor]
+PLAIN = Layout()
+"""Shared by all processes whose state is the target's variables; it holds nothing."""
 
 
 class Process(nn.Module, ABC):
     """A Markov chain on the times ``t_0 = 0 < … < t_K = 1``, noising from right to left, steered from left to right.
 
-    A state is ``(..., S)``: the target's D variables first, then what the process adds (velocities; mostly nothing).
-    One step draws the *moved* part of the state from a ``transition`` whose mean and deviation ``forward`` gives, and
-    ``advance`` makes it the next state; ``moved`` and ``retraced`` read that part back from the later and from the
-    earlier state, so that both kernels are densities of the same variable. At zero control and with Gaussian
-    transitions the chain is the reference, exactly reversible unless a mixture takes the reference's place.
+    A state is ``(..., S)``: the target's D variables first, then what the process adds (mostly nothing, S = D). Its
+    ``layout`` says which part of it a step draws: ``forward`` gives that draw's mean and std, ``transition`` its law.
+    At zero control and with Gaussian transitions the chain is the reference. The reference is exactly reversible unless
+    a mixture takes its place.
+
+    Args of the constructor:
+        steps: K, at least 1.
+        scale: std of the reference's ends, in units of x.
+        transition: the law that a forward step draws from.
+        grid: K to the times ``(K+1,)``.
     """
 
     times: Tensor
@@ -34,11 +42,16 @@ class Process(nn.Module, ABC):
         if steps < 1:
             raise ValueError(f"steps={steps}: a path needs at least one step; write steps=32")
         if not scale > 0:
-            raise ValueError(f"scale={scale}: the reference's deviation must be positive; write scale=1.0")
+            raise ValueError(f"scale={scale}: the reference's std must be positive; write scale=1.0")
         self.scale = scale
         self.transition = transition
         self.grid = grid
         self._lay(grid(steps))
+
+    @property
+    def layout(self) -> Layout:
+        """Where a state keeps the target's variables, and which part of it a step draws."""
+        return PLAIN
 
     @abstractmethod
     def _tables(self, times: Tensor) -> dict[str, Tensor]:
@@ -74,13 +87,9 @@ class Process(nn.Module, ABC):
     def log_prior(self, x: Tensor) -> Tensor:
         """``log p₀(x_0)``: ``(B, S) -> (B,)``."""
 
-    @abstractmethod
-    def log_carried(self, x: Tensor) -> Tensor:
-        """Log density, known beforehand, of what ``x_K`` carries beside the target's variables: ``(B, S) -> (B,)``."""
-
     def log_boundary(self, first: Tensor, last: Tensor) -> Tensor:
         """``log p₀(x_0)`` less the log density of what ``x_K`` carries: ``(B,)``."""
-        return self.log_prior(first) - self.log_carried(last)
+        return self.log_prior(first) - self.layout.log_carried(last)
 
     @abstractmethod
     def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:
@@ -88,35 +97,22 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
-        """What the reference says of where a control steers to, given ``x_k = x``; k is a step, or one a slice of x."""
+        """The belief, under the reference, about the variable that a control steers, given ``x_k = x``.
+
+        k is a step, or one for each leading slice of x.
+        """
 
     @abstractmethod
     def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the moved part of ``x_{k+1}`` given ``x_k = x``."""
+        """Mean and std of the moved part of ``x_{k+1}`` given ``x_k = x``: ``(..., D)`` each."""
 
     @abstractmethod
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the retraced part of ``x_k`` given ``x_{k+1} = y``: the noising kernel."""
-
-    @abstractmethod
-    def advance(self, k: int | Tensor, x: Tensor, moved: Tensor) -> Tensor:
-        """``x_{k+1}`` from ``x_k = x`` and its moved part."""
-
-    @abstractmethod
-    def moved(self, k: int | Tensor, y: Tensor) -> Tensor:
-        """The part of ``x_{k+1} = y`` that the forward kernel drew."""
-
-    @abstractmethod
-    def retraced(self, k: int | Tensor, x: Tensor) -> Tensor:
-        """The part of ``x_k = x`` that the noising kernel drew."""
-
-    @abstractmethod
-    def visited(self, k: int | Tensor, x: Tensor) -> Tensor:
-        """The target's variables ``(..., D)`` at which a step from ``x_k = x`` asks for the score."""
+        """Mean and std of the retraced part of ``x_k`` given ``x_{k+1} = y``: the noising kernel."""
 
     @abstractmethod
     def features(self, k: int | Tensor, x: Tensor) -> Tensor:
-        """The state in units of the reference's deviation at step k: what a network should see."""
+        """The state in units of the reference's std at step k, for a network to read: ``(..., S)``."""
 
     @abstractmethod
     def langevin(self, x: Tensor, score: Tensor, belief: Belief) -> Tensor:

@@ -25,7 +25,7 @@ class LinearProcess(Process):
 
     - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, where ``b_k = c_k / c_{k+1}`` and
       ``r_k² = n_k² − b_k² n²_{k+1}``. ``noising``, a policy of its own, learns to bend it: with
-      ρ = r_k² over the reference's variance, the part of it that a step renews, mean ``+ ρ deviation shift`` and
+      ρ = r_k² over the reference's variance, the part of it that a step renews, mean ``+ ρ std shift`` and
       variance ``× exp(ρ log variance)``, so that one policy holds for any step length;
     - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior. With a
       ``reference`` mixture the ends follow that mixture instead, and only the prior stays as it was;
@@ -34,7 +34,7 @@ class LinearProcess(Process):
 
     At zero control and without a mixture the chain is reversible, exactly:
     ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B``.
-    A point mass (a pinned start) is written as a Gaussian of deviation 1/√(2π), whose log density at its mean is 0.
+    A point mass (a pinned start) is written as a Gaussian of std 1/√(2π), whose log density at its mean is 0.
     ``transition``: the forward law, ``Gaussian()`` or ``StudentT()``. ``grid``: where the steps lie.
     """
 
@@ -95,7 +95,7 @@ class LinearProcess(Process):
             "endpoint_scale": endpoint_scale[:-1],
             "noise_variances": noise,
             "noise_densities": torch.where(marginal > 0, noise, POINT_MASS_STD**2),
-            "noise_deviations": noise.clamp(min=0.0).sqrt(),
+            "noise_std": noise.clamp(min=0.0).sqrt(),
         }
 
     def sample_prior(self, batch: int, dim: int, generator: Generator | None = None) -> Tensor:
@@ -104,9 +104,6 @@ class LinearProcess(Process):
 
     def log_prior(self, x: Tensor) -> Tensor:
         return log_normal(x, torch.zeros_like(x), self.prior_std.to(x.dtype))
-
-    def log_carried(self, x: Tensor) -> Tensor:
-        return torch.zeros_like(x[..., 0])
 
     def log_marginal(self, k: int | Tensor, x: Tensor) -> Tensor:
         if self.reference is None:
@@ -121,14 +118,14 @@ class LinearProcess(Process):
         return Belief(mean, variance.sqrt())
 
     def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end that belief and control describe."""
+        """Mean and std of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end that belief and control describe."""
         reach = self._at("reach", k, x)
-        mean = self._at("keep", k, x) * x + reach * (belief.mean + belief.deviation * control.shift)
-        spread = belief.deviation * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
+        mean = self._at("keep", k, x) * x + reach * (belief.mean + belief.std * control.shift)
+        spread = belief.std * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
         return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
+        """Mean and std of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
         mean, std = self._at("decay", k, y) * y, self._at("backward_std", k, y)
         if self.noising is None:
             return mean, std
@@ -137,18 +134,6 @@ class LinearProcess(Process):
         marginal = self._at("marginal_std", k + 1, y)
         part = (noise / marginal).square()
         return mean + part * marginal * control.shift, std * (0.5 * part * control.log_variance).exp()
-
-    def advance(self, k: int | Tensor, x: Tensor, moved: Tensor) -> Tensor:
-        return moved
-
-    def moved(self, k: int | Tensor, y: Tensor) -> Tensor:
-        return y
-
-    def retraced(self, k: int | Tensor, x: Tensor) -> Tensor:
-        return x
-
-    def visited(self, k: int | Tensor, x: Tensor) -> Tensor:
-        return x
 
     def bridge(self, ends: Tensor, generator: Generator | None = None) -> Tensor:
         """Noising chains that end in ``ends: (B, D)``, all at once, or step by step where noising learns."""
@@ -169,7 +154,7 @@ class LinearProcess(Process):
     def noised(self, k: Tensor, ends: Tensor, generator: Generator | None = None) -> Tensor:
         """One state ``x_k | x_K`` of the chain before noising learns, for every row: ``k: (B,)``, ``ends: (B, D)``."""
         noise = standard_normal(ends, generator)
-        return self._at("signals", k, ends) * ends + self._at("noise_deviations", k, ends) * noise
+        return self._at("signals", k, ends) * ends + self._at("noise_std", k, ends) * noise
 
     def bridge_forward(self, k: int | Tensor, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of ``x_{k+1}`` given both ``x_k = x`` and the end, before noising learns."""
@@ -180,6 +165,6 @@ class LinearProcess(Process):
         return x / self._at("marginal_std", k, x)
 
     def langevin(self, x: Tensor, score: Tensor, belief: Belief) -> Tensor:
-        """The shift that one gradient step proposes: ``deviation of x_K × ∇ log (R / reference)(x)``, ``(..., D)``."""
+        """The shift that one gradient step proposes: ``std of x_K × ∇ log (R / reference)(x)``, ``(..., D)``."""
         reference = -x / self.scale**2 if self.reference is None else self.reference.score(x)
-        return belief.deviation * (score - reference)
+        return belief.std * (score - reference)

@@ -1,4 +1,4 @@
-"""Transitions: what law a step draws from, once its mean and deviation are known."""
+"""Transitions: what law a step draws from, once its mean and std are known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def standard_normal(like: Tensor, generator: Generator | None) -> Tensor:
 
 
 class Transition(ABC):
-    """A law with a mean and a deviation, independent over coordinates."""
+    """A law with a mean and a std, independent over coordinates."""
 
     @abstractmethod
     def draw(self, mean: Tensor, std: Tensor, generator: Generator | None = None) -> Tensor:
@@ -46,7 +46,7 @@ class Gaussian(Transition):
 
 
 class StudentT(Transition):
-    """Student's t with ``degrees`` of freedom, scaled to deviation ``std``: long steps now and then.
+    """Student's t with ``degrees`` of freedom, scaled to ``std``: long steps now and then.
 
     ``x = mean + std √((ν−2)/ν) t_ν``, each coordinate on its own. Raises ``ValueError`` for ν ≤ 2: no variance.
 
@@ -58,7 +58,7 @@ class StudentT(Transition):
 
     def __init__(self, degrees: float = 5.0):
         if not degrees > 2:
-            raise ValueError(f"degrees={degrees}: a deviation needs more than 2 degrees of freedom; write degrees=5.0")
+            raise ValueError(f"degrees={degrees}: a finite std needs more than 2 degrees of freedom; write degrees=5.0")
         self.degrees = degrees
         self.shrink = math.sqrt((degrees - 2) / degrees)
         half = 0.5 * degrees

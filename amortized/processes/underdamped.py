@@ -7,10 +7,11 @@ import torch
 from amortized._types import Belief, Control, Generator, Tensor
 from amortized.processes.base import Grid, Process
 from amortized.processes.grids import Uniform
+from amortized.processes.layout import Layout
 from amortized.processes.transitions import Gaussian, Transition, log_normal, standard_normal
 
 
-class Underdamped(Process):
+class Underdamped(Process, Layout):
     """Positions and velocities ``(x, v)``, both N(0, scale²) under the reference; a state is ``(..., 2D)``.
 
     One step of length h is the symmetric splitting: half a rotation of ``(x, v)`` by the angle ``h/2`` (the harmonic
@@ -42,6 +43,10 @@ class Underdamped(Process):
         self.duration, self.friction = duration, friction
         super().__init__(steps, scale, transition, grid)
 
+    @property
+    def layout(self) -> Layout:
+        return self
+
     def _tables(self, times: Tensor) -> dict[str, Tensor]:
         length = self.duration * times.diff()
         keep = (-self.friction * length).exp()
@@ -71,14 +76,14 @@ class Underdamped(Process):
         return self.log_prior(x)
 
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
-        """Mean and deviation of the velocity after the kick, under the reference."""
+        """Mean and std of the velocity after the kick, under the reference."""
         return Belief(self._at("keep", k, x) * self._turned(k, x, 1.0)[1], self._at("kick_std", k, x))
 
     def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
         refresh = self._at("refresh", k, x)
         mean = belief.mean + self.scale * refresh * control.shift
         spread = (0.5 * refresh * control.log_variance).exp()
-        return mean, (belief.deviation * spread).expand_as(mean)
+        return mean, (belief.std * spread).expand_as(mean)
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._at("keep", k, y) * self.moved(k, y), self._at("kick_std", k, y)

@@ -17,10 +17,10 @@ from amortized.diagnostics.mass_search import MassSearch
 from amortized.diagnostics.mode_search import Exploration, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
-from amortized.path import Path, rollout
+from amortized.path import ScoredPath, rollout
 from amortized.results.draws import Draws
 from amortized.samplers import DiffusionSampler
-from amortized.samplers.corrections import affordable, check_correction, corrected, pool_size
+from amortized.samplers.corrections import affordable_paths, check_correction, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.cost import seconds_a_particle, timed
 from amortized.targets.pyro.checks.precision import POINTS, rounding
@@ -127,7 +127,7 @@ class Posterior:
         """How many paths to draw; warns where that takes long, or where half of the draws would tell nothing new."""
         weights = self.weights()
         wanted = pool_size(weights[:, None], num_samples)
-        paths = affordable(wanted, num_samples, self.seconds_a_path, self.draws_within)
+        paths = affordable_paths(wanted, num_samples, self.seconds_a_path, self.draws_within)
         effective = effective_sample_fraction(weights) * paths
         if correction in ("resample", "mcmc") and 2 * effective < num_samples:
             tell(
@@ -244,7 +244,7 @@ def polished(
     return ends, white.log_prob(ends).double()
 
 
-def proposed(sampler: DiffusionSampler, white: WhitenedTarget, count: int) -> tuple[Path, Sites, Tensor]:
+def proposed(sampler: DiffusionSampler, white: WhitenedTarget, count: int) -> tuple[ScoredPath, Sites, Tensor]:
     """``count`` paths, the latents at their ends, and the logarithm of what the change of coordinates took."""
     path = rollout(sampler.process, sampler.policy, white, count, evaluate_ends=False)
     values, log_dets = cast(Any, white.target).unpack(white.unwhiten(path.ends))

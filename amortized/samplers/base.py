@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, whole_rounds
 from amortized.path import paths_at_once, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -39,7 +39,7 @@ class DiffusionSampler(nn.Module):
         Of a target with M contexts, ``count`` is a multiple of M, and row i belongs to context ``i mod M``.
         """
         chunk = min(chunk, paths_at_once(self.process, target.dim))
-        chunk = max(target.contexts, chunk // target.contexts * target.contexts)
+        chunk = whole_rounds(chunk, target.contexts)
         ends, log_weights = [], []
         for start in range(0, count, chunk):
             path = rollout(self.process, self.policy, target, min(chunk, count - start), generator)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, by_context
 from amortized.mcmc import mala
 from amortized.samplers.base import DiffusionSampler
 from amortized.samplers.sequential import sample_sequentially
@@ -50,7 +50,7 @@ def corrected(
     if correction == "sequential":
         drawn = sample_sequentially(sampler, target, 2 * count, generator=generator, runs=1)
         return _resampled(drawn.ends, drawn.log_weights, count, target, generator), None
-    paths = paths or pool_size(pilot[1].unflatten(0, (-1, target.contexts)), count)
+    paths = paths or pool_size(by_context(pilot[1], target.contexts), count)
     pool = sampler.sample(target, paths * target.contexts, generator)
     ends = _resampled(*pool, count, target, generator)
     return (_moved(target, ends, pilot, generator) if correction == "mcmc" else ends), None
@@ -84,7 +84,7 @@ def pool_size(log_weights: Tensor, count: int) -> int:
     return round(min(MAX_POOL, spare) * count)
 
 
-def affordable(paths: int, count: int, seconds_a_path: float, seconds: float) -> int:
+def affordable_paths(paths: int, count: int, seconds_a_path: float, seconds: float) -> int:
     """``paths``, or as many as ``seconds`` allow, but ``count`` at the least; warns where these take twice as long."""
     if (expected := count * seconds_a_path) > 2 * seconds:
         fewer = max(1, int(seconds / seconds_a_path))
@@ -94,13 +94,13 @@ def affordable(paths: int, count: int, seconds_a_path: float, seconds: float) ->
 
 def _resampled(ends: Tensor, log_weights: Tensor, count: int, target: Target, generator: Generator | None) -> Tensor:
     """``count`` of the ends of every context, by their weights and shuffled."""
-    by_context = log_weights.unflatten(0, (-1, target.contexts))
+    columns = by_context(log_weights, target.contexts)
     if target.context is not None:
-        lost = ~(by_context > -torch.inf).any(0)
-        by_context = torch.where(lost, 0.0, by_context)
-    rows = systematic_by_context(by_context, count, generator)
+        hopeless = ~(columns > -torch.inf).any(0)
+        columns = torch.where(hopeless, 0.0, columns)
+    rows = systematic_by_context(columns, count, generator)
     order = torch.randperm(count, generator=generator, device=rows.device)
-    return ends[rows.unflatten(0, (-1, target.contexts))[order].flatten()]
+    return ends[by_context(rows, target.contexts)[order].flatten()]
 
 
 def _moved(target: Target, ends: Tensor, pilot: tuple[Tensor, Tensor], generator: Generator | None) -> Tensor:

@@ -94,9 +94,9 @@ def _walk(
         log_target, score = None, None
         weighs = threshold > 0 and k > 0
         if policy.needs_score:
-            log_target, score = target.log_prob_and_score(process.visited(k, x))
+            log_target, score = target.log_prob_and_score(process.layout.visited(k, x))
         elif weighs and reads_target:
-            log_target = target.log_prob(process.visited(k, x))
+            log_target = target.log_prob(process.layout.visited(k, x))
         if weighs:
             known = log_target if reads_target else None
             log_density = log_ratio + _log_intermediate(process, k, x, known, flow, powers, runs, target.context)
@@ -108,12 +108,12 @@ def _walk(
             score = score if score is None else score[chosen]
         mean, std = kernel(process, policy, k, x, score, context)
         moved = process.transition.draw(mean, std, generator)
-        y = process.advance(k, x, moved)
-        log_ratio = log_ratio + log_normal(process.retraced(k, x), *process.backward(k, y)).double()
+        y = process.layout.advance(k, x, moved)
+        log_ratio = log_ratio + log_normal(process.layout.retraced(k, x), *process.backward(k, y)).double()
         log_ratio = log_ratio - process.transition.log_prob(moved, mean, std).double()
         x = y
     ends = x[..., : target.dim]
-    log_weights = log_ratio + target.log_prob(ends).double() + process.log_carried(x).double() - counted
+    log_weights = log_ratio + target.log_prob(ends).double() + process.layout.log_carried(x).double() - counted
     estimate = _estimate(log_weights.reshape(runs, count), families)
     return SequentialDraws(ends, log_weights, estimate, resampled / (runs * count))
 
@@ -147,13 +147,11 @@ def _powers(sampler: DiffusionSampler, target: Target, count: int, generator: Ge
     """
     process = sampler.process
     path = with_log_targets(process, target, rollout(process, sampler.policy, target, count, generator))
-    assert path.log_backward is not None and path.log_forward is not None
-    marginal = path.log_marginal
-    assert path.log_targets is not None and marginal is not None
+    assert path.log_targets is not None
     steps = (path.log_backward - path.log_forward).double().flip(0).cumsum(0).flip(0)
-    to_come = steps + path.log_target + process.log_carried(path.states[-1]).double()
-    carried = process.log_carried(path.states[:-1]).double()
-    log_marginal = marginal.double()
+    to_come = steps + path.log_target + process.layout.log_carried(path.states[-1]).double()
+    carried = process.layout.log_carried(path.states[:-1]).double()
+    log_marginal = path.log_marginal.double()
     lift, response = path.log_targets + carried - log_marginal, to_come - log_marginal
     powers = to_come.new_zeros(process.steps)
     for k in range(process.steps):
@@ -186,7 +184,7 @@ def _log_intermediate(
         by_run = log_target.double().reshape(runs, -1)
         least = torch.where(by_run > -torch.inf, by_run, torch.inf).amin(1, keepdim=True)
         floored = by_run.maximum(torch.where(least.isfinite(), least, 0.0)).flatten()
-        carried = process.log_carried(x).double() if flow is None else 0.0
+        carried = process.layout.log_carried(x).double() if flow is None else 0.0
         value = (1 - power) * log_marginal + power * (floored + carried)
     if flow is not None:
         value = value + flow.correction(process.features(k, x)[None], process.times[k : k + 1], context)[0]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from amortized._types import Generator, Tensor
-from amortized.path import paths_at_once, reverse_rollout, rollout, score
+from amortized._types import Generator, Tensor, by_context, whole_rounds
+from amortized.path import log_probs, paths_at_once, reverse_rollout, rollout
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -40,10 +40,10 @@ def reverse_log_weights(
     generator: Generator | None = None,
 ) -> Tensor:
     """Log weights ``(N,)`` of paths noised back from ``draws``: ends ``(N, D)`` and their ``log R``."""
-    chunk = max(1, paths_at_once(process, target.dim) // target.contexts) * target.contexts
+    chunk = whole_rounds(paths_at_once(process, target.dim), target.contexts)
     pieces = zip(draws[0].split(chunk), draws[1].split(chunk), strict=True)
     noised = (reverse_rollout(process, policy, target, *piece, generator) for piece in pieces)
-    return torch.cat([score(process, policy, path).log_weight for path in noised])
+    return torch.cat([log_probs(process, policy, path).log_weight for path in noised])
 
 
 @torch.no_grad()
@@ -61,7 +61,7 @@ def evaluate(
     """
     forward = rollout(process, policy, target, count, generator).log_weight
     backward = reverse_log_weights(process, policy, target, held_out, generator)
-    forward, backward = (log_w.unflatten(0, (-1, target.contexts)) for log_w in (forward, backward))
+    forward, backward = (by_context(log_w, target.contexts) for log_w in (forward, backward))
     log_partition = log_mean_exp(forward.mT)
     sides = ((1, forward), (-1, backward))
     return Evaluation(

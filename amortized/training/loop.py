@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -15,17 +16,20 @@ from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours.base import Behaviour
 from amortized.objectives.base import Objective
 from amortized.objectives.maximum_likelihood import bridge_regression
-from amortized.path import score, with_log_targets
+from amortized.path import ScoredPath, log_probs, with_log_targets
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.targets.base import Presented, Target
 
 EMA_DECAY = 0.99
+"""Averages the weights of about 100 steps, which takes the noise of single batches out of the final policy."""
 MAX_GRADIENT_NORM = 1.0
+"""A batch with a few extreme weights then moves the policy no further than any other."""
 WARM_STEPS = 0.05
+"""Part of a run over which the learning rate rises: Adam's second moments are noisy until then."""
 TRIALS = 3
-
+"""Timed losses; the shortest counts, since the first one pays for allocations."""
 
 TrainingGrid = Callable[[Process, Generator | None], Process]
 Draw = Callable[[int, Generator | None], tuple[Target, Tensor]]
@@ -61,81 +65,104 @@ def _simulates(behaviour: Behaviour) -> bool:
     return any(_simulates(part) for part in parts) if parts else bool(behaviour.fresh(1).any())
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a stage of training runs.
+
+    Args:
+        steps: optimiser steps at the most.
+        batch: paths a step, a multiple of the contexts.
+        learning_rate: Adam's at its peak. It rises on a line and falls on a cosine.
+        callbacks: called after every step; the stage ends when one of them returns True.
+        grid: lays each batch on times of its own, as ``Coarse(steps)`` or ``Random(steps)``; None keeps those of
+            sampling.
+        pace: the part of the run that is over at a step, for a run that ``steps`` does not limit.
+        seconds: plans fewer steps if ``steps`` would take longer.
+    """
+
+    steps: int = 1_000
+    batch: int = 256
+    learning_rate: float = 5e-3
+    callbacks: Sequence[Callback] = ()
+    grid: TrainingGrid | None = None
+    pace: Callable[[int], float] | None = None
+    seconds: float | None = None
+
+
 def fit(
     process: Process,
     policy: Policy,
     target: Presented,
     objective: Objective,
     behaviour: Behaviour,
-    steps: int = 1_000,
-    batch: int = 256,
-    learning_rate: float = 5e-3,
-    callbacks: Sequence[Callback] = (),
+    schedule: Schedule = Schedule(),  # noqa: B008
     generator: Generator | None = None,
-    grid: TrainingGrid | None = None,
-    pace: Callable[[int], float] | None = None,
-    seconds: float | None = None,
 ) -> bool:
-    """Train on ``objective(path)`` for paths that the behaviour proposes; ends with the averaged weights.
+    """Train on ``objective(path)`` for paths that the behaviour proposes; the policy ends with averaged weights.
 
-    The policy is trained, and whatever the process learns. ``grid`` lays every batch on times of its own, which need
-    not be those of sampling: ``Coarse(steps)``, ``Random(steps)``. Raises ``ValueError`` where the pair is biased. The
-    learning rate rises over the first steps and falls as a cosine of the part of the run that is over, which ``pace``
-    tells where the run is not limited by ``steps``; gradients are clipped to norm 1; weights are averaged
-    exponentially. A step whose gradient is not finite is skipped, counted and told to the callbacks, one of which
-    stops the loop by returning True, as ``fit`` then does.
-    ``seconds`` plans fewer steps where so many would not fit in.
+    Whatever the process learns is trained too. Gradients are clipped to norm 1. A step whose gradient is not finite is
+    skipped and counted.
+
+    Returns:
+        Whether a callback stopped the run.
+
+    Raises:
+        ValueError: the objective is biased, or learns nothing, on the behaviour's paths.
     """
     check_pair(objective, behaviour)
 
     def loss(step: int) -> Tensor:
-        laid = process if grid is None else grid(process, generator)
+        laid = process if schedule.grid is None else schedule.grid(process, generator)
         shown = target.presented(generator)
         with torch.set_grad_enabled(objective.differentiates_rollout):
-            path = behaviour.propose(laid, policy, shown, batch, generator)
+            proposed = behaviour.propose(laid, policy, shown, schedule.batch, generator)
         if objective.needs_log_targets:
-            path = with_log_targets(laid, shown, path)
-        if not objective.differentiates_rollout:
-            path = score(laid, policy, path)
+            proposed = with_log_targets(laid, shown, proposed)
+        if objective.differentiates_rollout and isinstance(proposed, ScoredPath):
+            path = proposed
+        else:
+            path = log_probs(laid, policy, proposed)
         if step == 0:
             objective.initialise(path)
         behaviour.observe(path)
         return objective(path).mean()
 
-    steps = steps if seconds is None else affordable(loss, steps, seconds)
-    return optimise(_parts(process, policy), loss, steps, learning_rate, callbacks, objective, pace)
+    return optimise(_parts(process, policy), loss, schedule, objective)
 
 
 def fit_bridges(
     process: LinearProcess,
     policy: Policy,
     draw: Draw,
-    steps: int = 300,
-    batch: int = 512,
-    learning_rate: float = 5e-3,
-    callbacks: Sequence[Callback] = (),
+    schedule: Schedule,
     generator: Generator | None = None,
-    seconds: float | None = None,
 ) -> None:
     """Train the policy by maximum likelihood on bridges: no rollout.
 
-    ``draw(batch, generator)`` gives a target and ends ``(batch, D)`` that are draws of it. ``seconds`` as in ``fit``.
+    Args:
+        process: its bridges are known in closed form.
+        policy: trained in place.
+        draw: ``draw(batch, generator)`` gives a target and ends ``(batch, D)`` that are draws of it.
+        schedule: its ``grid`` is not used.
+        generator: of all draws.
     """
 
     def loss(step: int) -> Tensor:
-        target, ends = draw(batch, generator)
+        target, ends = draw(schedule.batch, generator)
         return bridge_regression(process, policy, target, ends, generator).mean() / process.steps
 
-    steps = steps if seconds is None else affordable(loss, steps, seconds)
-    optimise(_parts(process, policy), loss, steps, learning_rate, callbacks)
+    optimise(_parts(process, policy), loss, schedule)
 
 
 def _parts(process: Process, policy: Policy) -> nn.ModuleDict:
     return nn.ModuleDict({"process": process, "policy": policy})
 
 
-def affordable(loss: Callable[[int], Tensor], steps: int, seconds: float) -> int:
-    """``steps``, or as many as ``seconds`` allow by the time that three of them took: the rate then falls in time."""
+def affordable_steps(loss: Callable[[int], Tensor], steps: int, seconds: float) -> int:
+    """``steps``, or as many as ``seconds`` allow by the time of three trials.
+
+    The learning rate of a run that is planned so falls in time.
+    """
     times = []
     for _ in range(TRIALS):
         began = time.perf_counter()
@@ -159,14 +186,14 @@ def rate(step: float, steps: int) -> float:
 def optimise(
     parts: nn.ModuleDict,
     loss: Callable[[int], Tensor],
-    steps: int,
-    learning_rate: float,
-    callbacks: Sequence[Callback],
+    schedule: Schedule,
     objective: Objective | None = None,
-    pace: Callable[[int], float] | None = None,
 ) -> bool:
-    """Adam on ``loss(step)``; they end with averaged weights, in evaluation mode. True where a callback stopped it."""
-    groups = [{"params": list(parts.parameters()), "lr": learning_rate}]
+    """Adam on ``loss(step)``, then averaged weights in evaluation mode. Returns whether a callback stopped it."""
+    steps, pace = schedule.steps, schedule.pace
+    if schedule.seconds is not None:
+        steps = affordable_steps(loss, steps, schedule.seconds)
+    groups = [{"params": list(parts.parameters()), "lr": schedule.learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
     if objective is not None:
         named = dict(objective.named_parameters())
@@ -176,7 +203,7 @@ def optimise(
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
+    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
     average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY)).eval()
     parts.train()
     skipped, stopped = 0, False
@@ -189,11 +216,11 @@ def optimise(
             optimizer.zero_grad(set_to_none=True)
             skipped += 1
         optimizer.step()
-        schedule.step()
+        decay.step()
         average.update_parameters(parts)
         averaged = cast(nn.ModuleDict, average.module)
         record = TrainingStep(step + 1, steps, float(value.detach()), averaged, skipped)
-        stopped = any([callback(record) for callback in callbacks])
+        stopped = any([callback(record) for callback in schedule.callbacks])
         if stopped:
             break
     parts.load_state_dict(average.module.state_dict())

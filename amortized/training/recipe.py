@@ -10,7 +10,7 @@ from typing import cast
 from torch import nn
 
 from amortized._torch import own_randomness
-from amortized._types import Callback, Generator, Tensor, TrainingStep
+from amortized._types import Callback, Generator, Tensor, TrainingStep, whole_rounds
 from amortized.behaviours import (
     Behaviour,
     ContextBuffers,
@@ -31,7 +31,7 @@ from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Presented, Target
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.training.evaluation import Evaluation, evaluate
-from amortized.training.loop import Draw, TrainingGrid, check_pair, draws_of, fit, fit_bridges
+from amortized.training.loop import Draw, Schedule, TrainingGrid, check_pair, draws_of, fit, fit_bridges
 
 Buffer = ReplayBuffer | ContextBuffers
 PLANNED = 0.85
@@ -215,19 +215,22 @@ def train_on(
         return history.losses
 
     def on_bridges(callbacks: list[Callback]) -> None:
-        steps, batch, rate = recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate
         if not isinstance(process, LinearProcess):
             raise ValueError(f"{type(process).__name__} has no bridges in closed form: write Recipe(bridge_steps=0)")
-        fit_bridges(process, policy, material.draw, steps, batch, rate, callbacks, generator, left(soon))
+        schedule = Schedule(
+            recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate, callbacks, seconds=left(soon)
+        )
+        fit_bridges(process, policy, material.draw, schedule, generator)
 
     def off_policy(callbacks: list[Callback]) -> None:
-        steps, batch, rate = recipe.steps, recipe.batch, recipe.learning_rate
-        objective, behaviour = made(recipe, target, generator), recipe.behaviour(material.buffer)
+        objective, behaviour = build_objective(recipe, target, generator), recipe.behaviour(material.buffer)
         if material.embedding is not None:
             objective.on_contexts(material.embedding)
         record.objective = objective
-        options = {"grid": recipe.grid, "seconds": left(deadline)}
-        fit(process, policy, target, objective, behaviour, steps, batch, rate, callbacks, generator, **options)
+        schedule = Schedule(
+            recipe.steps, recipe.batch, recipe.learning_rate, callbacks, recipe.grid, seconds=left(deadline)
+        )
+        fit(process, policy, target, objective, behaviour, schedule, generator)
 
     def left(until: float) -> float | None:
         return max(1.0, PLANNED * (until - time.perf_counter())) if recipe.in_time else None
@@ -242,10 +245,10 @@ def train_on(
 
 def judged_on(target: Target) -> int:
     """How many fresh paths a judgement takes: about 1,000, at least 16 for every context."""
-    return max(1_000 // target.contexts, 16) * target.contexts
+    return whole_rounds(max(1_000, 16 * target.contexts), target.contexts)
 
 
-def made(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:
+def build_objective(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:
     """The recipe's objective for ``target``, its first weights from the generator's seed alone."""
     with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
         return recipe.objective(target.dim).to(target.device)

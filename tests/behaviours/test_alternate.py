@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amortized.behaviours import Alternate, Exploration, LocalSearch, OnPolicy, RankPriority, Replay, ReplayBuffer
-from amortized.path import score
+from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck
 from tests.known import isotropic, network, seeded
 
@@ -16,7 +16,7 @@ def batches(behaviour, count: int, batch: int = 5) -> list[torch.Tensor]:
     generator, ends = seeded(), []
     for _ in range(count):
         path = behaviour.propose(PROCESS, POLICY, TARGET, batch, generator)
-        behaviour.observe(score(PROCESS, POLICY, path))
+        behaviour.observe(log_probs(PROCESS, POLICY, path))
         ends.append(path.ends)
     return ends
 

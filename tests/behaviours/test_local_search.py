@@ -7,6 +7,7 @@ import torch
 
 from amortized.behaviours import AnnealedSearch, LocalSearch, MALASearch, RankPriority, Replay, ReplayBuffer
 from amortized.behaviours.searches import Found
+from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck
 from tests.behaviours.contexts import presented, remembered, whose
 from tests.known import gaussian, network, seeded
@@ -81,7 +82,7 @@ def test_finds_without_a_density_are_left_out():
 
 def test_simulated_ends_go_to_the_replay_and_replayed_ones_do_not():
     behaviour = LocalSearch(started(torch.randn(10, 2)), MALASearch(steps=1), chains=5)
-    path = behaviour.propose(PROCESS, POLICY, normal(), 4, seeded())
+    path = log_probs(PROCESS, POLICY, behaviour.propose(PROCESS, POLICY, normal(), 4, seeded()))
     behaviour.observe(path)
     assert len(behaviour.replay.buffer) == 15
     behaviour.observe(path, torch.tensor([True, True, False, False]))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
-from amortized.behaviours.mixture import SHARED, join
-from amortized.path import Path, rollout, score
+from amortized.behaviours.mixture import SHARED, concatenated
+from amortized.path import ScoredPath, States, log_probs, rollout
 from amortized.processes import OrnsteinUhlenbeck
 from tests.behaviours.contexts import presented, remembered, whose
 from tests.known import SameFeatures, isotropic, network, seeded
@@ -71,7 +71,7 @@ def test_a_buffer_grows_by_the_simulated_ends_alone(nested):
     for _ in range(3):
         with torch.no_grad():
             path = mixture.propose(PROCESS, policy, isotropic(2), 8, generator)
-        mixture.observe(score(PROCESS, policy, path))
+        mixture.observe(log_probs(PROCESS, policy, path))
     assert len(buffer) == 10 + 3 * 6
     assert len(buffer.ends[: len(buffer)].unique(dim=0)) == len(buffer)
     assert buffer.log_weight[:10].isnan().all() and buffer.log_weight[10:28].isfinite().all()
@@ -82,15 +82,20 @@ def test_records_are_joined_field_by_field():
     policy = network(2, 0.2, langevin=True)
     paths = [rollout(PROCESS, policy, isotropic(2), count, seeded(count)) for count in (2, 3)]
     paths = [replace(path, context=torch.ones(1, 6), numbers=torch.tensor([7])) for path in paths]
-    whole = join(paths)
-    for name in [field.name for field in fields(Path)]:
+    whole = concatenated(paths)
+    assert isinstance(whole, ScoredPath)
+    for name in [field.name for field in fields(ScoredPath)]:
         first, second, both = (getattr(path, name) for path in (*paths, whole))
         if isinstance(first, torch.Tensor) and name not in SHARED:
             assert torch.equal(both, torch.cat([first, second], 0 if first.ndim == 1 else 1)), name
     assert torch.equal(whole.times, paths[0].times)
     assert torch.equal(whole.context, torch.ones(1, 6)) and whole.numbers.tolist() == [7]
     torch.testing.assert_close(whole.log_weight, torch.cat([path.log_weight for path in paths]))
-    assert join([paths[0], replace(paths[1], log_forward=None)]).log_forward is None
+    torch.testing.assert_close(whole.log_marginal, torch.cat([path.log_marginal for path in paths], 1))
+    unscored = [States(path.states, path.log_target) for path in paths]
+    assert (
+        type(concatenated([paths[0], unscored[1]])) is States and concatenated([paths[0], unscored[1]]).scores is None
+    )
 
 
 def test_nothing_to_mix_is_refused():
@@ -110,7 +115,7 @@ def test_every_part_serves_every_context():
     assert whose(path.ends[8:12]) == [1, 4, 0, 2]
     assert torch.equal(path.numbers, target.numbers) and torch.equal(path.context, target.context)
     before = [len(buffers[number]) for number in range(5)]
-    mixture.observe(score(PROCESS, policy, path))
+    mixture.observe(log_probs(PROCESS, policy, path))
     assert [len(buffers[number]) - earlier for number, earlier in enumerate(before)] == [2, 2, 2, 0, 2]
     for number, m in ((1, 0), (4, 1), (0, 2), (2, 3)):
         new = buffers[number].ends[20:22]

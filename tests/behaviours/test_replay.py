@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from amortized.behaviours import ContextBuffers, OnPolicy, RankPriority, Replay, ReplayBuffer, UniformPriority
+from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck
 from tests.behaviours.contexts import presented, remembered, whose
 from tests.known import isotropic, network, seeded
@@ -54,7 +55,7 @@ def test_simulated_ends_are_remembered_with_their_weights_when_asked(remember):
 def test_its_own_ends_are_not_remembered_again():
     buffer = filled(4, capacity=10)
     replay = Replay(buffer)
-    replay.observe(replay.propose(PROCESS, network(1), TARGET, 3, seeded()))
+    replay.observe(log_probs(PROCESS, network(1), replay.propose(PROCESS, network(1), TARGET, 3, seeded())))
     assert buffer.written == 4
 
 
@@ -91,7 +92,7 @@ def test_simulated_ends_are_remembered_for_their_own_context():
 
 
 def test_counts_that_do_not_go_around_are_refused():
-    with pytest.raises(ValueError, match="7 ends of 2 contexts: write a multiple, batch=6"):
+    with pytest.raises(ValueError, match="7 rows of 2 contexts: write a multiple, for instance 6"):
         Replay(remembered()).draw(presented(0, 1), 7)
     with pytest.raises(ValueError, match=r"the replay buffer is empty.*buffer\.add"):
         Replay(ContextBuffers(1, 5)).draw(presented(0, 1), 4)

@@ -7,7 +7,7 @@ import torch
 
 from amortized.behaviours import Replay, ReplayBuffer, Sleep
 from amortized.objectives import MaximumLikelihood
-from amortized.path import rollout, score
+from amortized.path import log_probs, rollout
 from amortized.processes import OrnsteinUhlenbeck
 from tests.known import gaussian, isotropic, network, seeded
 
@@ -50,7 +50,7 @@ def test_its_gradient_is_that_of_exact_draws():
     gradients = []
     for behaviour in (Sleep(), Replay(exact)):
         policy = network(1)
-        path = score(PROCESS, policy, behaviour.propose(PROCESS, policy, target, 8_000, seeded()))
+        path = log_probs(PROCESS, policy, behaviour.propose(PROCESS, policy, target, 8_000, seeded()))
         MaximumLikelihood()(path).mean().backward()
         moved = [weight.grad.flatten() for weight in policy.parameters() if weight.grad is not None]
         gradients.append(torch.cat(moved))

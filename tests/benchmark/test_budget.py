@@ -11,7 +11,7 @@ from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.objectives import LogVariance
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.training.callbacks import History
-from amortized.training.loop import fit
+from amortized.training.loop import Schedule, fit
 from tests.known import isotropic, network, seeded
 
 
@@ -19,7 +19,7 @@ def run(budget: Budget) -> tuple[History, Meter]:
     target, history = isotropic(2), History()
     meter = Meter(budget, target)
     parts = OrnsteinUhlenbeck(4), network(2), target, LogVariance(), OnPolicy()
-    fit(*parts, steps=10_000, batch=8, callbacks=[history, meter], generator=seeded(), pace=meter.pace)
+    fit(*parts, Schedule(10_000, 8, callbacks=[history, meter], pace=meter.pace), seeded())
     return history, meter
 
 

@@ -19,7 +19,7 @@ from amortized.behaviours import (
     Search,
 )
 from amortized.objectives import LogVariance
-from amortized.path import Path, score
+from amortized.path import States, log_probs
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from tests.contracts.discovery import build, concrete_classes
 from tests.known import gaussian, network, seeded
@@ -45,7 +45,7 @@ def fresh(behaviour_class: type[Behaviour]) -> Behaviour:
     return build(behaviour_class, buffer=buffer, replay=replay, behaviours=(OnPolicy(), replay, Exploration()))
 
 
-def propose(behaviour_class, process_class, langevin: bool, seed: int = 0, batches: int = 2) -> list[Path]:
+def propose(behaviour_class, process_class, langevin: bool, seed: int = 0, batches: int = 2) -> list[States]:
     process = process_class(STEPS)
     policy = network(DIM, 0.1, langevin=langevin)
     behaviour, generator, target = fresh(behaviour_class), seeded(seed), normal()
@@ -53,7 +53,7 @@ def propose(behaviour_class, process_class, langevin: bool, seed: int = 0, batch
     for _ in range(batches):
         with torch.no_grad():
             path = behaviour.propose(process, policy, target, BATCH, generator)
-        behaviour.observe(score(process, policy, path))
+        behaviour.observe(log_probs(process, policy, path))
         paths.append(path)
     return paths
 
@@ -81,7 +81,7 @@ def test_paths_are_whole(behaviour_class, process_class, langevin):
 def test_an_objective_can_take_them(behaviour_class, process_class):
     process, policy = process_class(STEPS), network(DIM)
     (path,) = propose(behaviour_class, process_class, False, batches=1)
-    loss = LogVariance()(score(process, policy, path))
+    loss = LogVariance()(log_probs(process, policy, path))
     assert loss.shape == (BATCH,) and loss.isfinite().all()
 
 
@@ -100,7 +100,7 @@ def test_a_behaviour_that_says_on_policy_proposes_fair_paths(behaviour_class):
     """Densities that a rollout records are those that scoring finds; 9 paths of 4 steps in single precision."""
     (path,) = propose(behaviour_class, OrnsteinUhlenbeck, False, batches=1)
     policy = network(DIM, 0.1)
-    again = score(OrnsteinUhlenbeck(STEPS), policy, path)
+    again = log_probs(OrnsteinUhlenbeck(STEPS), policy, path)
     torch.testing.assert_close(path.log_weight, again.log_weight, rtol=1e-4, atol=1e-4)
 
 
@@ -122,7 +122,7 @@ def test_a_replay_beside_it_remembers_the_fresh_ends_alone(behaviour_class):
         which = behaviour.fresh(BATCH)
         assert which.shape == (BATCH,) and which.dtype == torch.bool
         assert behaviour_class.on_policy <= bool(which.all())
-        mixture.observe(score(OrnsteinUhlenbeck(STEPS), policy, path))
+        mixture.observe(log_probs(OrnsteinUhlenbeck(STEPS), policy, path))
         expected += int(which.sum())
     assert len(buffer) == expected
     assert len(buffer.ends[:expected].unique(dim=0)) == expected

@@ -69,12 +69,12 @@ def test_a_controlled_kernel_is_the_bridge_averaged_over_the_stated_end(
     x = torch.tensor([[0.4, -0.2]]) * scale
     belief = Belief(torch.tensor([[0.9, -1.0]]), torch.tensor([[0.5, 2.0]]))
     control = Control(torch.tensor([[1.5, 0.0]]), torch.tensor([[-0.7, 0.4]]))
-    end = belief.mean + belief.deviation * control.shift
+    end = belief.mean + belief.std * control.shift
     for k in range(steps):
         mean, std = process.forward(k, x, belief, control)
         bridge_mean, bridge_variance = process.bridge_forward(k, x, end)
         reach = process.bridge_forward(k, x, end + 1)[0] - bridge_mean
-        end_variance = belief.deviation.square() * torch.as_tensor(control.log_variance).exp()
+        end_variance = belief.std.square() * torch.as_tensor(control.log_variance).exp()
         variance = bridge_variance + reach.square() * end_variance
         torch.testing.assert_close(mean, bridge_mean, rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(std.square(), variance, rtol=1e-10, atol=1e-12)
@@ -92,10 +92,10 @@ def test_the_belief_under_a_mixture_is_what_quadrature_gives(process_class, in_d
             likelihood = -0.5 * (x - signal * end).square() / noise if noise > 0 else torch.zeros_like(end)
             posterior = (prior + likelihood).softmax(0)
             mean = (posterior * end).sum()
-            deviation = (posterior * (end - mean).square()).sum().sqrt()
+            std = (posterior * (end - mean).square()).sum().sqrt()
             belief = process.belief(k, torch.tensor([[x]]))
             assert abs(belief.mean.item() - mean) < 1e-5
-            assert abs(belief.deviation.item() - deviation) < 1e-5
+            assert abs(belief.std.item() - std) < 1e-5
 
 
 @every_process
@@ -133,7 +133,7 @@ def test_signal_and_noise_end_at_the_target(process_class, steps, scale):
 
 @every_process
 def test_learned_noising_draws_from_the_kernel_that_it_scores(process_class, in_double_precision):
-    """Mean and deviation of 20 000 noised states given the later ones: five standard errors of each."""
+    """Mean and std of 20 000 noised states given the later ones: five standard errors of each."""
     count = 20_000
     process = process_class(4, 1.3, noising=network(1, 0.5))
     states = process.bridge(1.3 * torch.randn(count, 1, generator=seeded(1)), seeded())

@@ -9,7 +9,7 @@ import torch
 import amortized.objectives
 import amortized.processes
 from amortized.objectives import MaximumLikelihood, Objective, ReverseKL, ScoreFunction
-from amortized.path import Path, rollout, score, with_log_targets
+from amortized.path import ScoredPath, log_probs, rollout, with_log_targets
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
@@ -48,13 +48,13 @@ def skewed():
     return gaussian([1.0, -1.0], [[0.5, 0.0], [0.0, 2.0]])
 
 
-def scored(objective: Objective, process: Process, policy: Policy, target, batch: int = 12) -> Path:
+def scored(objective: Objective, process: Process, policy: Policy, target, batch: int = 12) -> ScoredPath:
     """Paths that the objective takes, as ``fit`` makes them: fair ones, or inflated ones where it may see any."""
     with torch.set_grad_enabled(objective.differentiates_rollout):
         path = rollout(process, policy, target, batch, seeded(), inflation=1.0 if objective.on_policy_only else 1.5)
     if objective.needs_log_targets:
         path = with_log_targets(process, target, path)
-    return path if objective.differentiates_rollout else score(process, policy, path)
+    return path if objective.differentiates_rollout else log_probs(process, policy, path)
 
 
 @every_process
@@ -114,7 +114,7 @@ def test_the_gradient_is_the_slope_of_the_loss(objective_class, process_class, i
     def loss() -> torch.Tensor:
         if objective.differentiates_rollout:
             return objective(scored(objective, process, policy, target)).mean()
-        return objective(score(process, policy, fixed)).mean()
+        return objective(log_probs(process, policy, fixed)).mean()
 
     gradients = torch.autograd.grad(loss(), weights)
     for seed in range(2):
@@ -154,7 +154,7 @@ def test_paths_outside_the_support_do_not_poison_the_batch(objective_class):
         torch.testing.assert_close(alone, beside, rtol=1e-4, atol=1e-4)
 
 
-def without(path: Path, count: int) -> Path:
+def without(path: ScoredPath, count: int) -> ScoredPath:
     """The path record less its first ``count`` paths."""
     kept = {}
     for field in fields(path):

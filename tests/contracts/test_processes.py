@@ -7,7 +7,7 @@ import torch
 
 import amortized.processes
 from amortized._types import Control
-from amortized.path import Path, rollout, score
+from amortized.path import States, log_probs, rollout
 from amortized.processes.base import Process
 from amortized.processes.grids import Coarse, Power, Random
 from amortized.processes.transitions import StudentT, log_normal, standard_normal
@@ -24,7 +24,7 @@ def anywhere(process: Process, batch: int, dim: int, spread: float = 1.0) -> tor
     generator = seeded(1)
     states = [spread * standard_normal(process.sample_prior(batch, dim, seeded()), generator)]
     for k in range(process.steps):
-        states.append(process.advance(k, states[-1], spread * torch.randn(batch, dim, generator=generator)))
+        states.append(process.layout.advance(k, states[-1], spread * torch.randn(batch, dim, generator=generator)))
     return torch.stack(states)
 
 
@@ -36,7 +36,7 @@ def test_zero_control_is_reversible(process_class, steps, scale, in_double_preci
     path = rollout(process, policy, isotropic(3), 16, seeded())
     end = log_normal(path.ends, torch.zeros(3), torch.full((3,), scale))
     assert (path.log_proposal - end).abs().max() < 1e-10
-    path = score(process, policy, Path(anywhere(process, 16, 3, 3 * scale), torch.zeros(16), dim=3))
+    path = log_probs(process, policy, States(anywhere(process, 16, 3, 3 * scale), torch.zeros(16), dim=3))
     end = log_normal(path.ends, torch.zeros(3), torch.full((3,), scale))
     assert ((path.log_proposal - end) / path.log_proposal.abs().clamp(min=1)).abs().max() < 1e-10
 
@@ -73,7 +73,7 @@ def test_scoring_finds_the_densities_that_a_rollout_records(process_class, lange
     process = process_class(5, 1.3, transition=StudentT(), grid=Power(2.0))
     policy, target = steering(process, 2, 0.2, langevin=langevin), gaussian([1.0, -1.0], torch.eye(2))
     path = rollout(process, policy, target, 8, seeded())
-    again = score(process, policy, Path(path.states, path.log_target, path.scores, dim=2))
+    again = log_probs(process, policy, States(path.states, path.log_target, path.scores, dim=2))
     for name in ("log_prior", "log_forward", "log_backward", "features", "times", "log_marginal"):
         torch.testing.assert_close(getattr(again, name), getattr(path, name), rtol=1e-10, atol=1e-10)
 
@@ -84,10 +84,10 @@ def test_what_a_step_draws_is_read_back_from_both_of_its_states(process_class, s
     process = process_class(steps, scale)
     for k, x in enumerate(anywhere(process, 4, 2, scale)[:-1]):
         moved = scale * torch.randn(4, 2)
-        y = process.advance(k, x, moved)
-        torch.testing.assert_close(process.moved(k, y), moved, rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(process.advance(k, x, process.moved(k, y)), y, rtol=1e-10, atol=1e-10)
-        assert process.visited(k, x).shape == process.retraced(k, x).shape == (4, 2)
+        y = process.layout.advance(k, x, moved)
+        torch.testing.assert_close(process.layout.moved(k, y), moved, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(process.layout.advance(k, x, process.layout.moved(k, y)), y, rtol=1e-10, atol=1e-10)
+        assert process.layout.visited(k, x).shape == process.layout.retraced(k, x).shape == (4, 2)
 
 
 @every_process
@@ -100,13 +100,13 @@ def test_bridges_draw_from_the_noising_kernel(process_class, steps, scale, in_do
     assert (states[-1][..., :1] == ends).all()
     for k in range(steps):
         mean, std = process.backward(k, states[k + 1])
-        residual = (process.retraced(k, states[k]) - mean) / std
+        residual = (process.layout.retraced(k, states[k]) - mean) / std
         if residual.abs().max() == 0:
             continue
         assert residual.mean().abs() < 5 / math.sqrt(count)
         assert (residual.std() - 1).abs() < 5 / math.sqrt(2 * count)
-        moved = process.moved(k, states[k + 1])
-        rebuilt = process.advance(k, states[k], moved)
+        moved = process.layout.moved(k, states[k + 1])
+        rebuilt = process.layout.advance(k, states[k], moved)
         torch.testing.assert_close(rebuilt, states[k + 1], rtol=1e-9, atol=1e-9)
 
 
@@ -115,7 +115,13 @@ def test_one_call_over_all_steps_equals_a_loop(process_class, in_double_precisio
     process = process_class(5, 1.3)
     x, control = anywhere(process, 4, 2)[:-1], Control(torch.randn(5, 4, 2), torch.randn(5, 4, 2))
     steps = torch.arange(5)
-    maps = (process.features, process.visited, process.moved, process.retraced, process.log_marginal)
+    maps = (
+        process.features,
+        process.layout.visited,
+        process.layout.moved,
+        process.layout.retraced,
+        process.log_marginal,
+    )
     belief = process.belief(steps, x)
     together = [*process.forward(steps, x, belief, control), *process.backward(steps, x), *(f(steps, x) for f in maps)]
     for k in range(5):

@@ -9,7 +9,7 @@ from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.mode_search import Exploration
 from amortized.diagnostics.remedies import in_python, only
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Checks, Diagnosis, diagnose
-from amortized.path import reverse_rollout, score
+from amortized.path import log_probs, reverse_rollout
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
@@ -43,7 +43,7 @@ def judged(
     with torch.no_grad():
         log_target = target.log_prob(ends).double()
         noised = reverse_rollout(sampler.process, sampler.policy, target, ends, log_target, seeded(1))
-        backward = score(sampler.process, sampler.policy, noised).log_weight
+        backward = log_probs(sampler.process, sampler.policy, noised).log_weight
     return diagnose(fresh, backward, evidence, trusted)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from amortized._types import Control
 from amortized.objectives import DetailedBalance, LogVariance, SubTrajectoryBalance, TrajectoryBalance
-from amortized.path import rollout, score, with_log_targets
+from amortized.path import log_probs, rollout, with_log_targets
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.targets.affine import WhitenedTarget
@@ -72,6 +72,6 @@ def test_every_weight_that_reads_a_context_gets_a_gradient(objective, in_double_
     target, policy = Located(PLACES.double() / 10), network(2, 0.1, embedding=SameFeatures(2))
     with torch.no_grad():
         path = with_log_targets(PROCESS, target, rollout(PROCESS, policy, target, 24, seeded()))
-    objective(score(PROCESS, policy, path)).mean().backward()
+    objective(log_probs(PROCESS, policy, path)).mean().backward()
     for name, parameter in [*objective.named_parameters(), *policy.named_parameters()]:
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name

@@ -9,7 +9,7 @@ import torch
 
 import amortized.objectives
 from amortized.behaviours import Behaviour, OnPolicy
-from amortized.behaviours.mixture import join
+from amortized.behaviours.mixture import concatenated
 from amortized.objectives import LogVariance, Objective
 from amortized.path import reverse_rollout, rollout
 from amortized.processes import OrnsteinUhlenbeck
@@ -54,7 +54,12 @@ def test_the_process_keeps_the_contract(in_double_precision):
 
 
 def test_the_behaviour_proposes_whole_paths():
-    names = {"Behaviour": Behaviour, "join": join, "rollout": rollout, "reverse_rollout": reverse_rollout}
+    names = {
+        "Behaviour": Behaviour,
+        "concatenated": concatenated,
+        "rollout": rollout,
+        "reverse_rollout": reverse_rollout,
+    }
     exec(BEHAVIOUR, names)
     with torch.no_grad():
         path = names["Antithetic"]().propose(OrnsteinUhlenbeck(4), network(2), isotropic(2), 6, seeded())

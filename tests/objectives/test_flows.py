@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from amortized.objectives import StateFlow, SubTrajectoryBalance
-from amortized.path import rollout, with_log_targets
+from amortized.path import States, rollout, with_log_targets
 from amortized.processes import OrnsteinUhlenbeck, Underdamped, VariancePreserving
 from tests.known import gaussian, isotropic, network, perturbed, seeded
-from tests.objectives.test_trajectory_balance import weighing
 
 
 @pytest.mark.parametrize("looking", [False, True])
@@ -63,8 +62,8 @@ def test_a_state_without_density_is_unknown_alone_and_a_path_without_weight_alto
 
 
 def test_what_is_missing_is_named_with_the_line_to_write():
-    with pytest.raises(ValueError, match=r"path = score\("):
-        StateFlow(1)(weighing([1.0]), torch.tensor(0.0))
+    with pytest.raises(AttributeError, match=r"path = log_probs\("):
+        StateFlow(1)(States(torch.zeros(2, 1, 1), torch.zeros(1)), torch.tensor(0.0))
     process, target = OrnsteinUhlenbeck(3), isotropic(1)
     with pytest.raises(ValueError, match=r"path = with_log_targets\("):
         StateFlow(1, forward_looking=True)(rollout(process, network(1), target, 3), torch.tensor(0.0))

@@ -7,7 +7,7 @@ import torch
 
 from amortized.objectives import MaximumLikelihood
 from amortized.objectives.maximum_likelihood import bridge_regression
-from amortized.path import Path, kernel, reverse_rollout, score
+from amortized.path import States, kernel, log_probs, reverse_rollout
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.processes.transitions import log_normal
 from tests.known import gaussian, network, seeded
@@ -16,8 +16,8 @@ every_process = pytest.mark.parametrize("process_class", [OrnsteinUhlenbeck, Pin
 
 
 def test_an_unscored_path_is_refused():
-    with pytest.raises(ValueError, match="path = score"):
-        MaximumLikelihood()(Path(torch.zeros(2, 1, 1), torch.zeros(1)))
+    with pytest.raises(AttributeError, match="path = log_probs"):
+        MaximumLikelihood()(States(torch.zeros(2, 1, 1), torch.zeros(1)))
 
 
 @pytest.mark.parametrize("langevin", [False, True], ids=["plain", "langevin"])
@@ -31,7 +31,7 @@ def test_both_have_the_same_gradient(process_class, langevin, in_double_precisio
     for _ in range(100):
         ends = 0.7 + math.sqrt(0.4) * torch.randn(200, 1, generator=generator)
         paths = reverse_rollout(process, policy, target, ends, torch.zeros(200), generator)
-        whole = MaximumLikelihood()(score(process, policy, paths)).mean()
+        whole = MaximumLikelihood()(log_probs(process, policy, paths)).mean()
         single = bridge_regression(process, policy, target, ends, generator).mean()
         gradients = [torch.cat(torch.autograd.grad(loss, heads)) for loss in (whole, single)]
         differences.append(torch.stack([gradients[0] - gradients[1], gradients[0]]))
@@ -66,7 +66,7 @@ def test_the_gap_between_them_is_a_constant(process_class, in_double_precision):
     gains = []
     with torch.no_grad():
         for policy in (network(1), network(1, 0.6, depth=1)):
-            whole = MaximumLikelihood()(score(process, policy, Path(paths, torch.zeros(count))))
+            whole = MaximumLikelihood()(log_probs(process, policy, States(paths, torch.zeros(count))))
             gains.append((whole, bridge_regression(process, policy, target, ends, seeded(3))))
     first, second = (one - two for one, two in zip(*gains, strict=True))
     error = math.sqrt(float(first.var() + second.var()) / count)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import torch
 
 from amortized.objectives import ReverseKL, ScoreFunction
-from amortized.path import Path, rollout, score
+from amortized.path import ScoredPath, log_probs, rollout
 from amortized.processes import OrnsteinUhlenbeck
 from tests.known import gaussian, network, seeded
 from tests.objectives.test_trajectory_balance import weighing
 
 
-def apart(log_weights: list[float]) -> Path:
+def apart(log_weights: list[float]) -> ScoredPath:
     """Forward kernels with a tensor of their own, to ask for its slope."""
     path = weighing(log_weights)
     return replace(path, log_forward=torch.zeros(1, len(log_weights), requires_grad=True))
@@ -48,7 +48,7 @@ def test_its_mean_gradient_is_that_of_reverse_kl(in_double_precision):
             objective = objective_class()
             with torch.set_grad_enabled(objective.differentiates_rollout):
                 path = rollout(process, policy, target, 500, generator)
-            path = path if objective.differentiates_rollout else score(process, policy, path)
+            path = path if objective.differentiates_rollout else log_probs(process, policy, path)
             (slope,) = torch.autograd.grad(objective(path).mean(), policy.shift.bias)
             found.append(slope)
     through, around = torch.stack(gradients[ReverseKL]), torch.stack(gradients[ScoreFunction])

@@ -4,18 +4,27 @@ import pytest
 import torch
 
 from amortized.objectives import TrajectoryBalance
-from amortized.path import Path
+from amortized.path import ScoredPath
 from tests.known import SameFeatures
 
 
-def weighing(log_weights: list[float], contexts: int = 1) -> Path:
+def weighing(log_weights: list[float], contexts: int = 1) -> ScoredPath:
     """One step, one dimension; everything zero but the target; path i belongs to context ``[i mod contexts]``."""
     count = len(log_weights)
     zero = torch.zeros(1, count)
     log_target = torch.tensor(log_weights).double()
     context = torch.arange(float(contexts))[:, None] if contexts > 1 else None
-    densities = {"log_prior": zero[0], "log_forward": zero, "log_backward": zero}
-    return Path(torch.zeros(2, count, 1), log_target, context=context, **densities)
+    return ScoredPath(
+        torch.zeros(2, count, 1),
+        log_target,
+        context=context,
+        log_prior=zero[0],
+        log_forward=zero,
+        log_backward=zero,
+        times=torch.zeros(1),
+        features=zero[..., None],
+        marginal=lambda: zero,
+    )
 
 
 @pytest.mark.parametrize(

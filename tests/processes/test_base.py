@@ -26,5 +26,10 @@ def test_single_precision_states_stay_single(process_class):
     process = process_class(4)
     x = process.sample_prior(3, 2)
     tensors = [x, *process.belief(0, x), *process.backward(0, x), process.bridge(x[:, :2]), process.features(1, x)]
-    tensors += [process.log_prior(x), process.log_carried(x), process.log_boundary(x, x), process.log_marginal(1, x)]
+    tensors += [
+        process.log_prior(x),
+        process.layout.log_carried(x),
+        process.log_boundary(x, x),
+        process.log_marginal(1, x),
+    ]
     assert {tensor.dtype for tensor in tensors} == {torch.float32}

@@ -14,7 +14,7 @@ from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.processes.linear import POINT_MASS_STD
 from amortized.processes.transitions import log_normal
 from amortized.targets.callable import DensityTarget
-from amortized.training.loop import fit
+from amortized.training.loop import Schedule, fit
 from tests.known import network, seeded
 
 
@@ -45,7 +45,7 @@ def bound_and_weight(learned: bool, steps: int) -> tuple[float, float, float]:
     """Mean log weight, mean weight and its error of 20 000 paths of four steps, after trajectory balance."""
     process = OrnsteinUhlenbeck(4, noising=network(2, width=32) if learned else None)
     policy = network(2, width=32)
-    fit(process, policy, small_funnel(), TrajectoryBalance(), OnPolicy(), steps, 128, generator=seeded())
+    fit(process, policy, small_funnel(), TrajectoryBalance(), OnPolicy(), Schedule(steps, 128), seeded())
     fresh = network(2, width=32)
     if process.noising is not None:
         assert all(
@@ -98,7 +98,7 @@ def test_the_averaged_weights_of_the_noising_are_what_training_leaves():
         seen.append([weight.clone() for weight in step.parts["process"].parameters()])
         return False
 
-    fit(process, network(2), small_funnel(), TrajectoryBalance(), OnPolicy(), 3, 16, callbacks=[watch])
+    fit(process, network(2), small_funnel(), TrajectoryBalance(), OnPolicy(), Schedule(3, 16, callbacks=[watch]))
     assert len(seen[-1]) == len(list(process.parameters())) > 0
     for kept, averaged in zip(process.parameters(), seen[-1], strict=True):
         assert torch.equal(kept, averaged)

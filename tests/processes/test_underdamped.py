@@ -31,7 +31,7 @@ def test_the_two_rotations_undo_each_other(in_double_precision):
 def test_a_step_without_a_kick_is_a_whole_rotation(in_double_precision):
     """Retraced velocity put back as the moved one: harmonic motion over the length of the step."""
     process, x = Underdamped(4, duration=2.0), torch.randn(5, 2)
-    y = process.advance(1, x, process.retraced(1, x))
+    y = process.layout.advance(1, x, process.layout.retraced(1, x))
     position, velocity = x[:, :1], x[:, 1:]
     angle = torch.tensor(0.5)
     expected = [angle.cos() * position + angle.sin() * velocity, angle.cos() * velocity - angle.sin() * position]
@@ -40,15 +40,15 @@ def test_a_step_without_a_kick_is_a_whole_rotation(in_double_precision):
 
 def test_a_step_keeps_the_position_at_the_kick(in_double_precision):
     process, x = Underdamped(4), torch.randn(5, 4)
-    y = process.advance(2, x, torch.randn(5, 2))
-    torch.testing.assert_close(process._turned(2, y, -1.0)[0], process.visited(2, x))
+    y = process.layout.advance(2, x, torch.randn(5, 2))
+    torch.testing.assert_close(process._turned(2, y, -1.0)[0], process.layout.visited(2, x))
 
 
 def test_velocities_are_forgotten_as_friction_says(in_double_precision):
     """Correlation of the velocity across a kick is exp(-friction h): 20 000 of them, five standard errors."""
     process, count = Underdamped(4, 2.0, duration=2.0, friction=1.5), 20_000
     path = rollout(process, steering(process, 1).requires_grad_(False), isotropic(1), count, seeded())
-    before, after = process.retraced(1, path.states[1]), process.moved(1, path.states[2])
+    before, after = process.layout.retraced(1, path.states[1]), process.layout.moved(1, path.states[2])
     correlation = float(torch.corrcoef(torch.cat([before, after], -1).mT)[0, 1])
     assert abs(correlation - math.exp(-1.5 * 0.5)) < 5 / math.sqrt(count)
 

@@ -5,7 +5,7 @@ import torch
 
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.samplers import DiffusionSampler, SequentialDraws
-from amortized.samplers.corrections import CORRECTIONS, MAX_POOL, affordable, corrected, pool_size
+from amortized.samplers.corrections import CORRECTIONS, MAX_POOL, affordable_paths, corrected, pool_size
 from amortized.targets.callable import DensityTarget
 from amortized.weights import Estimate
 from tests.known import Located, SameFeatures, gaussian, network, seeded
@@ -162,10 +162,10 @@ def test_the_pool_grows_with_the_largest_weights():
 
 
 def test_time_bounds_the_pool_but_not_the_draws():
-    assert affordable(1_600, 100, seconds_a_path=1e-3, seconds=0.8) == 800
-    assert affordable(1_600, 100, seconds_a_path=0.0, seconds=0.8) == 1_600
+    assert affordable_paths(1_600, 100, seconds_a_path=1e-3, seconds=0.8) == 800
+    assert affordable_paths(1_600, 100, seconds_a_path=0.0, seconds=0.8) == 1_600
     with pytest.warns(UserWarning, match=r"100 draws take about 2 s here: write sample\(40\)"):
-        assert affordable(1_600, 100, seconds_a_path=0.02, seconds=0.8) == 100
+        assert affordable_paths(1_600, 100, seconds_a_path=0.02, seconds=0.8) == 100
 
 
 @pytest.mark.parametrize("correction", CORRECTIONS)

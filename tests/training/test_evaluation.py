@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from amortized.path import reverse_rollout, rollout, score
+from amortized.path import log_probs, reverse_rollout, rollout
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
@@ -74,7 +74,7 @@ def test_of_several_contexts_it_is_the_mean_of_each(process, in_double_precision
     together = evaluate(process, policy, target, (ends, log_ends), 400, seeded())
     with torch.no_grad():
         path = rollout(process, policy, target, 400, seeded())
-        noised = score(process, policy, reverse_rollout(process, policy, target, ends, log_ends, seeded(1)))
+        noised = log_probs(process, policy, reverse_rollout(process, policy, target, ends, log_ends, seeded(1)))
     forward, backward = path.by_context(path.log_weight), noised.by_context(noised.log_weight)
     assert together.elbo == pytest.approx(float(forward.mean()))
     log_evidence = torch.stack([log_mean_exp(column) for column in forward.T])

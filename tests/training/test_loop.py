@@ -20,14 +20,14 @@ from amortized.objectives import (
     SubTrajectoryBalance,
     TrajectoryBalance,
 )
-from amortized.path import Path, rollout
+from amortized.path import ScoredPath, rollout
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.targets.callable import DensityTarget
 from amortized.training.callbacks import History
-from amortized.training.loop import EMA_DECAY, check_pair, draws_of, fit, fit_bridges, optimise, rate
+from amortized.training.loop import EMA_DECAY, Schedule, check_pair, draws_of, fit, fit_bridges, optimise, rate
 from tests.contracts.discovery import build, concrete_classes
 from tests.known import gaussian, isotropic, network, seeded
 
@@ -81,7 +81,7 @@ def trains(process: Process, objective_class: type[Objective], behaviour: Behavi
     objective = build(objective_class, dim=state_dim, steps=process.steps, process=process)
     behaviour = behaviour or suited(objective)
     assert bound_and_evidence(process, policy)[0] < LOG_PARTITION - 1.5
-    fit(process, policy, normal(), objective, behaviour, steps, 64, learning_rate=2e-2, generator=seeded())
+    fit(process, policy, normal(), objective, behaviour, Schedule(steps, 64, 2e-2), seeded())
     bound, evidence = bound_and_evidence(process, policy)
     assert LOG_PARTITION - 0.5 < bound < LOG_PARTITION + 0.02
     assert abs(evidence - LOG_PARTITION) < 0.05
@@ -132,7 +132,7 @@ def test_every_pair_learns_or_is_refused(objective_class, behaviour_class, proce
         assert (objective.on_policy_only or objective.needs_draws) and "write behaviour=" in str(refusal)
     else:
         policy = network(2, width=32, depth=1, state_dim=process.sample_prior(1, 2).shape[-1])
-        fit(process, policy, normal(), objective, behaviour, 200, 64, learning_rate=2e-2, generator=seeded())
+        fit(process, policy, normal(), objective, behaviour, Schedule(200, 64, 2e-2), seeded())
         assert abs(bound_and_evidence(process, policy)[1] - LOG_PARTITION) < 0.05
 
 
@@ -140,9 +140,7 @@ def test_every_pair_learns_or_is_refused(objective_class, behaviour_class, proce
 def test_bridges_alone_learn_a_gaussian(process_class):
     """ELBO from 1.5 nats below log Z to 0.3; log Z to 0.05, four standard errors of 4 000 weights of ESS 0.6."""
     process, policy = process_class(4), network(2, width=32, depth=1)
-    fit_bridges(
-        process, policy, draws_of(normal(), remembered().ends), 150, 256, learning_rate=1e-2, generator=seeded()
-    )
+    fit_bridges(process, policy, draws_of(normal(), remembered().ends), Schedule(150, 256, 1e-2), seeded())
     bound, evidence = bound_and_evidence(process, policy)
     assert LOG_PARTITION - 0.3 < bound < LOG_PARTITION + 0.02
     assert abs(evidence - LOG_PARTITION) < 0.05
@@ -152,7 +150,7 @@ def test_the_same_seed_trains_the_same_policy():
     policies = []
     for seed in (0, 0, 1):
         policies.append(network(2))
-        fit(OrnsteinUhlenbeck(4), policies[-1], normal(), LogVariance(), OnPolicy(), 5, 16, generator=seeded(seed))
+        fit(OrnsteinUhlenbeck(4), policies[-1], normal(), LogVariance(), OnPolicy(), Schedule(5, 16), seeded(seed))
     weights = [torch.cat([p.detach().flatten() for p in policy.parameters()]) for policy in policies]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
@@ -161,16 +159,16 @@ def test_the_first_batch_initialises_and_every_batch_is_observed():
     class Watching(LogVariance):
         first: list[int] = []
 
-        def initialise(self, path: Path) -> None:
+        def initialise(self, path: ScoredPath) -> None:
             self.first.append(path.states.shape[1])
 
     class Remembering(OnPolicy):
         seen: list[torch.Size] = []
 
-        def observe(self, path: Path) -> None:
+        def observe(self, path: ScoredPath) -> None:
             self.seen.append(path.log_weight.shape)
 
-    fit(OrnsteinUhlenbeck(4), network(2), normal(), Watching(), Remembering(), steps=3, batch=7)
+    fit(OrnsteinUhlenbeck(4), network(2), normal(), Watching(), Remembering(), Schedule(3, 7))
     assert Watching.first == [7] and Remembering.seen == [(7,)] * 3
 
 
@@ -179,13 +177,27 @@ def test_any_callback_stops_the_run_and_all_of_them_see_the_step():
         return step.number == 3
 
     history = History()
-    fit(OrnsteinUhlenbeck(4), network(2), normal(), LogVariance(), OnPolicy(), 50, 8, callbacks=[third, history])
+    fit(
+        OrnsteinUhlenbeck(4),
+        network(2),
+        normal(),
+        LogVariance(),
+        OnPolicy(),
+        Schedule(50, 8, callbacks=[third, history]),
+    )
     assert len(history.losses) == 3 and history.skipped == 0
 
 
 def test_callbacks_are_told_where_the_run_stands():
     records: list[TrainingStep] = []
-    fit(OrnsteinUhlenbeck(4), network(2), normal(), LogVariance(), OnPolicy(), 3, 8, callbacks=[records.append])
+    fit(
+        OrnsteinUhlenbeck(4),
+        network(2),
+        normal(),
+        LogVariance(),
+        OnPolicy(),
+        Schedule(3, 8, callbacks=[records.append]),
+    )
     assert [(record.number, record.planned) for record in records] == [(1, 3), (2, 3), (3, 3)]
     assert all(math.isfinite(record.loss) for record in records)
 
@@ -200,7 +212,7 @@ def test_the_policy_ends_with_the_average_of_its_weights():
         visited.append(weight.item())
         return weight.sum()
 
-    optimise(parts(policy), loss, steps=30, learning_rate=1e-2, callbacks=[])
+    optimise(parts(policy), loss, Schedule(30, learning_rate=1e-2))
     optimised = [*visited[1:], None]
     average = optimised[0]
     for value in optimised[1:-1]:
@@ -223,7 +235,7 @@ def test_log_z_and_the_flow_move_at_rates_of_their_own():
     def loss(step: int) -> torch.Tensor:
         return sum(100.0 * weight.double().sum() for weight in [*policy.parameters(), *objective.parameters()])
 
-    optimise(parts(policy), loss, 1, 1e-3, (), objective)
+    optimise(parts(policy), loss, Schedule(1, learning_rate=1e-3), objective)
     now = dict(objective.named_parameters())
     assert float(before["log_partition"] - now["log_partition"].detach()) == pytest.approx(0.7 * rate(0, 1), rel=1e-4)
     moved = before["flow.head.weight"] - now["flow.head.weight"]
@@ -240,7 +252,7 @@ def test_the_norm_of_the_gradient_is_clipped():
         def loss(step: int, policy=policy, steepness=steepness) -> torch.Tensor:
             return steepness * (policy.shift.bias - 1).square().sum()
 
-        optimise(parts(policy), loss, 10, 1e-2, [])
+        optimise(parts(policy), loss, Schedule(10, learning_rate=1e-2))
         ends.append(policy.shift.bias.item())
     assert ends[0] == pytest.approx(ends[1], rel=1e-4) and ends[0] > 0.005
 
@@ -252,7 +264,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(bad):
     def loss(step: int) -> torch.Tensor:
         return (policy.shift.bias - 1).square().sum() * (bad if step in (0, 3) else 1.0)
 
-    optimise(parts(policy), loss, 10, 1e-2, [history])
+    optimise(parts(policy), loss, Schedule(10, learning_rate=1e-2, callbacks=[history]))
     assert history.skipped == 2 and len(history.losses) == 10
     assert all(bool(parameter.isfinite().all()) for parameter in policy.parameters())
     assert policy.shift.bias.item() > 0.001
@@ -265,7 +277,7 @@ def test_what_the_objective_learns_is_protected_too():
     def loss(step: int) -> torch.Tensor:
         return policy.shift.bias.sum() + objective.log_partition * (math.nan if step == 1 else 1.0)
 
-    optimise(parts(policy), loss, 4, 1e-2, [history], objective)
+    optimise(parts(policy), loss, Schedule(4, learning_rate=1e-2, callbacks=[history]), objective)
     assert objective.log_partition.isfinite() and history.skipped == 1
 
 
@@ -275,7 +287,7 @@ def test_training_goes_on_where_half_of_the_space_has_no_density():
     target = DensityTarget(lambda x: torch.where(x[:, 0] > 0, constant - 0.5 * x[:, 0].square(), -torch.inf), 1)
     process, policy, history = OrnsteinUhlenbeck(8), network(1, width=32), History()
     for objective in (LogVariance(), TrajectoryBalance()):
-        fit(process, policy, target, objective, OnPolicy(), 20, 64, callbacks=[history], generator=seeded())
+        fit(process, policy, target, objective, OnPolicy(), Schedule(20, 64, callbacks=[history]), seeded())
         assert history.skipped == 0
         assert all(math.isfinite(loss) for loss in history.losses)
         assert all(bool(parameter.isfinite().all()) for parameter in [*policy.parameters(), *objective.parameters()])
@@ -285,10 +297,10 @@ def test_off_policy_losses_need_no_gradient_through_the_simulation():
     modes = []
 
     class Asking(OnPolicy):
-        def propose(self, *arguments, **options) -> Path:
+        def propose(self, *arguments, **options) -> ScoredPath:
             modes.append(torch.is_grad_enabled())
             return super().propose(*arguments, **options)
 
     for objective in (LogVariance(), ReverseKL()):
-        fit(OrnsteinUhlenbeck(4), network(2), isotropic(2), objective, Asking(), steps=1, batch=4)
+        fit(OrnsteinUhlenbeck(4), network(2), isotropic(2), objective, Asking(), Schedule(1, 4))
     assert modes == [False, True]
