@@ -216,8 +216,6 @@ class PyroTarget(ModelTarget):
         return x.to(self.device, self.dtype)
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        if x.requires_grad and torch.is_grad_enabled():
-            return _Differentiable.apply(x, self)
         with torch.no_grad():
             return self._in_parts(self._batch.log_prob, self._cast(x), self._raised)
 
@@ -257,19 +255,3 @@ def _tell(sentences: list[str]) -> bool:
             "raise amortized.OutsideSupport there if that is meant"
         )
     return bool(sentences)
-
-
-class _Differentiable(torch.autograd.Function):
-    """The log density whose gradient is the score found in the same call; 0 for a particle without one."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, target: PyroTarget) -> Tensor:  # type: ignore[override]
-        value, score = target._log_prob_and_score(x)
-        usable = value.isfinite() & score.isfinite().all(-1)
-        ctx.save_for_backward(torch.where(usable[:, None], score, 0.0).to(x))
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (score,) = ctx.saved_tensors
-        return grad[:, None].to(score) * score, None
