@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from amortized.targets.pyro.checks.validation import checked
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.program import Program
-from amortized.targets.pyro.trace import LatentSite, undisturbed
+from amortized.targets.pyro.trace import undisturbed
 from amortized.targets.troubles import class_name, first_line
 
 SLOW_MS = 50.0
@@ -60,11 +60,11 @@ class PyroTarget(ModelTarget):
         seed: int = 0,
         capture_seconds: float = 20.0,
     ):
-        args, kwargs, self.structure = checked(model, args, kwargs or {}, seed)
-        super().__init__(self.structure.dim, self.structure.dtype, self.structure.device)
+        args, kwargs, structure = checked(model, args, kwargs or {}, seed)
+        super().__init__(structure)
         self.arguments = Arguments(model, args, kwargs)
-        self.program = Program(model, args, kwargs, self.structure)
-        self._first_parameters = {name: value.clone() for name, value in self.structure.parameters.items()}
+        self.program = Program(model, args, kwargs, structure)
+        self._first_parameters = {name: value.clone() for name, value in structure.parameters.items()}
         self._batch, self._reference = choose(self.program, seed)
         self._next_look = 0.0
         self._told = False
@@ -137,30 +137,6 @@ class PyroTarget(ModelTarget):
                 "guide.fit(*args)"
             )
         self._next_look = time.perf_counter() + 20 * (time.perf_counter() - began)
-
-    @property
-    def latents(self) -> dict[str, LatentSite]:
-        return self.structure.latents
-
-    @property
-    def observations(self) -> Sites:
-        return self.structure.observations
-
-    @property
-    def observed(self) -> Collection[str]:
-        return self.structure.observed
-
-    @property
-    def discrete(self) -> Collection[str]:
-        return self.structure.discrete
-
-    @property
-    def deterministic(self) -> Collection[str]:
-        return self.structure.deterministic
-
-    @property
-    def parameters(self) -> Sites:
-        return self.structure.parameters
 
     def run(self) -> Any:
         return self.program.model(*self.program.args, **self.program.kwargs)
