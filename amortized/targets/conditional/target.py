@@ -16,6 +16,7 @@ from amortized.targets.conditional.reading import Reading, check_observed, progr
 from amortized.targets.conditional.sets import check_sets
 from amortized.targets.pyro.checks.validation import check_data_sets
 from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.pyro.structure import Structure
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import LatentSite, ModelError
 from amortized.targets.wrapped import WrappedTarget
@@ -58,8 +59,8 @@ class ConditionalTarget:
         check_data_sets(self.program, read.rows, seed)
         check_held(self.program)
         self.joint = PyroTarget(self.program, seed=seed, capture_seconds=capture_seconds)
-        self.dim = self.joint.dim - self.program.size
-        self.dtype, self.device = self.joint.dtype, self.joint.device
+        self.structure = self._without_context(self.joint.structure)
+        self.dim, self.dtype, self.device = self.structure.dim, self.joint.dtype, self.joint.device
         self._check_latents(local)
         check_sets(self.program, read.rows)
 
@@ -74,12 +75,7 @@ class ConditionalTarget:
     @property
     def latents(self) -> dict[str, LatentSite]:
         """As ``PyroTarget.latents``: in the order of their places in ``x``."""
-        before = self.program.size
-        return {
-            name: replace(site, slice=slice(site.slice.start - before, site.slice.stop - before))
-            for name, site in self.joint.latents.items()
-            if name != CONTEXT
-        }
+        return self.structure.latents
 
     def at(self, rows: Tensor, numbers: Tensor | None = None) -> GivenTarget:
         """The densities given these contexts ``(M, C)``; row i of a batch belongs to context ``i mod M``."""
@@ -89,6 +85,15 @@ class ConditionalTarget:
         """``(B, C + 1 + D)``, the joint density's own, from contexts ``(M, C)`` and ``x: (B, D)``."""
         places = self.program.coordinates(rows.to(self.device)).to(self.dtype)
         return torch.cat([places.repeat(len(x) // len(rows), 1), x.to(self.dtype)], 1)
+
+    def _without_context(self, joint: Structure) -> Structure:
+        before = self.program.size
+        latents = {
+            name: replace(site, slice=slice(site.slice.start - before, site.slice.stop - before))
+            for name, site in joint.latents.items()
+            if name != CONTEXT
+        }
+        return replace(joint, latents=latents, dim=joint.dim - before)
 
     def _check_latents(self, local: LocalTo | None) -> None:
         for name, site in self.latents.items():
@@ -113,7 +118,7 @@ class GivenTarget(WrappedTarget, ModelTarget):
     """A conditional target at M contexts."""
 
     def __init__(self, family: ConditionalTarget, rows: Tensor, numbers: Tensor | None = None):
-        super().__init__(replace(family.joint.structure, latents=family.latents, dim=family.dim))
+        super().__init__(family.structure)
         self.target = family.joint
         self.family = family
         self.context = rows
