@@ -9,11 +9,10 @@ from typing import Any
 import torch
 
 from amortized._types import Sites, Tensor
+from amortized.targets.conditional.checks import check_held, check_observed, check_sets
 from amortized.targets.conditional.contexts import LocalTo
-from amortized.targets.conditional.held import check_held
 from amortized.targets.conditional.model import CONTEXT
-from amortized.targets.conditional.reading import Reading, check_observed, program_of
-from amortized.targets.conditional.sets import check_sets
+from amortized.targets.conditional.reading import Reading, program_of
 from amortized.targets.pyro.checks.validation import check_data_sets
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.structure import Structure
