@@ -164,7 +164,7 @@ def rollout(
     ends = x[..., : target.dim]
     path = States(
         states=torch.stack(states),
-        log_target=_log_target(target, ends) if evaluate_ends else x.new_zeros(batch, dtype=torch.float64),
+        log_target=target.log_prob(ends).double() if evaluate_ends else x.new_zeros(batch, dtype=torch.float64),
         scores=torch.stack(scores) if scores else None,
         log_targets=torch.stack(log_targets) if scores else None,
         context=target.context,
@@ -245,13 +245,6 @@ def _scored(process: Process, path: States, log_forward: Tensor, log_backward: T
         features=process.features(k, x),
         marginal=partial(process.log_marginal, k, x),
     )
-
-
-def _log_target(target: Target, x: Tensor) -> Tensor:
-    if not x.requires_grad:
-        return target.log_prob(x).double()
-    value, gradient = target.log_prob_and_score(x.detach())
-    return value.double() + (gradient * (x - x.detach())).sum(-1)
 
 
 def __getattr__(name: str) -> Callable:

@@ -15,11 +15,11 @@ import pyro
 import torch
 from pyro.infer import NUTS
 
-from amortized._types import Tensor
+from amortized._types import Sites, Tensor
 from amortized.baselines.chains import chain_draws
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
 from amortized.baselines.starts import dispersed_starts
-from amortized.baselines.targets import LogDensity, as_target
+from amortized.baselines.targets import as_target
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
@@ -85,7 +85,11 @@ def run(
 def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int, full_mass: bool = False) -> Chain:
     """One chain from ``start: (D,)``; the caller's random state is left as it was."""
     before = target.calls
-    kernel = NUTS(potential_fn=lambda site: -LogDensity.apply(site["x"][None], target)[0], full_mass=full_mass)
+
+    def potential(site: Sites) -> Tensor:
+        return -target.log_prob(site["x"][None].to(target.dtype))[0].to(site["x"])
+
+    kernel = NUTS(potential_fn=potential, full_mass=full_mass)
     kernel.initial_params = {"x": start.clone()}
     states = np.empty((draws, target.dim), dtype=start.cpu().numpy().dtype)
     with torch.random.fork_rng(), pyro.validation_enabled(False):

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from amortized._torch import placement
 from amortized.baselines.counts import check_counts
 from amortized.baselines.starts import dispersed_starts
-from amortized.baselines.targets import LogDensity, as_target
+from amortized.baselines.targets import as_target
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.pyro.trace import undisturbed
@@ -100,7 +100,7 @@ def around(target: Target, start: Tensor) -> Callable[[], None]:
 
     def model() -> None:
         x = pyro.sample("x", flat)
-        value = LogDensity.apply((start + x).reshape(-1, target.dim), target)
+        value = target.log_prob((start + x).reshape(-1, target.dim).to(target.dtype)).to(x)
         pyro.factor("log_density", value.reshape(x.shape[:-1]))
 
     return model

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-
-from amortized._types import Tensor
 from amortized.targets.base import Target
 from amortized.targets.pyro.target import PyroTarget
 
@@ -35,18 +32,3 @@ def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[st
             "already; leave them out, or pass the Pyro model in its place"
         )
     return target
-
-
-class LogDensity(torch.autograd.Function):
-    """``log R(x)``, ``(B, D) -> (B,)``, whose gradient comes with the value and costs no backward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, target: Target) -> Tensor:  # type: ignore[override]
-        value, score = target.log_prob_and_score(x.detach().to(target.dtype))
-        ctx.save_for_backward(score.to(x.dtype))
-        return value.to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (score,) = ctx.saved_tensors
-        return gradient[:, None] * score, None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Sites, Tensor
+from amortized._types import Tensor
 from amortized.targets.base import Target
+from amortized.targets.wrapped import WrappedTarget
 
 
-class WhitenedTarget(Target):
+class WhitenedTarget(WrappedTarget):
     """``log R(m + L u) + log |det L|`` as a density of ``u``: the same Z, moments near (0, I).
 
     ``shift: (D,)`` and lower-triangular ``scale_tril: (D, D)`` are kept in float64; ``u`` lives in ``dtype``
@@ -50,22 +51,8 @@ class WhitenedTarget(Target):
         """``log |det L|`` of each of ``count`` rows; ``(count,)`` float64."""
         return self.log_det.expand(count) if self.log_det.ndim == 0 else self.log_det.repeat(count // len(self.log_det))
 
-    @property
-    def nonfinite(self) -> int:
-        """Of the wrapped target."""
-        return self.target.nonfinite
-
-    def troubles(self) -> list[str]:
-        """Of the wrapped target."""
-        return self.target.troubles()
-
-    def _count(self, x: Tensor, value: Tensor, followed: Tensor) -> None:
-        """Particles alone: what goes wrong is counted by the wrapped target."""
-        self.calls += x.shape[0]
-
-    def recheck(self, x: Tensor) -> bool:
-        """Of the wrapped target."""
-        return self.target.recheck(self.unwhiten(x))
+    def inside(self, x: Tensor) -> Tensor:
+        return self.unwhiten(x)
 
     def _log_prob(self, x: Tensor) -> Tensor:
         return self.target.log_prob(self.unwhiten(x)).double() + self.log_dets(len(x))
@@ -74,6 +61,3 @@ class WhitenedTarget(Target):
         value, score = self.target.log_prob_and_score(self.unwhiten(x))
         white = (self._each(score)[..., None, :] @ self.scale_tril)[..., 0, :].reshape(x.shape)
         return value.double() + self.log_dets(len(x)), white.to(self.dtype)
-
-    def constrain(self, x: Tensor) -> Sites:
-        return self.target.constrain(self.unwhiten(x))

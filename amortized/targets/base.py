@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Protocol
 
 import torch
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from amortized._types import Generator, Sites, Tensor
 from amortized.targets.troubles import Troubles
@@ -82,7 +83,12 @@ class Target(ABC):
         """The model's own sites ``{name: (B, *event)}`` at ``x: (B, D)``, deterministic sites included."""
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """``log R(x)``: ``(B, D) -> (B,)`` in nats; -inf where the density is not a number."""
+        """``log R(x)``: ``(B, D) -> (B,)`` in nats; -inf where the density is not a number.
+
+        Where ``x`` requires a gradient, it is the score of ``log_prob_and_score``; no second derivative is there.
+        """
+        if x.requires_grad and torch.is_grad_enabled():
+            return _WithScore.apply(x, self)
         value = self._log_prob(x)
         self._count(x, value, value.isfinite())
         return _or_zero(value)
@@ -113,6 +119,22 @@ class Target(ABC):
     def _fault(self, x: Tensor) -> str:
         """A word on what is at fault at one point ``x: (1, D)``; empty where nothing is known."""
         return ""
+
+
+class _WithScore(torch.autograd.Function):
+    """``log R(x)`` whose gradient is the score found in the same call, so that no graph is kept."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, target: Target) -> Tensor:
+        value, score = target.log_prob_and_score(x.detach())
+        ctx.save_for_backward(score.to(x))
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        (score,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return gradient[:, None].to(score) * score, None
 
 
 def _or_zero(value: Tensor) -> Tensor:

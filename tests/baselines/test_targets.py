@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortized.baselines.targets import LogDensity, as_target
+from amortized.baselines.targets import as_target
 from tests.baselines import known
 
 
@@ -28,12 +28,3 @@ def test_arguments_beside_a_target_are_refused():
 def test_what_is_no_model_is_named():
     with pytest.raises(TypeError, match=r"tensor\(1.\) is neither a Target nor a Pyro model"):
         as_target(torch.tensor(1.0))  # type: ignore[arg-type]
-
-
-def test_the_gradient_is_the_score_from_one_call():
-    target = known.skewed_mixture()
-    x = torch.tensor([[0.5, -0.2], [2.0, 0.1]], requires_grad=True)
-    value = LogDensity.apply(x, target)
-    (2 * value).sum().backward()
-    assert target.calls == 2
-    assert x.grad is not None and torch.allclose(x.grad, 2 * target.log_prob_and_score(x)[1])

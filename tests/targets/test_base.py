@@ -100,3 +100,21 @@ def test_a_sound_batch_asks_the_device_once_and_a_wrapper_never(monkeypatch):
     assert len(asked) == 1
     white.log_prob_and_score(X)
     assert white.troubles() == white.target.troubles() and white.nonfinite == 2 and white.calls == 5
+
+
+def test_log_prob_is_differentiable_and_its_gradient_is_the_score_from_one_call():
+    target = DensityTarget(spoiled, 1)
+    x = X.clone().requires_grad_()
+    (2 * target.log_prob(x)).nan_to_num(neginf=0.0).sum().backward()
+    assert target.calls == 4
+    assert x.grad is not None and torch.equal(x.grad, 2 * target.log_prob_and_score(X)[1])
+    with torch.no_grad():
+        assert not target.log_prob(x).requires_grad
+
+
+def test_a_second_derivative_is_refused():
+    x = torch.ones(2, 1, requires_grad=True)
+    value = DensityTarget(lambda x: -x.square().sum(-1), 1).log_prob(x)
+    (score,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable|does not require grad"):
+        torch.autograd.grad(score.sum(), x)

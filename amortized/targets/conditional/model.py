@@ -20,17 +20,17 @@ from amortized.targets.pyro.trace import Message, ModelError, is_deterministic, 
 
 CONTEXT = "_context"
 UNIT = 2.0**-10
-"""Of the coordinates of a search: small, so that it stays near the first data set."""
-AS_IT_IS = 1e9
-"""Value of the last coordinate that marks the others as the row itself; no search for a start comes near it."""
+"""Of the coordinates of a search: small, so that a search stays near the first data set; a power of two is exact."""
 
 
 class ContextualModel:
     """The model as a program without arguments, whose first site holds the context; nobody infers that site.
 
-    Its last coordinate says what the others are: the row as it is or, near 0 where structure and points of finite
-    density are searched for, ``(row − first row) / UNIT``. ``args``, ``kwargs``: of one data set. ``sites`` maps every
-    observed site whose value is a part of the context to that part's name.
+    Its last coordinate tells two meanings of the others apart. Where it is a number, they are
+    ``(row − first row) / UNIT``: so structure and points of finite density are searched for. Where it is NaN, they are
+    the row itself, with every digit and with the NaN of missing rows; no search draws a NaN.
+    ``args``, ``kwargs``: of one data set. ``sites`` maps every observed site whose value is a part of the context to
+    that part's name.
     """
 
     def __init__(
@@ -60,11 +60,12 @@ class ContextualModel:
 
     def coordinates(self, rows: Tensor) -> Tensor:
         """``(..., C)`` rows as values ``(..., C + 1)`` of the site."""
-        return torch.cat([rows, torch.full_like(rows[..., :1], AS_IT_IS)], -1)
+        return torch.cat([rows, torch.full_like(rows[..., :1], torch.nan)], -1)
 
     def row(self, coordinates: Tensor) -> Tensor:
-        given, mark = coordinates.detach().split([self.contexts.size, 1], -1)
-        return torch.where(mark == AS_IT_IS, given, self.first.to(given) + UNIT * given)
+        """The inverse of ``coordinates``; a row near the first data set where a search drew the coordinates."""
+        given, searched = coordinates.detach().split([self.contexts.size, 1], -1)
+        return torch.where(searched.isnan(), given, self.first.to(given) + UNIT * given)
 
     def run(self, row: Tensor, simulate: bool = False) -> Any:
         """The model on the data of one ``row: (C,)``; with ``simulate`` its data are drawn, and what was theirs is not

@@ -15,9 +15,6 @@ from amortized.targets.pyro.data import as_tensors, bound, call_with_tensors
 from amortized.targets.pyro.faults import arguments, of_arguments
 from amortized.targets.pyro.trace import (
     ModelError,
-    is_deterministic,
-    is_discrete,
-    is_random_choice,
     sample_sites,
     undisturbed,
 )
@@ -132,30 +129,3 @@ def program_of(model: Callable, read: Reading) -> ContextualModel:
             f"the model fails on the first data set, in which {part.name!r} has shape {tuple(part.shape)}: {error}; "
             f"fit takes data sets along a first dimension, for one of them write [{part.name}]"
         ) from error
-
-
-def check_observed(program: ContextualModel, rows: Tensor) -> None:
-    """Raises ``ModelError`` where data of the context enter a site in another form than their own."""
-    names = program.contexts.names
-    if not program.sites:
-        raise ModelError(
-            f"amortize={names}: no site observes any of these as it is, so data sets cannot be simulated from the "
-            "model; name an observed site, amortize='site', or the argument that it observes (a factor draws no data)"
-        )
-    other = rows[-1] if len(rows) > 1 else rows[0] + 1.0
-    with undisturbed(rows.device), torch.no_grad():
-        traces = []
-        for row in (rows[0], other):
-            torch.manual_seed(0)
-            traces.append(poutine.trace(program.run).get_trace(row))
-    latents = [site for site in sample_sites(traces[0]).values() if is_random_choice({**site, "done": False})]
-    if not any(not is_discrete(site) for site in latents):
-        raise ModelError("the model has no continuous latent site beside its context; leave one without obs=")
-    for name, site in sample_sites(traces[0]).items():
-        if is_data(site) and name not in program.sites and not is_deterministic(site):
-            again = traces[1].nodes[name]["value"]
-            if site["value"].numel() and not torch.equal(site["value"], again):
-                raise ModelError(
-                    f"observed site {name!r} is computed from {names}, so data sets cannot be simulated from the "
-                    f"model; name the site itself, amortize={name!r}, or pass its value as an argument of its own"
-                )

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from amortized._types import Sites, Tensor
+from amortized.targets.conditional.checks import check_held, check_observed, check_sets
 from amortized.targets.conditional.contexts import LocalTo
-from amortized.targets.conditional.held import check_held
 from amortized.targets.conditional.model import CONTEXT
-from amortized.targets.conditional.reading import Reading, check_observed, program_of
-from amortized.targets.conditional.sets import check_sets
+from amortized.targets.conditional.reading import Reading, program_of
 from amortized.targets.pyro.checks.validation import check_data_sets
 from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.pyro.structure import Structure
 from amortized.targets.pyro.target import PyroTarget
-from amortized.targets.pyro.trace import (
-    LatentSite,
-    ModelError,
-)
+from amortized.targets.pyro.trace import LatentSite, ModelError
+from amortized.targets.wrapped import WrappedTarget
 
 
 class ConditionalTarget:
@@ -60,8 +58,8 @@ class ConditionalTarget:
         check_data_sets(self.program, read.rows, seed)
         check_held(self.program)
         self.joint = PyroTarget(self.program, seed=seed, capture_seconds=capture_seconds)
-        self.dim = self.joint.dim - self.program.size
-        self.dtype, self.device = self.joint.dtype, self.joint.device
+        self.structure = self._without_context(self.joint.structure)
+        self.dim, self.dtype, self.device = self.structure.dim, self.joint.dtype, self.joint.device
         self._check_latents(local)
         check_sets(self.program, read.rows)
 
@@ -76,12 +74,7 @@ class ConditionalTarget:
     @property
     def latents(self) -> dict[str, LatentSite]:
         """As ``PyroTarget.latents``: in the order of their places in ``x``."""
-        before = self.program.size
-        return {
-            name: replace(site, slice=slice(site.slice.start - before, site.slice.stop - before))
-            for name, site in self.joint.latents.items()
-            if name != CONTEXT
-        }
+        return self.structure.latents
 
     def at(self, rows: Tensor, numbers: Tensor | None = None) -> GivenTarget:
         """The densities given these contexts ``(M, C)``; row i of a batch belongs to context ``i mod M``."""
@@ -91,6 +84,15 @@ class ConditionalTarget:
         """``(B, C + 1 + D)``, the joint density's own, from contexts ``(M, C)`` and ``x: (B, D)``."""
         places = self.program.coordinates(rows.to(self.device)).to(self.dtype)
         return torch.cat([places.repeat(len(x) // len(rows), 1), x.to(self.dtype)], 1)
+
+    def _without_context(self, joint: Structure) -> Structure:
+        before = self.program.size
+        latents = {
+            name: replace(site, slice=slice(site.slice.start - before, site.slice.stop - before))
+            for name, site in joint.latents.items()
+            if name != CONTEXT
+        }
+        return replace(joint, latents=latents, dim=joint.dim - before)
 
     def _check_latents(self, local: LocalTo | None) -> None:
         for name, site in self.latents.items():
@@ -111,18 +113,15 @@ class ConditionalTarget:
                 )
 
 
-class GivenTarget(ModelTarget):
+class GivenTarget(WrappedTarget, ModelTarget):
     """A conditional target at M contexts."""
 
     def __init__(self, family: ConditionalTarget, rows: Tensor, numbers: Tensor | None = None):
-        super().__init__(family.dim, family.dtype, family.device)
+        super().__init__(family.structure)
+        self.target = family.joint
         self.family = family
         self.context = rows
         self.numbers = numbers
-
-    @property
-    def latents(self) -> dict[str, LatentSite]:
-        return self.family.latents
 
     @property
     def observations(self) -> Sites:
@@ -136,22 +135,6 @@ class GivenTarget(ModelTarget):
         """How many rows the one set has; None where contexts are no sets. Its padding lies behind them."""
         present = self.family.program.present(self._only_row())
         return None if present is None else int(present.sum())
-
-    @property
-    def observed(self) -> Collection[str]:
-        return self.family.joint.observed
-
-    @property
-    def discrete(self) -> Collection[str]:
-        return self.family.joint.discrete
-
-    @property
-    def deterministic(self) -> Collection[str]:
-        return self.family.joint.deterministic
-
-    @property
-    def parameters(self) -> Sites:
-        return self.family.joint.parameters
 
     def difference_from_model(self) -> str | None:
         """As ``PyroTarget.difference_from_model``."""
@@ -170,46 +153,30 @@ class GivenTarget(ModelTarget):
             raise ValueError(f"{len(self.context)} contexts at once: write family.at(rows[:1])")
         return self.context[0]
 
-    def _all(self, x: Tensor) -> Tensor:
+    def inside(self, x: Tensor) -> Tensor:
         assert self.context is not None
         return self.family.coordinates(self.context, x)
 
-    @property
-    def nonfinite(self) -> int:
-        """Of the joint density, for all contexts together."""
-        return self.family.joint.nonfinite
-
-    def troubles(self) -> list[str]:
-        """Of the joint density, for all contexts together."""
-        return self.family.joint.troubles()
-
-    def _count(self, x: Tensor, value: Tensor, followed: Tensor) -> None:
-        """Particles alone: what goes wrong is counted by the joint density."""
-        self.calls += x.shape[0]
-
-    def recheck(self, x: Tensor) -> bool:
-        """Of the joint density, at these contexts."""
-        return self.family.joint.recheck(self._all(x))
-
     def _log_prob(self, x: Tensor) -> Tensor:
-        return self.family.joint.log_prob(self._all(x))
+        return self.family.joint.log_prob(self.inside(x))
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        value, score = self.family.joint.log_prob_and_score(self._all(x))
+        value, score = self.family.joint.log_prob_and_score(self.inside(x))
         return value, score[:, self.family.program.size :]
 
     def constrain(self, x: Tensor) -> Sites:
-        sites = self.family.joint.constrain(self._all(x))
-        return {name: value for name, value in sites.items() if name != CONTEXT}
+        sites = super().constrain(x)
+        del sites[CONTEXT]
+        return sites
 
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
         """As ``PyroTarget.unpack``."""
-        values, log_dets = self.family.joint.unpack(self._all(x))
+        values, log_dets = self.family.joint.unpack(self.inside(x))
         del values[CONTEXT], log_dets[CONTEXT]
         return values, log_dets
 
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
-        terms = self.family.joint.pointwise_log_likelihood(self._all(x))
+        terms = self.family.joint.pointwise_log_likelihood(self.inside(x))
         if self.contexts != 1 or self.rows is None:
             return terms
         sets = self.family.program.sites

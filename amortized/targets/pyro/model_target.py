@@ -4,45 +4,49 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from amortized._types import Sites, Tensor
 from amortized.targets.base import Target
+from amortized.targets.pyro.structure import Structure
 from amortized.targets.pyro.trace import LatentSite
 
 
 class ModelTarget(Target):
-    """A target whose sites, data and likelihood have names."""
+    """A target whose sites, data and likelihood have names, which the program's ``structure`` holds."""
+
+    def __init__(self, structure: Structure):
+        super().__init__(structure.dim, structure.dtype, structure.device)
+        self.structure = structure
 
     @property
-    @abstractmethod
     def latents(self) -> Mapping[str, LatentSite]:
         """Latent sites by name, in the order of their places in ``x``."""
+        return self.structure.latents
 
     @property
-    @abstractmethod
     def observations(self) -> Sites:
         """Observed sites by name with their data; a site that observes a function of the latents is not among them."""
+        return self.structure.observations
 
     @property
-    @abstractmethod
     def observed(self) -> Collection[str]:
         """Names of all likelihood sites, those that observe a function of the latents among them."""
+        return self.structure.observed
 
     @property
-    @abstractmethod
     def deterministic(self) -> Collection[str]:
         """Names of the sites that are functions of the latents."""
+        return self.structure.deterministic
 
     @property
-    @abstractmethod
     def discrete(self) -> Collection[str]:
         """Names of the finite discrete latents that are summed out."""
+        return self.structure.discrete
 
     @property
-    @abstractmethod
     def parameters(self) -> Sites:
         """Values at which the model's parameters are held."""
+        return self.structure.parameters
 
     @abstractmethod
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
@@ -51,5 +55,5 @@ class ModelTarget(Target):
         Sites under a summed-out latent are left out."""
 
     @abstractmethod
-    def run(self) -> Any:
+    def run(self) -> object:
         """The model itself on its own data, for the effect handlers around the call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from amortized.targets.pyro.checks.validation import checked
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.program import Program
-from amortized.targets.pyro.trace import LatentSite, undisturbed
+from amortized.targets.pyro.trace import undisturbed
 from amortized.targets.troubles import class_name, first_line
 
 SLOW_MS = 50.0
@@ -60,11 +60,11 @@ class PyroTarget(ModelTarget):
         seed: int = 0,
         capture_seconds: float = 20.0,
     ):
-        args, kwargs, self.structure = checked(model, args, kwargs or {}, seed)
-        super().__init__(self.structure.dim, self.structure.dtype, self.structure.device)
+        args, kwargs, structure = checked(model, args, kwargs or {}, seed)
+        super().__init__(structure)
         self.arguments = Arguments(model, args, kwargs)
-        self.program = Program(model, args, kwargs, self.structure)
-        self._first_parameters = {name: value.clone() for name, value in self.structure.parameters.items()}
+        self.program = Program(model, args, kwargs, structure)
+        self._first_parameters = {name: value.clone() for name, value in structure.parameters.items()}
         self._batch, self._reference = choose(self.program, seed)
         self._next_look = 0.0
         self._told = False
@@ -138,30 +138,6 @@ class PyroTarget(ModelTarget):
             )
         self._next_look = time.perf_counter() + 20 * (time.perf_counter() - began)
 
-    @property
-    def latents(self) -> dict[str, LatentSite]:
-        return self.structure.latents
-
-    @property
-    def observations(self) -> Sites:
-        return self.structure.observations
-
-    @property
-    def observed(self) -> Collection[str]:
-        return self.structure.observed
-
-    @property
-    def discrete(self) -> Collection[str]:
-        return self.structure.discrete
-
-    @property
-    def deterministic(self) -> Collection[str]:
-        return self.structure.deterministic
-
-    @property
-    def parameters(self) -> Sites:
-        return self.structure.parameters
-
     def run(self) -> Any:
         return self.program.model(*self.program.args, **self.program.kwargs)
 
@@ -216,8 +192,6 @@ class PyroTarget(ModelTarget):
         return x.to(self.device, self.dtype)
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        if x.requires_grad and torch.is_grad_enabled():
-            return _Differentiable.apply(x, self)
         with torch.no_grad():
             return self._in_parts(self._batch.log_prob, self._cast(x), self._raised)
 
@@ -257,19 +231,3 @@ def _tell(sentences: list[str]) -> bool:
             "raise amortized.OutsideSupport there if that is meant"
         )
     return bool(sentences)
-
-
-class _Differentiable(torch.autograd.Function):
-    """The log density whose gradient is the score found in the same call; 0 for a particle without one."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, target: PyroTarget) -> Tensor:  # type: ignore[override]
-        value, score = target._log_prob_and_score(x)
-        usable = value.isfinite() & score.isfinite().all(-1)
-        ctx.save_for_backward(torch.where(usable[:, None], score, 0.0).to(x))
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (score,) = ctx.saved_tensors
-        return grad[:, None].to(score) * score, None

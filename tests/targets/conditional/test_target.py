@@ -14,6 +14,7 @@ from torch import nn
 
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.target import ConditionalTarget
+from amortized.targets.pyro.checks.reference import far_draws
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import ModelError
 from tests.known import seeded
@@ -291,3 +292,14 @@ def test_a_model_that_has_changed_since_is_told():
     assert given.difference_from_model() is None
     settings["scale"] = 2.0
     assert "the log density at one point was" in (given.difference_from_model() or "")
+
+
+def test_coordinates_hold_rows_as_they_are_also_far_out():
+    """Rows, missing ones among them, come back bit for bit; points ten times as far out are still rows."""
+    family = ConditionalTarget(two_levels, "y", ([noise(2, 2), 1e9 + noise(5, 2), noise(1, 2)],), capture_seconds=0.0)
+    places = family.program.coordinates(family.rows)
+    assert torch.equal(family.program.row(places).nan_to_num(7.0), family.rows.nan_to_num(7.0))
+    _, far = far_draws(places)
+    assert torch.equal(family.program.row(far).nan_to_num(7.0), far[:, :-1].nan_to_num(7.0))
+    searched = torch.zeros(family.program.size)
+    assert torch.equal(family.program.row(searched), family.program.first)

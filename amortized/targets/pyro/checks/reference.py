@@ -110,7 +110,7 @@ def reference(program: Program, seed: int) -> Reference:
 def far_draws(x: Tensor) -> tuple[Tensor, Tensor]:
     """A handful of draws ``x: (N, D)``, the central and the outermost among them, and points ten times as far out."""
     away = (x - x.mean(0)) / x.std(0, correction=0).clamp(min=torch.finfo(x.dtype).tiny)
-    order = away.square().mean(-1).argsort()
+    order = away.square().nanmean(-1).argsort()  # a data set lacks what is NaN in it
     handful = x[torch.stack([order[0], order[len(x) // 3], order[(2 * len(x)) // 3], order[-1]])]
     return handful, x.mean(0) + 10 * (handful - x.mean(0))
 

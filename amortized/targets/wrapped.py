@@ -1,0 +1,34 @@
+"""A target in the coordinates of another one, which it asks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from amortized._types import Sites, Tensor
+from amortized.targets.base import Target
+
+
+class WrappedTarget(Target):
+    """A density that asks another, ``target``, at ``inside(x)``; it counts calls, ``target`` what goes wrong."""
+
+    target: Target
+
+    @abstractmethod
+    def inside(self, x: Tensor) -> Tensor:
+        """The coordinates ``(B, D')`` in ``target`` of ``x: (B, D)``."""
+
+    @property
+    def nonfinite(self) -> int:
+        return self.target.nonfinite
+
+    def troubles(self) -> list[str]:
+        return self.target.troubles()
+
+    def _count(self, x: Tensor, value: Tensor, followed: Tensor) -> None:
+        self.calls += x.shape[0]
+
+    def recheck(self, x: Tensor) -> bool:
+        return self.target.recheck(self.inside(x))
+
+    def constrain(self, x: Tensor) -> Sites:
+        return self.target.constrain(self.inside(x))
