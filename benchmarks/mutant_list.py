@@ -805,7 +805,7 @@ MUTANTS = [
     ),
     mutant(
         "random-density-not-noticed",
-        "targets/pyro/checks/reference.py",
+        "targets/pyro/checks/loop_values.py",
         "if not torch.equal(again, value):",
         "if False:",
         "targets/pyro/test_target.py::test_a_random_density",

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from amortized.targets.pyro.data import call_with_tensors
+from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.trace import ModelError
 
 

@@ -9,7 +9,7 @@ from pyro import poutine
 
 from amortized._types import Tensor
 from amortized.targets.conditional.model import ContextualModel
-from amortized.targets.pyro.casting import Casting
+from amortized.targets.pyro.data import Casting
 from amortized.targets.pyro.trace import ModelError, differ, sample_sites, undisturbed
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 from pyro.poutine.subsample_messenger import _Subsample
+from torch._C._functorch import is_batchedtensor
 from torch.utils import _pytree as pytree
 
 from amortized._torch import placement
 from amortized._types import Sites, Tensor
-from amortized.targets.pyro.checks.masks import check_masks
 from amortized.targets.pyro.checks.states import check_states
 from amortized.targets.pyro.discovery import FAILURES, FEW, MANY, Discovering, passing
 from amortized.targets.pyro.trace import (
@@ -24,6 +24,7 @@ from amortized.targets.pyro.trace import (
     Placing,
     is_deterministic,
     is_factor,
+    moving_mask,
     undisturbed,
 )
 from amortized.targets.troubles import OutsideSupport
@@ -155,10 +156,36 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
 def _check(structure: Structure, pieces: Sites, run: Callable[[], Any]) -> None:
     """Raises ``ModelError`` for an ``obs_mask`` that latents decide, and for states that cannot be tried at once."""
     if any(latent.known is not None for latent in structure.latents.values()):
-        check_masks(structure.latents, structure.parameters, run, structure.dtype)
+        _check_masks(structure, run)
     if structure.discrete:
         place = partial(Placing, structure.parameters, structure.latents, pieces)
         check_states(run, place, structure.plate_depth)
+
+
+class _WatchingMasks(Placing):
+    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
+        if known is not None and is_batchedtensor(known):
+            raise moving_mask(latent.name)
+
+
+def _check_masks(structure: Structure, run: Callable[[], Any]) -> None:
+    """Raises ``ModelError`` if an ``obs_mask`` is computed from a latent: under vmap, it is then a batch itself.
+
+    A model that vmap cannot run is left to the comparison in each pass.
+    """
+    latents = structure.latents
+
+    def watched(x: Tensor) -> Tensor:
+        with _WatchingMasks(structure.parameters, latents, {name: x[one.slice] for name, one in latents.items()}):
+            run()
+        return x
+
+    try:
+        torch.func.vmap(watched, randomness="different")(torch.zeros(1, structure.dim, dtype=structure.dtype))
+    except ModelError:
+        raise
+    except FAILURES:
+        return
 
 
 def _is_masked_delta(site: Message) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,12 +20,12 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
 from amortized.targets.conditional.model import ContextualModel
+from amortized.targets.pyro.arguments import Call, argument_names, call_with_tensors
 from amortized.targets.pyro.bijections import bijection
-from amortized.targets.pyro.casting import cast_data
 from amortized.targets.pyro.checks.finite import check_finite
 from amortized.targets.pyro.checks.observed import check_shape, check_support
 from amortized.targets.pyro.checks.ranges import can_be_drawn, described, inside, outside, parameters_of, remedy, same
-from amortized.targets.pyro.data import call_with_tensors, function_of
+from amortized.targets.pyro.data import cast_data
 from amortized.targets.pyro.failures import in_words, tell
 from amortized.targets.pyro.missing import whole_name
 from amortized.targets.pyro.structure import Structure, discover
@@ -51,7 +50,6 @@ CONFIRMED = 3
 SUSPECTS = 3
 """Data sets outside the first one's support that are judged by their own: a smaller set has missing rows."""
 FAILURES = (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
-Arguments = tuple[Callable, Sequence, Mapping[str, Any]]
 
 
 def checked(
@@ -92,7 +90,7 @@ def check_data_sets(program: ContextualModel, rows: Tensor, seed: int) -> None:
                 raise ModelError(f"data set {number}: {error}") from error
 
 
-def check(call: Arguments, seed: int, hint: str = "") -> poutine.Trace | None:
+def check(call: Call, seed: int, hint: str = "") -> poutine.Trace | None:
     """Runs the model near 0 in unconstrained space and at draws of its prior, and judges every site; the first run.
 
     Raises ``ModelError`` for data whose shape or values are not those of their distribution, and for a parameter that
@@ -102,7 +100,7 @@ def check(call: Arguments, seed: int, hint: str = "") -> poutine.Trace | None:
     """
     runs = _Runs(call, seed)
 
-    def are_finite(other: Arguments) -> bool:
+    def are_finite(other: Call) -> bool:
         return (runs if other is call else _Runs(other, seed)).are_finite()
 
     _check_parameters(runs)
@@ -169,7 +167,7 @@ class _Runs:
     ``moving``: observed sites whose support was not the same in all of them.
     """
 
-    def __init__(self, call: Arguments, seed: int):
+    def __init__(self, call: Call, seed: int):
         self.call, self.seed = call, seed
         self.trace: poutine.Trace | None = None
         self.other: poutine.Trace | None = None
@@ -278,15 +276,11 @@ def _is_data(site: Message) -> bool:
     return bool(site["is_observed"]) and not (plate or is_deterministic(site) or is_factor(site))
 
 
-def _check_something_observed(trace: poutine.Trace, call: Arguments) -> None:
+def _check_something_observed(trace: poutine.Trace, call: Call) -> None:
     """Warns where neither data nor a factor say anything of the latents."""
     sites = {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
     latents = [name for name, site in sites.items() if not (is_deterministic(site) or _is_data(site))]
     if not latents or any(_is_data(site) or is_factor(site) for site in sites.values()):
         return
-    try:
-        arguments = list(inspect.signature(function_of(call[0])).parameters)
-    except (TypeError, ValueError):
-        arguments = []
-    named = next((name for name in arguments if name in latents), "y")
-    tell(f"no site is observed: these are prior draws; write pyro.sample({named!r}, ..., obs={named}) for the data")
+    name = next((name for name in argument_names(call[0]) if name in latents), "y")
+    tell(f"no site is observed: these are prior draws; write pyro.sample({name!r}, ..., obs={name}) for the data")
