@@ -47,11 +47,9 @@ def check_call(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> No
         parameters = own.parameters.items()
         needed = ", ".join(name for name, one in parameters if one.default is one.empty and one.kind not in variadic)
         called = f"{getattr(model, '__name__', type(model).__name__)}{own}"
-        options = {key: kwargs[key] for key in kwargs if key in GUIDE_OPTIONS and key not in own.parameters}
+        options = [(key, value) for key, value in kwargs.items() if key in GUIDE_OPTIONS and key not in own.parameters]
         if options:
-            typed = ", ".join(
-                f"{key}={value if is_text_of_numbers(value) else repr(value)}" for key, value in options.items()
-            )
+            typed = ", ".join(f"{key}={value if is_text_of_numbers(value) else repr(value)}" for key, value in options)
             raise ModelError(
                 f"{typed} is an option of the guide, not an argument of the model {called}: write "
                 f"DiffusionGuide(model, {typed}).fit({needed})"
@@ -124,9 +122,8 @@ class Arguments:
 
     def _describe(self, args: Sequence, kwargs: Mapping[str, Any]) -> dict[str, str]:
         named = named_arguments(self.model, args, kwargs)
-        return {
-            part: words for name, value in named.items() for part, words in _described(name, as_tensors(value, name))
-        }
+        tensors = {name: as_tensors(value, name) for name, value in named.items()}
+        return {part: words for name, value in tensors.items() for part, words in _described(name, value)}
 
 
 def _described(name: str, value: Any) -> Iterator[tuple[str, str]]:
