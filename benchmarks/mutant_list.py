@@ -764,7 +764,7 @@ MUTANTS = [
     mutant(
         "data-outside-the-support-taken",
         "targets/pyro/checks/observed.py",
-        "if not wrong.any() or not objects():",
+        "if not wrong.any() or objection() is None:",
         "if True:",
         "targets/pyro/checks/test_validation.py::test_a_mistake_is_named",
     ),

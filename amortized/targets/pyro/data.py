@@ -89,6 +89,16 @@ def as_taken(value: Any, fn: Any) -> Any:
     return value
 
 
+def same_values(one: Any, other: Any) -> bool:
+    """Whether two values have the same shape and numbers; NaN is equal to itself.
+
+    >>> same_values(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan])), same_values(1.0, 2.0)
+    (True, False)
+    """
+    one, other = torch.as_tensor(one), torch.as_tensor(other)
+    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
 def _dtype(fn: Any) -> torch.dtype:
     """The widest of the distribution's parameters and the default: a narrower value would round them in place."""
     dtype = torch.get_default_dtype()

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 from amortized._torch import placement
 from amortized._types import Sites, Tensor
 from amortized.targets.pyro.checks.states import check_states
+from amortized.targets.pyro.data import same_values
 from amortized.targets.pyro.discovery import FAILURES, FEW, MANY, Discovering, passing
 from amortized.targets.pyro.trace import (
     LatentSite,
@@ -129,7 +130,7 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
         )
     for name, site in sites.items():
         halves = [other for other in observed if other.startswith(f"{name}_")]
-        if halves and _is_masked_delta(site) and _same(site["value"], other.nodes[name]["value"]):
+        if halves and _is_masked_delta(site) and same_values(site["value"], other.nodes[name]["value"]):
             raise ModelError(
                 f"observed site {name!r} is reparametrized to {halves[0]!r}, whose density lacks the Jacobian; leave "
                 f"{name!r} out of what poutine.reparam is given, it is for latent sites"
@@ -146,7 +147,7 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
         observations={
             name: torch.as_tensor(sites[name]["value"])
             for name in observed
-            if _same(torch.as_tensor(sites[name]["value"]), torch.as_tensor(other.nodes[name]["value"]))
+            if same_values(sites[name]["value"], other.nodes[name]["value"])
         },
         plate_depth=max(depths, default=0),
         parameters=found.parameters,
@@ -192,8 +193,3 @@ def _is_masked_delta(site: Message) -> bool:
     """Whether a site is what a reparametrization leaves behind: of no density, and not ``pyro.deterministic``."""
     made = is_deterministic(site) and not site["infer"].get("_deterministic", False)
     return made and isinstance(site["fn"], dist.MaskedDistribution)
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether an observed value is data: the same at two different points, NaN counting as equal to itself."""
-    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
