@@ -764,7 +764,7 @@ MUTANTS = [
     mutant(
         "data-outside-the-support-taken",
         "targets/pyro/checks/observed.py",
-        "if not wrong.any() or not objects():",
+        "if not wrong.any() or objection() is None:",
         "if True:",
         "targets/pyro/checks/test_validation.py::test_a_mistake_is_named",
     ),
@@ -805,7 +805,7 @@ MUTANTS = [
     ),
     mutant(
         "random-density-not-noticed",
-        "targets/pyro/checks/reference.py",
+        "targets/pyro/checks/loop_values.py",
         "if not torch.equal(again, value):",
         "if False:",
         "targets/pyro/test_target.py::test_a_random_density",

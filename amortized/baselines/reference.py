@@ -7,7 +7,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.mcmc import mala
 from amortized.targets.base import Target
-from amortized.targets.pyro.predictive import prior
+from amortized.targets.pyro.predictive import prior_predictive
 from amortized.targets.pyro.target import PyroTarget
 from amortized.warmup.modes import starts
 
@@ -64,7 +64,7 @@ def prior_draws(target: Target, seed: int) -> Tensor | None:
     """Draws ``(500, D)`` of the prior in unconstrained space; None where there are none, or not all finite."""
     if not isinstance(target, PyroTarget):
         return None
-    latents, _ = prior(target, PRIOR_DRAWS, seed)
+    latents, _ = prior_predictive(target, PRIOR_DRAWS, seed)
     if not latents:
         return None
     x = target.unconstrain(latents)

@@ -16,19 +16,26 @@ from typing import Any
 
 import torch
 
-from amortized.targets.pyro.data import call_with_tensors
+from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.trace import ModelError
 
 
 class UserError(Exception):
-    """One line that names the thing at fault and what to type."""
+    """One line that names the fault and what to type."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """``model(*args, **kwargs)`` of one file; ``log_evidence``: what the file says it should be, in nats.
+    """A model and its data, from one Python file: ``model(*args, **kwargs)``.
 
-    ``module``: the file itself, for the other names in it.
+    Args:
+        path: The file.
+        name: The model's name in the file.
+        model: The model.
+        args: Its positional arguments, as tensors.
+        kwargs: Its keyword arguments, as tensors.
+        log_evidence: What the file says the log evidence is, in nats.
+        module: The file as a module, for the other names in it.
     """
 
     path: Path
@@ -45,10 +52,12 @@ class ModelFile:
 
 
 def load(path: Path, name: str = "model", options: tuple = ()) -> ModelFile:
-    """Run the file at ``path`` as a module, take the model ``name`` from it and call its ``data(*options)``.
+    """Runs the file as a module, takes its model ``name`` and calls its ``data(*options)``.
 
     ``data`` returns a tuple of positional arguments or a dict of keywords; without it the model gets no arguments.
-    Raises ``UserError``.
+
+    Raises:
+        UserError: The file, its model or its data are not there, raise, or do not fit each other.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not there"
@@ -57,19 +66,16 @@ def load(path: Path, name: str = "model", options: tuple = ()) -> ModelFile:
         module = imported(path)
     model = find_model(module, path, name)
     args, kwargs = find_data(module, path, options)
-    check_call(model, args, kwargs, path, name)
+    signature, error = _refusal(model.forward if isinstance(model, torch.nn.Module) else model, args, kwargs)
+    if error is not None:
+        given = f"the keywords {', '.join(kwargs)}" if kwargs else f"{len(args)} values"
+        raise UserError(
+            f"{path}: {name}{signature} cannot be called with what data() gives, {given}: {error}; "
+            f"write data() so that {name}(*data()) runs, or return a dict of keywords"
+        ) from error
     with blaming(path):
         args, kwargs = call_with_tensors(model, args, kwargs)
-    truth = getattr(module, "LOG_EVIDENCE", None)
-    return ModelFile(path, name, model, args, kwargs, None if truth is None else number(truth, path), module)
-
-
-def number(value: Any, path: Path) -> float:
-    """The file's LOG_EVIDENCE: a number, or the first of a pair."""
-    try:
-        return float(as_tuple(value)[0])
-    except (TypeError, ValueError, IndexError) as error:
-        raise UserError(f"{path}: LOG_EVIDENCE = {value!r}: write a number, or (value, standard error)") from error
+    return ModelFile(path, name, model, args, kwargs, _log_evidence(module, path), module)
 
 
 def as_tuple(value: Any) -> tuple:
@@ -83,38 +89,36 @@ def imported(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module
+    sys.modules[loader.name] = module  # dataclasses and pickle look a class's module up there
     loader.exec_module(module)
     return module
 
 
 def find_model(module: ModuleType, path: Path, name: str) -> Callable:
+    """The callable ``name`` of a file; raises ``UserError``, with the names that the file has, if there is none."""
     model = getattr(module, name, None)
     if callable(model):
         return model
-    models = [
+    names = [
         other
         for other, value in vars(module).items()
-        if other != "data" and not other.startswith("_") and defined_in(module, value)
+        if other != "data" and not other.startswith("_") and _may_be_model(module, value)
     ]
-    listed = f"it has {', '.join(models)}; type --model {models[0]}" if models else f"write def {name}(...): in it"
-    raise UserError(f"{path} has no function {name}: {listed}")
-
-
-def defined_in(module: ModuleType, value: Any) -> bool:
-    """Whether ``value`` is a function written in the file, or a module object with a ``forward``."""
-    own_function = inspect.isfunction(value) and value.__module__ == module.__name__
-    return own_function or isinstance(value, torch.nn.Module)
+    advice = f"it has {', '.join(names)}; type --model {names[0]}" if names else f"write def {name}(...): in it"
+    raise UserError(f"{path} has no function {name}: {advice}")
 
 
 def find_data(module: ModuleType, path: Path, options: tuple = ()) -> tuple[tuple, dict[str, Any]]:
+    """Positional and keyword arguments from the ``data`` of a file; raises ``UserError`` if it gives no such thing."""
     data = getattr(module, "data", None)
     if options and not callable(data):
         raise UserError(f"{path} has no function data to take {options}: write def data(...): in it, or leave them out")
     if data is None:
         return (), {}
     if options:
-        check_options(data, options, path)
+        signature, error = _refusal(data, options, {})
+        if error is not None:
+            raise UserError(f"{path}: data{signature} does not take {options}: {error}; leave them out") from error
     with blaming(path):
         value = data(*options) if callable(data) else data
     if isinstance(value, dict):
@@ -127,30 +131,9 @@ def find_data(module: ModuleType, path: Path, options: tuple = ()) -> tuple[tupl
     )
 
 
-def check_options(data: Callable, options: tuple, path: Path) -> None:
-    signature = inspect.signature(data)
-    try:
-        signature.bind(*options)
-    except TypeError as error:
-        raise UserError(f"{path}: data{signature} does not take {options}: {error}; leave them out") from error
-
-
-def check_call(model: Callable, args: tuple, kwargs: dict[str, Any], path: Path, name: str) -> None:
-    function = model.forward if isinstance(model, torch.nn.Module) else model
-    signature = inspect.signature(function)
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        given = f"the keywords {', '.join(kwargs)}" if kwargs else f"{len(args)} values"
-        raise UserError(
-            f"{path}: {name}{signature} cannot be called with what data() gives, {given}: {error}; "
-            f"write data() so that {name}(*data()) runs, or return a dict of keywords"
-        ) from error
-
-
 @contextmanager
 def blaming(path: Path) -> Iterator[None]:
-    """Turn an error raised by the user's own lines, or one that says what is wrong with a model, into ``UserError``."""
+    """Turns what the user's own lines raise, and what says what is wrong with a model, into ``UserError``."""
     try:
         yield
     except UserError:
@@ -165,3 +148,28 @@ def blaming(path: Path) -> Iterator[None]:
         if isinstance(error, ValueError):
             raise UserError(f"{path}: {text}") from error
         raise
+
+
+def _refusal(function: Callable, args: tuple, kwargs: dict[str, Any]) -> tuple[inspect.Signature, TypeError | None]:
+    """The signature of a function, and why it does not take these arguments; None if it takes them."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return signature, error
+    return signature, None
+
+
+def _log_evidence(module: ModuleType, path: Path) -> float | None:
+    """The file's LOG_EVIDENCE: a number, or the first of a pair; None if the file has none."""
+    value = getattr(module, "LOG_EVIDENCE", None)
+    try:
+        return None if value is None else float(as_tuple(value)[0])
+    except (TypeError, ValueError, IndexError) as error:
+        raise UserError(f"{path}: LOG_EVIDENCE = {value!r}: write a number, or (value, standard error)") from error
+
+
+def _may_be_model(module: ModuleType, value: Any) -> bool:
+    """Whether ``value`` is a function written in the file, or a ``torch.nn.Module``."""
+    own_function = inspect.isfunction(value) and value.__module__ == module.__name__
+    return own_function or isinstance(value, torch.nn.Module)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the tables that go into them."""
+"""Files that appear whole or not at all, and the table of posterior moments that goes into one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amortized.files.model import UserError
 
 
 def check_writable(folder: Path) -> None:
-    """Raises ``UserError`` where ``folder`` is not, or cannot become, a folder to write into."""
+    """Raises ``UserError`` if ``folder`` is not, or cannot become, a folder to write into."""
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not existing.is_dir():
         raise UserError(f"{existing} is a file, not a folder: type another --out")
@@ -24,7 +24,7 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def together(folder: Path) -> Iterator[Path]:
-    """A temporary folder whose files move into ``folder`` once the block has ended well; after an error none does."""
+    """A temporary folder whose files move into ``folder`` after the block; after an error in the block none does."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
         yield Path(temporary)
@@ -33,7 +33,7 @@ def together(folder: Path) -> Iterator[Path]:
 
 
 def write_summary(file: Path, by_method: Sequence[tuple[str, list[Moments]]]) -> None:
-    """One row for each scalar and method: mean, sd and quantiles."""
+    """Writes one CSV row for each scalar and method: mean, standard deviation, and quantiles 5, 50 and 95 %."""
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["parameter", "method", "mean", "sd", "q05", "q50", "q95"])

@@ -17,7 +17,7 @@ from amortized.guide.guide import DiffusionGuide
 from amortized.results.arviz import LeaveOneOut, leave_one_out
 from amortized.results.draws import Draws, by_chain, known_terms
 from amortized.targets.pyro.model_target import ModelTarget
-from amortized.targets.pyro.predictive import counted, prior
+from amortized.targets.pyro.predictive import prior_predictive, unmasked_elements
 from amortized.weights import Estimate, systematic
 
 Sizes = list[tuple[str, int]]
@@ -125,7 +125,7 @@ def _evidence(name: str, draws: Draws) -> Estimate:
         )
     if draws.attributes.get("verdict") == UNTRUSTED:
         warnings.warn(f"{name!r} is not to be trusted, nor is its log evidence: read guide.diagnose()", stacklevel=3)
-    if isinstance(draws.target, ModelTarget) and prior(draws.target, 1) == ({}, {}):
+    if isinstance(draws.target, ModelTarget) and prior_predictive(draws.target, 1) == ({}, {}):
         warnings.warn(
             f"{name!r} has an improper prior, a factor, or a prior that cannot be drawn: its log evidence holds an "
             "arbitrary constant unless that density is normalized; trust the leave-one-out column",
@@ -152,7 +152,7 @@ def _check_same_data(draws: Mapping[str, Draws]) -> None:
 def _data(draws: Draws) -> dict[str, np.ndarray]:
     """The numbers of every observed site that no mask leaves out, flat."""
     assert isinstance(draws.target, ModelTarget)
-    there = counted(draws.target, draws.sites)
+    there = unmasked_elements(draws.target, draws.sites)
     values = draws.target.observations
     return {name: value[there[name]].reshape(-1).cpu().double().numpy() for name, value in values.items()}
 

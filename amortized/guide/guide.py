@@ -29,7 +29,7 @@ from amortized.results.posterior import Posterior, check_count
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.model import as_data_sets
-from amortized.targets.pyro.data import call_with_tensors
+from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.failures import tell
 from amortized.training.recipe import Recipe
 

@@ -26,7 +26,7 @@ from amortized.targets.conditional.reading import values_of_sites
 from amortized.targets.conditional.simulation import simulate
 from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.cost import timed
-from amortized.targets.pyro.data import bound
+from amortized.targets.pyro.arguments import bound_arguments
 from amortized.targets.pyro.failures import tell
 from amortized.training.recipe import Recipe, Training, train
 from amortized.weights import effective_sample_size
@@ -182,7 +182,7 @@ class Many:
     ) -> tuple[ScoredPath, Sites, Tensor, str | None]:
         """``count`` paths for every row of the arguments, as ``Single.propose``; the plate to which rows belong."""
         amortize = self.settings.amortize
-        given = bound(self.model, args, kwargs).arguments
+        given = bound_arguments(self.model, args, kwargs).arguments
         parts = self.target.contexts.parts
         sites = values_of_sites(self.model, args, kwargs, [part.name for part in parts if not part.argument])
         data = [given[part.name] if part.argument else sites[part.name][0] for part in parts]

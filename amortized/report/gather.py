@@ -11,7 +11,7 @@ from amortized.report.contents import Contents, source, surroundings
 from amortized.results.draws import Draws, by_chain
 from amortized.results.posterior import Posterior
 from amortized.targets.pyro.model_target import ModelTarget
-from amortized.targets.pyro.predictive import counted, posterior_predictive
+from amortized.targets.pyro.predictive import posterior_predictive, unmasked_elements
 from amortized.training.recipe import Recipe, Training
 
 REPLICATED = 500
@@ -66,7 +66,7 @@ def replications(draws: Draws) -> dict[str, dict[str, np.ndarray]]:
         return {"observed": {}, "replicated": {}}
     thin = max(1, len(draws) // REPLICATED)
     sites = {name: value[::thin][:REPLICATED] for name, value in draws.sites.items()}
-    replicated, there = posterior_predictive(target, sites, seed=0), counted(target, sites)
+    replicated, there = posterior_predictive(target, sites, seed=0), unmasked_elements(target, sites)
     known = {name: value for name, value in target.observations.items() if name in replicated and there[name].any()}
     observed = {name: (value if there[name].all() else value[there[name]]) for name, value in known.items()}
     cut = {name: (replicated[name] if there[name].all() else replicated[name][:, there[name]]) for name in known}

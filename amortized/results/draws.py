@@ -16,7 +16,7 @@ from amortized._torch import placement
 from amortized.results import arviz
 from amortized.targets.base import Target
 from amortized.targets.pyro.model_target import ModelTarget
-from amortized.targets.pyro.predictive import counted, posterior_predictive, prior
+from amortized.targets.pyro.predictive import posterior_predictive, prior_predictive, unmasked_elements
 from amortized.weights import Estimate
 
 PRIOR_DRAWS = 1_000
@@ -99,7 +99,7 @@ class Draws:
 
 def _known_data(target: ModelTarget, sites: dict[str, Tensor]) -> dict[str, Tensor]:
     """The data; NaN where a mask leaves a number out."""
-    there = counted(target, sites)
+    there = unmasked_elements(target, sites)
     return {
         name: value.masked_fill(~there[name], torch.nan) if value.is_floating_point() else value
         for name, value in target.observations.items()
@@ -107,7 +107,7 @@ def _known_data(target: ModelTarget, sites: dict[str, Tensor]) -> dict[str, Tens
 
 
 def _of_the_model(target: ModelTarget, states: Tensor, sites: Mapping[str, Tensor], seed: int) -> dict[str, dict]:
-    latent, simulated = prior(target, PRIOR_DRAWS, seed)
+    latent, simulated = prior_predictive(target, PRIOR_DRAWS, seed)
     return {
         "log_likelihood": known_terms(target.pointwise_log_likelihood(states)),
         "posterior_predictive": posterior_predictive(target, dict(sites), seed),

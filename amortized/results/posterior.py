@@ -23,7 +23,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable_paths, check_correction, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.cost import seconds_a_particle, timed
-from amortized.targets.pyro.checks.precision import POINTS, rounding
+from amortized.targets.pyro.checks.precision import POINTS, rounding_rms
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.evaluation import reverse_log_weights
@@ -189,7 +189,7 @@ class Posterior:
         self.white.log_prob_and_score(ends)
         self.troubled = (self.white.nonfinite - before) / len(ends)
         if isinstance(self.target, PyroTarget):
-            self.rounded = rounding(self.target, self.white.unwhiten(self._resampled(POINTS)))
+            self.rounded = rounding_rms(self.target, self.white.unwhiten(self._resampled(POINTS)))
 
     def _resampled(self, count: int) -> Tensor:
         """``count`` of the fresh paths' ends, by their weights."""

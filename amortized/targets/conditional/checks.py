@@ -10,7 +10,7 @@ from pyro.poutine.subsample_messenger import _Subsample
 
 from amortized._types import Tensor
 from amortized.targets.conditional.model import ContextualModel, is_data
-from amortized.targets.pyro.casting import Casting
+from amortized.targets.pyro.data import Casting
 from amortized.targets.pyro.trace import (
     Message,
     ModelError,

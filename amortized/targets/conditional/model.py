@@ -15,7 +15,7 @@ from pyro.poutine.messenger import Messenger
 
 from amortized._types import Tensor
 from amortized.targets.conditional.contexts import Contexts, LocalTo
-from amortized.targets.pyro.data import bound
+from amortized.targets.pyro.arguments import bound_arguments
 from amortized.targets.pyro.trace import Message, ModelError, is_deterministic, is_factor, sample_sites, undisturbed
 
 CONTEXT = "_context"
@@ -43,7 +43,7 @@ class ContextualModel:
         local: bool = False,
     ):
         self.model = model
-        self.arguments = bound(model, args, kwargs)
+        self.arguments = bound_arguments(model, args, kwargs)
         self.contexts = contexts
         self.first = first
         self.local = local
@@ -167,7 +167,7 @@ def as_data_sets(
     model: Callable, amortize: str | Sequence[str] | LocalTo | None, args: Sequence, kwargs: Mapping[str, Any]
 ) -> inspect.BoundArguments:
     """The arguments of one call of the model as those of ``fit``: what is amortized over with one more dimension."""
-    arguments = bound(model, args, kwargs)
+    arguments = bound_arguments(model, args, kwargs)
     if amortize is not None and not isinstance(amortize, LocalTo):
         names = [amortize] if isinstance(amortize, str) else amortize
         arguments.arguments.update(

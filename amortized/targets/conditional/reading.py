@@ -11,8 +11,9 @@ from pyro import poutine
 from amortized._types import Tensor
 from amortized.targets.conditional.contexts import ContextPart, Contexts, LocalTo
 from amortized.targets.conditional.model import ContextualModel, is_data
-from amortized.targets.pyro.data import as_tensors, bound, call_with_tensors
-from amortized.targets.pyro.faults import arguments, of_arguments
+from amortized.targets.pyro.arguments import bound_arguments, call_with_tensors, parts_by_name
+from amortized.targets.pyro.data import as_tensors
+from amortized.targets.pyro.failures import mistake_of_arguments
 from amortized.targets.pyro.trace import (
     ModelError,
     sample_sites,
@@ -31,7 +32,7 @@ class Reading:
         kwargs: dict[str, Any],
     ):
         args, kwargs = call_with_tensors(model, args, kwargs)
-        arguments = bound(model, args, kwargs)
+        arguments = bound_arguments(model, args, kwargs)
         self.local = isinstance(amortize, LocalTo)
         names = _names(amortize, arguments.arguments)
         sites = [name for name in names if name not in arguments.arguments]
@@ -107,7 +108,7 @@ def values_of_sites(
     data = {name: site["value"] for name, site in sample_sites(trace).items() if is_data(site)}
     for name in names:
         if name not in data:
-            arguments = list(bound(model, args, kwargs).arguments)
+            arguments = list(bound_arguments(model, args, kwargs).arguments)
             raise ModelError(
                 f"amortize={name!r} is neither an argument of the model {arguments} nor an observed site {list(data)}; "
                 "write one of these, or LocalTo('plate')"
@@ -122,7 +123,7 @@ def program_of(model: Callable, read: Reading) -> ContextualModel:
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, ModelError):
             raise
-        if said := of_arguments(error, arguments(model, read.args, read.kwargs)):
+        if said := mistake_of_arguments(error, parts_by_name(model, read.args, read.kwargs)):
             raise ModelError(said) from error
         part = read.contexts.parts[0]
         raise ValueError(

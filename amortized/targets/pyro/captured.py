@@ -16,7 +16,7 @@ from amortized.capture.tape import Tape
 from amortized.capture.template import Template
 from amortized.targets.pyro.batching import Batching, Vmap
 from amortized.targets.pyro.checks.agreement import disagreement
-from amortized.targets.pyro.checks.reference import Reference
+from amortized.targets.pyro.checks.loop_values import LoopValues
 
 SIZES = (5, 9)
 CHECKED = (1, 4, 33)
@@ -56,7 +56,7 @@ def _first_output(graph: fx.GraphModule) -> fx.GraphModule:
     return fx.GraphModule(graph, shortened)
 
 
-def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | None:
+def capture(plain: Vmap, reference: LoopValues, seconds: float) -> Captured | None:
     """``plain`` recorded, if that takes at most ``seconds`` and gives the same densities and scores; else ``None``."""
     deadline = time.monotonic() + seconds
     inputs = tuple(_points(reference, size) for size in SIZES)
@@ -75,19 +75,19 @@ def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | Non
     return None
 
 
-def _points(reference: Reference, size: int) -> Tensor:
+def _points(reference: LoopValues, size: int) -> Tensor:
     """``size`` points near those of the reference, none of them twice."""
     rows = reference.x[torch.arange(size) % len(reference.x)]
     return rows * torch.linspace(1.0, 0.9, size, dtype=rows.dtype, device=rows.device)[:, None]
 
 
-def _agrees(plain: Batching, captured: Batching, reference: Reference, size: int) -> bool:
+def _agrees(plain: Batching, captured: Batching, reference: LoopValues, size: int) -> bool:
     x = _points(reference, size)
     value, score = plain.log_prob_and_score(x)
     finite = value.isfinite() & score.isfinite().all(-1)
     noise = reference.value_noise.max().expand(size), reference.score_noise.max().expand(size)
     noise = noise[0][finite], noise[1][finite]
-    truth = Reference(x[finite], value[finite], score[finite], *noise, 0.0, x[:0], value[:0])
+    truth = LoopValues(x[finite], value[finite], score[finite], *noise, 0.0, x[:0], value[:0])
     got_value, got_score = captured.log_prob_and_score(x)
     alone = captured.log_prob(x)
     return (

@@ -1,21 +1,21 @@
-"""Data as users have them, numpy arrays, pandas columns and lists of numbers, as tensors."""
+"""Data as users have them: arrays, columns and lists as tensors, and observed values in a dtype of their density."""
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils import _pytree as pytree
+from pyro.distributions import constraints
+from pyro.poutine.messenger import Messenger
 
 from amortized._types import Tensor
-from amortized.targets.pyro.trace import ModelError
+from amortized.targets.pyro.checks.ranges import parameters_of
 
-OPTIONS = {"amortize", "recipe", "seed", "max_seconds", "device", "progress", "replicas"}
-"""Of a guide; ``fit`` takes the model's arguments alone."""
+Message = dict[str, Any]
+"""What Pyro tells its handlers of one statement."""
 
 
 def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
@@ -52,81 +52,70 @@ def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
     return _tensor(value, name, dtype) if hasattr(type(value), "__array__") else value
 
 
-def call_with_tensors(
-    model: Callable, args: Sequence, kwargs: Mapping[str, Any], device: torch.device | None = None
-) -> tuple[tuple, dict[str, Any]]:
-    """The arguments of one call of the model ``as_tensors``, on ``device`` where one is given.
+class Casting(Messenger):
+    """Gives observed sites ``as_taken`` values."""
 
-    Raises ``ModelError`` where the model cannot be called so: an argument is missing, unknown or one too many.
+    def _pyro_sample(self, message: Message) -> None:
+        cast_data(message)
+
+
+def cast_data(message: Message) -> None:
+    """The value of an observed site ``as_taken`` by its distribution, in the message itself."""
+    if message["is_observed"]:
+        message["value"] = as_taken(message["value"], message["fn"])
+
+
+def as_taken(value: Any, fn: Any) -> Any:
+    """A whole number as a tensor; 0/1 data as floats where the density raises on truth values or int64.
+
+    Any other value stays as it is. Nothing is lost: the support holds 0 and 1 alone, or the values are truth values.
+
+    >>> import pyro.distributions as dist
+    >>> as_taken(torch.tensor([1, 0]), dist.Bernoulli(0.5)), as_taken(torch.tensor([1, 0]), dist.Poisson(0.5))
+    (tensor([1., 0.]), tensor([1, 0]))
     """
-    check_call(model, args, kwargs)
-    names = _positional_names(model, len(args))
-    positional = tuple(as_tensors(value, name) for name, value in zip(names, args, strict=True))
-    given = positional, {name: as_tensors(value, name) for name, value in kwargs.items()}
-    return given if device is None else pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), given)
-
-
-def check_call(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> None:
-    """Raises ``ModelError``, with the line to type, where the model's own signature does not take these arguments."""
+    if isinstance(value, (bool, int, np.integer, np.bool_)):
+        value = torch.as_tensor(value)
+    if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
+        return value
+    if value.dtype != torch.bool and not _is_boolean(fn):
+        return value
     try:
-        own = inspect.signature(function_of(model), follow_wrapped=False)
-    except (TypeError, ValueError):
-        return
+        fn.log_prob(value)
+    except (RuntimeError, TypeError):
+        return value.to(_dtype(fn))
+    except ValueError:  # a shape, or a value outside the support: named by the checks
+        return value
+    return value
+
+
+def same_values(one: Any, other: Any) -> bool:
+    """Whether two values have the same shape and numbers; NaN is equal to itself.
+
+    >>> same_values(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan])), same_values(1.0, 2.0)
+    (True, False)
+    """
+    one, other = torch.as_tensor(one), torch.as_tensor(other)
+    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+def _dtype(fn: Any) -> torch.dtype:
+    """The widest of the distribution's parameters and the default: a narrower value would round them in place."""
+    dtype = torch.get_default_dtype()
+    for _, parameter, _ in parameters_of(fn):
+        dtype = torch.promote_types(dtype, parameter.dtype)
+    return dtype
+
+
+def _is_boolean(fn: Any) -> bool:
+    """Whether the support is 0 and 1, also of a mixture of such distributions."""
     try:
-        own.bind(*args, **kwargs)
-    except TypeError as error:
-        needed = [
-            name
-            for name, parameter in own.parameters.items()
-            if parameter.default is parameter.empty
-            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
-        name = getattr(model, "__name__", type(model).__name__)
-        if options := {key: value for key, value in kwargs.items() if key in OPTIONS and key not in own.parameters}:
-            typed = ", ".join(
-                f"{key}={value if is_text_of_numbers(value) else repr(value)}" for key, value in options.items()
-            )
-            raise ModelError(
-                f"{typed}: of the guide, not an argument of the model {name}{own}; write "
-                f"DiffusionGuide(model, {typed}).fit({', '.join(needed)})"
-            ) from error
-        raise ModelError(
-            f"the model {name}{own} was called with {_given(args, kwargs)}: {error}; "
-            f"write guide.fit({', '.join(needed)})"
-        ) from error
-
-
-def bound(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
-    """The arguments of a call of the model, by name; raises as ``check_call``."""
-    check_call(model, args, kwargs)
-    return inspect.signature(function_of(model)).bind(*args, **kwargs)
-
-
-def _given(args: Sequence, kwargs: Mapping[str, Any]) -> str:
-    words = [f"{len(args)} argument{'s' * (len(args) != 1)}"] if args else []
-    words += [", ".join(f"{name}=" for name in kwargs)] if kwargs else []
-    return " and ".join(words) or "no argument"
-
-
-def named(model: Callable, args: Sequence, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of one call by name, as far as they have one."""
-    return {**dict(zip(_positional_names(model, len(args)), args, strict=True)), **kwargs}
-
-
-def function_of(model: Callable) -> Callable:
-    """What has the signature of a model: of a module its ``forward``."""
-    return model.forward if isinstance(model, torch.nn.Module) else model
-
-
-def _positional_names(model: Callable, count: int) -> list[str]:
-    """Names of the first arguments, as far as the signature has any."""
-    try:
-        parameters = inspect.signature(function_of(model)).parameters.values()
-    except (TypeError, ValueError):
-        parameters = ()  # type: ignore[assignment]
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [parameter.name for parameter in parameters if parameter.kind in kinds]
-    return [*names, *(f"args[{place}]" for place in range(len(names), count))][:count]
+        support = fn.support
+    except (NotImplementedError, AttributeError):
+        return False
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return isinstance(support, type(constraints.boolean))
 
 
 def _is_number(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyro.poutine as poutine
 import torch
 
 from amortized._types import Sites, Tensor
+from amortized.targets.pyro.arguments import Call
 from amortized.targets.pyro.bijections import bijection
 from amortized.targets.pyro.checks.ranges import can_be_drawn
 from amortized.targets.pyro.trace import (
@@ -32,7 +33,6 @@ WIDER = (1.0, 3.0, 10.0, None)
 SECONDS = 1.0
 """For the many, unless the model says ``OutsideSupport``: what fails at all points is told soon."""
 FAILURES = (RuntimeError, ValueError, TypeError, ArithmeticError)
-Call = tuple[Callable, Sequence, Mapping[str, Any]]
 
 
 class Discovering(LatentMessenger):

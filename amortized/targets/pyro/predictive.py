@@ -15,7 +15,7 @@ from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.trace import LatentMessenger, Message, is_factor, sample_sites, undisturbed, unmasked
 
 
-class _Drawing(LatentMessenger):
+class _Redrawing(LatentMessenger):
     """Latents at the values given, where any are; what was observed is drawn, or kept as it is."""
 
     def __init__(self, target: ModelTarget, given: Sites, keep: bool):
@@ -62,11 +62,11 @@ def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Si
         sampled = sample_sites(_trace(target, given))
         return {name: sampled[name]["value"] for name in names}
 
-    drawn = (_drawn(replicate, given, target.device, seed) or {}) if names else {}
+    drawn = (_draw_each(replicate, given, target.device, seed) or {}) if names else {}
     return _without_padding(drawn, target.observations)
 
 
-def prior(target: ModelTarget, count: int, seed: int = 0) -> tuple[Sites, Sites]:
+def prior_predictive(target: ModelTarget, count: int, seed: int = 0) -> tuple[Sites, Sites]:
     """``z ~ p(z), y ~ p(y | z)``: latent and deterministic sites, and observed ones, each ``{name: (count, *shape)}``.
 
     Both are empty where a site's distribution cannot draw, or where the model has a factor, or a site that observes a
@@ -82,11 +82,11 @@ def prior(target: ModelTarget, count: int, seed: int = 0) -> tuple[Sites, Sites]
 
     if set(target.observed) - set(data):
         return {}, {}
-    latent, observed = _drawn(simulate, torch.zeros(count, device=target.device), target.device, seed) or ({}, {})
+    latent, observed = _draw_each(simulate, torch.zeros(count, device=target.device), target.device, seed) or ({}, {})
     return latent, _without_padding(observed, data)
 
 
-def counted(target: ModelTarget, sites: Sites) -> Sites:
+def unmasked_elements(target: ModelTarget, sites: Sites) -> Sites:
     """Which elements of every observation count, ``{name: bool (*shape)}``: all but those that the model masks.
 
     The mask is the one at the first of the draws ``{name: (B, *shape)}``.
@@ -117,11 +117,11 @@ def _at_the_first(target: ModelTarget, sites: Sites) -> dict[str, Message]:
 
 
 def _trace(target: ModelTarget, given: Sites, keep: bool = False) -> poutine.Trace:
-    with _Drawing(target, given, keep):
+    with _Redrawing(target, given, keep):
         return poutine.trace(target.run).get_trace()
 
 
-def _drawn(function: Callable[[Any], Any], inputs: Any, device: torch.device, seed: int) -> Any:
+def _draw_each(function: Callable[[Any], Any], inputs: Any, device: torch.device, seed: int) -> Any:
     """Draws for every element of the inputs; None where a distribution has no method to draw."""
     with undisturbed(device), torch.no_grad(), placement(device):
         torch.manual_seed(seed)

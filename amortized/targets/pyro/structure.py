@@ -10,12 +10,13 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 from pyro.poutine.subsample_messenger import _Subsample
+from torch._C._functorch import is_batchedtensor
 from torch.utils import _pytree as pytree
 
 from amortized._torch import placement
 from amortized._types import Sites, Tensor
-from amortized.targets.pyro.checks.masks import check_masks
 from amortized.targets.pyro.checks.states import check_states
+from amortized.targets.pyro.data import same_values
 from amortized.targets.pyro.discovery import FAILURES, FEW, MANY, Discovering, passing
 from amortized.targets.pyro.trace import (
     LatentSite,
@@ -24,6 +25,7 @@ from amortized.targets.pyro.trace import (
     Placing,
     is_deterministic,
     is_factor,
+    moving_mask,
     undisturbed,
 )
 from amortized.targets.troubles import OutsideSupport
@@ -128,7 +130,7 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
         )
     for name, site in sites.items():
         halves = [other for other in observed if other.startswith(f"{name}_")]
-        if halves and _is_masked_delta(site) and _same(site["value"], other.nodes[name]["value"]):
+        if halves and _is_masked_delta(site) and same_values(site["value"], other.nodes[name]["value"]):
             raise ModelError(
                 f"observed site {name!r} is reparametrized to {halves[0]!r}, whose density lacks the Jacobian; leave "
                 f"{name!r} out of what poutine.reparam is given, it is for latent sites"
@@ -145,7 +147,7 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
         observations={
             name: torch.as_tensor(sites[name]["value"])
             for name in observed
-            if _same(torch.as_tensor(sites[name]["value"]), torch.as_tensor(other.nodes[name]["value"]))
+            if same_values(sites[name]["value"], other.nodes[name]["value"])
         },
         plate_depth=max(depths, default=0),
         parameters=found.parameters,
@@ -155,18 +157,39 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
 def _check(structure: Structure, pieces: Sites, run: Callable[[], Any]) -> None:
     """Raises ``ModelError`` for an ``obs_mask`` that latents decide, and for states that cannot be tried at once."""
     if any(latent.known is not None for latent in structure.latents.values()):
-        check_masks(structure.latents, structure.parameters, run, structure.dtype)
+        _check_masks(structure, run)
     if structure.discrete:
         place = partial(Placing, structure.parameters, structure.latents, pieces)
         check_states(run, place, structure.plate_depth)
+
+
+class _WatchingMasks(Placing):
+    def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
+        if known is not None and is_batchedtensor(known):
+            raise moving_mask(latent.name)
+
+
+def _check_masks(structure: Structure, run: Callable[[], Any]) -> None:
+    """Raises ``ModelError`` if an ``obs_mask`` is computed from a latent: under vmap, it is then a batch itself.
+
+    A model that vmap cannot run is left to the comparison in each pass.
+    """
+    latents = structure.latents
+
+    def watched(x: Tensor) -> Tensor:
+        with _WatchingMasks(structure.parameters, latents, {name: x[one.slice] for name, one in latents.items()}):
+            run()
+        return x
+
+    try:
+        torch.func.vmap(watched, randomness="different")(torch.zeros(1, structure.dim, dtype=structure.dtype))
+    except ModelError:
+        raise
+    except FAILURES:
+        return
 
 
 def _is_masked_delta(site: Message) -> bool:
     """Whether a site is what a reparametrization leaves behind: of no density, and not ``pyro.deterministic``."""
     made = is_deterministic(site) and not site["infer"].get("_deterministic", False)
     return made and isinstance(site["fn"], dist.MaskedDistribution)
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether an observed value is data: the same at two different points, NaN counting as equal to itself."""
-    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())

@@ -14,8 +14,8 @@ from amortized.targets.pyro.arguments import Arguments
 from amortized.targets.pyro.batching import FAILURES, Batching, Loop, Vmap, isolated
 from amortized.targets.pyro.captured import Captured, capture
 from amortized.targets.pyro.checks.agreement import choose, still_agreeing
+from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at, nowhere_finite
 from amortized.targets.pyro.checks.prior import troubles_of_prior
-from amortized.targets.pyro.checks.reference import far_draws, measured, nowhere_finite
 from amortized.targets.pyro.checks.validation import checked
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
@@ -103,7 +103,7 @@ class PyroTarget(ModelTarget):
         if type(before) is not Loop:
             points, far = far_draws(self._cast(x))
             extremes = torch.cat([far, self._reference.extremes])
-            truth = measured(self.program, points, extremes, self._reference.milliseconds)
+            truth = loop_values_at(self.program, points, extremes, self._reference.milliseconds)
             self._batch = still_agreeing(before, [before.plain] if isinstance(before, Captured) else [], truth)
         return self._batch is before
 

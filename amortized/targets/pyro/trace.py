@@ -18,10 +18,8 @@ from torch._C._functorch import is_batchedtensor
 
 from amortized._types import Sites, Tensor
 from amortized.targets.pyro.bijections import bijection
-from amortized.targets.pyro.casting import cast_data
+from amortized.targets.pyro.data import Message, cast_data
 from amortized.targets.pyro.missing import Halves, unknown_only
-
-Message = dict[str, Any]  # what Pyro tells its handlers of one statement
 
 
 class ModelError(ValueError):

@@ -5,7 +5,7 @@ import torch
 
 from amortized.targets.pyro.batching import Vmap
 from amortized.targets.pyro.captured import capture
-from amortized.targets.pyro.checks.reference import reference
+from amortized.targets.pyro.checks.loop_values import loop_values
 from tests.targets.pyro.test_batching import program
 
 
@@ -13,7 +13,7 @@ from tests.targets.pyro.test_batching import program
 def test_captured_equals_plain(name):
     model = program(name)
     plain = Vmap(model)
-    captured = capture(plain, reference(model, seed=0), seconds=60.0)
+    captured = capture(plain, loop_values(model, seed=0), seconds=60.0)
     assert captured is not None
     for size in (1, 2, 6, 50):
         x = 0.5 * torch.randn(size, model.structure.dim, dtype=model.structure.dtype)
@@ -24,7 +24,7 @@ def test_captured_equals_plain(name):
 
 def test_time_is_limited():
     model = program("real")
-    assert capture(Vmap(model), reference(model, seed=0), seconds=0.0) is None
+    assert capture(Vmap(model), loop_values(model, seed=0), seconds=0.0) is None
 
 
 def test_a_capture_that_disagrees_is_not_used(monkeypatch):
@@ -32,4 +32,4 @@ def test_a_capture_that_disagrees_is_not_used(monkeypatch):
     plain = Vmap(model)
     right = plain.log_prob_and_score_by_pieces
     monkeypatch.setattr(plain, "log_prob_and_score_by_pieces", lambda x: (right(x)[0] + 0.1, right(x)[1]))
-    assert capture(plain, reference(model, seed=0), seconds=60.0) is None
+    assert capture(plain, loop_values(model, seed=0), seconds=60.0) is None

@@ -1,16 +1,21 @@
-"""Data as users have them become tensors; what is no number is refused by name."""
+"""Data as users have them become tensors, with the density of the same data as floats; text is refused by name."""
 
 from collections import namedtuple
 
 import numpy as np
 import pandas
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized.targets.pyro.data import as_tensors, bound, call_with_tensors
-from amortized.targets.pyro.trace import ModelError
+from amortized.targets.conditional.simulation import check_simulation
+from amortized.targets.conditional.target import ConditionalTarget
+from amortized.targets.pyro.data import as_taken, as_tensors
+from amortized.targets.pyro.target import PyroTarget
 
 Pair = namedtuple("Pair", ["one", "two"])
+FLOATS = torch.tensor([1.0, 0.0, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -112,52 +117,6 @@ def test_what_is_no_number_is_refused_by_name(value, message):
         as_tensors(value, "y")
 
 
-def model(x, y, scale=1.0, *, mask=None):
-    return x, y, scale, mask
-
-
-def test_a_call_has_its_arguments_converted():
-    args, kwargs = call_with_tensors(model, (np.zeros(2), [1.0, 2.0]), {"mask": np.array([True, False])})
-    assert [value.dtype for value in args] == [torch.float32] * 2 and kwargs["mask"].dtype == torch.bool
-    with pytest.raises(ValueError, match="argument 'y' holds"):
-        call_with_tensors(model, (np.zeros(2), np.array(["a"])), {})
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "message"),
-    [
-        (
-            (1,),
-            {},
-            r"model\(x, y.* called with 1 argument: missing a required argument: 'y'; write guide.fit\(x, y\)",
-        ),
-        ((), {}, r"was called with no argument: missing a required argument: 'x'"),
-        ((1, 2), {"z": 3}, r"called with 2 arguments and z=: got an unexpected keyword argument 'z'"),
-        ((1, 2, 3, 4), {}, "called with 4 arguments: too many positional arguments"),
-        (
-            (1, 2),
-            {"max_seconds": "60"},
-            r"max_seconds=60: of the guide, not an argument of .* DiffusionGuide\(model, max_seconds=60\).fit\(x, y\)",
-        ),
-    ],
-)
-def test_a_call_that_does_not_fit_is_refused(args, kwargs, message):
-    with pytest.raises(ModelError, match=message):
-        call_with_tensors(model, args, kwargs)
-    with pytest.raises(ModelError, match=message):
-        bound(model, args, kwargs)
-
-
-def test_a_decorator_that_brings_the_data_is_a_legal_model():
-    import functools
-
-    @functools.wraps(model)
-    def with_data():
-        return model(1, 2)
-
-    assert call_with_tensors(with_data, (), {}) == ((), {})
-
-
 def test_digits_that_matter_are_not_rounded_away():
     """Julian dates a few hours apart: in float32 they lie a quarter of a day apart."""
     days = 2_459_000 + np.array([0.0, 0.41, 0.93, 1.15])
@@ -166,3 +125,70 @@ def test_digits_that_matter_are_not_rounded_away():
     assert as_tensors(days - days.min(), "days").dtype == torch.float32
     assert as_tensors(days, "days", torch.float64)[1] == days[1]
     assert as_tensors(np.full(3, 2_459_000.41), "constant").dtype == torch.float32
+
+
+def coins(y, known=None):
+    p = pyro.sample("p", dist.Beta(1.0, 1.0))
+    with pyro.plate("n", 3):
+        pyro.sample("y", dist.Bernoulli(p), obs=y, obs_mask=known)
+
+
+def normal(y):
+    p = pyro.sample("p", dist.Normal(0.0, 1.0))
+    with pyro.plate("n", 3):
+        pyro.sample("y", dist.Normal(p, 1.0), obs=y)
+
+
+def mixture(y):
+    p = pyro.sample("p", dist.Beta(1.0, 1.0))
+    parts = dist.Bernoulli(torch.stack([p, 1 - p / 2]).expand(3, 2))
+    with pyro.plate("n", 3):
+        pyro.sample("y", dist.MixtureSameFamily(dist.Categorical(torch.ones(3, 2)), parts), obs=y)
+
+
+@pytest.mark.parametrize("y", [np.array([1, 0, 1]), [1, 0, 1], np.array([True, False, True]), FLOATS.long()], ids=type)
+@pytest.mark.parametrize("model", [coins, normal, mixture])
+def test_the_density_is_that_of_floats(model, y):
+    x = torch.tensor([[0.3], [-1.0]])
+    torch.testing.assert_close(PyroTarget(model, (y,)).log_prob(x), PyroTarget(model, (FLOATS,)).log_prob(x))
+
+
+@pytest.mark.parametrize("y", [FLOATS.long(), FLOATS.bool()])
+def test_data_known_in_part(y):
+    known, x = torch.tensor([True, False, True]), torch.tensor([[0.3]])
+    want = PyroTarget(coins, (FLOATS, known)).log_prob(x)
+    torch.testing.assert_close(PyroTarget(coins, (y, known)).log_prob(x), want)
+
+
+def test_a_number_of_python():
+    def model(y):
+        pyro.sample("y", dist.Binomial(10, pyro.sample("p", dist.Beta(1.0, 1.0))), obs=y)
+
+    x = torch.tensor([[0.3]])
+    want = PyroTarget(model, (torch.tensor(3.0),)).log_prob(x)
+    torch.testing.assert_close(PyroTarget(lambda: model(3)).log_prob(x), want)
+
+
+@pytest.mark.parametrize("amortize", ["y", "site"])
+def test_data_sets_of_whole_numbers(amortize):
+    def model(y):
+        p = pyro.sample("p", dist.Beta(1.0, 1.0))
+        pyro.sample("site", dist.Bernoulli(p).expand([3]).to_event(1), obs=y)
+
+    rows = FLOATS if amortize == "site" else torch.stack([FLOATS, 0 * FLOATS])
+    got, want = (ConditionalTarget(model, amortize, (y,)) for y in (rows.long(), rows))
+    check_simulation(got, got.rows)
+    x = torch.tensor([[0.3]])
+    torch.testing.assert_close(got.at(got.rows[:1]).log_prob(x), want.at(want.rows[:1]).log_prob(x))
+
+
+def test_what_a_density_takes_stays_as_it_is():
+    counts, labels = torch.tensor([1, 0]), torch.tensor([True, False])
+    assert as_taken(counts, dist.Poisson(1.0)) is counts and as_taken(FLOATS, dist.Bernoulli(0.5)) is FLOATS
+    assert as_taken(labels, dist.Categorical(torch.ones(2))) is labels
+    assert as_taken(2.5, dist.Normal(0.0, 1.0)) == 2.5
+
+
+def test_wider_parameters_keep_their_digits():
+    fn, y = dist.Bernoulli(logits=torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)), FLOATS.long()
+    torch.testing.assert_close(fn.log_prob(as_taken(y, fn)), fn.log_prob(FLOATS.double()), rtol=0, atol=0)

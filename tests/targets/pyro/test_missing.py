@@ -8,7 +8,7 @@ from pyro import poutine
 from pyro.infer.reparam import LocScaleReparam
 
 from amortized.targets.pyro.batching import Loop, Plate, Vmap
-from amortized.targets.pyro.predictive import counted, posterior_predictive, prior
+from amortized.targets.pyro.predictive import posterior_predictive, prior_predictive, unmasked_elements
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.structure import discover
 from amortized.targets.pyro.target import PyroTarget
@@ -149,10 +149,10 @@ def test_predictions_and_the_prior_agree():
     target = PyroTarget(missing, (Y, KNOWN))
     sites = target.constrain(torch.randn(5, 2))
     assert posterior_predictive(target, sites)["y_observed"].shape == (5, 4)
-    latent, simulated = prior(target, 2_000)
+    latent, simulated = prior_predictive(target, 2_000)
     assert latent["y"].shape == (2_000, 4) and simulated["y_observed"].shape == (2_000, 4)
     assert abs(float(latent["y"].std(0).mean()) - 2**0.5) < 4 * 2**0.5 / (2 * 2_000) ** 0.5
-    assert counted(target, sites)["y_observed"].equal(KNOWN)
+    assert unmasked_elements(target, sites)["y_observed"].equal(KNOWN)
 
 
 @pytest.mark.parametrize(

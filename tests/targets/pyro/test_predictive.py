@@ -7,7 +7,7 @@ import torch
 from torch.distributions import constraints
 
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.pyro.predictive import counted, posterior_predictive, prior
+from amortized.targets.pyro.predictive import posterior_predictive, prior_predictive, unmasked_elements
 from amortized.targets.pyro.target import PyroTarget
 
 COUNT = 20_000
@@ -46,7 +46,7 @@ def with_factor(y):
 
 def test_the_prior_and_its_predictions_have_their_moments():
     """sd of y is √5; that of its mean over COUNT draws √5 / √COUNT = .016, of its sd √5 / √(2 COUNT) = .011: four."""
-    latent, observed = prior(PyroTarget(conjugate, (DATA,)), COUNT)
+    latent, observed = prior_predictive(PyroTarget(conjugate, (DATA,)), COUNT)
     assert set(latent) == {"mean", "twice"} and torch.equal(latent["twice"], 2 * latent["mean"])
     assert observed["y"].shape == (COUNT, 3)
     assert float(observed["y"].mean(0).abs().max()) < 4 * 0.016
@@ -79,9 +79,9 @@ def test_the_same_seed_gives_the_same_and_the_caller_keeps_his():
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    one, two = (prior(target, 5, seed=3)[1]["y"] for _ in range(2))
+    one, two = (prior_predictive(target, 5, seed=3)[1]["y"] for _ in range(2))
     assert torch.equal(one, two) and torch.equal(torch.rand(1), expected)
-    assert not torch.equal(one, prior(target, 5, seed=4)[1]["y"])
+    assert not torch.equal(one, prior_predictive(target, 5, seed=4)[1]["y"])
 
 
 def observes_a_function(y):
@@ -94,7 +94,7 @@ def observes_a_function(y):
 @pytest.mark.parametrize("model", [improper, with_factor, observes_a_function])
 def test_no_prior_where_nothing_can_be_drawn_or_a_factor_is_part_of_it(model):
     target = PyroTarget(model, (DATA,))
-    assert prior(target, 10) == ({}, {})
+    assert prior_predictive(target, 10) == ({}, {})
     assert posterior_predictive(target, {"mean": torch.zeros(10)})["y"].shape == (10, 3)
 
 
@@ -125,7 +125,7 @@ def test_masked_elements_do_not_count():
         with pyro.plate("rows", len(y)), pyro.poutine.mask(mask=torch.tensor([True, False, True])):
             pyro.sample("y", dist.Normal(mean, torch.ones(2)).to_event(1), obs=torch.stack([y, y], -1))
 
-    found = counted(PyroTarget(masked, (DATA,)), {"mean": torch.zeros(1)})["y"]
+    found = unmasked_elements(PyroTarget(masked, (DATA,)), {"mean": torch.zeros(1)})["y"]
     assert found.tolist() == [[True, True], [False, False], [True, True]]
 
 
@@ -136,8 +136,8 @@ def test_of_a_set_its_own_rows_alone():
     assert target.observations["y"].tolist() == (DATA[:2] + 1.0).tolist()
     assert posterior_predictive(target, {"mean": torch.zeros(50)})["y"].shape == (50, 2)
     assert target.pointwise_log_likelihood(torch.zeros(50, 1))["y"].shape == (50, 2)
-    assert prior(target, 50)[1]["y"].shape == (50, 2)
-    assert counted(target, {"mean": torch.zeros(1)})["y"].tolist() == [True, True]
+    assert prior_predictive(target, 50)[1]["y"].shape == (50, 2)
+    assert unmasked_elements(target, {"mean": torch.zeros(1)})["y"].tolist() == [True, True]
 
 
 def test_on_its_device_whatever_the_default():
@@ -153,7 +153,7 @@ def test_on_its_device_whatever_the_default():
     target.device = torch.device("meta")
     seen.clear()
     with pytest.raises((RuntimeError, NotImplementedError)):
-        prior(target, 2)
+        prior_predictive(target, 2)
         raise RuntimeError("the model ran through")
     assert seen and all(device.type == "meta" for device in seen)
 
@@ -164,6 +164,6 @@ def test_one_distribution_for_all_data_without_a_plate_draws_as_many():
         pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
 
     target = PyroTarget(model, (torch.zeros(30),))
-    assert prior(target, 7)[1]["y"].shape == (7, 30)
+    assert prior_predictive(target, 7)[1]["y"].shape == (7, 30)
     drawn = posterior_predictive(target, {"mean": torch.zeros(5)})["y"]
     assert drawn.shape == (5, 30) and len(drawn.unique()) == 150

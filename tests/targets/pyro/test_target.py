@@ -12,9 +12,9 @@ from pyro.distributions import constraints
 from pyro.infer.mcmc.util import initialize_model
 from torch.utils import _pytree as pytree
 
+from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.batching import Plate
-from amortized.targets.pyro.checks import prior, reference
-from amortized.targets.pyro.data import call_with_tensors
+from amortized.targets.pyro.checks import loop_values, prior
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import ModelError
@@ -340,7 +340,7 @@ def test_latents_that_come_and_go_are_refused_when_the_target_is_built(limit):
 @pytest.mark.parametrize("limit", [60.0, -60.0])
 @pytest.mark.filterwarnings("ignore:the log density of this model")
 def test_latents_that_come_and_go_far_out_are_refused_where_they_do(limit, monkeypatch):
-    monkeypatch.setattr(reference, "FAR", (10.0,))
+    monkeypatch.setattr(loop_values, "FAR", (10.0,))
     target = PyroTarget(comes(limit), (torch.tensor(1.5),))
     x = torch.zeros(5, target.dim)
     assert target.log_prob(x).isfinite().all()

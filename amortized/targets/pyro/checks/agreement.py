@@ -8,7 +8,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.targets.pyro.batching import Batching, Loop, Plate, Vmap, isolated
-from amortized.targets.pyro.checks.reference import Reference, or_zero, reference
+from amortized.targets.pyro.checks.loop_values import LoopValues, loop_values, or_zero
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import ModelError
@@ -20,9 +20,9 @@ BRANCHES = (
 )
 
 
-def choose(program: Program, seed: int) -> tuple[Batching, Reference]:
+def choose(program: Program, seed: int) -> tuple[Batching, LoopValues]:
     """The fastest batching that agrees with the loop; one warning names the cause and the cost where it is not vmap."""
-    truth = reference(program, seed)
+    truth = loop_values(program, seed)
     candidates: list[Batching] = [Vmap(program), Vmap(program, own_memory=True)]
     if not program.structure.discrete:
         candidates.append(Plate(program))
@@ -34,7 +34,7 @@ def choose(program: Program, seed: int) -> tuple[Batching, Reference]:
     return chosen or Loop(program), truth
 
 
-def still_agreeing(batching: Batching, fallbacks: Sequence[Batching], truth: Reference) -> Batching:
+def still_agreeing(batching: Batching, fallbacks: Sequence[Batching], truth: LoopValues) -> Batching:
     """``batching`` where it agrees with the loop at points found later, else the first fallback that does, or the loop.
 
     One warning says what differed.
@@ -47,14 +47,14 @@ def still_agreeing(batching: Batching, fallbacks: Sequence[Batching], truth: Ref
     return chosen or Loop(batching.program)
 
 
-def one_by_one(truth: Reference) -> str:
+def one_by_one(truth: LoopValues) -> str:
     return (
         f"runs one particle after the other, {truth.milliseconds:.1f} ms for each gradient, a hundred times slower "
         "than a batch"
     )
 
 
-def first_agreeing(candidates: Sequence[Batching], truth: Reference) -> tuple[Batching | None, list[str]]:
+def first_agreeing(candidates: Sequence[Batching], truth: LoopValues) -> tuple[Batching | None, list[str]]:
     """The first of the candidates that agrees with the loop, if one does, and why those before it do not."""
     causes: list[str] = []
     for candidate in candidates:
@@ -71,7 +71,7 @@ def first_agreeing(candidates: Sequence[Batching], truth: Reference) -> tuple[Ba
     return None, causes
 
 
-def disagreement(candidate: Batching, truth: Reference) -> str | None:
+def disagreement(candidate: Batching, truth: LoopValues) -> str | None:
     """How a batch differs from the loop's points one by one, in words; ``None`` where it does not.
 
     The points are taken together first, then beside the extreme ones: a model that asks ``(rate > 1e6).any()`` must not

@@ -10,10 +10,8 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Tensor
 from amortized.targets.conditional.model import ContextualModel
-from amortized.targets.pyro.faults import arguments
+from amortized.targets.pyro.arguments import Call, parts_by_name
 from amortized.targets.pyro.trace import ModelError
-
-Call = tuple[Callable, Sequence, Mapping[str, Any]]
 
 
 def check_finite(call: Call, is_finite: Callable[[Call], bool]) -> None:
@@ -27,7 +25,7 @@ def check_finite(call: Call, is_finite: Callable[[Call], bool]) -> None:
         values = zip(program.contexts.names, program.values(program.first), strict=True)
         plain = program.called_with(dict(values))
         model, args, kwargs = call = (program.model, plain.args, plain.kwargs)
-    holes = {name: value for name, value in arguments(model, args, kwargs).items() if _has_holes(value)}
+    holes = {name: value for name, value in parts_by_name(model, args, kwargs).items() if _has_holes(value)}
     if not holes or is_finite(call):
         return
     each = [[value] for value in holes.values()]

@@ -12,11 +12,11 @@ from amortized._types import Tensor
 from amortized.targets.pyro.checks.ranges import described, inside
 from amortized.targets.pyro.trace import Message, ModelError, unmasked
 
-Objects = Callable[[], bool]
-"""Whether Pyro's own validation objects when the density of the site is evaluated."""
+Objection = Callable[[], str | None]
+"""What Pyro's own validation says against the density of the site; None if nothing."""
 
 
-def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> str | None:
+def check_shape(name: str, site: Message, objection: Objection, hint: str = "") -> str | None:
     """Raises ``ModelError`` where data and distribution do not fit, or where each would be repeated for the other.
 
     Returns what to warn of: one value that is used for all elements. ``hint`` ends what is said.
@@ -32,7 +32,7 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
     what = f"observed site {name!r} has data of shape {tuple(value.shape)}"
     other_event = place < 0 or own + event != tuple(value.shape)
     if other_event:
-        if objects():
+        if objection() is not None:
             raise ModelError(f"{what}, and its distribution has shape {fits}: pass {name} of shape {fits}{hint}")
         own, batch, event = tuple(value.shape), fits, ()  # it is broadcast over the event as over a batch
     try:
@@ -68,7 +68,7 @@ def check_shape(name: str, site: Message, objects: Objects, hint: str = "") -> s
     return None
 
 
-def check_support(name: str, site: Message, objects: Objects) -> None:
+def check_support(name: str, site: Message, objection: Objection) -> None:
     """Raises ``ModelError`` for data outside the distribution's support, where a mask does not leave them out."""
     value, fn = site["value"], site["fn"]
     if not isinstance(value, Tensor) or (found := inside(value, fn)) is None or found.all():
@@ -77,7 +77,7 @@ def check_support(name: str, site: Message, objects: Objects) -> None:
     per_value = found.shape == value.shape
     each = found if per_value else found.reshape(found.shape + (1,) * (value.ndim - found.ndim)).expand(value.shape)
     wrong = ~each & known
-    if not wrong.any() or not objects():
+    if not wrong.any() or objection() is None:
         return
     missing = int((value.isnan() & known).sum())
     if missing:

@@ -28,7 +28,7 @@ SECONDS = 1.0
 """That one part may take: a diagnosis has this for a figure that hardly ever decides."""
 
 
-def rounding(target: PyroTarget, x: Tensor) -> float | str:
+def rounding_rms(target: PyroTarget, x: Tensor) -> float | str:
     """RMS over 64 draws ``x: (N, D)`` of ``log R(x)`` in the model's dtype less that in float64, in nats.
 
     Their mean difference is taken off first: it moves log Z and no draw, and is a thousandth of an RMS that matters.
@@ -40,7 +40,7 @@ def rounding(target: PyroTarget, x: Tensor) -> float | str:
     ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
     ...     pyro.factor("cancelled", (x + 1e6) - 1e6 - x)
     >>> draws = torch.randn(64, 1, generator=torch.Generator().manual_seed(0))
-    >>> 0.005 < rounding(PyroTarget(model), draws) < 0.05
+    >>> 0.005 < rounding_rms(PyroTarget(model), draws) < 0.05
     True
     """
     if target.dtype == torch.float64:

@@ -27,7 +27,7 @@ DRAWS = 64
 WITHIN = 0.5  # seconds
 
 
-class _Drawing(LatentMessenger):
+class _DrawnFromPrior(LatentMessenger):
     """Every latent from its own distribution; one that cannot draw, a flat prior, from near 0 in its coordinates."""
 
     def coordinates(self, message: Message) -> Tensor:
@@ -49,7 +49,7 @@ def troubles_of_prior(program: Program, seed: int) -> Troubles:
     with undisturbed(program.structure.device), torch.no_grad():
         torch.manual_seed(seed)
         for _ in range(DRAWS):
-            drawing = _Drawing(program.structure.parameters)
+            drawing = _DrawnFromPrior(program.structure.parameters)
             troubles.evaluations += 1
             try:
                 program._trace(drawing).compute_log_prob()

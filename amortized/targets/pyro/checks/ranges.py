@@ -53,12 +53,12 @@ def can_be_drawn(fn: Any) -> bool:
     return all(bool(good.all()) for good in sound)
 
 
-def outside(value: Tensor, constraint: Constraint) -> Tensor | None:
+def beyond_bounds(value: Tensor, constraint: Constraint) -> Tensor | None:
     """Which elements are finite and clearly beyond a bound; None for a constraint that is none of bounds.
 
     A value at its bound, or one that is not finite, is what rounding makes of a far tail, and is not counted.
 
-    >>> outside(torch.tensor([-1.0, 0.0, 2.0]), constraints.positive).tolist()
+    >>> beyond_bounds(torch.tensor([-1.0, 0.0, 2.0]), constraints.positive).tolist()
     [True, False, False]
     """
     constraint = _inner(constraint)
@@ -129,11 +129,11 @@ def remedy(parameter: str, limits: str) -> str:
     return "transform it, or check the argument that it comes from"
 
 
-def same(one: Any, other: Any) -> bool:
+def same_constraint(one: Any, other: Any) -> bool:
     """Whether two constraints are of one kind with equal bounds, at any depth; not, where that cannot be told.
 
-    >>> same(constraints.interval(0.0, 1.0), constraints.interval(0.0, 2.0)), same(constraints.real, constraints.real)
-    (False, True)
+    >>> same_constraint(constraints.interval(0.0, 1.0), constraints.interval(0.0, 2.0))
+    False
     """
     if one is other:
         return True
@@ -142,9 +142,9 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor):
         return one.shape == other.shape and bool((one == other).all())
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
+        return len(one) == len(other) and all(same_constraint(*pair) for pair in zip(one, other, strict=True))
     if isinstance(one, Constraint):
-        return same(list(one.__dict__.items()), list(other.__dict__.items()))
+        return same_constraint(list(one.__dict__.items()), list(other.__dict__.items()))
     return bool(one == other)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from amortized.targets.pyro.batching import Loop, Plate, Vmap
 from amortized.targets.pyro.checks.agreement import choose, disagreement, still_agreeing
-from amortized.targets.pyro.checks.reference import COMPARED, measured, reference
+from amortized.targets.pyro.checks.loop_values import COMPARED, loop_values, loop_values_at
 from amortized.targets.pyro.target import PyroTarget
 from tests.targets.pyro.test_batching import program
 
@@ -50,7 +50,7 @@ def test_an_outer_plate_where_vmap_fails():
 
 def test_the_plate_is_wrong_for_models_that_sum_over_it():
     model = program("factor")
-    truth = reference(model, seed=0)
+    truth = loop_values(model, seed=0)
     assert truth.differs(*Vmap(model).log_prob_and_score(truth.x)) is None
     assert truth.differs(*Loop(model).log_prob_and_score(truth.x)) is None
     try:
@@ -134,7 +134,7 @@ def test_a_captured_graph_that_is_wrong_at_the_draws_gives_way_to_vmap():
 def test_a_point_far_out_is_no_disagreement_where_rounding_alone_differs():
     """A candidate that rounds otherwise at an extreme point, alone and in a batch alike, is kept."""
     model = program("real")
-    truth = measured(model, torch.zeros(2, 1), torch.full((1, 1), 1e4), 1.0)
+    truth = loop_values_at(model, torch.zeros(2, 1), torch.full((1, 1), 1e4), 1.0)
 
     class Rounding(Vmap):
         def log_prob_and_score(self, x):

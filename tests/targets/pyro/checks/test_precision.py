@@ -7,7 +7,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from amortized.targets.pyro.checks.precision import POINTS, rounding
+from amortized.targets.pyro.checks.precision import POINTS, rounding_rms
 from amortized.targets.pyro.target import PyroTarget
 from tests.known import seeded
 
@@ -26,7 +26,7 @@ def test_the_rms_is_that_of_rounding_to_a_grid(power):
     the RMS of a uniform error is good to √(4/5) / (2 · 8) = 6 %; 4 of these."""
     spacing = 2.0 ** (power - 23)
     expected = math.sqrt(1.25 * spacing**2 / 24)
-    found = rounding(PyroTarget(cancelling, (2.0**power,)), DRAWS)
+    found = rounding_rms(PyroTarget(cancelling, (2.0**power,)), DRAWS)
     assert isinstance(found, float) and abs(found / expected - 1) < 0.24
 
 
@@ -35,7 +35,7 @@ def test_a_model_in_float64_is_not_rounded():
         x = pyro.sample("x", dist.Normal(torch.zeros((), dtype=torch.float64), 1.0))
         pyro.factor("cancelled", (x + 2.0**23) - 2.0**23 - x)
 
-    assert rounding(PyroTarget(model), DRAWS) == 0.0
+    assert rounding_rms(PyroTarget(model), DRAWS) == 0.0
 
 
 def test_a_shift_of_all_draws_alike_is_no_rounding():
@@ -45,7 +45,7 @@ def test_a_shift_of_all_draws_alike_is_no_rounding():
         pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.factor("shift", (y + 1) - y)
 
-    found = rounding(PyroTarget(model, (torch.tensor(2.0**24),)), DRAWS)
+    found = rounding_rms(PyroTarget(model, (torch.tensor(2.0**24),)), DRAWS)
     assert isinstance(found, float) and found < 1e-5
 
 
@@ -56,7 +56,7 @@ def test_a_model_that_knows_float32_alone_says_so():
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.factor("product", -((weight @ x.reshape(1) - y).square().sum()))
 
-    found = rounding(PyroTarget(model, (torch.zeros(2),)), DRAWS)
+    found = rounding_rms(PyroTarget(model, (torch.zeros(2),)), DRAWS)
     assert found == "not compared with float64: RuntimeError there"
     assert torch.get_default_dtype() == torch.float32
 
@@ -70,8 +70,8 @@ def test_a_model_that_fills_tensors_in_place_is_measured():
 
     target = PyroTarget(model, (2.0**21,))
     assert target.batching.startswith("vmap")
-    found = rounding(target, DRAWS)
-    assert isinstance(found, float) and abs(found / rounding(PyroTarget(cancelling, (2.0**21,)), DRAWS) - 1) < 0.01
+    found = rounding_rms(target, DRAWS)
+    assert isinstance(found, float) and abs(found / rounding_rms(PyroTarget(cancelling, (2.0**21,)), DRAWS) - 1) < 0.01
 
 
 def test_a_slow_model_is_left_out_with_a_word(monkeypatch):
@@ -83,9 +83,9 @@ def test_a_slow_model_is_left_out_with_a_word(monkeypatch):
         return work(), took[-1]
 
     monkeypatch.setattr("amortized.targets.pyro.checks.precision.timed", slowly)
-    assert rounding(PyroTarget(cancelling, (2.0**17,)), DRAWS) == "not compared with float64: it would take 6 s"
+    assert rounding_rms(PyroTarget(cancelling, (2.0**17,)), DRAWS) == "not compared with float64: it would take 6 s"
     assert took == pytest.approx([0.1, 0.7])
 
 
 def test_few_draws_are_enough_to_compare():
-    assert isinstance(rounding(PyroTarget(cancelling, (2.0**17,)), DRAWS[:3]), float)
+    assert isinstance(rounding_rms(PyroTarget(cancelling, (2.0**17,)), DRAWS[:3]), float)

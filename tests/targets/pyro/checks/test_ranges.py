@@ -5,7 +5,7 @@ import pytest
 import torch
 from pyro.distributions import constraints
 
-from amortized.targets.pyro.checks.ranges import can_be_drawn, described, inside, outside, parameters_of
+from amortized.targets.pyro.checks.ranges import beyond_bounds, can_be_drawn, described, inside, parameters_of
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_the_parameters_that_a_distribution_was_given(fn, names):
     ],
 )
 def test_outside_is_finite_and_clear(value, constraint, expected):
-    assert outside(torch.tensor(value), constraint).tolist() == expected
+    assert beyond_bounds(torch.tensor(value), constraint).tolist() == expected
 
 
 def test_a_matrix_is_not_judged_by_bounds():
-    assert outside(torch.eye(2), constraints.positive_definite) is None
+    assert beyond_bounds(torch.eye(2), constraints.positive_definite) is None
 
 
 def test_inside():

@@ -12,7 +12,8 @@ import torch
 from pyro import poutine
 
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.pyro.checks.validation import SECONDS, check, check_data_sets, checked
+from amortized.targets.pyro.checks.runs import SECONDS
+from amortized.targets.pyro.checks.validation import check, check_data_sets, checked
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import ModelError
 from amortized.targets.troubles import OutsideSupport

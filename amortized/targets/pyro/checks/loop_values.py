@@ -12,7 +12,7 @@ from amortized.targets.pyro.batching import FAILURES, Loop, isolated
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import ModelError, undisturbed
 
-STARTS = 64
+MOST_POINTS = 64
 COMPARED = 4
 SPREADS = (0.0, 0.3, 1.0, 2.0, 0.1, 3.0, 0.01, 10.0)
 FAR = (10.0, 30.0, 100.0)  # exp(10) and exp(30) are extreme scales, exp(100) is beyond float32
@@ -20,7 +20,7 @@ EXTREMES_WITHIN = 0.5  # seconds; they are points of a plain loop
 
 
 @dataclass(frozen=True)
-class Reference:
+class LoopValues:
     """Densities and scores by the plain loop at a few points, and how far rounding moves them.
 
     ``extremes: (E, D)`` are points beside which the others must not change, with their densities, -inf if not finite.
@@ -35,7 +35,7 @@ class Reference:
     extremes: Tensor
     extreme_value: Tensor
 
-    def at_most(self, milliseconds: float) -> Reference:
+    def at_most(self, milliseconds: float) -> LoopValues:
         """The same or, where a gradient takes longer, its last point alone: the first may be 0, where slopes vanish."""
         if self.milliseconds <= milliseconds:
             return self
@@ -63,7 +63,7 @@ class Reference:
         return None
 
 
-def dispersed_starts(count: int, dim: int, dtype: torch.dtype, device: torch.device, seed: int) -> Tensor:
+def points_at_many_scales(count: int, dim: int, dtype: torch.dtype, device: torch.device, seed: int) -> Tensor:
     """``(count, dim)`` normal draws, their standard deviations cycling through ``SPREADS`` (the first point is 0)."""
     generator = torch.Generator("cpu").manual_seed(seed)
     spreads = torch.tensor(SPREADS, device="cpu").repeat(count // len(SPREADS) + 1)[:count, None]
@@ -78,13 +78,13 @@ def extreme_points(dim: int, dtype: torch.dtype, device: torch.device, seed: int
     return torch.cat([far, -far, random]).to(device, dtype)
 
 
-def reference(program: Program, seed: int) -> Reference:
+def loop_values(program: Program, seed: int) -> LoopValues:
     """The loop's densities and scores at the first few of the dispersed starts at which they are finite.
 
     Raises ``ModelError`` where they are finite at no start, naming the site at fault, or where the density is random.
     """
     structure, loop = program.structure, Loop(program)
-    starts = dispersed_starts(STARTS, structure.dim, structure.dtype, structure.device, seed)
+    starts = points_at_many_scales(MOST_POINTS, structure.dim, structure.dtype, structure.device, seed)
     found, seconds, failure = [], [], None
     for start in starts.split(1):
         began = time.perf_counter()
@@ -115,7 +115,7 @@ def far_draws(x: Tensor) -> tuple[Tensor, Tensor]:
     return handful, x.mean(0) + 10 * (handful - x.mean(0))
 
 
-def measured(program: Program, points: Tensor, extremes: Tensor, milliseconds: float) -> Reference:
+def loop_values_at(program: Program, points: Tensor, extremes: Tensor, milliseconds: float) -> LoopValues:
     """The reference at these points; those without a finite density and score are counted among the extreme ones."""
     loop = Loop(program)
     nothing = points.new_full((1,), torch.nan), torch.full_like(points[:1], torch.nan)
@@ -130,16 +130,16 @@ def _columns(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
     return [torch.cat(column) for column in zip(*rows, strict=True)]
 
 
-def _beside(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tensor, seconds: float) -> Reference:
+def _beside(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tensor, seconds: float) -> LoopValues:
     """The reference with the loop's densities at the extreme points, as many as time is left for."""
-    noise = _rounding(loop, x, value, score)
+    noise = _rounding_noise(loop, x, value, score)
     deadline, far = time.perf_counter() + EXTREMES_WITHIN, []
     for point in extremes.split(1):
         with torch.no_grad():
             far.append(isolated(loop.log_prob, point, lambda _: x.new_full((1,), -torch.inf)))
         if time.perf_counter() > deadline:
             break
-    return Reference(x, value, score, *noise, 1e3 * seconds, extremes[: len(far)], or_zero(torch.cat(far)))
+    return LoopValues(x, value, score, *noise, 1e3 * seconds, extremes[: len(far)], or_zero(torch.cat(far)))
 
 
 def or_zero(value: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def or_zero(value: Tensor) -> Tensor:
     return torch.where(value.isfinite(), value, -torch.inf)
 
 
-def _rounding(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+def _rounding_noise(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
     """Twenty times the change under a few units in the last place of x; a change at equal x is refused."""
     if not len(x):
         return value, value
