@@ -36,7 +36,7 @@ MUTANTS = [
     mutant(
         "khat-without-prior",
         "weights.py",
-        "return (tail_size * fitted + 10 * 0.5) / (tail_size + 10)",
+        "return (tail_size * fitted + PRIOR_WEIGHTS * PRIOR_INDEX) / (tail_size + PRIOR_WEIGHTS)",
         "return fitted",
         "test_weights.py",
     ),
