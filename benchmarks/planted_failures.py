@@ -177,7 +177,6 @@ def run(case: str, seed: int, seconds: float) -> dict[str, Any]:
     guide = make(seed, seconds)
     found = guide.diagnose()
     print(found)
-    assert found.bracket is not None
     return {
         "case": case,
         "seed": seed,
@@ -189,7 +188,7 @@ def run(case: str, seed: int, seconds: float) -> dict[str, Any]:
         "unseen": found.unseen,
         "gap": list(found.bracket.gap),
         "drift": str(found.checks.drift),
-        "exploration": str(found.checks.exploration),
+        "exploration": str(found.checks.mode_search),
         "target_calls": found.checks.target_calls,
         "seconds": guide.seconds,
     }

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
 from amortized import plots
+from amortized.diagnostics.bracket import Bracket
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.plots import summary as picture
 from amortized.training.evaluation import Evaluation
@@ -13,7 +14,8 @@ from amortized.weights import Estimate
 
 RANDOM = np.random.default_rng(0)
 EVALUATIONS = [(0, Evaluation(-3.0, -1.0, -2.0, 0.4, 0.5)), (100, Evaluation(-2.1, -1.9, -2.0, 0.9, 0.9))]
-FOUND = Diagnosis(0.9, 0.3, -2.1, -1.9, Estimate(-2.0, 0.01), 0.0)
+EVIDENCE = Estimate(-2.0, 0.01)
+FOUND = Diagnosis(0.9, 0.3, Bracket(Estimate(-2.1, 0.0), EVIDENCE, EVIDENCE, Estimate(-1.9, 0.0), 0.3), 0.0)
 
 
 def contents(sites: dict[str, tuple[int, ...]], compared: bool = True, **changes) -> picture.Contents:

@@ -1,4 +1,4 @@
-"""Whether short chains started from weighted draws stay where they are, as chains started from the target do."""
+"""Whether short chains that start from weighted draws stay there, as chains that start from the target do."""
 
 from __future__ import annotations
 
@@ -13,19 +13,33 @@ from amortized.mcmc import hmc
 from amortized.targets.base import Target
 from amortized.weights import effective_sample_size
 
-CHAINS, MOVES, LEAPFROGS = 1_000, 8, 5
-THROWAWAY, TUNING = 200, 20
-CALLS = CHAINS * (1 + MOVES * LEAPFROGS) + THROWAWAY * (1 + TUNING * LEAPFROGS)
+CHAINS, MOVES, NUM_STEPS = 1_000, 8, 5
+"""Of the chains that are compared: a thousand see a shift of a tenth of a std at three standard errors."""
+
+TUNING_CHAINS, TUNING_MOVES = 200, 20
+"""Other chains choose the step size and are not compared: a step size that knew the draws would bias the test."""
+
+CALLS = CHAINS * (1 + MOVES * NUM_STEPS) + TUNING_CHAINS * (1 + TUNING_MOVES * NUM_STEPS)
+"""Density calls of both, 61,200."""
+
 LEVEL = 1e-3
+"""Probability of an alarm at a right sampler, over all tests together (measured: docs/diagnosis.md)."""
+
 FEWEST = 50
-CLIPPED = 4.0
+"""Effective draws below which the z of a weighted mean is not normal enough to judge."""
+
+CLIP = 4.0
+"""Standard deviations at which values are clipped, so that their means have finite errors in heavy tails."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The largest of ``tests`` standardized drifts: ``z``, of the function ``name``.
+    """The largest of several standardized drifts.
 
-    ``allowed``: the z that the largest one exceeds with probability .001 where nothing drifts (Bonferroni).
+    Args:
+        z: the drift over its standard error.
+        name: the function whose mean drifts most.
+        tests: how many means were compared.
     """
 
     z: float
@@ -34,11 +48,12 @@ class Drift:
 
     @property
     def allowed(self) -> float:
+        """The |z| that the largest of the tests exceeds with probability 0.001 if nothing drifts (Bonferroni)."""
         return math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - LEVEL / self.tests, dtype=torch.float64)))
 
     @property
     def stays(self) -> bool:
-        """Whether nothing drifts more than chance explains."""
+        """Whether no drift is larger than chance explains."""
         return not abs(self.z) > self.allowed
 
     def __str__(self) -> str:
@@ -56,12 +71,21 @@ def drift(
     coordinates: Callable[[Tensor], Tensor] = lambda x: x,
     names: Sequence[str] = (),
 ) -> Drift | None:
-    """How ``E_w[f(x_n) − f(x_0)]``, 0 under a right sampler, compares with its error, for the worst of 2 D + 1 f.
+    """The largest ``z = E_w[f(x_n) − f(x_0)] / std error`` over 2 D + 1 functions f; 0 on average if the draws are right.
 
-    Chains of 8 HMC moves start from draws ``ends: (N, D)``, 1,000 of them, with their log weights ``(N,)``; another
-    200 choose the step size and are thrown away. f is each of the ``coordinates``, standardized, its square, and the
-    log density, all clipped at 4 deviations so that their means have errors. None where under 50 draws count. About
-    61,000 target calls. A chain does not leave a far mode: that one was lost cannot be seen here.
+    1,000 chains of 8 HMC moves start from the draws with their weights. f is each coordinate, its square, and the log
+    density. A chain does not leave a mode, so this test cannot see that a far mode was missed.
+
+    Args:
+        target: the density.
+        ends: draws ``(N, D)``.
+        log_weights: their log weights ``(N,)`` in nats.
+        generator: the source of randomness.
+        coordinates: the functions to compare, ``(B, D) -> (B, D)``; by default the target's own coordinates.
+        names: the coordinates' names.
+
+    Returns:
+        The worst drift; None if under 50 draws are effective. It takes about 61,000 density calls.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> target, generator = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2), torch.Generator().manual_seed(0)
@@ -71,26 +95,26 @@ def drift(
     """
     usable = log_weights > -torch.inf
     ends, log_weights = ends[usable], log_weights[usable].double()
-    rest, chains = ends[:THROWAWAY], ends[THROWAWAY:][:CHAINS]
-    log_weights = log_weights[THROWAWAY:][:CHAINS]
+    tuning, chains = ends[:TUNING_CHAINS], ends[TUNING_CHAINS:][:CHAINS]
+    log_weights = log_weights[TUNING_CHAINS:][:CHAINS]
     if len(chains) < FEWEST or float(effective_sample_size(log_weights)) < FEWEST:
         return None
     density = target.log_prob_and_score
     identity = torch.ones_like(chains[0])
     first = torch.tensor(0.3, dtype=chains.dtype, device=chains.device)
-    state = hmc.init(density, rest)
-    _, step_size, _ = hmc.run(density, state, TUNING, first, identity, LEAPFROGS, generator)
+    state = hmc.init(density, tuning)
+    _, step_size, _ = hmc.run(density, state, TUNING_MOVES, first, identity, NUM_STEPS, generator)
     before = state = hmc.init(density, chains)
     for _ in range(MOVES):
         jitter = torch.rand(len(chains), generator=generator, dtype=chains.dtype, device=chains.device)
-        state, _ = hmc.step(density, state, step_size * (0.4 + 0.8 * jitter), identity, LEAPFROGS, generator)
+        state, _ = hmc.step(density, state, step_size * (0.4 + 0.8 * jitter), identity, NUM_STEPS, generator)
     weights = log_weights.softmax(0)
     start, stop = coordinates(before.x).double(), coordinates(state.x).double()
     labels = [*(names or [f"x[{i}]" for i in range(start.shape[1])]), "the log density"]
     start = torch.cat([start, before.log_prob[:, None].double()], 1)
     stop = torch.cat([stop, state.log_prob[:, None].double()], 1)
     centre, scale = _moments(start, weights)
-    start, stop = ((x - centre).div(scale).clamp(-CLIPPED, CLIPPED) for x in (start, stop))
+    start, stop = ((x - centre).div(scale).clamp(-CLIP, CLIP) for x in (start, stop))
     changes = torch.cat([stop - start, stop[:, :-1].square() - start[:, :-1].square()], 1)
     labels += [f"{label}²" for label in labels[:-1]]
     z = _standardized(changes, weights)
@@ -99,13 +123,13 @@ def drift(
 
 
 def _moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and deviation of every column."""
+    """Weighted mean and std of every column."""
     mean = weights @ x
     return mean, (weights @ (x - mean).square()).sqrt().clamp(min=1e-12)
 
 
 def _standardized(changes: Tensor, weights: Tensor) -> Tensor:
-    """``Σ w d / √(Σ w² (d − Σ w d)²)`` of every column of d ``(N, F)``, weights summing to one: the delta method."""
+    """``Σ w d / √(Σ w² (d − Σ w d)²)`` of every column of d ``(N, F)``, by the delta method; the weights sum to one."""
     mean = weights @ changes
     error = (weights.square() @ (changes - mean).square()).sqrt()
     return mean / error.clamp(min=1e-12)

@@ -1,4 +1,4 @@
-"""One check of a diagnosis, and the verdict and the advice that a list of them adds up to."""
+"""The result of one check, and the verdict and the advice that follow from a list of results."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ TRUSTWORTHY, USABLE, UNTRUSTED = "trustworthy", "usable after resampling", "not 
 VERDICTS = (TRUSTWORTHY, USABLE, UNTRUSTED)
 """From the best to the worst."""
 
-INVISIBLE = "None needed. A mode that no start reached is invisible to every check here."
+NO_ACTION = "No action is needed. But no check can see a mode that no search has reached."
+"""The advice if every check passed: a narrow mode can stay invisible (docs/results/blindness.md)."""
+
 NAMED = 2
-"""Failed checks that the advice names; the table shows them all."""
+"""Failed checks that the advice names; more would not be read, and the table shows them all."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of the table: what was found, what it should be, and what follows where it is not.
+    """The result of one check: one row of the printed diagnosis.
 
-    ``name``, ``value`` and ``limit`` as they are printed, an empty value for a row that is not. ``sentence``: what is
-    wrong, without a number, an end or a capital; ``advice``: one sentence on what to type. ``leaves``: the best verdict
-    that is left where the check has not ``passed``.
+    Args:
+        name: what was checked, as printed.
+        value: what was found, as printed; an empty value hides the row.
+        limit: what the value should be, as printed.
+        passed: whether the value keeps the limit.
+        sentence: what is wrong if the check failed, without a number, a capital or a full stop.
+        advice: what to type if the check failed, one or two sentences.
+        leaves: the best verdict that is still possible if the check failed.
     """
 
     name: str
@@ -36,7 +43,7 @@ class Finding:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """The worst that a failed check leaves.
+    """The worst verdict that a failed check leaves.
 
     >>> verdict([Finding("a", "1", "under 2", True, "", ""), Finding("b", "3", "under 2", False, "", "", USABLE)])
     'usable after resampling'
@@ -45,14 +52,14 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 
 def advice(findings: Sequence[Finding]) -> str:
-    """Two sentences: which checks decided, and what to do about the first of them.
+    """Which checks decided, and what to do about the first of them.
 
     >>> advice([Finding("b", "3", "under 2", False, "b is large", "Write b=1.")])
     'B is large. Write b=1.'
     """
-    decided = [found for found in findings if not found.passed and found.leaves == verdict(findings)]
-    if not decided:
-        return INVISIBLE
-    said = "; ".join(found.sentence for found in decided[:NAMED])
-    more = f"; and {len(decided) - NAMED} more, in the table" if len(decided) > NAMED else ""
-    return f"{said[0].upper()}{said[1:]}{more}. {decided[0].advice}"
+    decisive = [found for found in findings if not found.passed and found.leaves == verdict(findings)]
+    if not decisive:
+        return NO_ACTION
+    reasons = "; ".join(found.sentence for found in decisive[:NAMED])
+    more = f"; and {len(decisive) - NAMED} more, in the table" if len(decisive) > NAMED else ""
+    return f"{reasons[0].upper()}{reasons[1:]}{more}. {decisive[0].advice}"

@@ -1,4 +1,4 @@
-"""Searches for posterior mass that a sampler misses: in other places, and beyond the ends of its draws."""
+"""The two searches for posterior mass that a sampler misses: other modes, and mass beyond its draws."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TypeVar
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.diagnostics import frontier
-from amortized.diagnostics.mode_search import CALLS_TO_EXPLORE, Exploration, LogWeights, Unbounded, explore
+from amortized.diagnostics import frontier, mode_search
+from amortized.diagnostics.mode_search import LogWeights, ModeSearch, Unbounded, search_modes
 from amortized.mixtures.gaussian import GaussianMixture, join
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
@@ -26,17 +26,23 @@ from amortized.warmup.tempering import wide_gaussian
 from amortized.weights import Estimate, log_evidence, systematic
 
 Found = TypeVar("Found")
-CLIMBS, OWN = 24, 8
-SCREENED = 4
-"""Times the search's seconds, of which points without gradients may take 2 or 15 %: up to half of them."""
+FAR_STARTS, OWN_STARTS = 24, 8
+"""Optimisation runs from Cauchy points around the draws, and from draws; the warm-up has 48 starts."""
+
+SCREENING = 4
+"""Times the search's seconds that the screening is told it has; it takes 2 or 15 % of them, so at most half."""
 
 
 @dataclass(frozen=True)
 class MassSearch:
-    """Two searches that know a sampler's draws and nothing of the warm-up that it was trained on.
+    """Two searches that know the sampler's draws, and nothing of the warm-up that it was trained on.
 
-    ``ends``: of fresh paths, ``(N, D)`` in the coordinates of ``white``, with their ``log_weights: (N,)``.
-    ``seed``: one that no fit has used, so that looking changes no draw.
+    Args:
+        sampler: the sampler that is judged.
+        white: the target in whitened coordinates.
+        ends: ends of on-policy paths ``(N, D)``, whitened.
+        log_weights: their log weights ``(N,)`` in nats.
+        seed: one that no fit has used, so that a search changes no draw.
     """
 
     sampler: DiffusionSampler
@@ -45,26 +51,26 @@ class MassSearch:
     log_weights: Tensor
     seed: int
 
-    def elsewhere(self, seconds: float) -> Exploration | Unbounded | str:
-        """Mass in places that the sampler does not see; a word on why not, where that takes too long.
+    def elsewhere(self, seconds: float) -> ModeSearch | Unbounded | str:
+        """Mass in modes that the sampler misses; a text if the search was not made.
 
-        Climbs from draws, from Cauchy starts around them, and from points of a Sobol sequence whose density no mode
-        found so far explains: another law than the warm-up's. Then tempering from the Gaussians at the tops, from one
-        around them all and from one around the draws.
+        Optimisation runs start from draws, from Cauchy points around them, and from points of a Sobol sequence whose
+        density no known mode explains. This is another law than the warm-up's. Tempering then starts from the
+        Gaussians at the optima, from one around them all, and from one around the draws.
         """
-        return self._looked(self._elsewhere, seconds, CALLS_TO_EXPLORE)
+        return self._looked(self._elsewhere, seconds, mode_search.CALLS)
 
     def beyond(self, seconds: float) -> Estimate | str:
-        """The share of the mass that lies beyond the draws, as along a bent valley; a word on why not."""
+        """The share of the mass beyond the draws, as along a curved valley; a text if the search was not made."""
         return self._looked(self._beyond, seconds, frontier.CALLS)
 
     def _looked(self, look: Callable[[float, float], Found | None], seconds: float, calls: int) -> Found | str:
-        """What ``look(seconds, its start)`` found; a word where it could not."""
+        """What ``look(seconds, time of its start)`` found; a text if it could not look."""
         needed = calls * seconds_a_particle(self.white, self.ends)
         if self.white.dim > MANY:
             return f"not looked at: {self.white.dim} dimensions, over {MANY}"
         if not self._log_evidence > -torch.inf:
-            return "not looked at: no draw counts"
+            return "not looked at: every weight is zero"
         if needed > seconds:
             return f"not looked at: it would take {needed:.0f} s; write guide.at().explore(seconds={2 * needed:.0f})"
         try:
@@ -82,25 +88,25 @@ class MassSearch:
     def _generator(self) -> Generator:
         return torch.Generator(self.white.device).manual_seed(self.seed)
 
-    def _noised_back(self, generator: Generator) -> LogWeights:
+    def _backward(self, generator: Generator) -> LogWeights:
         parts = self.sampler.process, self.sampler.policy, self.white
         return partial(reverse_log_weights, *parts, generator=generator)
 
-    def _elsewhere(self, seconds: float, began: float) -> Exploration | Unbounded | None:
+    def _elsewhere(self, seconds: float, began: float) -> ModeSearch | Unbounded | None:
         def late(part: float) -> bool:
             return time.perf_counter() - began > part * seconds
 
         generator = self._generator()
         law = cube_rays(self.white.unwhiten(self.ends).double(), self.white.scale_tril, self.seed % 2**31)
-        screening = Screening(self.white.target, law, SCREENED * seconds, generator)
+        screening = Screening(self.white.target, law, SCREENING * seconds, generator)
         starts = self._starts(generator)
         try:
             modes, _ = find_modes(self.white.target, starts, screening, generator, lambda: late(0.5))
         except Improper as error:
             return Unbounded(str(error))
         base = self._base(modes.inverse_affine(self.white.shift, self.white.scale_tril))
-        weigh = self._noised_back(generator)
-        return explore(self.white, base, weigh, self._log_evidence, generator, lambda: late(1.0))
+        weigh = self._backward(generator)
+        return search_modes(self.white, base, weigh, self._log_evidence, generator, lambda: late(1.0))
 
     def _beyond(self, seconds: float, began: float) -> Estimate | str | None:
         def late() -> bool:
@@ -108,14 +114,14 @@ class MassSearch:
 
         generator = self._generator()
         draws = self.ends[systematic(self.log_weights, frontier.DRAWS, generator)]
-        weigh, value = self._noised_back(generator), self._log_evidence
+        weigh, value = self._backward(generator), self._log_evidence
         return frontier.frontier(self.white, draws, weigh, value, generator, late)
 
     def _starts(self, generator: Generator) -> Tensor:
-        """Where climbs start: a few of the sampler's own draws, and Cauchy draws three times as wide."""
-        noise = torch.randn(CLIMBS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device)
-        far = noise / torch.randn(CLIMBS, 1, generator=generator, dtype=torch.float64, device=self.white.device)
-        return self.white.unwhiten(torch.cat([self.ends[:OWN].double(), 3 * far])).double()
+        """Where optimisation runs start: a few of the sampler's own draws, and Cauchy draws three times as wide."""
+        noise = torch.randn(FAR_STARTS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device)
+        far = noise / torch.randn(FAR_STARTS, 1, generator=generator, dtype=torch.float64, device=self.white.device)
+        return self.white.unwhiten(torch.cat([self.ends[:OWN_STARTS].double(), 3 * far])).double()
 
     def _base(self, modes: GaussianMixture) -> GaussianMixture:
         """Where tempering starts: whitened ``modes``, a Gaussian around them all, and one around the draws."""

@@ -1,4 +1,4 @@
-"""Whether there is posterior mass where a sampler does not go: an independent search, seen through the sampler."""
+"""An independent search for posterior mass where a sampler does not go."""
 
 from __future__ import annotations
 
@@ -14,28 +14,38 @@ from amortized.mixtures.gaussian import GaussianMixture, fit
 from amortized.targets.affine import WhitenedTarget
 from amortized.weights import Estimate, effective_sample_size
 
-PARTICLES, REDRAWN = 512, 1_024
-LARGE_WEIGHT = 5.0
-"""Nats above log Z from which a draw of the target counts as unseen by the sampler."""
+PARTICLES, PROPOSALS = 512, 1_024
+"""Tempered particles, of which 2 % are ten, and proposals for the importance sampling of what they found."""
 
-CALLS_TO_EXPLORE = 40_000
-"""Roughly, climbs and tempering together."""
+LARGE_WEIGHT = 5.0
+"""Nats above log Z from which the sampler hardly visits a draw: it goes there e⁵ = 148 times too rarely."""
+
+CALLS = 40_000
+"""Density calls of the optimisation runs and the tempering together, roughly."""
 
 SHARE = 0.02
-"""Mass that may lie in places that the sampler hardly visits."""
+"""Share of the mass that may lie where the sampler hardly goes."""
 
 FEWEST = 8
+"""Unseen points below which no mixture is fitted to them; a choice."""
+
 CONFIRMED = 50
-WIDER = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
+"""Effective proposals from which their mean is used: its relative error is then under 15 %."""
+
+WIDENING = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
+"""Scales and shares of the mixture that proposes: a few wide proposals keep the weights of its tails small."""
 
 LogWeights = Callable[[tuple[Tensor, Tensor]], Tensor]
 Unseen = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Exploration:
-    """What an independent tempered search found. ``unseen``: the share of the posterior's mass where the sampler hardly
-    goes; ``log_evidence``: the search's own, in nats.
+class ModeSearch:
+    """What an independent search for modes found.
+
+    Args:
+        unseen: share of the posterior's mass where the sampler hardly goes.
+        log_evidence: log Z by the search's own tempering, in nats.
     """
 
     unseen: Estimate
@@ -52,29 +62,39 @@ class Exploration:
 
 @dataclass(frozen=True)
 class Unbounded:
-    """A search that climbed higher than any proper posterior reaches: ``said`` is what it met."""
+    """A search that found a higher density than any proper posterior has; ``message`` says where."""
 
-    said: str
+    message: str
 
     def __str__(self) -> str:
-        return self.said
+        return self.message
 
 
 @torch.no_grad()
-def explore(
+def search_modes(
     white: WhitenedTarget,
     base: GaussianMixture,
     log_weights: LogWeights,
     log_evidence: float,
     generator: Generator | None,
     stop: Callable[[], bool] = lambda: False,
-) -> Exploration | None:
-    """Tempers 512 particles from ``base``, in the coordinates of ``white``, and noises them back through the sampler.
+) -> ModeSearch | None:
+    """Temper 512 particles from ``base`` to the target, and ask which of them the sampler hardly visits.
 
-    ``log_weights``: of paths noised back from ends ``(N, D)`` with their log R ``(N,)``. Where a path's weight is over
-    e⁵ times ``exp(log_evidence)``, the sampler's own Z, its end is unseen. Tempered particles need not have the right
-    shares of the modes, so the mass of what is unseen is estimated again, without bias, by importance sampling from a
-    mixture fitted to the unseen particles. None where ``stop()`` came first.
+    A particle is unseen if the weight of its backward path is over e⁵ times the sampler's own Z. Tempered particles
+    need not have the right shares of the modes. So the mass of the unseen ones is estimated again, without bias, by
+    importance sampling from a mixture that is fitted to them.
+
+    Args:
+        white: the target, in whitened coordinates.
+        base: where the tempering starts, in these coordinates.
+        log_weights: log weights of backward paths from points ``(N, D)`` with their log R ``(N,)``, in nats.
+        log_evidence: the sampler's own log Z in nats.
+        generator: the source of randomness.
+        stop: asked between the stages.
+
+    Returns:
+        What was found; None if ``stop()`` was true first.
     """
     exact = WhitenedTarget(white.target, white.shift, white.scale_tril, dtype=torch.float64)
     run = tempered_smc.run(exact, base, PARTICLES, generator, axes=white.scale_tril, stop=stop)
@@ -88,11 +108,11 @@ def explore(
         mass = Estimate(share, math.sqrt(max(share, 1 / PARTICLES) / PARTICLES))
     else:
         mass = unseen_mass(exact, run.state.x[rows], unseen, log_evidence, generator)
-    return Exploration(mass or _tempered_mass(share, run, log_evidence), run.log_evidence)
+    return ModeSearch(mass or _tempered_mass(share, run, log_evidence), run.log_evidence)
 
 
 def unseen_by(log_weights: LogWeights, log_evidence: float, dtype: torch.dtype) -> Unseen:
-    """Tells which of ends ``(N, D)``, with their log R ``(N,)``, a sampler hardly visits: its weight there is large."""
+    """A function of points ``(N, D)`` and their log R ``(N,)``: which of them the sampler hardly visits."""
 
     def unseen(x: Tensor, log_target: Tensor) -> Tensor:
         inside = log_target > -torch.inf
@@ -114,20 +134,26 @@ def unseen_mass(
     generator: Generator | None,
     components: tuple[int, ...] = (1, 2, 4, 8),
 ) -> Estimate | None:
-    """``m / (1 + m)`` for ``m = E_g[R/g 1(unseen)] / Z``, g a mixture fitted to ``x``; None where few draws count."""
-    proposal = fit(x, generator, components).mixture.widened(*WIDER)
-    drawn = proposal.sample(REDRAWN, generator)
+    """``m / (1 + m)`` with ``m = E_g[R/g 1(unseen)] / Z``: the share of the mass that is unseen.
+
+    g is a mixture of at most ``max(components)`` Gaussians that is fitted to the unseen points ``x: (N, D)``.
+
+    Returns:
+        The share with its standard error; None if under 50 proposals are effective.
+    """
+    proposal = fit(x, generator, components).mixture.widened(*WIDENING)
+    drawn = proposal.sample(PROPOSALS, generator)
     log_target = target.log_prob(drawn).double()
     log_ratio = log_target - proposal.log_prob(drawn) - log_evidence
     log_ratio = torch.where(unseen(drawn, log_target), log_ratio, -torch.inf)
     if not bool((log_ratio > -torch.inf).any()) or float(effective_sample_size(log_ratio)) < CONFIRMED:
         return None
     ratio = log_ratio.exp()
-    return _share(float(ratio.mean()), float(ratio.std()) / math.sqrt(REDRAWN))
+    return _share(float(ratio.mean()), float(ratio.std()) / math.sqrt(PROPOSALS))
 
 
 def _tempered_mass(share: float, run: tempered_smc.Result, log_evidence: float) -> Estimate:
-    """The same from the particles' own share and Z, as unsure as that many families make them."""
+    """The share by the particles themselves; particles of one family count as one, so that the error is not too small."""
     mass = share * math.exp(min(run.log_evidence.value - log_evidence, 50.0))
     relative = math.hypot(run.log_evidence.std_error, math.sqrt((1 - share) / (share * max(run.families, 1))))
     return _share(mass, mass * relative)

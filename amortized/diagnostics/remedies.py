@@ -1,29 +1,41 @@
-"""What to type after a verdict: one sentence each, in the words of the caller."""
+"""What to type after a verdict: one or two sentences each, in the language of the caller."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-FIT_AGAIN = "Write guide.fit(*args) again."
-PROPER = "Look at the model's log density at extreme values, and give every site a proper prior."
+# The sentences of the advice. Each stands alone, names one action, and can be typed as it is.
+FIT_AGAIN = "Fit again: guide.fit(*args)."
+PROPER = "Give every site a proper prior, and look at the model's log density at extreme values."
 NON_CENTRED = (
-    "Write it non-centred: pyro.poutine.reparam(model, {'SITE': LocScaleReparam(0.0)}), SITE being the effects whose "
-    "scale is a latent, after from pyro.infer.reparam import LocScaleReparam."
+    "Write the model non-centred: pyro.poutine.reparam(model, {'SITE': LocScaleReparam(0.0)}). SITE is the site whose "
+    "scale is a latent variable; LocScaleReparam is in pyro.infer.reparam."
 )
-COORDINATES = "Write the model in coordinates that are closer to independent, and fit again."
-FLOAT64 = "Run in float64: torch.set_default_dtype(torch.float64) before the data are made, and float64 data."
-RESAMPLE = "Use sample(n), which resamples by the weights, and not correction='none'."
+COORDINATES = "Write the model with parameters that depend less on each other, and fit again."
+FLOAT64 = "Use float64: write torch.set_default_dtype(torch.float64) before you make the data."
+RESAMPLE = "Use sample(n), which resamples by the weights. Do not use correction='none'."
 BARRIER = (
-    "Under a hard constraint that is as it should be, otherwise give every site a proper prior; use sample(n), which "
-    "resamples by the weights."
+    "If the model has a hard constraint this is normal, and sample(n) corrects it. If not, give every site a proper "
+    "prior."
 )
+
 STEPS, PATIENCE, ENOUGH = 5_000, 10, 0.94
+"""The recipe of a longer training: the default has 600 steps and ends at an overlap of 0.9; chosen, not measured."""
+
+LONGER = 600.0
+"""Seconds of a longer fit: ten times the default's minute."""
 
 
 @dataclass(frozen=True)
 class Remedies:
-    """``train``: longer, and past where training was content; ``another_seed``: modes were lost; ``compare``: a second
-    opinion; ``chains``: draws that chains correct."""
+    """What to type, by kind of failure.
+
+    Args:
+        train: a longer training.
+        another_seed: a fit with another seed, if modes were missed.
+        compare: a second fit to compare with.
+        chains: draws that chains correct.
+    """
 
     train: str
     another_seed: str
@@ -32,52 +44,56 @@ class Remedies:
 
 
 def in_python(guide: str, seed: int, untried: int, seconds: float, enough: float) -> Remedies:
-    """For a guide of class ``guide`` that was fitted with these options; ``untried``: a seed that none was fitted with.
+    """Remedies for a guide that was fitted in Python.
 
-    Training ends at ``enough`` overlap, so that more time alone would change nothing.
+    Args:
+        guide: name of the guide's class.
+        seed: the guide's seed.
+        untried: a seed that no replica has.
+        seconds: the guide's ``max_seconds``.
+        enough: the overlap at which training ended. More time alone changes nothing, so the advice raises it.
 
     >>> in_python("DiffusionGuide", 3, 4, 60.0, 0.9).another_seed
-    'Fit DiffusionGuide(model, seed=4), and keep what has the larger log evidence.'
+    'Fit DiffusionGuide(model, seed=4), and keep the fit with the larger log evidence.'
     """
     recipe = f"steps={STEPS:_}, enough={(1 + max(enough, ENOUGH)) / 2:.3g}, patience={PATIENCE}"
-    # a recipe of another objective is refused by a guide that is named after one
+    # a guide that is named after an objective refuses a recipe of another objective
     made = (
         f"Recipe({recipe})" if guide == "DiffusionGuide" else f"dataclasses.replace({guide}.default_recipe, {recipe})"
     )
-    longer = f"max_seconds={more(seconds):g}"
-    train = f"{guide}(model, seed={seed}, {longer}, recipe={made})"
+    train = f"{guide}(model, seed={seed}, max_seconds={longer(seconds):g}, recipe={made})"
     return Remedies(
-        train=f"Train longer and further: {train}.",
-        another_seed=f"Fit {guide}(model, seed={untried}), and keep what has the larger log evidence.",
-        compare=f"Use sample(n), and compare {guide}(model, seed={untried}).",
-        chains=f"Use sample(n, correction='mcmc'), or train further: {train}.",
+        train=f"Train longer: {train}.",
+        another_seed=f"Fit {guide}(model, seed={untried}), and keep the fit with the larger log evidence.",
+        compare=f"Use sample(n), and compare with {guide}(model, seed={untried}).",
+        chains=f"Use sample(n, correction='mcmc'), or train longer: {train}.",
     )
 
 
 def in_shell(file: str, seed: int, seconds: float) -> Remedies:
-    """For ``amortized fit FILE``, where no recipe can be typed: another seed, which is another warm-up and training.
+    """Remedies for ``amortized fit FILE``, which takes no recipe: another seed, which is another warm-up and training.
 
     >>> in_shell("model.py", 0, 60.0).train
     'Type amortized fit model.py --seed 1 --max-seconds 600.'
     """
     again = f"amortized fit {file} --seed {seed + 1}"
-    longer = f"Type {again} --max-seconds {more(seconds):g}."
+    train = f"Type {again} --max-seconds {longer(seconds):g}."
     return Remedies(
-        train=longer,
-        another_seed=f"Type {again}, and keep what has the larger log evidence.",
-        compare=f"Compare {again}.",
-        chains=longer,
+        train=train,
+        another_seed=f"Type {again}, and keep the fit with the larger log evidence.",
+        compare=f"Compare with {again}.",
+        chains=train,
     )
 
 
 def only(text: str) -> Remedies:
-    """One sentence for everything."""
+    """The same sentence for every failure."""
     return Remedies(text, text, text, text)
 
 
-def more(seconds: float) -> float:
-    """Ten times the minute of the default, or twice what is longer than that."""
-    return max(600.0, 2 * seconds)
+def longer(seconds: float) -> float:
+    """Seconds of a longer fit, at least twice those of the last one."""
+    return max(LONGER, 2 * seconds)
 
 
 GENERIC = in_python("DiffusionGuide", 0, 1, 60.0, 0.9)

@@ -1,4 +1,4 @@
-"""An honest answer to "may I use these draws?", in numbers and in plain words."""
+"""The answer to "may I use these draws?", in numbers and in plain words."""
 
 from __future__ import annotations
 
@@ -18,24 +18,40 @@ __all__ = ["TRUSTWORTHY", "UNTRUSTED", "USABLE", "VERDICTS", "Checks", "Diagnosi
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the weights of fresh paths, and of paths noised back from other draws of the target, say of a sampler.
+    """What the weights of a sampler's paths, and the other checks, say of its draws.
 
-    ``ess_fraction``: effective sample size over the number of paths. ``khat``: Pareto tail index of the weights.
-    ``elbo`` ≤ log Z ≤ ``eubo`` in nats, the latter as good as the draws it comes from; ``bracket``: both with their
-    errors, and two tighter bounds. ``unseen``: fraction of those draws whose weight is over e⁵ times the mean: places
-    that the sampler hardly visits. ``findings``: every check that was made, of which verdict and advice are functions;
-    ``checks``: what was looked at beyond the weights.
+    Verdict and advice are functions of ``findings``; nothing else decides.
+
+    Args:
+        ess_fraction: effective sample size over the number of on-policy paths.
+        khat: Pareto tail index of their weights.
+        bracket: the bounds on log Z.
+        unseen: share of the comparison draws whose weight is over e⁵ times the mean. The sampler hardly goes there.
+        findings: the result of every check that was made.
+        checks: what was looked at beyond the weights.
     """
 
     ess_fraction: float
     khat: float
-    elbo: float
-    eubo: float
-    log_evidence: Estimate
+    bracket: Bracket
     unseen: float
     findings: tuple[Finding, ...] = ()
-    bracket: Bracket | None = None
     checks: Checks = Checks()
+
+    @property
+    def log_evidence(self) -> Estimate:
+        """log Z in nats, from on-policy paths."""
+        return self.bracket.lower
+
+    @property
+    def elbo(self) -> float:
+        """``E_q[log w]`` ≤ log Z, in nats."""
+        return self.bracket.elbo.value
+
+    @property
+    def eubo(self) -> float:
+        """``E_p[log w]`` ≥ log Z, in nats; as good as the comparison draws."""
+        return self.bracket.eubo.value
 
     @property
     def verdict(self) -> str:
@@ -44,21 +60,22 @@ class Diagnosis:
 
     @property
     def advice(self) -> str:
-        """What decided, and what to type: two sentences. The numbers stand in the table, ``str(diagnosis)``."""
+        """What decided, and what to type. The numbers are in the table, ``str(diagnosis)``."""
         return finding.advice(self.findings)
 
-    def __str__(self) -> str:
-        found = self.bracket
-        bounds = (self.elbo, self.eubo) if found is None else (found.elbo, found.eubo)
-        rows = {
-            "verdict": self.verdict,
+    def table(self) -> dict[str, str]:
+        """Every row between verdict and advice, as printed."""
+        texts = {
             "log evidence": str(self.log_evidence),
-            "ELBO … EUBO": " … ".join(f"{x:.3f}" if isinstance(x, float) else str(x) for x in bounds),
+            "ELBO … EUBO": f"{self.bracket.elbo} … {self.bracket.eubo}",
             **{row.name: str(row) for row in self.findings if row.value},
             "target calls": f"{self.checks.target_calls:,}" if self.checks.target_calls else "",
-            "advice": self.advice,
         }
-        return "\n".join(f"{name:<17}{value}" for name, value in rows.items() if value)
+        return {name: text for name, text in texts.items() if text}
+
+    def __str__(self) -> str:
+        texts = {"verdict": self.verdict, **self.table(), "advice": self.advice}
+        return "\n".join(f"{name:<17}{text}" for name, text in texts.items())
 
 
 def diagnose(
@@ -70,43 +87,39 @@ def diagnose(
     remedies: Remedies = GENERIC,
     checks: Checks = Checks(),  # noqa: B008
 ) -> Diagnosis:
-    """Judge a sampler by the log weights of its fresh paths ``(N,)`` and of paths noised back from draws ``(M,)``.
+    """Judge a sampler by the log weights of its paths and by what else was looked at.
 
-    ``warm_up_evidence``: None where there was no warm-up to agree with. ``remedies``: what to type where a check fails.
-    ``checks``: what else is known.
+    Args:
+        log_weights: ``(N,)``, of on-policy paths, in nats.
+        reverse_log_weights: ``(M,)``, of backward paths from comparison draws, in nats.
+        warm_up_evidence: log Z by the warm-up; None if it has none.
+        warm_up_trusted: whether the warm-up confirmed its result.
+        warm_up_status: why it did not.
+        remedies: what to type if a check fails.
+        checks: what was looked at beyond the weights.
     """
     found = bracket(log_weights, reverse_log_weights)
     khat, fraction = pareto_shape(log_weights), effective_sample_fraction(log_weights)
     unseen = float((reverse_log_weights - found.lower.value > LARGE_WEIGHT).double().mean())
     if checks.changed:
-        findings = [rows.changed(checks.changed)]
+        findings = [rows.changed_model(checks.changed)]
     else:
         findings = [
-            rows.undefined(log_weights, reverse_log_weights),
-            rows.climbs(checks, fraction),
-            rows.effective(fraction, len(log_weights), remedies),
-            rows.upper_bound(reverse_log_weights),
-            rows.gap(found, remedies),
-            rows.unseen(unseen, remedies),
-            *([rows.same_evidence(found.lower, warm_up_evidence, remedies)] if warm_up_evidence is not None else []),
-            rows.warm_up(warm_up_trusted, warm_up_status, remedies),
-            rows.outside(log_weights),
-            rows.troubles(checks),
-            rows.rounding(checks.rounding),
-            rows.drift(checks.drift, checks.scales, remedies),
-            rows.search(checks.exploration, remedies),
-            rows.beyond(checks.beyond),
+            rows.undefined_weights(log_weights, reverse_log_weights),
+            rows.unexplained_optimum(checks, fraction),
+            rows.uneven_weights(fraction, len(log_weights), remedies),
+            rows.no_upper_bound(reverse_log_weights),
+            rows.open_bracket(found, remedies),
+            rows.unseen_draws(unseen, remedies),
+            *([] if warm_up_evidence is None else [rows.other_evidence(found.lower, warm_up_evidence, remedies)]),
+            rows.doubtful_warm_up(warm_up_trusted, warm_up_status, remedies),
+            rows.paths_outside(log_weights),
+            rows.undefined_density(checks),
+            rows.rounded_density(checks.rounding),
+            rows.drifting_chains(checks.drift, checks.scales, remedies),
+            rows.missed_modes(checks.mode_search, remedies),
+            rows.mass_beyond(checks.beyond),
         ]
-        others = all(row.passed or row.leaves != UNTRUSTED for row in findings)
-        findings.insert(3, rows.tail(khat, fraction, others, remedies))
-    return Diagnosis(
-        ess_fraction=fraction,
-        khat=khat,
-        elbo=found.elbo.value,
-        eubo=found.eubo.value,
-        log_evidence=found.lower,
-        unseen=unseen,
-        findings=tuple(findings),
-        bracket=found,
-        checks=checks,
-    )
+        others_pass = all(row.passed or row.leaves != UNTRUSTED for row in findings)
+        findings.insert(3, rows.heavy_tail(khat, fraction, others_pass, remedies))
+    return Diagnosis(fraction, khat, found, unseen, tuple(findings), checks)

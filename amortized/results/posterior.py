@@ -14,7 +14,7 @@ from amortized._torch import placement
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.mass_search import MassSearch
-from amortized.diagnostics.mode_search import Exploration, Unbounded
+from amortized.diagnostics.mode_search import ModeSearch, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
 from amortized.path import ScoredPath, rollout
@@ -65,7 +65,7 @@ class Posterior:
     checks_within: float = 0.5
     explores: bool = False
     drifted: Drift | str | None = None
-    explored: Exploration | Unbounded | str | None = None
+    explored: ModeSearch | Unbounded | str | None = None
     beyond: Estimate | str | None = None
     rounded: float | str | None = None
     troubled: float | None = None
@@ -168,7 +168,7 @@ class Posterior:
         return Checks(
             changed=changed,
             drift=self.drifted,
-            exploration=self.explored,
+            mode_search=self.explored,
             beyond=self.beyond,
             target_calls=self.target.calls,
             uncovered=self.uncovered,
@@ -204,7 +204,7 @@ class Posterior:
         found = drift(self.white, ends, weights, generator, coordinates, names(self.target.latents))
         return found or "not looked at: too few draws count"
 
-    def explore(self, seconds: float) -> Exploration | Unbounded | str:
+    def explore(self, seconds: float) -> ModeSearch | Unbounded | str:
         """Two independent searches for mass that the sampler does not see, elsewhere and beyond its draws.
 
         Each may take ``seconds``. ``diagnose()`` reads what was found last; what is returned is the first search's.

@@ -27,7 +27,7 @@ def test_what_decided_is_said_and_the_first_of_it_is_advised():
     assert advice([check("a", False), check("b", False)]) == "A is large; b is large. Write a=1."
     many = advice([check(name, False) for name in "abcd"])
     assert many == "A is large; b is large; and 2 more, in the table. Write a=1."
-    assert advice([check("a", True)]).startswith("None needed.")
+    assert advice([check("a", True)]).startswith("No action is needed.")
 
 
 def test_a_failed_row_says_what_it_should_be():

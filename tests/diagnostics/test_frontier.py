@@ -77,4 +77,4 @@ def test_starts_that_all_lie_outside_find_nothing():
 def test_what_importance_sampling_cannot_weigh_is_no_zero(exact, monkeypatch):
     monkeypatch.setattr("amortized.diagnostics.frontier.unseen_mass", lambda *_: None)
     known = exact[exact[:, 0].abs() < 1.2]
-    assert seen(known, len(known) / len(exact)) == "not settled: too few draws of the importance sampling count"
+    assert seen(known, len(known) / len(exact)) == "not settled: the importance sampling has too few effective draws"

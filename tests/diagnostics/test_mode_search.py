@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from amortized.diagnostics.mode_search import Exploration, explore
+from amortized.diagnostics.mode_search import ModeSearch, search_modes
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
@@ -23,7 +23,7 @@ def centres(dim: int) -> torch.Tensor:
     return torch.stack([torch.zeros(dim), torch.full((dim,), DISTANCE / dim**0.5)])
 
 
-def found(lost: float, dim: int, knows_both: bool = False, seed: int = 0) -> Exploration:
+def found(lost: float, dim: int, knows_both: bool = False, seed: int = 0) -> ModeSearch:
     """What is found beside the sampler of ``N(0, I)`` in ``(1 − lost) N(0, I) + lost N(10, I)``."""
     shares, places = torch.tensor([1 - lost, lost]), centres(dim)
     constant = 0.5 * dim * torch.log(torch.tensor(2 * torch.pi))
@@ -40,7 +40,7 @@ def found(lost: float, dim: int, knows_both: bool = False, seed: int = 0) -> Exp
     generator = seeded(seed)
     weigh = partial(reverse_log_weights, sampler.process, sampler.policy, white, generator=generator)
     known = 0.0 if knows_both else float(torch.tensor(1 - lost).log())
-    result = explore(white, base, weigh, known, generator)
+    result = search_modes(white, base, weigh, known, generator)
     assert result is not None
     return result
 
@@ -69,14 +69,14 @@ def test_a_mode_that_hardly_matters_is_no_alarm():
 def test_out_of_time():
     white = WhitenedTarget(DensityTarget(lambda x: -x.square().sum(-1), 1), torch.zeros(1), torch.eye(1))
     base = GaussianMixture(*(torch.ones(shape).double() for shape in ((1,), (1, 1), (1, 1, 1))))
-    assert explore(white, base, lambda ends: ends[1], 0.0, seeded(), stop=lambda: True) is None
+    assert search_modes(white, base, lambda ends: ends[1], 0.0, seeded(), stop=lambda: True) is None
 
 
 @pytest.mark.parametrize(("unseen", "error", "more"), [(0.1, 0.03, True), (0.1, 0.05, False), (0.03, 0.001, True)])
 def test_two_errors_above_the_share_that_may_be_missing(unseen, error, more):
-    assert Exploration(Estimate(unseen, error), Estimate(0.0, 0.1)).found_more is more
+    assert ModeSearch(Estimate(unseen, error), Estimate(0.0, 0.1)).found_more is more
 
 
 def test_it_says_what_it_found():
-    text = str(Exploration(Estimate(0.1, 0.01), Estimate(-3.0, 0.05)))
+    text = str(ModeSearch(Estimate(0.1, 0.01), Estimate(-3.0, 0.05)))
     assert text == "10.0% of the mass unseen, log Z -3.000 ± 0.050"

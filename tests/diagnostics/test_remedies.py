@@ -60,7 +60,7 @@ def test_a_model_is_written_non_centred_as_advised():
         scale = pyro.sample("scale", dist.HalfNormal(1.0))
         return pyro.sample("effects", dist.Normal(0.0, scale))
 
-    code = NON_CENTRED[NON_CENTRED.index("pyro.") : NON_CENTRED.index("), SITE") + 1].replace("'SITE'", "'effects'")
+    code = NON_CENTRED[NON_CENTRED.index("pyro.") : NON_CENTRED.index("). SITE") + 1].replace("'SITE'", "'effects'")
     moved = eval(code, {"pyro": pyro, "model": centred, "LocScaleReparam": LocScaleReparam})
     with torch.no_grad():
         assert "effects_decentered" in pyro.poutine.trace(moved).get_trace().nodes

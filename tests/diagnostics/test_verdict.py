@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.mode_search import Exploration
+from amortized.diagnostics.mode_search import ModeSearch
 from amortized.diagnostics.remedies import in_python, only
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Checks, Diagnosis, diagnose
 from amortized.path import log_probs, reverse_rollout
@@ -85,7 +85,7 @@ def test_heavy_tails_are_not_trusted(deviation):
     ends = deviation * torch.randn(4000, 1, generator=seeded(5))
     found = judged(gaussian([0.0], [[deviation**2]]), ends)
     assert found.verdict == UNTRUSTED
-    assert found.khat >= 0.7 and "heavy a tail" in found.advice
+    assert found.khat >= 0.7 and "very large weights decide" in found.advice
 
 
 def normal_weights(deviation: float, count: int = 4000, seed: int = 0) -> torch.Tensor:
@@ -97,10 +97,10 @@ def test_each_reason_is_named():
     good = normal_weights(0.3)
     assert diagnose(good, good, Estimate(0.0, 0.01), True).verdict == TRUSTWORTHY
     differing = diagnose(good, good, Estimate(2.0, 0.1), True)
-    assert differing.verdict == UNTRUSTED and "og Z differs from the warm-up's" in differing.advice
+    assert differing.verdict == UNTRUSTED and "og Z differs from the warm-up's log Z" in differing.advice
     assert "2.000 ± 0.100, should be within 0.50 of -0.0" in str(differing)
     few = diagnose(good[:50], good, Estimate(0.0, 0.01), True)
-    assert few.verdict == UNTRUSTED and "oo few paths count" in few.advice
+    assert few.verdict == UNTRUSTED and " few paths have almost all the weight" in few.advice
     unseen = torch.cat([good, torch.full((200,), 9.0)])
     found = diagnose(good, unseen, Estimate(0.0, 0.01), True)
     assert "lie where the sampler hardly goes" in found.advice and "4.8%, should be under 2%" in str(found)
@@ -156,7 +156,7 @@ def test_paths_that_end_outside_are_told():
 
 
 GOOD = normal_weights(0.3)
-EXPLORED = Exploration(Estimate(0.0, 0.002), Estimate(0.0, 0.05))
+SEARCHED = ModeSearch(Estimate(0.0, 0.002), Estimate(0.0, 0.05))
 
 
 def with_checks(**checks) -> Diagnosis:
@@ -164,33 +164,33 @@ def with_checks(**checks) -> Diagnosis:
 
 
 def test_checks_that_pass_change_nothing():
-    found = with_checks(drift=Drift(3.0, "mu", 5), exploration=EXPLORED, target_calls=1_234_567)
+    found = with_checks(drift=Drift(3.0, "mu", 5), mode_search=SEARCHED, target_calls=1_234_567)
     assert found.verdict == TRUSTWORTHY
     text = str(found)
     assert "z +3.0 at most, of mu" in text and "0.0% of the mass unseen" in text and "1,234,567" in text
 
 
 def test_a_check_that_was_left_out_says_so():
-    text = str(with_checks(exploration="not explored: it would take 80 s; write guide.at().explore(seconds=160)"))
-    assert "exploration      not explored: it would take 80 s" in text and "drift" not in text
+    text = str(with_checks(mode_search="not looked at: it would take 80 s; write guide.at().explore(seconds=160)"))
+    assert "mode search      not looked at: it would take 80 s" in text and "drift" not in text
 
 
 def test_a_drift_beyond_chance_is_not_trusted():
     found = with_checks(drift=Drift(-6.0, "tau²", 5))
-    assert found.verdict == UNTRUSTED and "drift off in tau²" in found.advice and "correction='mcmc'" in found.advice
+    assert found.verdict == UNTRUSTED and "drift away in tau²" in found.advice and "correction='mcmc'" in found.advice
 
 
 def test_mass_elsewhere_is_not_trusted_where_it_is_beyond_doubt():
-    sure = with_checks(exploration=Exploration(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
+    sure = with_checks(mode_search=ModeSearch(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
     assert sure.verdict == UNTRUSTED and "search found mass" in sure.advice and "seed=1" in sure.advice
-    unsure = with_checks(exploration=Exploration(Estimate(0.1, 0.05), Estimate(0.1, 0.3)))
+    unsure = with_checks(mode_search=ModeSearch(Estimate(0.1, 0.05), Estimate(0.1, 0.3)))
     assert unsure.verdict == TRUSTWORTHY
 
 
 def test_a_changed_model_comes_before_everything():
     found = with_checks(changed="the log density at one point was -1 and is -3", drift=Drift(-6.0, "tau", 5))
     assert found.verdict == UNTRUSTED
-    assert found.advice == "The model has changed since the fit. Write guide.fit(*args) again."
+    assert found.advice == "The model has changed since the fit. Fit again: guide.fit(*args)."
     assert "the log density at one point was -1 and is -3" in str(found)
 
 
@@ -208,7 +208,7 @@ def test_a_draw_of_density_zero_is_no_draw_of_the_target():
     found = diagnose(GOOD, backward, Estimate(0.0, 0.01), True)
     assert found.verdict == UNTRUSTED and "do not meet" not in found.advice
     assert (
-        "no upper bound on log Z" in found.advice
+        "has no upper bound" in found.advice
         and "1 draws, should be none" in str(found)
         and "Train longer" not in found.advice
     )
@@ -216,7 +216,7 @@ def test_a_draw_of_density_zero_is_no_draw_of_the_target():
 
 
 def test_lost_modes_are_the_advice_only_where_nothing_else_is_wrong():
-    elsewhere = Checks(exploration=Exploration(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
+    elsewhere = Checks(mode_search=ModeSearch(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
     found = diagnose(GOOD[:50], GOOD, Estimate(0.0, 0.01), True, checks=elsewhere)
     assert "search found mass" in found.advice and "Train longer" in found.advice and "seed=1" not in found.advice
 
@@ -229,26 +229,26 @@ def test_a_tail_alone_condemns_no_even_weights():
     assert alone.khat > 0.7 and 0.75 < alone.ess_fraction < 0.9 and alone.verdict == TRUSTWORTHY
     assert diagnose(heavy, torch.zeros(100), Estimate(0.0, 0.01), False).verdict == USABLE  # the warm-up's own tail
     both = diagnose(heavy, torch.zeros(100), Estimate(1.0, 0.01), True)
-    assert both.verdict == UNTRUSTED and "heavy a tail" in both.advice
+    assert both.verdict == UNTRUSTED and "very large weights decide" in both.advice
 
 
-def test_climbs_that_met_more_density_decide_unless_even_weights_and_a_search_refute_it():
-    nothing = Exploration(Estimate(0.0, 0.002), Estimate(0.0, 0.05))
+def test_an_unexplained_optimum_decides_unless_even_weights_and_a_search_refute_it():
+    nothing = ModeSearch(Estimate(0.0, 0.002), Estimate(0.0, 0.05))
     met = with_checks(uncovered=116.0, sites=2)
     assert met.verdict == UNTRUSTED and "non-centred" in met.advice and "116 nats" in str(met)
-    alone = with_checks(uncovered=116.0, exploration="not explored")
+    alone = with_checks(uncovered=116.0, mode_search="not looked at")
     assert alone.verdict == UNTRUSTED and "non-centred" not in alone.advice
-    assert with_checks(uncovered=116.0, exploration=nothing).verdict == TRUSTWORTHY
+    assert with_checks(uncovered=116.0, mode_search=nothing).verdict == TRUSTWORTHY
     uneven = diagnose(
-        normal_weights(0.8), GOOD, Estimate(0.0, 0.01), True, checks=Checks(exploration=nothing, uncovered=116.0)
+        normal_weights(0.8), GOOD, Estimate(0.0, 0.01), True, checks=Checks(mode_search=nothing, uncovered=116.0)
     )
     assert 0.5 < uneven.ess_fraction < 0.6 and uneven.verdict == UNTRUSTED
-    assert with_checks(uncovered=9.0).verdict == TRUSTWORTHY and "climbs" not in str(with_checks(uncovered=9.0))
+    assert with_checks(uncovered=9.0).verdict == TRUSTWORTHY and "optima" not in str(with_checks(uncovered=9.0))
 
 
 def test_a_scale_that_drifts_is_a_funnels():
     found = with_checks(drift=Drift(-6.0, "tau²", 5), scales=("tau",))
-    assert found.verdict == UNTRUSTED and "Write it non-centred" in found.advice
+    assert found.verdict == UNTRUSTED and "Write the model non-centred" in found.advice
 
 
 def test_mass_beyond_the_draws_decides():
@@ -273,15 +273,15 @@ def test_rounding_and_troubles_are_told():
 
 def test_advice_is_two_sentences_that_can_be_followed():
     """It names a seed that was not tried, and a training that goes past where this one was content."""
-    bad = Checks(drift=Drift(-6.0, "tau²", 5), exploration=Exploration(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
+    bad = Checks(drift=Drift(-6.0, "tau²", 5), mode_search=ModeSearch(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
     remedies = in_python("DiffusionGuide", 3, 7, 60.0, 0.9)
     few = diagnose(GOOD[:50], GOOD, Estimate(3.0, 0.01), True, remedies=remedies, checks=bad)
     assert few.advice.startswith(
-        "Too few paths count; log Z differs from the warm-up's; and 2 more, in the table. Train"
+        "A few paths have almost all the weight; log Z differs from the warm-up's log Z; and 2 more, in the table. Train"
     )
     assert "seed=3, max_seconds=600, recipe=Recipe(steps=5_000, enough=0.97" in few.advice
     lost = diagnose(
-        GOOD, GOOD, Estimate(0.0, 0.01), True, remedies=remedies, checks=Checks(exploration=bad.exploration)
+        GOOD, GOOD, Estimate(0.0, 0.01), True, remedies=remedies, checks=Checks(mode_search=bad.mode_search)
     )
     assert "seed=7" in lost.advice
     assert "replace(TBGuide.default_recipe, steps" in in_python("TBGuide", 0, 1, 400.0, 0.98).train

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from amortized.diagnostics.bracket import Bracket
 from amortized.diagnostics.finding import Finding
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.report import Contents
@@ -14,7 +15,8 @@ from amortized.training.recipe import Training
 from amortized.weights import Estimate
 
 BAD = Finding("effective draws", "1%", "over 30%", False, "too few paths count", "Train <longer>.")
-FOUND = Diagnosis(0.9, 0.3, -2.1, -1.9, Estimate(-2.0, 0.01), 0.0, (BAD,))
+EVIDENCE = Estimate(-2.0, 0.01)
+FOUND = Diagnosis(0.9, 0.3, Bracket(Estimate(-2.1, 0.0), EVIDENCE, EVIDENCE, Estimate(-1.9, 0.0), 0.3), 0.0, (BAD,))
 
 
 def made(entries: int = 2, **changes) -> Contents:

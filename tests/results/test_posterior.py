@@ -12,7 +12,7 @@ import torch
 
 from amortized import DiffusionGuide, Recipe
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.mode_search import Exploration, Unbounded
+from amortized.diagnostics.mode_search import ModeSearch, Unbounded
 from amortized.diagnostics.remedies import PROPER
 from amortized.diagnostics.verdict import UNTRUSTED
 from amortized.processes import OrnsteinUhlenbeck
@@ -47,11 +47,11 @@ def guide():
 def test_everything_is_looked_at_once_and_changes_no_draw(guide):
     found = guide.diagnose()
     assert found.verdict == "trustworthy"
-    assert isinstance(found.checks.drift, Drift) and isinstance(found.checks.exploration, Exploration)
+    assert isinstance(found.checks.drift, Drift) and isinstance(found.checks.mode_search, ModeSearch)
     assert found.checks.target_calls == guide.target.calls > 0
     state, calls = guide.at().generator.get_state(), guide.target.calls
     again = guide.diagnose()
-    assert again.checks.drift is found.checks.drift and again.checks.exploration is found.checks.exploration
+    assert again.checks.drift is found.checks.drift and again.checks.mode_search is found.checks.mode_search
     assert torch.equal(guide.at().generator.get_state(), state)
     assert guide.target.calls - calls < 1_000
 
@@ -135,10 +135,10 @@ def test_what_would_take_too_long_is_said(guide):
     posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
     posterior.checks_within = 1e-9
     found = posterior.diagnose()
-    assert "would take" in found.checks.exploration and "explore(seconds=" in found.checks.exploration
+    assert "would take" in found.checks.mode_search and "explore(seconds=" in found.checks.mode_search
     assert "would take" in found.checks.drift
-    assert isinstance(posterior.explore(60.0), Exploration)
-    assert isinstance(posterior.diagnose().checks.exploration, Exploration)
+    assert isinstance(posterior.explore(60.0), ModeSearch)
+    assert isinstance(posterior.diagnose().checks.mode_search, ModeSearch)
 
 
 def test_a_search_that_cannot_begin_says_why(guide, monkeypatch):
@@ -190,6 +190,6 @@ def test_the_search_finds_what_the_warm_up_s_law_lost():
         sampler, WhitenedTarget(five_modes()[0], torch.zeros(10), torch.eye(10)), seeded(), "it", 1000
     )
     found = posterior.explore(60.0)
-    assert isinstance(found, Exploration) and found.found_more
+    assert isinstance(found, ModeSearch) and found.found_more
     assert abs(found.unseen.value - 0.1) < 4 * found.unseen.std_error + 0.01
     assert abs(found.log_evidence.value) < 4 * found.log_evidence.std_error
