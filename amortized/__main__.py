@@ -8,7 +8,7 @@ from amortized.benchmark import command
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    return cli.main(command.spelled_out(sys.argv[1:] if argv is None else list(argv)), command.add)
+    return cli.main(command.with_action(sys.argv[1:] if argv is None else list(argv)), command.add_commands)
 
 
 if __name__ == "__main__":

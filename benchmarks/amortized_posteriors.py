@@ -9,8 +9,6 @@ Every line of the output is a figure of docs/amortized.md; ``--out FILE`` keeps 
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
 import warnings
@@ -19,6 +17,7 @@ from pathlib import Path
 import pyro
 import pyro.distributions as dist
 import torch
+from support import parser_of, write_json
 
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
@@ -145,7 +144,7 @@ def run_two_modes(model, site: str, axis: int, seconds: float, template: torch.T
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("what", choices=("regression", "squares", "sensors"))
     parser.add_argument("--seconds", type=float, default=300.0, help="limit of the training")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
@@ -161,7 +160,7 @@ def main() -> None:
     for name, value in found.items():
         print(f"{name:<55}{value:.4g}" if math.isfinite(value) else f"{name:<55}{value}")
     if arguments.out:
-        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+        write_json(arguments.out, found)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ Each cell runs on one thread and is given the same density. What is reported, fo
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
@@ -35,20 +34,20 @@ from typing import Any
 
 import torch
 from pyro.infer.autoguide import AutoIAFNormal, AutoNormal
+from support import MODELS, markdown_row, parser_of, write_json
 from torch import Tensor
 
 from amortized import DiffusionGuide, MixtureGuide
 from amortized.baselines import hmc, nested, nuts, smc, svi
-from amortized.benchmark import machine
-from amortized.benchmark.truth import Problem, problem
+from amortized.benchmark.machine import provenance
+from amortized.benchmark.truth import Problem, load_problem
 from amortized.files.model import load
 from amortized.metrics.modes import largest_mode_weight_error
 from amortized.results.draws import Draws
 from amortized.targets.pyro.target import PyroTarget
 from amortized.weights import effective_sample_fraction
 
-MODELS = ("eight_schools", "breast_cancer", "gaussian_mixture_25", "funnel", "two_sensors")
-FOLDER = Path(__file__).parents[1] / "models"
+NAMES = ("eight_schools", "breast_cancer", "gaussian_mixture_25", "funnel", "two_sensors")
 DRAWS = 4_000
 EXACT_DRAWS = 20_000
 
@@ -144,9 +143,9 @@ def largest_distance(x: Tensor, y: Tensor) -> float:
 
 def run_cell(name: str, method: str, seed: int, budget: float) -> dict[str, Any]:
     torch.set_num_threads(1)
-    path = FOLDER / f"{name}.py"
+    path = MODELS / f"{name}.py"
     draws, drawing_seconds = METHODS[method](path, seed, budget)
-    posed = problem(path)
+    posed = load_problem(path)
     assert draws.states is not None and posed.log_evidence is not None
     evidence, modes = draws.log_evidence, None
     if posed.mode is not None and posed.mode_weights is not None:
@@ -168,8 +167,7 @@ def run_cell(name: str, method: str, seed: int, budget: float) -> dict[str, Any]
         "per_second": ess / draws.seconds,
         "per_second_after": ess / drawing_seconds,
         "attributes": draws.attributes,
-        "versions": machine.versions(),
-        "machine": machine.machine(),
+        **provenance(),
     }
     return finite(record)
 
@@ -185,7 +183,7 @@ def table(folder: Path) -> str:
     """Markdown: a part for each model, a row for each method, the mean over seeds."""
     cells = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
     parts = []
-    for name in MODELS:
+    for name in NAMES:
         rows = [[cell for cell in cells if (cell["model"], cell["method"]) == (name, method)] for method in METHODS]
         if any(rows):
             parts.append(f"### {name}\n\n{HEAD}\n" + "\n".join(row(found) for found in rows if found))
@@ -215,7 +213,7 @@ def row(cells: list[dict[str, Any]]) -> str:
         number(mean("per_second"), ".3g"),
         number(mean("per_second_after"), ".3g"),
     ]
-    return "| " + " | ".join(entries) + " |"
+    return markdown_row(entries)
 
 
 def number(value: float | None, form: str) -> str:
@@ -223,8 +221,8 @@ def number(value: float | None, form: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", choices=MODELS)
+    parser = parser_of(__doc__)
+    parser.add_argument("model", nargs="?", choices=NAMES)
     parser.add_argument("--method", choices=list(METHODS), default="guide")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=1.0, help="all steps, particles and seconds times this")
@@ -235,13 +233,12 @@ def main() -> None:
         print(table(options.table))
         return
     if options.model is None:
-        parser.error(f"name a model, one of {', '.join(MODELS)}, or write --table FOLDER")
-    text = json.dumps(run_cell(options.model, options.method, options.seed, options.budget), indent=1, allow_nan=False)
+        parser.error(f"name a model, one of {', '.join(NAMES)}, or write --table FOLDER")
+    record = run_cell(options.model, options.method, options.seed, options.budget)
     if options.out is None:
-        print(text)
-        return
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(text + "\n")
+        print(json.dumps(record, indent=1, allow_nan=False))
+    else:
+        write_json(options.out, record)
 
 
 if __name__ == "__main__":

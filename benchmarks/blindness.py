@@ -9,11 +9,11 @@ wide one alone. A mode found is weighed by the tempered runs; one that neither f
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 
 import torch
+from support import parser_of
 
 from amortized._types import Generator, Tensor
 from amortized.mixtures.gaussian import GaussianMixture
@@ -59,7 +59,7 @@ def finds(dim: int, ratio: float, distance: float, seed: int, diagnosing: bool) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 4, 10])
     parser.add_argument("--ratios", type=float, nargs="+", default=list(RATIOS))
     parser.add_argument("--seeds", type=int, default=3)

@@ -12,7 +12,6 @@ apart, by its own standard error. The target of each line is in this file; nothi
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
@@ -26,13 +25,13 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
+from support import RESULTS, markdown_row, parser_of
 from torch import Tensor
 
 from amortized import DiffusionGuide
 from amortized.diagnostics.verdict import UNTRUSTED
 
-ROOT = Path(__file__).parents[1]
-OUT = ROOT / "benchmarks" / "results" / "honesty.jsonl"
+OUT = RESULTS / "honesty.jsonl"
 LEVELS = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
 EXACT, DRAWS = 200_000, 4_000
 OFF, LOST = 0.05, 1 / 3
@@ -566,7 +565,7 @@ def table(records: list[dict[str, Any]]) -> str:
         error = f"{r['log_evidence_error']:+.3f} ± {r['std_error']:.3f}"
         cells = [r["target"], r["seed"], r["verdict"] + mark, f"{r['gap']:.3f}", r["where"], error]
         cells += [f"{r['ess_fraction']:.0%}", f"{r['cpu_seconds']:.0f}"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        lines.append(markdown_row(cells))
     return "\n".join(lines)
 
 
@@ -581,7 +580,7 @@ def page(records: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--only", default="", help="targets whose name contains this")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--seconds", type=float, default=60.0, help="max_seconds of a fit")

@@ -5,7 +5,6 @@ python benchmarks/paper_figures.py exploration --seconds 30
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +20,8 @@ from figures import (
     priority,
     projections,
 )
-from figures.runs import ROOT, collect, kept
+from figures.runs import finished_runs, perform_missing
+from support import IMAGES, RESULTS, parser_of
 from tqdm import tqdm
 
 from amortized.plots import STYLE
@@ -39,12 +39,12 @@ FIGURES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("figure", choices=FIGURES)
     parser.add_argument("--seconds", type=float, default=20.0, help="processor seconds of the longest run")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results" / "paper_figures")
-    parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--results", type=Path, default=RESULTS / "paper_figures")
+    parser.add_argument("--images", type=Path, default=IMAGES)
     parser.add_argument("--draw", action="store_true", help="run nothing: draw the runs that are finished")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -52,10 +52,10 @@ def main() -> None:
     runs = figure.runs(asked.seconds, asked.seeds)
     file = asked.results / f"{asked.figure}.json"
     if asked.draw:
-        results = kept(file)
+        results = finished_runs(file)
     else:
         command = f"python benchmarks/paper_figures.py {asked.figure} --seconds {asked.seconds:g} --seeds {asked.seeds}"
-        results = list(tqdm(collect(file, runs, command), total=len(runs), unit="run"))
+        results = list(tqdm(perform_missing(file, runs, command), total=len(runs), unit="run"))
     asked.images.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(cast(Any, STYLE)):
         figure.draw(results).savefig(asked.images / f"paper_{asked.figure}.png")

@@ -10,7 +10,6 @@ writes benchmarks/results/diagnosis/planted.json. One alone: ``--case one_of_two
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import runpy
@@ -24,6 +23,7 @@ from unittest import mock
 import pyro
 import pyro.distributions as dist
 import torch
+from support import MODELS, RESULTS, parser_of, write_json
 from torch import Tensor
 
 from amortized import DiffusionGuide, Recipe
@@ -37,8 +37,7 @@ from amortized.training.recipe import on_policy
 from amortized.warmup import WarmUp, warm_up
 from amortized.weights import Estimate
 
-ROOT = Path(__file__).parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "diagnosis" / "planted.json"
+RESULT = RESULTS / "diagnosis" / "planted.json"
 FOLDER = Path("/tmp/planted")
 SECONDS = 100.0
 UNTRUSTED = "not to be trusted"
@@ -69,7 +68,7 @@ NUMBERS = torch.tensor([0.4, 1.1, 1.9, 0.7])
 
 
 def of_file(name: str) -> tuple[Callable, tuple]:
-    found = runpy.run_path(str(ROOT / "models" / f"{name}.py"))
+    found = runpy.run_path(str(MODELS / f"{name}.py"))
     return found["model"], found["data"]()
 
 
@@ -205,9 +204,8 @@ def collect(folder: Path) -> None:
         print(f"{result['case']:26}{result['seed']}  {result['verdict']:24}{result['advice'][:110]}")
     print(f"\nplanted failures: {caught} of {len(planted)} not to be trusted")
     print(f"well-trained guides: {alarms} of {len(sound)} not to be trusted")
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
     counts = {"planted": len(planted), "caught": caught, "well_trained": len(sound), "false_alarms": alarms}
-    RESULT.write_text(json.dumps({**counts, "results": results}, indent=1) + "\n")
+    write_json(RESULT, {**counts, "results": results})
 
 
 def everything() -> list[tuple[str, int]]:
@@ -217,7 +215,7 @@ def everything() -> list[tuple[str, int]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--case", choices=[*PLANTED, *WELL_TRAINED])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="limit of a fit")
@@ -234,7 +232,7 @@ def main() -> None:
         torch.set_num_threads(1)
         result = run(arguments.case, arguments.seed, arguments.seconds)
         if arguments.out:
-            arguments.out.write_text(json.dumps(result, indent=1))
+            write_json(arguments.out, result)
     else:
         parser.error("write --case NAME, --list or --collect FOLDER")
 

@@ -10,7 +10,6 @@ the 5, 50 and 95 % quantiles are ≤ 0.2 reference sd, and the fit took at most 
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 from posteriordb_models import MODELS
+from support import parser_of
 from torch import Tensor
 
 MEAN_ERROR, SD_RATIO, QUANTILE_ERROR, SECONDS = 0.15, (0.8, 1.25), 0.2, 120.0
@@ -112,7 +112,7 @@ METHODS = {"guide": fit_guide, "nuts": run_nuts}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of JSON files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=sorted(MODELS), default=sorted(MODELS))

@@ -5,7 +5,6 @@ python benchmarks/several_modes.py            # table, and docs/images/several_m
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import time
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from support import IMAGES, MODELS, parser_of
 from torch import Tensor
 
 from amortized import DiffusionGuide, plots
 from amortized.baselines import nuts
 from amortized.diagnostics.comparison import aligned
 
-ROOT = Path(__file__).parents[1]
 MODE_NAMES = {
     "two_sensors": ["both north", "only first north", "only second north", "both south"],
     "gaussian_mixture_25": [f"({x:.0f}, {y:.0f})" for x in range(-10, 11, 5) for y in range(-10, 11, 5)],
@@ -52,7 +51,7 @@ class Outcome:
 
 
 def fit(name: str, seed: int, draws: int) -> Outcome:
-    model = runpy.run_path(str(ROOT / "models" / f"{name}.py"))
+    model = runpy.run_path(str(MODELS / f"{name}.py"))
     began = time.perf_counter()
     guide = DiffusionGuide(model["model"], seed=seed, progress=False).fit(*model["data"]())
     posterior = guide.sample(draws)
@@ -139,10 +138,10 @@ def weights(axes: Axes, outcome: Outcome) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=4_000, help="of the guide, and of all four chains together")
-    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "images" / "several_modes.png")
+    parser.add_argument("--picture", type=Path, default=IMAGES / "several_modes.png")
     arguments = parser.parse_args()
     outcomes = []
     for name in MODE_NAMES:

@@ -9,8 +9,6 @@ lie within 3 of their own errors of the truth. The spread of 20 runs is itself k
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import statistics
 from functools import partial
@@ -18,21 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from support import MODELS, RESULTS, parser_of, write_json
 
 from amortized.baselines import smc
-from amortized.benchmark import machine
-from amortized.benchmark.truth import problem
+from amortized.benchmark.machine import provenance
+from amortized.benchmark.truth import load_problem
 from amortized.diagnostics.comparison import aligned
 
-ROOT = Path(__file__).parents[1]
-MODELS = ("many_well", "breast_cancer")
-OUT = ROOT / "benchmarks" / "results" / "smc" / "honesty.json"
+NAMES = ("many_well", "breast_cancer")
+OUT = RESULTS / "smc" / "honesty.json"
 
 
 def one(task: tuple[str, int], particles: int, islands: int) -> dict[str, Any]:
     name, seed = task
     torch.set_num_threads(1)
-    posed = problem(ROOT / "models" / f"{name}.py")
+    posed = load_problem(MODELS / f"{name}.py")
     draws = smc.run(posed.target, particles=particles, islands=islands, seed=seed)
     assert draws.log_evidence is not None and posed.log_evidence is not None
     return {
@@ -81,8 +79,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser = parser_of(__doc__)
+    parser.add_argument("--models", nargs="+", default=list(NAMES))
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--particles", type=int, default=2_048)
     parser.add_argument("--islands", type=int, default=8)
@@ -96,9 +94,7 @@ def main() -> None:
     rows = [summary(name, [run for run in runs if run["model"] == name]) for name in options.models]
     print(table(rows))
     settings = {"particles": options.particles, "islands": options.islands}
-    result = {**settings, "versions": machine.versions(), "machine": machine.machine(), "summary": rows, "runs": runs}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(options.out, {**settings, **provenance(), "summary": rows, "runs": runs})
 
 
 if __name__ == "__main__":

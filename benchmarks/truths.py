@@ -6,18 +6,16 @@ python benchmarks/truths.py two_sensors
 
 from __future__ import annotations
 
-import argparse
 import math
 import runpy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from scipy import integrate
+from support import MODELS, parser_of
 from torch import Tensor
 
-MODELS = Path(__file__).parents[1] / "models"
 Truth = tuple[float, float]
 
 
@@ -223,7 +221,7 @@ TRUTHS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("names", nargs="*", default=list(TRUTHS), help="files of models/, without .py")
     for name in parser.parse_args().names:
         torch.manual_seed(0)

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amortized.benchmark import cells, figures, jobs, report, truth
+from amortized.benchmark import cells, figures, jobs, records, report, truth
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import EXACT, PATHS, Cell
-from amortized.benchmark.suite import digest, trainer
-from amortized.benchmark.table import Published, Result, tables
+from amortized.benchmark.suite import digest, find_method
+from amortized.benchmark.table import Published, Result, result_tables
 from amortized.files import model as model_file
 from amortized.files.model import UserError
 from amortized.files.outputs import check_writable, together
@@ -24,12 +24,12 @@ FLOORS = 3
 ACTIONS = ("run", "report")
 
 
-def spelled_out(argv: Sequence[str]) -> list[str]:
+def with_action(argv: Sequence[str]) -> list[str]:
     """``bench MODEL`` is short for ``bench run MODEL``.
 
-    >>> spelled_out(["bench", "models/funnel.py", "--steps", "9"])
+    >>> with_action(["bench", "models/funnel.py", "--steps", "9"])
     ['bench', 'run', 'models/funnel.py', '--steps', '9']
-    >>> spelled_out(["bench", "report", "runs/bench"])
+    >>> with_action(["bench", "report", "runs/bench"])
     ['bench', 'report', 'runs/bench']
     """
     if argv[:1] == ["bench"] and argv[1:] and argv[1] not in (*ACTIONS, "-h", "--help"):
@@ -37,69 +37,81 @@ def spelled_out(argv: Sequence[str]) -> list[str]:
     return list(argv)
 
 
-def add(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Add ``bench`` with its two actions to the subparsers of a command line."""
     command = commands.add_parser("bench", help="every method on every model at an equal budget; report DIR")
     actions = command.add_subparsers(title="actions", required=True, metavar="{run,report}")
     action = actions.add_parser("run", help="train and measure every model x method x seed; goes on where it was")
     action.add_argument("models", nargs="+", metavar="MODEL", help="a model file, options of its data after a colon")
-    action.add_argument("--methods", type=listed, required=True, metavar="A,B", help="methods, with commas between")
-    action.add_argument("--seeds", type=count, default=1, metavar="N", help="seeds 0 to N - 1 (default 1)")
-    budget = action.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--seconds", type=seconds, metavar="S", help="equal clock: seconds of training")
-    budget.add_argument("--steps", type=count, metavar="N", help="equal gradient steps")
-    budget.add_argument("--energy-calls", type=count, metavar="N", help="equal cost: density evaluations in training")
     action.add_argument(
-        "--paths", type=count, default=PATHS, metavar="N", help="paths and exact draws to measure by (default 2000)"
+        "--methods", type=comma_separated, required=True, metavar="A,B", help="methods, with commas between"
     )
-    action.add_argument("--jobs", type=count, default=1, metavar="N", help="cells at once, a thread each (default 1)")
+    action.add_argument("--seeds", type=positive_integer, default=1, metavar="N", help="seeds 0 to N - 1 (default 1)")
+    budget = action.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--seconds", type=positive_number, metavar="S", help="equal clock: seconds of training")
+    budget.add_argument("--steps", type=positive_integer, metavar="N", help="equal gradient steps")
+    budget.add_argument(
+        "--energy-calls", type=positive_integer, metavar="N", help="equal cost: density evaluations in training"
+    )
+    action.add_argument(
+        "--paths",
+        type=positive_integer,
+        default=PATHS,
+        metavar="N",
+        help="paths and exact draws to measure by (default 2000)",
+    )
+    action.add_argument(
+        "--jobs", type=positive_integer, default=1, metavar="N", help="cells at once, a thread each (default 1)"
+    )
     action.add_argument("--backend", choices=["loky", "dask"], default="loky", help="processes here, or a Dask cluster")
     action.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster (default: one on this machine)")
     action.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="default runs/bench")
     action.add_argument("--retry", action="store_true", help="run failed cells again")
-    action.set_defaults(run=run, kept="the finished cells are kept, the same command goes on from them")
+    action.set_defaults(run=run_benchmark, kept="the finished cells are kept, the same command goes on from them")
 
     action = actions.add_parser("report", help="tables as Markdown and HTML, and figures, from a folder of results")
     action.add_argument("folder", type=Path, metavar="DIR", help="the folder of results")
     action.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: the results' own)")
     action.add_argument("--metric", default="delta", metavar="NAME", help="of the figure (default delta)")
-    action.add_argument("--methods", type=listed, metavar="A,B", help="only these, in this order")
+    action.add_argument("--methods", type=comma_separated, metavar="A,B", help="only these, in this order")
     action.add_argument("--published", type=Path, metavar="JSON", help="{target: {method: {metric: value}}}")
     action.add_argument("--no-times", action="store_true", help="leave out what differs between two equal runs")
     action.set_defaults(run=write_report)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_benchmark(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out)
     if arguments.scheduler and arguments.backend != "dask":
         raise UserError(f"--scheduler {arguments.scheduler} is a Dask cluster's: add --backend dask")
     budget = Budget(seconds=arguments.seconds, steps=arguments.steps, energy_calls=arguments.energy_calls)
-    wanted = cells.grid(arguments.models, arguments.methods, arguments.seeds, budget, arguments.paths)
+    wanted = cells.every_cell(arguments.models, arguments.methods, arguments.seeds, budget, arguments.paths)
     for method in arguments.methods:
-        trainer(method)
-    wanted = floors(wanted) + wanted
-    todo = cells.unfinished(wanted, arguments.out, arguments.retry)
+        find_method(method)
+    wanted = floor_cells(wanted) + wanted
+    todo = records.unfinished(wanted, arguments.out, arguments.retry)
     check_sources([cell for cell in wanted if cell not in todo], arguments.out)
     print(f"{len(wanted)} cells, {len(wanted) - len(todo)} of them finished", file=sys.stderr)
     progress = sys.stderr.isatty()
-    failed = jobs.run(todo, arguments.out, arguments.jobs, arguments.backend, arguments.scheduler, progress)
+    failed = jobs.run_cells(todo, arguments.out, arguments.jobs, arguments.backend, arguments.scheduler, progress)
     if failed:
         print(f"{failed} cells failed: the report tells why, --retry runs them again", file=sys.stderr)
-    results = [cells.read_file(cells.place(arguments.out, cell)) for cell in wanted]
-    print(report.markdown(tables(results), results), end="")
+    results = [records.read_result(records.result_file(arguments.out, cell)) for cell in wanted]
+    print(report.markdown_report(result_tables(results), results), end="")
 
 
-def floors(wanted: Sequence[Cell]) -> list[Cell]:
+def floor_cells(wanted: Sequence[Cell]) -> list[Cell]:
     """The cells of the noise floors, three a target, where the model file has exact draws."""
     targets = dict.fromkeys((cell.path, cell.options, cell.paths) for cell in wanted)
-    there = [target for target in targets if truth.hook(model_file.load(target[0], options=target[1]), "sample")]
+    there = [
+        target for target in targets if truth.own_function(model_file.load(target[0], options=target[1]), "sample")
+    ]
     return [Cell(path, options, EXACT, seed, None, paths) for path, options, paths in there for seed in range(FLOORS)]
 
 
 def check_sources(kept: Sequence[Cell], folder: Path) -> None:
     """Warn of results that were made with another text of their model file."""
     for path in dict.fromkeys(cell.path for cell in kept):
-        made = {cells.read_file(cells.place(folder, cell))["source"] for cell in kept if cell.path == path}
+        made = {records.read_result(records.result_file(folder, cell))["source"] for cell in kept if cell.path == path}
         if made != {digest(path)}:
             warnings.warn(f"{folder} has results of another version of {path}: take another --out", stacklevel=2)
 
@@ -107,30 +119,30 @@ def check_sources(kept: Sequence[Cell], folder: Path) -> None:
 def write_report(arguments: argparse.Namespace) -> None:
     folder = arguments.out or arguments.folder
     check_writable(folder)
-    results = cells.read(arguments.folder)
+    results = records.read_results(arguments.folder)
     if arguments.methods:
         check_methods(results, arguments.methods)
         results = [result for result in results if result["method"] in (EXACT, *arguments.methods)]
-    made = tables(results, not arguments.no_times, arguments.methods, read_published(arguments.published))
-    pictures = None if arguments.no_times else draw(results, arguments.metric)
+    made = result_tables(results, not arguments.no_times, arguments.methods, read_published(arguments.published))
+    pictures = None if arguments.no_times else figure_pngs(results, arguments.metric)
     name = f"{arguments.metric}_by_seconds.png" if pictures else None
     with together(folder) as temporary:
-        (temporary / "report.md").write_text(report.markdown(made, results, name))
-        (temporary / "report.html").write_text(report.page(made, results, pictures))
+        (temporary / "report.md").write_text(report.markdown_report(made, results, name))
+        (temporary / "report.html").write_text(report.html_report(made, results, pictures))
         if pictures and name:
             (temporary / name).write_bytes(pictures[0])
     print(f"written to {folder}: report.md, report.html{f', {name}' if name else ''}")
 
 
-def draw(results: Sequence[Result], metric: str) -> tuple[bytes, bytes] | None:
+def figure_pngs(results: Sequence[Result], metric: str) -> tuple[bytes, bytes] | None:
     """The figure on light and on dark ground; ``None`` where no result has the metric."""
     try:
-        column = figures.column_named(metric)
+        column = figures.metric_column(metric)
     except ValueError as error:
         raise UserError(str(error)) from error
-    if not any(figures.figures([result], column) for result in results):
+    if not any(figures.values_of([result], column) for result in results):
         return None
-    return figures.against_seconds(results, column), figures.against_seconds(results, column, dark=True)
+    return figures.metric_against_seconds(results, column), figures.metric_against_seconds(results, column, dark=True)
 
 
 def check_methods(results: Sequence[Result], methods: Sequence[str]) -> None:
@@ -151,24 +163,24 @@ def read_published(file: Path | None) -> Published | None:
 
 def checked_figures(published: Any) -> Published:
     """Raises ``ValueError`` for anything but ``{target: {method: {metric: number}}}``."""
-    for target, methods in items(published, "the file"):
-        for method, row in items(methods, target):
-            for metric, value in items(row, f"{target}, {method}"):
+    for target, methods in entries(published, "the file"):
+        for method, row in entries(methods, target):
+            for metric, value in entries(row, f"{target}, {method}"):
                 if isinstance(value, bool) or not isinstance(value, (int, float)):
                     raise ValueError(f"{target}, {method}, {metric} is {value!r:.40} and no number")
     return published
 
 
-def items(value: Any, name: str) -> list[tuple[str, Any]]:
+def entries(value: Any, name: str) -> list[tuple[str, Any]]:
     if not isinstance(value, dict):
         raise ValueError(f"{name} is {value!r:.40} and no object")
     return list(value.items())
 
 
-def listed(text: str) -> list[str]:
+def comma_separated(text: str) -> list[str]:
     """Names with commas between.
 
-    >>> listed("pis,dds")
+    >>> comma_separated("pis,dds")
     ['pis', 'dds']
     """
     names = text.split(",")
@@ -177,7 +189,7 @@ def listed(text: str) -> list[str]:
     return names
 
 
-def seconds(text: str) -> float:
+def positive_number(text: str) -> float:
     """A finite number above zero."""
     value = float(text)
     if not 0 < value < math.inf:
@@ -185,7 +197,7 @@ def seconds(text: str) -> float:
     return value
 
 
-def count(text: str) -> int:
+def positive_integer(text: str) -> int:
     """A whole number above zero."""
     try:
         value = int(text)

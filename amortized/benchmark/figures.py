@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from amortized.benchmark.cells import EXACT
-from amortized.benchmark.table import COLUMNS, TIMES, Column, Result, deviation, figures
+from amortized.benchmark.table import COLUMNS, TIMES, Column, Result, values_of
 from amortized.plots import GREY, STYLE
 
 MARKERS = "osD^v<>PX*hp"
+"""Twelve shapes, since a reader may not tell twenty colours apart."""
+
 DARK = {
     "text.color": "#E6E6E6",
     "axes.labelcolor": "#E6E6E6",
@@ -28,11 +30,12 @@ DARK = {
     "axes.facecolor": "#16181C",
     "figure.facecolor": "#16181C",
 }
+"""The colours of the report's dark page."""
 
 
-def against_seconds(results: Sequence[Result], column: Column, dark: bool = False) -> bytes:
+def metric_against_seconds(results: Sequence[Result], column: Column, dark: bool = False) -> bytes:
     """PNG: one panel a target, one colour and marker a method, bars of one standard deviation over seeds."""
-    targets = sorted({result["target"] for result in results if figures([result], column)})
+    targets = sorted({result["target"] for result in results if values_of([result], column)})
     methods = sorted({result["method"] for result in results if result["method"] != EXACT})
     wide = 2 if len(targets) in (2, 4) else min(3, len(targets))
     rows = -(-len(targets) // wide)
@@ -41,9 +44,11 @@ def against_seconds(results: Sequence[Result], column: Column, dark: bool = Fals
         figure = Figure(figsize=(10, 3.1 * rows + 0.25 * legend + 0.2), layout="constrained", dpi=130)
         for place, target in enumerate(targets, 1):
             axes = figure.add_subplot(rows, wide, place)
-            panel(axes, [result for result in results if result["target"] == target], column, methods)
+            draw_panel(axes, [result for result in results if result["target"] == target], column, methods)
             axes.set_title(target)
-        handles = {label: handle for axes in figure.axes for handle, label in zip(*labelled(axes), strict=True)}
+        handles = {}
+        for axes in figure.axes:
+            handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         if handles:
             figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(4, len(handles)))
         stream = io.BytesIO()
@@ -51,35 +56,27 @@ def against_seconds(results: Sequence[Result], column: Column, dark: bool = Fals
     return stream.getvalue()
 
 
-def panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequence[str]) -> None:
-    """Every method's means, joined by a line where it ran at several budgets; none where a seed is not finite.
+def draw_panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequence[str]) -> None:
+    """Every method's means, a line through its budgets; no point for a budget at which a seed is not finite.
 
-    Methods stand side by side where all of them took the same time to a tenth.
+    Methods stand side by side if all of them took the same time to a tenth.
     """
     [seconds] = TIMES
-    smallest = []
-    times = figures([result for result in results if result["method"] != EXACT], seconds)
-    together = len(times) > 1 and max(times) < 1.1 * min(times)
+    means: list[float] = []
+    times = values_of([result for result in results if result["method"] != EXACT], seconds)
+    equal_times = len(times) > 1 and max(times) < 1.1 * min(times)
     for index, method in enumerate(methods):
-        budgets: dict[str, list[Result]] = {}
-        for result in results:
-            if result["method"] == method and figures([result], column):
-                budgets.setdefault(str(result["budget"]), []).append(result)
-        points = sorted(
-            (statistics.fmean(figures(group, seconds)), *spread(figures(group, column)))
-            for group in budgets.values()
-            if all(map(math.isfinite, figures(group, column)))
-        )
+        points = points_of([result for result in results if result["method"] == method], column)
         if points:
             x, y, error = zip(*points, strict=True)
-            x = [index] * len(x) if together else x
-            smallest += y
+            x = [index] * len(x) if equal_times else x
+            means += y
             style = {"color": matplotlib.colormaps["tab20"](index % 20), "marker": MARKERS[index % len(MARKERS)]}
             axes.errorbar(x, y, error, label=method, capsize=2, markersize=5, linewidth=1, **cast(Any, style))
-    floors = figures([result for result in results if result["method"] == EXACT], column)
+    floors = values_of([result for result in results if result["method"] == EXACT], column)
     if floors and all(map(math.isfinite, floors)):
         axes.axhline(statistics.fmean(floors), color=GREY, linewidth=1, linestyle="--", label=EXACT)
-    if together:
+    if equal_times:
         axes.set_xticks(range(len(methods)), methods, rotation=60, ha="right", fontsize=7)
         axes.set_xlabel(f"after {statistics.fmean(times):.0f} seconds of training")
     else:
@@ -88,24 +85,31 @@ def panel(axes: Axes, results: Sequence[Result], column: Column, methods: Sequen
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("seconds of training")
-    if smallest and min(smallest) > 0 and max(smallest) > 20 * min(smallest):
+    if means and min(means) > 0 and max(means) > 20 * min(means):
         axes.set_yscale("log")
     axes.set_ylabel(f"{column.title} ({column.name})")
     axes.grid(True)
     axes.set_axisbelow(True)
 
 
-def labelled(axes: Axes) -> tuple[list[Any], list[Any]]:
-    handles, labels = axes.get_legend_handles_labels()
-    return list(handles), list(labels)
+def points_of(results: Sequence[Result], column: Column) -> list[tuple[float, float, float]]:
+    """For every budget of a method: seconds, the value's mean and its std over seeds."""
+    [seconds] = TIMES
+    budgets: dict[str, list[Result]] = {}
+    for result in results:
+        if values_of([result], column):
+            budgets.setdefault(str(result["budget"]), []).append(result)
+    points = []
+    for group in budgets.values():
+        values = values_of(group, column)
+        if all(map(math.isfinite, values)):
+            std = statistics.stdev(values) if len(values) > 1 else 0.0
+            points.append((statistics.fmean(values_of(group, seconds)), statistics.fmean(values), std))
+    return sorted(points)
 
 
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    return statistics.fmean(values), deviation(values) if len(values) > 1 else 0.0
-
-
-def column_named(name: str) -> Column:
-    """Raises ``ValueError`` that lists the metrics."""
+def metric_column(name: str) -> Column:
+    """The column of a metric; a ``ValueError`` that lists the metrics if there is none."""
     for column in COLUMNS:
         if column.name == name:
             return column

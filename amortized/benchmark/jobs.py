@@ -12,13 +12,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from amortized.benchmark import cells
 from amortized.benchmark.cells import Cell
+from amortized.benchmark.records import write_result
 from amortized.benchmark.suite import run_cell
 from amortized.files.model import UserError
 
 
-def run(
+def run_cells(
     todo: Sequence[Cell],
     folder: Path,
     jobs: int = 1,
@@ -33,45 +33,45 @@ def run(
 
     Raises ``UserError`` where joblib or dask is not installed.
     """
-    joblib = extra("joblib")
+    joblib = optional_module("joblib")
     failed = 0
-    with pool(joblib, jobs, backend, scheduler), tqdm(total=len(todo), unit="cell", disable=not progress) as bar:
+    with worker_pool(joblib, jobs, backend, scheduler), tqdm(total=len(todo), unit="cell", disable=not progress) as bar:
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-        calls = (joblib.delayed(numbered)(index, absolute(cell)) for index, cell in enumerate(todo))
+        calls = (joblib.delayed(run_numbered)(index, with_absolute_paths(cell)) for index, cell in enumerate(todo))
         for index, result in parallel(calls):
             cell = todo[index]
-            cells.write(folder, cell, result)
+            write_result(folder, cell, result)
             failed += result["status"] == "failed"
             bar.set_postfix_str(f"{cell.target} {cell.label} seed {cell.seed} {result['status']}")
             bar.update()
     return failed
 
 
-def numbered(index: int, cell: Cell) -> tuple[int, dict[str, Any]]:
+def run_numbered(index: int, cell: Cell) -> tuple[int, dict[str, Any]]:
     return index, run_cell(cell)
 
 
 @contextmanager
-def pool(joblib: ModuleType, jobs: int, backend: str, scheduler: str | None) -> Iterator[None]:
+def worker_pool(joblib: ModuleType, jobs: int, backend: str, scheduler: str | None) -> Iterator[None]:
     """Where joblib's calls run inside the block."""
     if backend == "loky":
         with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
             yield
         return
-    distributed = extra("distributed")
+    distributed = optional_module("distributed")
     where = {"address": scheduler} if scheduler else {"n_workers": jobs, "threads_per_worker": 1}
     with distributed.Client(**where), joblib.parallel_config("dask"):
         yield
 
 
-def absolute(cell: Cell) -> Cell:
+def with_absolute_paths(cell: Cell) -> Cell:
     """The same cell with paths that a worker in another folder finds too."""
     file, _, function = cell.method.rpartition(":")
     method = f"{Path(file).absolute()}:{function}" if file.endswith(".py") else cell.method
     return replace(cell, path=cell.path.absolute(), method=method)
 
 
-def extra(name: str) -> ModuleType:
+def optional_module(name: str) -> ModuleType:
     """A module of the optional extra ``bench``."""
     try:
         return importlib.import_module(name)

@@ -11,36 +11,35 @@ import torch
 
 import amortized
 
+Facts = dict[str, str | int]
 
-def versions() -> dict[str, str]:
-    """Of this library and of what its figures rest on.
 
-    >>> list(versions())
-    ['amortized', 'torch', 'pyro', 'python']
+def provenance() -> dict[str, Facts]:
+    """What every result keeps of where it was made: versions of the libraries, and the machine.
+
+    >>> found = provenance()
+    >>> list(found), list(found["versions"])
+    (['versions', 'machine'], ['amortized', 'torch', 'pyro', 'python'])
+    >>> list(found["machine"])
+    ['platform', 'processor', 'cores', 'threads']
     """
-    return {
+    versions: Facts = {
         "amortized": amortized.__version__,
         "torch": torch.__version__,
         "pyro": pyro.__version__,
         "python": platform.python_version(),
     }
-
-
-def machine() -> dict[str, str | int]:
-    """Platform, processor, cores that this process may use, and threads that PyTorch uses.
-
-    >>> list(machine())
-    ['platform', 'processor', 'cores', 'threads']
-    """
-    return {
+    machine: Facts = {
         "platform": platform.platform(),
         "processor": processor(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
     }
+    return {"versions": versions, "machine": machine}
 
 
 def cores() -> int:
+    """Cores that this process may use: a container may have fewer than its machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -159,7 +159,7 @@ GUIDES = {
 }
 
 
-def method(name: str) -> Method:
+def method_named(name: str) -> Method:
     """The method of a name: ``pis``, ``fl-subtb-lp``, ``tb-expl-lp-ls``, ``guide``; ``ValueError`` where it is none.
 
     ``-expl`` explores, ``-lp`` shows the network the target's score, ``-ls`` adds replay with local search, ``-lv``

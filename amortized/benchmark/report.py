@@ -6,11 +6,11 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from amortized.benchmark.table import COLUMNS, COSTS, TIMES, Result, Table
+from amortized.benchmark.table import COLUMNS, COSTS, TIMES, Result, ResultTable
 
 TITLE = "Diffusion samplers, measured"
-SPREAD = "Means over seeds ± their standard deviation."
-STYLE = """
+HOW_TO_READ = "Means over seeds ± their standard deviation."
+PAGE_STYLE = """
 :root { color-scheme: light dark; --ink: #1b1d21; --paper: #ffffff; --quiet: #62676f; --line: #dfe2e6; --head: #f4f5f7 }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e6e6; --paper: #16181c; --quiet: #9aa0a8; --line: #33373d; --head: #1f2227 } }
@@ -30,28 +30,34 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .125rem 1rem; f
 dt { font-weight: 600 } dd { margin: 0; color: var(--quiet) }
 @media (max-width: 34rem) { body { padding: .75rem } dl { grid-template-columns: 1fr } dd { margin-bottom: .5rem } }
 """
+"""In the page itself: the report is one file that can be sent."""
 
 
-def markdown(tables: Sequence[Table], results: Sequence[Result], figure: str | None = None) -> str:
-    """``figure``: the name of the picture beside the file."""
-    parts = [f"# {TITLE}", " ".join([SPREAD, *made(results)])]
+def markdown_report(tables: Sequence[ResultTable], results: Sequence[Result], figure: str | None = None) -> str:
+    """The report as Markdown; ``figure``: the name of the picture beside the file."""
+    parts = [f"# {TITLE}", " ".join([HOW_TO_READ, *provenance_sentences(results)])]
     if figure is not None:
         parts.append(f"![By seconds of training]({figure})")
     for table in tables:
-        parts += [f"## {table.title}", *table.facts]
+        parts += [f"## {table.title}", *table.notes]
         rule = ["---", *["---:"] * (len(table.head) - 1)]
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in (table.head, rule, *table.rows)))
         if table.failures:
             parts.append("\n".join(f"- failed: {failure}" for failure in table.failures))
         if table.missing:
             parts.append("\n".join(f"- missing: {reason}" for reason in table.missing))
-    parts.append("\n".join(f"- {title}: {meaning}" for title, meaning in meanings(tables)))
+    parts.append("\n".join(f"- {title}: {meaning}" for title, meaning in column_meanings(tables)))
     return "\n\n".join(parts) + "\n"
 
 
-def page(tables: Sequence[Table], results: Sequence[Result], pictures: tuple[bytes, bytes] | None = None) -> str:
-    """``pictures``: PNG on light and on dark ground, put into the page itself."""
-    body = [f"<h1>{TITLE}</h1>", f'<p class="quiet">{escape(" ".join([SPREAD, *made(results)]))}</p>']
+def html_report(
+    tables: Sequence[ResultTable], results: Sequence[Result], pictures: tuple[bytes, bytes] | None = None
+) -> str:
+    """The report as one page; ``pictures``: PNG on light and on dark ground."""
+    body = [
+        f"<h1>{TITLE}</h1>",
+        f'<p class="quiet">{escape(" ".join([HOW_TO_READ, *provenance_sentences(results)]))}</p>',
+    ]
     if pictures is not None:
         light, dark = (f"data:image/png;base64,{base64.b64encode(picture).decode()}" for picture in pictures)
         body.append(
@@ -59,32 +65,32 @@ def page(tables: Sequence[Table], results: Sequence[Result], pictures: tuple[byt
             f'<img src="{light}" alt="By method and target, against the seconds of training"></picture>'
         )
     for table in tables:
-        body += [f"<h2>{escape(table.title)}</h2>", *(f'<p class="quiet">{escape(fact)}</p>' for fact in table.facts)]
+        body += [f"<h2>{escape(table.title)}</h2>", *(f'<p class="quiet">{escape(fact)}</p>' for fact in table.notes)]
         body.append(html_table(table))
         body += [f'<p class="failed">failed: {escape(failure)}</p>' for failure in table.failures]
         body += [f'<p class="failed">missing: {escape(reason)}</p>' for reason in table.missing]
-    terms = "".join(f"<dt>{escape(title)}</dt><dd>{escape(meaning)}</dd>" for title, meaning in meanings(tables))
+    terms = "".join(f"<dt>{escape(title)}</dt><dd>{escape(meaning)}</dd>" for title, meaning in column_meanings(tables))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{TITLE}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + f"\n<dl>{terms}</dl>\n</body>\n</html>\n"
+        f"<style>{PAGE_STYLE}</style>\n</head>\n<body>\n" + "\n".join(body) + f"\n<dl>{terms}</dl>\n</body>\n</html>\n"
     )
 
 
-def html_table(table: Table) -> str:
+def html_table(table: ResultTable) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
     rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     content = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
     return f'<div class="wide" tabindex="0">{content}</div>'
 
 
-def meanings(tables: Sequence[Table]) -> list[tuple[str, str]]:
-    """What each column that is shown means."""
+def column_meanings(tables: Sequence[ResultTable]) -> list[tuple[str, str]]:
+    """Title and meaning of every column in the tables."""
     shown = {title for table in tables for title in table.head}
     return [(column.title, column.meaning) for column in (*COLUMNS, *TIMES, *COSTS) if column.title in shown]
 
 
-def made(results: Sequence[Result]) -> list[str]:
+def provenance_sentences(results: Sequence[Result]) -> list[str]:
     """The machines and versions behind the results, a sentence each."""
     sentences = set()
     for result in results:

@@ -15,32 +15,34 @@ import torch
 
 from amortized.benchmark import machine, truth
 from amortized.benchmark.cells import EXACT, Cell
-from amortized.benchmark.measurement import floor, measure
+from amortized.benchmark.measurement import measure_exact_draws, measure_sampler
 from amortized.files.model import UserError, blaming, imported
 
 if TYPE_CHECKING:
     from amortized.benchmark.methods import Method
 
-LOSSES = 200
+MOST_LOSSES = 200
+"""As many as a curve of them can show; 20,000 would be most of the file."""
 
 
-def trainer(name: str) -> Method:
+def find_method(name: str) -> Method:
     """The method called ``name``, or the function after the colon in ``mine.py:train``.
 
-    Raises ``UserError`` where there is no such method.
+    Raises:
+        UserError: There is no such method.
     """
     path, _, function = name.rpartition(":")
     if path.endswith(".py"):
-        return from_file(Path(path), function)
-    from amortized.benchmark.methods import method  # every sampler there is, which other commands need not load
+        return method_from_file(Path(path), function)
+    from amortized.benchmark.methods import method_named  # every sampler there is, which other commands need not load
 
     try:
-        return method(name)
+        return method_named(name)
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
-def from_file(path: Path, name: str) -> Method:
+def method_from_file(path: Path, name: str) -> Method:
     if not path.is_file():
         raise UserError(f"{path} is not there: type the path of a Python file with a function {name}")
     with blaming(path):
@@ -51,34 +53,38 @@ def from_file(path: Path, name: str) -> Method:
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
-    """Train and measure one cell on one thread; plain data, ready for JSON.
+    """Train and measure one cell on one thread.
 
-    ``status`` is "finished", or "failed" with the ``error`` in one line and its ``traceback``: a method that breaks on
-    a target is a finding too. The same cell gives the same numbers, times excepted, unless its budget is in seconds.
+    The same cell gives the same numbers, except times, unless its budget is in seconds.
+
+    Returns:
+        Plain data, ready for JSON. ``status`` is "finished", or "failed" with the ``error`` in one line and its
+        ``traceback``: a method that breaks on a target is a finding too.
     """
     torch.set_num_threads(1)
     began = time.perf_counter()
-    result: dict[str, Any] = {"versions": machine.versions(), "machine": machine.machine(), "source": digest(cell.path)}
+    result: dict[str, Any] = {**machine.provenance(), "source": digest(cell.path)}
     try:
-        result |= {"status": "finished", **finished(cell)}
+        result |= {"status": "finished", **train_and_measure(cell)}
     except Exception as error:
         text = " ".join(str(error).split())
         result |= {"status": "failed", "error": f"{type(error).__name__}: {text}", "traceback": traceback.format_exc()}
     return {**result, "total_seconds": time.perf_counter() - began}
 
 
-def finished(cell: Cell) -> dict[str, Any]:
+def train_and_measure(cell: Cell) -> dict[str, Any]:
+    """The part of a result that needs the cell to succeed."""
     pyro.clear_param_store()
     pyro.set_rng_seed(cell.seed)
-    problem = truth.problem(cell.path, cell.options)
+    problem = truth.load_problem(cell.path, cell.options)
     problem.check()
     known = {
         "dimension": problem.target.dim,
         "truth": None if problem.log_evidence is None else problem.log_evidence._asdict(),
     }
     if cell.method == EXACT or cell.budget is None:
-        return {**known, "metrics": floor(problem, cell.paths, cell.seed)}
-    trained = trainer(cell.method)(problem.target, problem.scale, cell.budget, cell.seed)
+        return {**known, "metrics": measure_exact_draws(problem, cell.paths, cell.seed)}
+    trained = find_method(cell.method)(problem.target, problem.scale, cell.budget, cell.seed)
     training = {
         "seconds": trained.seconds,
         "steps": trained.steps,
@@ -87,7 +93,7 @@ def finished(cell: Cell) -> dict[str, Any]:
     }
     return {
         **known,
-        "metrics": measure(problem, trained, cell.paths, cell.seed),
+        "metrics": measure_sampler(problem, trained, cell.paths, cell.seed),
         "training": {**training, **thinned(trained.losses)},
     }
 
@@ -100,10 +106,10 @@ def thinned(losses: Sequence[float]) -> dict[str, list]:
     >>> len(thinned([0.0] * 1_000)["losses"])
     200
     """
-    kept = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), LOSSES)).round().astype(int)).tolist()
-    return {"loss_steps": [index + 1 for index in kept], "losses": [float(losses[index]) for index in kept]}
+    indices = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), MOST_LOSSES)).round().astype(int)).tolist()
+    return {"loss_steps": [index + 1 for index in indices], "losses": [float(losses[index]) for index in indices]}
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, which tells whether a result was made with its present text."""
+    """SHA-256 of a file: whether a result was made with the file's present text."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Results to tables: for every target and budget one row a method, means over seeds with their spread."""
+"""Results to tables: for every target and budget one row a method, means over seeds with their std."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from amortized.benchmark.budget import Budget
-from amortized.benchmark.cells import EXACT, describe
+from amortized.benchmark.cells import EXACT, budget_text
 
 Result = Mapping[str, Any]
 """One cell's JSON."""
 
 Published = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Figures from elsewhere: ``{target: {method: {metric: value}}}``."""
+"""Values from elsewhere: ``{target: {method: {metric: value}}}``."""
 
 
 class Column(NamedTuple):
-    """``part`` and ``name``: where a result keeps the figure; ``meaning``: one line under the tables."""
+    """``part`` and ``name``: where a result keeps the value; ``meaning``: one line under the tables."""
 
     part: str
     name: str
@@ -50,104 +50,108 @@ COSTS = (
 )
 TIMES = (Column("training", "seconds", "seconds", "of training, on the budget's clock"),)
 REPLACED = {"elbo": "delta", "eubo": "delta", "log_evidence": "rw"}
-"""Figures that give way to others where log Z is known."""
+"""Values that are not shown beside these others, which need a known log Z."""
 
 
 @dataclass
-class Table:
-    """One target at one budget: ``rows`` of text under ``head``; ``facts``, ``failures`` and why figures are
-    ``missing``, a line each."""
+class ResultTable:
+    """One target at one budget.
+
+    ``rows``: text under ``head``. ``notes``, ``failures`` and ``missing`` are sentences: of the target, of cells that
+    raised, and of metrics that could not be measured.
+    """
 
     title: str
     head: list[str]
     rows: list[list[str]]
-    facts: list[str]
+    notes: list[str]
     failures: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
-def tables(
+def result_tables(
     results: Sequence[Result],
     times: bool = True,
     methods: Sequence[str] | None = None,
     published: Published | None = None,
-) -> list[Table]:
-    """One table for each target and budget, methods in the order of ``methods`` or of the alphabet.
+) -> list[ResultTable]:
+    """One table for each target and budget; the first row is of exact draws, the noise floors.
 
-    The first row is of exact draws in the place of a sampler's: the noise floors.
-    ``times=False`` leaves out everything that differs between two runs of the same cells. ``published`` adds, beside
-    a metric that it has for a target, a column of its own.
+    Args:
+        results: Results of cells.
+        times: ``False`` leaves out everything that differs between two runs of the same cells.
+        methods: Only these, in this order; all of them in the order of the alphabet by default.
+        published: Values from elsewhere, each in a column beside the metric.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         if result["method"] != EXACT and (methods is None or result["method"] in methods):
-            title = f"{describe(Budget(**result['budget']))}, {result['paths']:,} paths"
+            title = f"{budget_text(Budget(**result['budget']))}, {result['paths']:,} paths"
             groups.setdefault((result["target"], title), []).append(result)
-    made = []
+    tables = []
     for (target, title), group in sorted(groups.items()):
         paths = group[0]["paths"]
         floors = [result for result in results if (result["method"], result["target"]) == (EXACT, target)]
         group += [result for result in floors if result["paths"] == paths]
-        there = columns(group, times)
-        made.append(table(f"{target}, {title}", group, there, methods, (published or {}).get(target, {})))
-    return made
+        columns = shown_columns(group, times)
+        tables.append(result_table(f"{target}, {title}", group, columns, methods, (published or {}).get(target, {})))
+    return tables
 
 
-def columns(group: Sequence[Result], times: bool) -> list[Column]:
-    """Those for which some result has a figure."""
+def shown_columns(group: Sequence[Result], times: bool) -> list[Column]:
+    """Those for which some result has a value."""
     wanted = [*COLUMNS, *(TIMES if times else ()), *COSTS]
-    there = [column for column in wanted if any(figures([result], column) for result in group)]
-    names = {column.name for column in there}
-    return [column for column in there if REPLACED.get(column.name) not in names]
+    columns = [column for column in wanted if values_of(group, column)]
+    names = {column.name for column in columns}
+    return [column for column in columns if REPLACED.get(column.name) not in names]
 
 
-def figures(results: Sequence[Result], column: Column) -> list[float]:
-    """The column's figure in every result that has it."""
+def values_of(results: Sequence[Result], column: Column) -> list[float]:
+    """The column's value in every result that has it."""
     values = (result.get(column.part, {}).get(column.name) for result in results)
     return [float(value) for value in values if value is not None]
 
 
-def table(
+def result_table(
     title: str,
     group: Sequence[Result],
-    there: Sequence[Column],
+    columns: Sequence[Column],
     methods: Sequence[str] | None,
     published: Mapping[str, Mapping[str, float]],
-) -> Table:
+) -> ResultTable:
     names = {result["method"] for result in group}
     order = sorted(names - {EXACT}) if methods is None else [name for name in methods if name in names]
-    order = [*(names & {EXACT}), *order]
-    beside = {column.name for column in there if any(column.name in row for row in published.values())}
+    has_published = {column.name for column in columns if any(column.name in row for row in published.values())}
     head = ["method", "seeds"]
-    for column in there:
-        head += [column.title, f"{column.title} published"] if column.name in beside else [column.title]
+    for column in columns:
+        head += [column.title, f"{column.title} published"] if column.name in has_published else [column.title]
     rows = []
-    for name in order:
+    for name in [*(names & {EXACT}), *order]:
         of_method = [result for result in group if result["method"] == name]
-        row = [name, seeds(of_method)]
-        for column in there:
+        row = [name, seeds_text(of_method)]
+        for column in columns:
             row.append(cell_text(of_method, column))
-            if column.name in beside:
+            if column.name in has_published:
                 value = published.get(name, {}).get(column.name)
-                row.append("" if value is None else number(value))
+                row.append("" if value is None else number_text(value))
         rows.append(row)
     failures = [
         f"{result['method']}, seed {result['seed']}: {result['error']}"
         for result in group
         if result["status"] == "failed"
     ]
-    return Table(title, head, rows, facts(group), failures, missing(group))
+    return ResultTable(title, head, rows, truth_notes(group), failures, missing_values(group))
 
 
 def cell_text(results: Sequence[Result], column: Column) -> str:
-    """Mean and spread, and over how many of the finished seeds where not over all."""
-    values = figures(results, column)
+    """Mean and std over seeds; the number of seeds too, if some finished seeds have no value."""
+    values = values_of(results, column)
     finished = sum(result["status"] == "finished" for result in results)
-    return mean_and_spread(values) + (f" ({len(values)} of {finished})" if 0 < len(values) < finished else "")
+    return mean_and_std_text(values) + (f" ({len(values)} of {finished})" if 0 < len(values) < finished else "")
 
 
-def missing(group: Sequence[Result]) -> list[str]:
-    """Every reason for a figure that is not there: the columns, the reason, and the cells unless it is all of them."""
+def missing_values(group: Sequence[Result]) -> list[str]:
+    """A sentence for every reason: the columns, the reason, and the cells unless it is all of them."""
     titles = {column.name: column.title for column in COLUMNS}
     finished = [result for result in group if result["status"] == "finished" and result["method"] != EXACT]
     cells: dict[tuple[str, str], list[str]] = {}
@@ -161,13 +165,13 @@ def missing(group: Sequence[Result]) -> list[str]:
     return [f"{', '.join(titles)}: {reason}{listed}" for (reason, listed), titles in names.items()]
 
 
-def seeds(results: Sequence[Result]) -> str:
+def seeds_text(results: Sequence[Result]) -> str:
     """How many seeds, and how many of them failed."""
     failed = sum(result["status"] == "failed" for result in results)
     return f"{len(results)}, {failed} failed" if failed else str(len(results))
 
 
-def facts(group: Sequence[Result]) -> list[str]:
+def truth_notes(group: Sequence[Result]) -> list[str]:
     """Dimension and truth."""
     known = next((result for result in group if result["status"] == "finished"), None)
     if known is None:
@@ -177,12 +181,12 @@ def facts(group: Sequence[Result]) -> list[str]:
     return [f"{known['dimension']} dimensions; log Z {said}"]
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation, with the decimals that the mean deserves; no mean where a value is not finite.
+def mean_and_std_text(values: Sequence[float]) -> str:
+    """Mean ± standard deviation with the decimals of the mean; no mean if a value is not finite.
 
-    >>> mean_and_spread([0.21, 0.19, 0.23]), mean_and_spread([640, 640]), mean_and_spread([])
+    >>> mean_and_std_text([0.21, 0.19, 0.23]), mean_and_std_text([640, 640]), mean_and_std_text([])
     ('0.210 ± 0.020', '640', '–')
-    >>> mean_and_spread([math.inf, 1.0]), mean_and_spread([math.nan, math.nan])
+    >>> mean_and_std_text([math.inf, 1.0]), mean_and_std_text([math.nan, math.nan])
     ('1 of 2 finite', 'nan')
     """
     if not values:
@@ -192,20 +196,17 @@ def mean_and_spread(values: Sequence[float]) -> str:
         return str(values[0]) if len(set(map(str, values))) == 1 else f"{finite} of {len(values)} finite"
     mean = statistics.fmean(values)
     if len(values) == 1 or min(values) == max(values):
-        return number(mean)
-    return f"{number(mean)} ± {number(deviation(values), mean)}"
+        return number_text(mean)
+    return f"{number_text(mean)} ± {number_text(statistics.stdev(values), mean)}"
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Standard deviation over seeds."""
-    return statistics.stdev(values)
+def number_text(value: float, like: float | None = None) -> str:
+    """Three decimals below 10, fewer above, none of a whole number; as many as ``like`` would have.
 
-
-def number(value: float, like: float | None = None) -> str:
-    """Three decimals below 10, fewer above, none of a whole number; ``like``: the number whose decimals to take.
-
-    >>> number(0.0412), number(-41.26), number(20.0), number(2_345_678.9), number(0.00001), number(0.0)
-    ('0.041', '-41.26', '20', '2,345,679', '1e-05', '0')
+    >>> number_text(0.0412), number_text(-41.26), number_text(20.0), number_text(2_345_678.9)
+    ('0.041', '-41.26', '20', '2,345,679')
+    >>> number_text(0.00001), number_text(0.0)
+    ('1e-05', '0')
     """
     if like is None and float(value).is_integer():
         return f"{value:,.0f}"

@@ -51,13 +51,15 @@ class Problem:
                 raise ValueError(f"mode(draws) of 2 draws gives {tuple(labels.shape)}: return a label for each, (2,)")
 
 
-def parse(text: str) -> tuple[Path, tuple]:
+def parse_model_argument(text: str) -> tuple[Path, tuple]:
     """A model file and the options of its ``data``: what follows a colon, as Python literals.
 
     Raises ``UserError`` where the options are no literals.
 
-    >>> parse("models/many_well.py:128"), parse("models/funnel.py")[1], parse("models/log_gaussian_cox.py:20,True")[1]
-    ((PosixPath('models/many_well.py'), (128,)), (), (20, True))
+    >>> parse_model_argument("models/many_well.py:128")
+    (PosixPath('models/many_well.py'), (128,))
+    >>> parse_model_argument("models/funnel.py")[1], parse_model_argument("models/log_gaussian_cox.py:20,True")[1]
+    ((), (20, True))
     """
     path, _, options = text.partition(":")
     if not options:
@@ -69,7 +71,7 @@ def parse(text: str) -> tuple[Path, tuple]:
         raise UserError(message) from error
 
 
-def problem(path: Path, options: tuple = ()) -> Problem:
+def load_problem(path: Path, options: tuple = ()) -> Problem:
     """The target ``model(*data(*options))`` of the file at ``path``, and its truth.
 
     The file may have: ``LOG_EVIDENCE = (value, standard error)``; exact draws ``sample(n, *arguments) ->
@@ -81,18 +83,18 @@ def problem(path: Path, options: tuple = ()) -> Problem:
     file = load(path, options=options)
     with blaming(path):
         target = PyroTarget(file.model, file.args, file.kwargs)
-        weights, scale = answer(file, "mode_weights"), answer(file, "scale")
+        weights, scale = value_for(file, "mode_weights"), value_for(file, "scale")
     return Problem(
         target=target,
         scale=1.0 if scale is None else float(scale),
-        log_evidence=evidence(file),
-        sample=sampler(file, target),
-        mode=labeller(file, target),
+        log_evidence=stated_log_evidence(file),
+        sample=exact_sampler(file, target),
+        mode=mode_labeller(file, target),
         mode_weights=None if weights is None else torch.as_tensor(weights),
     )
 
 
-def hook(file: ModelFile, name: str) -> Callable | None:
+def own_function(file: ModelFile, name: str) -> Callable | None:
     """The function ``name`` that the file defines, ``None`` where there is none or an imported one.
 
     Raises ``UserError`` where the name holds a plain value.
@@ -108,13 +110,13 @@ def hook(file: ModelFile, name: str) -> Callable | None:
     return value if value.__module__ == file.module.__name__ else None
 
 
-def answer(file: ModelFile, name: str) -> Any:
+def value_for(file: ModelFile, name: str) -> Any:
     """``name(*arguments)`` of the file, else its constant ``NAME``, else ``None``."""
-    function = hook(file, name)
-    return getattr(file.module, name.upper(), None) if function is None else called(function, file)
+    function = own_function(file, name)
+    return getattr(file.module, name.upper(), None) if function is None else call_with_arguments(function, file)
 
 
-def called(function: Callable, file: ModelFile, *first: Any) -> Any:
+def call_with_arguments(function: Callable, file: ModelFile, *first: Any) -> Any:
     """``function(*first, *arguments)``, or without the model's arguments where it takes none."""
     signature = inspect.signature(function)
     try:
@@ -124,35 +126,35 @@ def called(function: Callable, file: ModelFile, *first: Any) -> Any:
     return function(*first, *file.args, **file.kwargs)
 
 
-def evidence(file: ModelFile) -> Estimate | None:
+def stated_log_evidence(file: ModelFile) -> Estimate | None:
     with blaming(file.path):
-        value = answer(file, "log_evidence")
+        value = value_for(file, "log_evidence")
     if value is None:
         return None
     numbers = [float(number) for number in as_tuple(value)]
     return Estimate(numbers[0], numbers[1] if len(numbers) > 1 else 0.0)
 
 
-def sampler(file: ModelFile, target: PyroTarget) -> Callable[[int, int], Tensor] | None:
-    exact = hook(file, "sample")
+def exact_sampler(file: ModelFile, target: PyroTarget) -> Callable[[int, int], Tensor] | None:
+    exact = own_function(file, "sample")
     if exact is None:
         return None
 
     def sample(count: int, seed: int) -> Tensor:
         with torch.random.fork_rng(devices=[]), blaming(file.path):
             torch.manual_seed(seed)
-            return target.unconstrain(called(exact, file, count))
+            return target.unconstrain(call_with_arguments(exact, file, count))
 
     return sample
 
 
-def labeller(file: ModelFile, target: PyroTarget) -> Callable[[Tensor], Tensor] | None:
-    label = hook(file, "mode")
+def mode_labeller(file: ModelFile, target: PyroTarget) -> Callable[[Tensor], Tensor] | None:
+    label = own_function(file, "mode")
     if label is None:
         return None
 
     def mode(x: Tensor) -> Tensor:
         with blaming(file.path):
-            return called(label, file, target.constrain(x))
+            return call_with_arguments(label, file, target.constrain(x))
 
     return mode

@@ -8,12 +8,12 @@ from typing import cast
 
 from matplotlib.figure import Figure
 
-from amortized.benchmark.methods import DiffusionMethod, method
+from amortized.benchmark.methods import DiffusionMethod, method_named
 from figures.drawing import curves, legend, panels
 from figures.runs import Result, Run
 
 CAPACITIES = [1_000, 5_000, 50_000, 600_000]
-LOCAL_SEARCH = cast(DiffusionMethod, method("tb-expl-ls"))
+LOCAL_SEARCH = cast(DiffusionMethod, method_named("tb-expl-ls"))
 
 
 def runs(seconds: float, seeds: int) -> list[Run]:

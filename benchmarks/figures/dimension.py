@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from amortized.benchmark.methods import method
+from amortized.benchmark.methods import method_named
 from figures.drawing import chosen, curves, legend, panels, value
 from figures.runs import Result, Run
 
@@ -16,7 +16,13 @@ METHODS = ["pis-lp", "tb-lp", "tb-expl-lp-ls", "guide"]
 
 def runs(seconds: float, seeds: int) -> list[Run]:
     return [
-        Run(f"models/many_well.py:{dimension}", method(name), {"method": name, "dimension": dimension}, seconds, seed)
+        Run(
+            f"models/many_well.py:{dimension}",
+            method_named(name),
+            {"method": name, "dimension": dimension},
+            seconds,
+            seed,
+        )
         for seed in range(seeds)
         for dimension in DIMENSIONS
         for name in METHODS

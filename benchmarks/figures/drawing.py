@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -60,6 +61,18 @@ def curves(axes: Axes, results: Sequence[Result], x: str, group: str, metric: st
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:,.3g}" if at < 1000 else f"{at / 1000:,.3g}k"))
     axes.set_xlabel(label)
     vertical(axes, metric, [value(result, metric) for result in results])
+
+
+def curves_by_target(results: Sequence[Result], group: str, title: str, legend_title: str) -> Figure:
+    """A row a target: Δ, RW and recall against the seconds of training, a line for every value of ``group``."""
+    metrics = ("delta", "rw", "recall")
+    targets = list(dict.fromkeys(result["identity"]["target"] for result in results))
+    figure, axes = panels(len(targets), len(metrics), title)
+    for panel, (target, metric) in zip(axes, itertools.product(targets, metrics), strict=True):
+        curves(panel, chosen(results, target=target), "seconds", group, metric, "seconds of training")
+        panel.set_title(target)
+    legend(figure, axes[0], legend_title)
+    return figure
 
 
 def dots(axes: Axes, results: Sequence[Result], group: str, metric: str) -> None:

@@ -8,12 +8,12 @@ from typing import cast
 
 from matplotlib.figure import Figure
 
-from amortized.benchmark.methods import DiffusionMethod, method
+from amortized.benchmark.methods import DiffusionMethod, method_named
 from figures.drawing import curves, legend, panels
 from figures.runs import Result, Run
 
 STEPS = [5, 10, 20, 50]
-EXPLORING = cast(DiffusionMethod, method("tb-expl-lp"))
+EXPLORING = cast(DiffusionMethod, method_named("tb-expl-lp"))
 
 
 def runs(seconds: float, seeds: int) -> list[Run]:

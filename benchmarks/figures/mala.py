@@ -10,12 +10,12 @@ from typing import cast
 from matplotlib.figure import Figure
 
 from amortized.behaviours import MALASearch
-from amortized.benchmark.methods import DiffusionMethod, method
-from figures.drawing import chosen, curves, legend, panels
-from figures.runs import Result, Run
+from amortized.benchmark.methods import DiffusionMethod, method_named
+from figures.drawing import curves_by_target
+from figures.runs import MODELS, Result, Run
 
-MODELS = {"25GMM": "models/gaussian_mixture_25.py", "Manywell-32": "models/many_well.py:32"}
-LOCAL_SEARCH = cast(DiffusionMethod, method("tb-expl-ls"))
+LOCAL_SEARCH = cast(DiffusionMethod, method_named("tb-expl-ls"))
+SEARCHED = ("25GMM", "Manywell-32")
 STEPS = {"fixed at 0.01": False, "adapted": True}
 
 
@@ -23,24 +23,18 @@ def runs(seconds: float, seeds: int) -> list[Run]:
     """Every budget is a run of its own."""
     return [
         Run(
-            model,
+            MODELS[target],
             replace(LOCAL_SEARCH, search=partial(MALASearch, steps=100, burn_in=50, step_size=0.01, adapt=adapt)),
             {"step": name},
             seconds / part,
             seed,
         )
         for seed in range(seeds)
-        for model in MODELS.values()
+        for target in SEARCHED
         for part in (3, 1)
         for name, adapt in STEPS.items()
     ]
 
 
 def draw(results: Sequence[Result]) -> Figure:
-    figure, axes = panels(2, 3, "Replay with local search: the step of MALA")
-    for row, target in enumerate(MODELS):
-        for panel, metric in zip(axes[3 * row : 3 * row + 3], ("delta", "rw", "recall"), strict=True):
-            curves(panel, chosen(results, target=target), "seconds", "step", metric, "seconds of training")
-            panel.set_title(target)
-    legend(figure, axes[0], "step of MALA")
-    return figure
+    return curves_by_target(results, "step", "Replay with local search: the step of MALA", "step of MALA")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from amortized.benchmark.methods import method
+from amortized.benchmark.methods import method_named
 from amortized.plots import BLUE, GREY
 from figures.drawing import chosen, panels, value
 from figures.runs import Result, Run
@@ -20,7 +20,7 @@ LEVELS = [-8.0, -5.0, -3.0, -1.5, -0.5]  # nats below the highest point
 
 def runs(seconds: float, seeds: int) -> list[Run]:
     return [
-        Run("models/many_well.py:32", method(name), {"method": name}, seconds, seed, keep=(0, 2))
+        Run("models/many_well.py:32", method_named(name), {"method": name}, seconds, seed, keep=(0, 2))
         for seed in range(seeds)
         for name in METHODS
     ]

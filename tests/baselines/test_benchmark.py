@@ -28,7 +28,7 @@ def test_building_the_density_is_counted_for_nested_sampling(monkeypatch: pytest
 
     monkeypatch.setattr(SCRIPT, "PyroTarget", Slow)
     monkeypatch.setattr(nested, "run", at_once)
-    draws, seconds = SCRIPT.run_nested(SCRIPT.FOLDER / f"{MODEL}.py", 0, 0.01)
+    draws, seconds = SCRIPT.run_nested(SCRIPT.MODELS / f"{MODEL}.py", 0, 0.01)
     assert draws.seconds == seconds > 0.3
 
 

@@ -24,25 +24,27 @@ RESULTS = [
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_png_with_a_panel_a_target(dark: bool):
-    picture = figures.against_seconds(RESULTS, figures.column_named("delta"), dark)
+    picture = figures.metric_against_seconds(RESULTS, figures.metric_column("delta"), dark)
     assert picture.startswith(b"\x89PNG")
 
 
 def test_a_panel_joins_the_budgets_of_a_method_and_shows_the_floor():
     axes = Figure().add_subplot()
-    figures.panel(axes, [result for result in RESULTS if result["target"] == "one"], figures.column_named("mmd"), ["a"])
+    figures.draw_panel(
+        axes, [result for result in RESULTS if result["target"] == "one"], figures.metric_column("mmd"), ["a"]
+    )
     [line] = axes.containers[0].lines[:1]
     assert list(line.get_xdata()) == [1.0, 10.0]
-    _, labels = figures.labelled(axes)
+    _, labels = axes.get_legend_handles_labels()
     assert set(labels) == {"a", "exact draws"}
 
 
 def test_floors_alone_and_figures_that_are_not_finite():
     odd = [result("a", "one", 1.0, delta, seed) for seed, delta in enumerate((math.inf, -math.inf, math.nan))]
-    assert figures.against_seconds([*odd, *RESULTS[-2:]], figures.column_named("delta")).startswith(b"\x89PNG")
-    assert figures.against_seconds(RESULTS[-2:], figures.column_named("mmd")).startswith(b"\x89PNG")
+    assert figures.metric_against_seconds([*odd, *RESULTS[-2:]], figures.metric_column("delta")).startswith(b"\x89PNG")
+    assert figures.metric_against_seconds(RESULTS[-2:], figures.metric_column("mmd")).startswith(b"\x89PNG")
 
 
 def test_a_metric_that_is_not_there():
     with pytest.raises(ValueError, match="no metric beauty: type one of delta, rw"):
-        figures.column_named("beauty")
+        figures.metric_column("beauty")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amortized.benchmark.budget import Budget
-from amortized.benchmark.methods import BASES, method
+from amortized.benchmark.methods import BASES, method_named
 from amortized.processes import PinnedBrownian
 from tests.known import gaussian
 
@@ -17,7 +17,7 @@ PUBLISHED = [
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_row_of_the_table_trains_by_its_name(name):
     target = gaussian([0.3, -0.2], [[0.5, 0.2], [0.2, 0.4]])
-    trained = method(name)(target, 1.0, Budget(steps=2), seed=0)
+    trained = method_named(name)(target, 1.0, Budget(steps=2), seed=0)
     assert trained.steps == len(trained.losses) == 2
     assert torch.tensor(trained.losses).isfinite().all()
     assert trained.energy_calls > 0
@@ -28,17 +28,17 @@ def test_every_row_of_the_table_trains_by_its_name(name):
 
 def test_the_same_seed_trains_the_same_sampler():
     target = gaussian([0.3, -0.2], [[0.5, 0.2], [0.2, 0.4]])
-    one, same, other = (method("tb-expl-lp-ls")(target, 1.0, Budget(steps=3), seed) for seed in (1, 1, 2))
+    one, same, other = (method_named("tb-expl-lp-ls")(target, 1.0, Budget(steps=3), seed) for seed in (1, 1, 2))
     assert one.losses == same.losses != other.losses
 
 
 def test_a_name_says_its_parts():
-    parts = method("fl-subtb-lp-lv")
+    parts = method_named("fl-subtb-lp-lv")
     assert parts.objective is BASES["fl-subtb"].objective and parts.langevin and parts.learned_variance
-    assert method("tb").process is PinnedBrownian and not method("tb").langevin
+    assert method_named("tb").process is PinnedBrownian and not method_named("tb").langevin
 
 
 @pytest.mark.parametrize("name", ["", "nuts", "tb-lp-lp", "tb-best", "subtbx", "expl", "guide-lp"])
 def test_an_unknown_name_is_told_the_known_parts(name):
     with pytest.raises(ValueError, match="write one of guide, guide-long, guide-mixture, pis.*-expl, -lp, -ls, -lv"):
-        method(name)
+        method_named(name)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from amortized.benchmark import cells
+from amortized.benchmark import records
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import Cell
-from amortized.benchmark.suite import run_cell, thinned, trainer
+from amortized.benchmark.suite import find_method, run_cell, thinned
 from amortized.files.model import UserError
 
 TINY = Path(__file__).with_name("tiny.py")
@@ -25,7 +25,7 @@ def without_times(result: dict) -> dict:
     kept = {name: value for name, value in result.items() if name != "total_seconds"}
     for part in ("metrics", "training"):
         kept[part] = {name: value for name, value in result[part].items() if not name.endswith("seconds")}
-    return json.loads(json.dumps(cells.plain(kept)))
+    return json.loads(json.dumps(records.without_infinities(kept)))
 
 
 def test_everything_that_a_result_has():
@@ -62,7 +62,7 @@ def test_a_failure_is_a_result():
 )
 def test_a_method_that_is_not_there(name: str, said: str):
     with pytest.raises(UserError, match=said):
-        trainer(name)
+        find_method(name)
 
 
 def test_the_method_in_the_documentation_runs(tmp_path: Path):

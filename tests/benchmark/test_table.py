@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from amortized.benchmark.table import mean_and_spread, number, tables
+from amortized.benchmark.table import mean_and_std_text, number_text, result_tables
 
 
 def result(method: str = "tb", seed: int = 0, target: str = "funnel", **metrics: Any) -> dict[str, Any]:
@@ -28,9 +28,9 @@ del FAILED["metrics"], FAILED["training"]
 
 
 def test_a_row_a_method_and_means_over_seeds():
-    [table] = tables([result(seed=0), result(seed=1, delta=2.5), FAILED])
+    [table] = result_tables([result(seed=0), result(seed=1, delta=2.5), FAILED])
     assert table.title == "funnel, steps 20, 2,000 paths"
-    assert table.facts == ["10 dimensions; log Z 0.5000 ± 0.0100 nats"]
+    assert table.notes == ["10 dimensions; log Z 0.5000 ± 0.0100 nats"]
     assert table.head == ["method", "seeds", "Δ", "RW", "seconds", "energy calls", "steps"]
     assert table.rows == [
         ["dds", "1, 1 failed", *["–"] * 5],
@@ -41,8 +41,8 @@ def test_a_row_a_method_and_means_over_seeds():
 
 def test_without_a_truth_the_bounds_themselves():
     bare = {**result(), "truth": None, "metrics": {"elbo": -1.5, "log_evidence": 0.25}}
-    [table] = tables([bare])
-    assert table.head[2:4] == ["ELBO", "log Ẑ"] and "log Z unknown" in table.facts[0]
+    [table] = result_tables([bare])
+    assert table.head[2:4] == ["ELBO", "log Ẑ"] and "log Z unknown" in table.notes[0]
 
 
 def test_exact_draws_come_first_in_every_table_of_their_target():
@@ -51,7 +51,7 @@ def test_exact_draws_come_first_in_every_table_of_their_target():
     del exact["training"]
     longer = {**result(wasserstein2=2.5), "budget": {"seconds": 3.0}}
     few = {**exact, "paths": 10}
-    first, second = tables([result(), longer, exact, few], methods=["tb"])
+    first, second = result_tables([result(), longer, exact, few], methods=["tb"])
     for table in (first, second):
         assert table.rows[0][:5] == ["exact draws", "1", "–", "–", "1.250"] and len(table.rows) == 2
     assert first.rows[1][4] == "2.500"
@@ -59,7 +59,7 @@ def test_exact_draws_come_first_in_every_table_of_their_target():
 
 def test_targets_and_budgets_are_apart():
     longer = {**result(), "budget": {"seconds": 3.0}}
-    assert [table.title for table in tables([result(), longer, result(target="a")])] == [
+    assert [table.title for table in result_tables([result(), longer, result(target="a")])] == [
         "a, steps 20, 2,000 paths",
         "funnel, seconds 3, 2,000 paths",
         "funnel, steps 20, 2,000 paths",
@@ -67,17 +67,17 @@ def test_targets_and_budgets_are_apart():
 
 
 def test_without_times():
-    [table] = tables([result()], times=False)
+    [table] = result_tables([result()], times=False)
     assert "seconds" not in table.head
 
 
 def test_methods_in_the_order_asked_for():
-    [table] = tables([result("a"), result("b"), result("c")], methods=["c", "a"])
+    [table] = result_tables([result("a"), result("b"), result("c")], methods=["c", "a"])
     assert [row[0] for row in table.rows] == ["c", "a"]
 
 
 def test_published_figures_stand_beside_ours():
-    [table] = tables([result("a"), result("b")], published={"funnel": {"a": {"delta": 0.84}}})
+    [table] = result_tables([result("a"), result("b")], published={"funnel": {"a": {"delta": 0.84}}})
     assert table.head[2:5] == ["Δ", "Δ published", "RW"]
     assert [row[3] for row in table.rows] == ["0.840", ""]
 
@@ -94,18 +94,18 @@ def test_published_figures_stand_beside_ours():
     ],
 )
 def test_numbers_that_are_not_finite_are_shown(values: list[float], text: str):
-    assert mean_and_spread(values) == text
+    assert mean_and_std_text(values) == text
 
 
 def test_small_numbers_keep_a_digit():
-    assert number(3.2e-6) == "3e-06" and number(-3.2e-6) == "-3e-06"
+    assert number_text(3.2e-6) == "3e-06" and number_text(-3.2e-6) == "-3e-06"
 
 
 def test_a_figure_that_some_seeds_miss_says_so_and_why():
     lacking = {"entropic_mode_coverage": "not given: labels"}
     broken = result(seed=1, missing={**lacking, "stein": "3 of 5 rows are not finite"})
     there = [result(seed=seed, stein=0.5, missing=lacking) for seed in (0, 2)]
-    [table] = tables([there[0], broken, there[1], FAILED])
+    [table] = result_tables([there[0], broken, there[1], FAILED])
     [row] = [row for row in table.rows if row[0] == "tb"]
     assert row[table.head.index("Stein")] == "0.500 (2 of 3)"
     assert table.missing == ["EMC: not given: labels", "Stein: 3 of 5 rows are not finite (tb seed 1)"]

@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_options_reach_data_and_the_truth_is_asked_with_the_arguments(file: Path):
-    found = truth.problem(*truth.parse(f"{file}:3,1.5"))
+    found = truth.load_problem(*truth.parse_model_argument(f"{file}:3,1.5"))
     assert found.target.dim == 3 and found.scale == 2.0 and found.log_evidence == (1.5, 0.1)
     assert found.sample is not None and found.mode is not None and found.mode_weights is not None
     assert found.mode_weights.tolist() == [0.25, 0.75]
@@ -51,7 +51,7 @@ def test_options_reach_data_and_the_truth_is_asked_with_the_arguments(file: Path
 
 
 def test_exact_draws_depend_on_their_seed_alone(file: Path):
-    sample = truth.problem(file).sample
+    sample = truth.load_problem(file).sample
     assert sample is not None
     before = torch.random.get_rng_state()
     first = sample(5, 1)
@@ -65,12 +65,12 @@ def test_exact_draws_depend_on_their_seed_alone(file: Path):
 def test_a_file_that_knows_nothing(tmp_path: Path):
     bare = tmp_path / "bare.py"
     bare.write_text("import pyro\ndef model():\n    pyro.sample('x', pyro.distributions.Normal(0., 1.))\n")
-    found = truth.problem(bare)
+    found = truth.load_problem(bare)
     assert (found.log_evidence, found.sample, found.mode, found.mode_weights, found.scale) == (None,) * 4 + (1.0,)
 
 
 def test_a_sample_that_takes_no_arguments_although_the_model_does():
-    found = truth.problem(MODELS / "kidscore.py")
+    found = truth.load_problem(MODELS / "kidscore.py")
     assert found.sample is not None and found.log_evidence is not None
     draws = found.sample(16, 0)
     assert draws.shape == (16, 4) and bool(found.target.log_prob(draws).isfinite().all())
@@ -82,7 +82,7 @@ def test_imported_functions_are_no_truths(tmp_path: Path):
         "from pyro import sample\nfrom statistics import mode\nimport pyro.distributions as dist\n"
         "def model():\n    sample('x', dist.Normal(0., 1.))\n"
     )
-    found = truth.problem(bare)
+    found = truth.load_problem(bare)
     assert (found.sample, found.mode) == (None, None)
     found.check()
 
@@ -92,7 +92,7 @@ def test_a_plain_value_under_a_small_name_is_told(file: Path, line: str):
     name = line.split()[0]
     file.write_text(f"{WITH_OPTIONS}\n{line}\n")
     with pytest.raises(UserError, match=f"{name} = .* is no function: write def {name}"):
-        truth.problem(file)
+        truth.load_problem(file)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_plain_value_under_a_small_name_is_told(file: Path, line: str):
 def test_faults_are_met_before_training(file: Path, old: str, new: str, said: str):
     file.write_text(WITH_OPTIONS.replace(old, new))
     with pytest.raises((UserError, ValueError), match=said):
-        truth.problem(file).check()
+        truth.load_problem(file).check()
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_faults_are_met_before_training(file: Path, old: str, new: str, said: st
 def test_errors(file: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str):
     monkeypatch.chdir(file.parent)
     with pytest.raises(UserError, match=said):
-        truth.problem(*truth.parse(text))
+        truth.load_problem(*truth.parse_model_argument(text))

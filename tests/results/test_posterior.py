@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import pyro
@@ -15,6 +14,7 @@ from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.mode_search import ModeSearch, Unbounded
 from amortized.diagnostics.remedies import PROPER
 from amortized.diagnostics.verdict import UNTRUSTED
+from amortized.files.model import imported
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.results.posterior import Posterior, scales
@@ -167,7 +167,7 @@ def test_a_clock_too_coarse_to_see_a_density_is_no_error(guide, monkeypatch):
 
 def test_a_guide_of_one_mode_of_two_is_not_trusted():
     """A warm-up that never saw the other half: weights, bounds and held-out draws are all perfect."""
-    planted = runpy.run_path(str(PLANTED))
+    planted = vars(imported(PLANTED))
     found = planted["one_of_two_modes"](0, 5.0).diagnose()
     assert found.ess_fraction > 0.5 and found.unseen < 0.02
     assert found.verdict == UNTRUSTED and "independent search found" in found.advice
@@ -176,7 +176,7 @@ def test_a_guide_of_one_mode_of_two_is_not_trusted():
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["without_a_rare_mode", "stopped_after_five_steps", "too_narrow"])
 def test_planted_failures_are_not_trusted(case):
-    planted = runpy.run_path(str(PLANTED))
+    planted = vars(imported(PLANTED))
     assert planted["PLANTED"][case](0, 30.0).diagnose().verdict == UNTRUSTED
 
 
