@@ -14,6 +14,8 @@ import amortized
 from amortized.cli import fit, info
 from amortized.cli.baselines import BASELINES
 from amortized.files.model import UserError
+from amortized.guide.options import Options, words
+from amortized.results.posterior import NUM_SAMPLES
 
 INTERRUPTED = 130
 
@@ -58,11 +60,13 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
     text = f"run these methods too, on the same density: {', '.join(methods)}"
     command.add_argument("--compare", nargs="+", choices=methods, metavar="METHOD", help=text)
     command.add_argument("--report", action="store_true", help="write report.html too, a page that needs nothing else")
-    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same draws (default 0)")
+    command.add_argument("--seed", type=int, default=Options.seed, help=words("seed"))
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default runs/FILE's name)")
-    command.add_argument("--max-seconds", type=positive, metavar="S", help="limit of the fit (default: the guide's)")
-    command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 ...")
-    command.add_argument("--draws", type=whole, default=4_000, metavar="N", help="posterior draws (default 4000)")
+    command.add_argument("--max-seconds", type=positive, metavar="S", help=words("max_seconds"))
+    command.add_argument("--device", default=Options.device, help=words("device"))
+    command.add_argument(
+        "--draws", type=whole, default=NUM_SAMPLES, metavar="N", help=f"posterior draws (default {NUM_SAMPLES})"
+    )
     command.set_defaults(run=fit.run)
 
     command = commands.add_parser("info", help="show sites, supports, shapes, and how the density is batched")

@@ -14,7 +14,8 @@ from torch.utils import _pytree as pytree
 from amortized._types import Tensor
 from amortized.targets.pyro.trace import ModelError
 
-OPTIONS = {"amortize", "recipe", "seed", "max_seconds", "device", "progress", "replicas"}
+OPTIONS = {"amortize", "embedding", "sampler", "recipe", "langevin", "exploration", "local_search", "seed", "max_seconds"}
+OPTIONS |= {"device", "progress", "replicas"}
 """Of a guide; ``fit`` takes the model's arguments alone."""
 
 
