@@ -153,7 +153,8 @@ def takes(
         init.__signature__ = inspect.Signature([*own, *named], return_annotation=None)  # pyright: ignore
         lines = ["Args:", "    model: A Pyro model."]
         for option in fields(Options):
-            text = f"{option.name}: {words(option.name)} Default {option.default!r}."
+            default = "" if option.default is None else f" Default {option.default!r}."
+            text = f"{option.name}: {words(option.name)}{default}"
             lines.append(textwrap.fill(text, 116, initial_indent=" " * 4, subsequent_indent=" " * 8))
         init.__doc__ = "\n".join(lines)
         return init

@@ -318,6 +318,17 @@ def test_a_guide_of_one_data_set_says_what_to_type():
         guide.sample(10, corection="none")
 
 
+def test_a_guide_of_one_data_set_can_be_refined_too():
+    guide = DiffusionGuide(conjugate, recipe=BRIEF, max_seconds=10, progress=False).fit(NEW[0])
+    before, evidence = [weight.clone() for weight in guide.sampler.parameters()], guide.log_evidence()
+    refined = guide.refine(seconds=0.5)
+    mean, deviation, exact = truth(NEW[:1])
+    check_moments(refined.sample(2_000)["mean"][None], mean, deviation)
+    assert abs(refined.log_evidence().value - float(exact)) < 4 * refined.log_evidence().std_error + 1e-3
+    assert guide.log_evidence() == evidence
+    assert all(torch.equal(*pair) for pair in zip(before, guide.sampler.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("ask", ["sample", "log_evidence", "diagnose", "refine", "calibrate", "at"])
 def test_nothing_comes_before_fit(ask):
     guide = DiffusionGuide(conjugate, amortize="y")
