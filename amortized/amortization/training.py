@@ -14,17 +14,18 @@ from amortized.behaviours import ContextBuffers
 from amortized.targets.base import Target
 from amortized.training.recipe import Material, OffPolicy, Recipe, Training, train_on
 
-JUDGED = 32
-REPEATS = 4
+JUDGED, REPEATS = 32, 4
+"""Held-out contexts that judge, and backward paths for each."""
 REMEMBERED = 32
+"""Draws that the buffer of a context holds."""
 ELEMENTS = 4_000_000
-"""Of all triangles in memory at once."""
+"""Of all triangles in memory at once: 32 MB in float64."""
 BRIDGES = 8
-"""To each draw in a batch: reading a context can cost more than all steps of a bridge."""
+"""For each draw in a batch: reading a context can cost more than all steps of a bridge."""
 
 
 def for_contexts(recipe: Recipe) -> Recipe:
-    """The same parts in the amounts that many contexts need: longer stages, a few MALA moves at every other batch."""
+    """The same recipe in the amounts that many contexts need: longer stages, a few MALA moves at every second batch."""
     behaviour = recipe.behaviour
     if isinstance(behaviour, OffPolicy):
         behaviour = replace(behaviour, moves=5, every=2)
@@ -57,7 +58,7 @@ def train_family(
 
 @torch.no_grad()
 def gather(made: Amortized, generator: Generator) -> Material:
-    """The draws in whitened coordinates, as what a recipe trains on; simulated pairs, held out, judge it."""
+    """What a recipe trains on: the draws in whitened coordinates. Held-out simulated pairs judge it."""
     family, numbers = made.family, made.numbers
     ends, log_target = _whitened(made)
     order = torch.randperm(family.simulated, generator=generator, device=numbers.device)

@@ -57,7 +57,7 @@ def add(commands: Any) -> None:
     action.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster (default: one on this machine)")
     action.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="default runs/bench")
     action.add_argument("--retry", action="store_true", help="run failed cells again")
-    action.set_defaults(run=run, kept="the finished cells are kept, the same command goes on from them")
+    action.set_defaults(run=run, after_interrupt="the finished cells are kept, the same command goes on from them")
 
     action = actions.add_parser("report", help="tables as Markdown and HTML, and figures, from a folder of results")
     action.add_argument("folder", type=Path, metavar="DIR", help="the folder of results")

@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import amortized
 from amortized.cli import fit, info
@@ -18,16 +17,21 @@ from amortized.guide.options import Options, words
 from amortized.results.posterior import NUM_SAMPLES
 
 INTERRUPTED = 130
-
-
-AddCommand = Callable[[Any], None]
+"""Exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
+AddCommand = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
+"""Adds one more command to those of the parser."""
 
 
 def main(argv: Sequence[str], *more: AddCommand) -> int:
-    """Run a command, ours or one that ``more`` adds.
+    """Run one command.
 
-    Returns 0 when it went well, 1 where a method to compare with failed, 2 after a user's error (one line on stderr),
-    130 after Ctrl-C.
+    Args:
+        argv: What was typed after ``amortized``.
+        *more: Each adds one more command.
+
+    Returns:
+        0 when it went well, 1 where a method to compare with failed, 2 after a user's error (one line on stderr), 130
+        after Ctrl-C.
     """
     arguments = parser(*more).parse_args(argv)
     arguments.command = shlex.join(["amortized", *argv])
@@ -39,7 +43,7 @@ def main(argv: Sequence[str], *more: AddCommand) -> int:
         print(f"amortized: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\namortized: interrupted, {arguments.kept}", file=sys.stderr)
+        print(f"\namortized: interrupted, {arguments.after_interrupt}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -48,9 +52,9 @@ def one_line_warning(message, category, filename, lineno, file=None, line=None) 
 
 
 def parser(*more: AddCommand) -> argparse.ArgumentParser:
-    """Options of every command; ``run`` is what carries the command out."""
+    """The options of every command; ``run`` carries the command out."""
     root = argparse.ArgumentParser(prog="amortized", description=amortized.__doc__)
-    root.set_defaults(kept="nothing was written")
+    root.set_defaults(after_interrupt="nothing was written")
     root.add_argument("--version", action="version", version=f"amortized {amortized.__version__}")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -92,7 +96,7 @@ def positive(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """A whole number above one, which a standard deviation needs."""
+    """A whole number of at least two: a standard deviation needs two draws."""
     value = int(text)
     if value < 2:
         raise argparse.ArgumentTypeError(f"{text} is not at least 2")

@@ -25,7 +25,7 @@ from amortized.results import arviz
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Returns 0, or 1 where a method to compare with failed; everything else is written all the same."""
+    """Fit, compare, print and write; returns 1 where a method to compare with failed, else 0."""
     file = load(arguments.file, arguments.model)
     folder = arguments.out or Path("runs") / file.path.stem
     outputs.check_writable(folder)
@@ -76,14 +76,14 @@ def make_guide(file: ModelFile, arguments: argparse.Namespace) -> DiffusionGuide
 
 
 def typed(arguments: argparse.Namespace) -> str:
-    """FILE and the options that choose what is fitted, as they were typed."""
+    """FILE and the options that choose the model, as they were typed."""
     model = [] if arguments.model == "model" else ["--model", arguments.model]
     device = [] if arguments.device == Options.device else ["--device", arguments.device]
     return shlex.join([str(arguments.file), *model, *device])
 
 
 def script(file: ModelFile, arguments: argparse.Namespace) -> str:
-    """Lines that do the same as the command."""
+    """Python that does the same as the command."""
     names: Sequence[str] = list(dict.fromkeys(arguments.compare or ()))
     options = [f"seed={arguments.seed}"]
     options += [] if arguments.max_seconds is None else [f"max_seconds={arguments.max_seconds:g}"]
@@ -105,7 +105,7 @@ def script(file: ModelFile, arguments: argparse.Namespace) -> str:
 
 
 def write(folder: Path, contents: Contents, data: Any, ran: Ran, page: bool) -> list[str]:
-    """The files of a run, all of them or none; returns their names."""
+    """Write the files of a run, all of them or none; returns their names."""
     with outputs.together(folder) as temporary:
         arviz.save(data, str(temporary / "posterior.nc"))
         for name, record in ran.records.items():
@@ -119,7 +119,7 @@ def write(folder: Path, contents: Contents, data: Any, ran: Ran, page: bool) -> 
 
 
 def pictured(contents: Contents) -> picture.Contents:
-    """What of it is on the one picture."""
+    """The part of the contents that one picture shows."""
     assert contents.training is not None and contents.enough is not None
     guide, *others = contents.methods()
     arrays = {method: draws.arrays() for method, draws in contents.methods().items()}
