@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from amortized.targets.pyro.data import call_with_tensors, function_of
+from amortized.targets.pyro.data import call_with_tensors
 from amortized.targets.pyro.trace import ModelError
 
 
@@ -57,7 +57,7 @@ def load(path: Path, name: str = "model", options: tuple = ()) -> ModelFile:
         module = imported(path)
     model = find_model(module, path, name)
     args, kwargs = find_data(module, path, options)
-    check_model_takes(model, args, kwargs, path, name)
+    check_call(model, args, kwargs, path, name)
     with blaming(path):
         args, kwargs = call_with_tensors(model, args, kwargs)
     truth = getattr(module, "LOG_EVIDENCE", None)
@@ -114,7 +114,7 @@ def find_data(module: ModuleType, path: Path, options: tuple = ()) -> tuple[tupl
     if data is None:
         return (), {}
     if options:
-        check_data_takes(data, options, path)
+        check_options(data, options, path)
     with blaming(path):
         value = data(*options) if callable(data) else data
     if isinstance(value, dict):
@@ -127,7 +127,7 @@ def find_data(module: ModuleType, path: Path, options: tuple = ()) -> tuple[tupl
     )
 
 
-def check_data_takes(data: Callable, options: tuple, path: Path) -> None:
+def check_options(data: Callable, options: tuple, path: Path) -> None:
     signature = inspect.signature(data)
     try:
         signature.bind(*options)
@@ -135,8 +135,9 @@ def check_data_takes(data: Callable, options: tuple, path: Path) -> None:
         raise UserError(f"{path}: data{signature} does not take {options}: {error}; leave them out") from error
 
 
-def check_model_takes(model: Callable, args: tuple, kwargs: dict[str, Any], path: Path, name: str) -> None:
-    signature = inspect.signature(function_of(model))
+def check_call(model: Callable, args: tuple, kwargs: dict[str, Any], path: Path, name: str) -> None:
+    function = model.forward if isinstance(model, torch.nn.Module) else model
+    signature = inspect.signature(function)
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
