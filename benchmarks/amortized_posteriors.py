@@ -79,10 +79,12 @@ def run_regression(seconds: float) -> dict[str, float]:
             f"sd error, {correction} (relative)": float((ratio - 1).abs().mean()),
             f"largest sd error, {correction}": float((ratio - 1).abs().max()),
         }
-    evidence = torch.tensor([estimate.value for estimate in guide.log_evidence(*fresh)])
+    estimates, diagnoses = guide.log_evidence(*fresh), guide.diagnose(*[part[:20] for part in fresh])
+    assert isinstance(estimates, list) and isinstance(diagnoses, list)
+    evidence = torch.tensor([estimate.value for estimate in estimates])
     gaps = (evidence - torch.tensor([z for _, _, z in exact])).abs()
     found |= {"log evidence error (nats)": float(gaps.mean()), "largest log evidence error": float(gaps.max())}
-    fractions = [one.ess_fraction for one in guide.diagnose(*[part[:20] for part in fresh])]
+    fractions = [one.ess_fraction for one in diagnoses]
     found["effective draws"] = sum(fractions) / len(fractions)
     calibration = guide.calibrate(1_000)
     print(found, calibration, sep="\n")
@@ -139,7 +141,9 @@ def run_two_modes(model, site: str, axis: int, seconds: float, template: torch.T
             f"mean error of a mode's weight, {correction}": float((share - 0.5).abs().mean()),
             f"the same where modes are far apart, {correction}": float((share[apart] - 0.5).abs().mean()),
         }
-    found["effective draws"] = sum(one.ess_fraction for one in guide.diagnose(data[:20])) / 20
+    diagnoses = guide.diagnose(data[:20])
+    assert isinstance(diagnoses, list)
+    found["effective draws"] = sum(one.ess_fraction for one in diagnoses) / 20
     return found | against_nuts(guide, model, [data[:5]])
 
 

@@ -62,14 +62,14 @@ def run_guide(path: Path, seed: int, budget: float, kind: type[DiffusionGuide] =
     guide.fit(*file.args, **file.kwargs)
     evidence = guide.log_evidence()
     fitted = time.perf_counter() - began
-    draws = guide.at().draw(DRAWS)
+    draws = guide.at().draws(DRAWS, verdict=False)
     seconds = time.perf_counter() - began
     share = effective_sample_fraction(guide.log_weights(DRAWS))
     found = Draws(
         sites=draws.sites,
         method="guide" if kind is DiffusionGuide else kind.__name__,
         states=draws.states,
-        target=guide.target,
+        target=guide.at().target,
         log_evidence=evidence,
         seconds=seconds,
         target_calls=guide.target.calls,

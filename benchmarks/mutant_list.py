@@ -1309,8 +1309,8 @@ MUTANTS = [
     mutant(
         "replicas-of-one-seed",
         "guide/guide.py",
-        "range(self.settings.seed + 1, self.settings.seed + self.replicas)",
-        "[self.settings.seed] * (self.replicas - 1)",
+        "range(options.seed + 1, options.seed + options.replicas)",
+        "[options.seed] * (options.replicas - 1)",
         "guide/test_replicas.py",
     ),
     mutant(
@@ -1330,23 +1330,23 @@ MUTANTS = [
     mutant(
         "emission-without-the-jacobian",
         "guide/pyro_protocol.py",
-        "log_factor = path.log_proposal - log_det",
-        "log_factor = path.log_proposal + 0 * log_det",
+        "log_factor = proposal.path.log_proposal - proposal.log_dets",
+        "log_factor = proposal.path.log_proposal + 0 * proposal.log_dets",
         "guide/test_pyro_protocol.py",
     ),
     # guides
     mutant(
         "seed-reaches-the-network-alone",
-        "guide/single.py",
-        "torch.Generator(settings.device).manual_seed(settings.seed)",
-        "torch.Generator(settings.device).manual_seed(0)",
+        "guide/fitted.py",
+        "torch.Generator(plan.device).manual_seed(plan.options.seed)",
+        "torch.Generator(plan.device).manual_seed(0)",
         "guide/test_single.py",
     ),
     mutant(
         "seed-of-many-reaches-the-network-alone",
-        "guide/many.py",
-        "torch.Generator(settings.device).manual_seed(settings.seed)",
-        "torch.Generator(settings.device).manual_seed(0)",
+        "guide/fitted.py",
+        "torch.Generator(plan.device).manual_seed(plan.options.seed)",
+        "torch.Generator(plan.device).manual_seed(0)",
         "guide/test_many.py::test_the_seed_reaches_the_generator_and_the_target",
     ),
     mutant(

@@ -130,9 +130,9 @@ def too_narrow(seed: int, seconds: float, factor: float = 0.6) -> DiffusionGuide
     """A trained sampler whose every Gaussian is .6 times as wide."""
     guide = good("eight_schools", seed, seconds)
     reference = guide.sampler.process.reference
-    assert isinstance(reference, MixtureReference)
+    assert isinstance(reference, MixtureReference) and guide.fitted is not None
     reference.log_variances += 2 * math.log(factor)
-    guide.posterior = None
+    guide.fitted.sampler_moved()
     return guide
 
 

@@ -56,7 +56,7 @@ def fit(name: str, seed: int, draws: int) -> Outcome:
     guide = DiffusionGuide(model["model"], seed=seed, progress=False).fit(*model["data"]())
     posterior = guide.sample(draws)
     seconds = time.perf_counter() - began
-    chains = nuts.run(guide.target, chains=4, draws=draws // 4, seed=seed)
+    chains = nuts.run(guide.at().target, chains=4, draws=draws // 4, seed=seed)
     return Outcome(name, model, posterior, chains.sites, guide.diagnose().verdict, (seconds, chains.seconds))
 
 

@@ -73,7 +73,7 @@ def test_the_networks_dtype_is_torchs_default(guide):
 
 def test_what_is_made_of_the_draws(guide):
     assert guide.diagnose().verdict  # a fit of three seconds may be any of the three on a busy machine
-    assert double(guide.at().draw(20).sites.values())
+    assert double(guide.at().draws(20).sites.values())
     assert guide.at().to_arviz(50).posterior["mean"].dtype == "float64"
 
 

@@ -1,4 +1,4 @@
-"""A conditional target whose every posterior is whitened by a map that was learned for all of them."""
+"""A conditional target, each of whose posteriors is whitened by a map that was learned for all of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from amortized.targets.affine import WhitenedTarget
 from amortized.targets.conditional.target import ConditionalTarget
 
 CONTEXTS = 32
-"""Presented at a time."""
+"""Presented at a time: a batch of 256 paths then has eight for each context."""
 
 
 class Family:
-    """``log R(m(c) + L(c) u; c) + log |det L(c)|`` for every context c; a training step is shown some of them.
+    """The whitened posteriors of all contexts: ``log R(m(c) + L(c) u; c) + log |det L(c)|``.
 
-    ``rows: (N, C)``: the contexts of training, known by their numbers 0 … N−1; the first ``simulated`` come from the
-    model's own prior, the rest are data. ``contexts`` are presented at a time, half of them data where there are that
-    many. ``gaussian`` gives m and L. It is not trained any further here.
+    A training step looks at some of the contexts.
+
+    Args:
+        target: ``log R(x; c)`` for every context c.
+        gaussian: Gives ``m(c)`` and ``L(c)``; it learns nothing more here.
+        rows: The contexts of training, ``(N, C)``; their numbers are 0 … N−1.
+        simulated: So many of them, the first, come from the model's own prior. The rest are data.
+        contexts: How many a training step looks at. Half of these are data, if there are so many data.
     """
 
     def __init__(
@@ -40,23 +45,24 @@ class Family:
         self.numbers = torch.arange(len(rows), device=rows.device)
 
     def among(self, numbers: Tensor) -> Family:
-        """The same family, presenting only contexts with these ``numbers``."""
+        """The same family, of which a training step looks only at contexts with these ``numbers``."""
         some = copy.copy(self)
         some.numbers = numbers.unique()
         return some
 
     def at(self, rows: Tensor, numbers: Tensor | None = None) -> WhitenedTarget:
-        """The whitened posteriors of contexts ``(M, C)``; differentiable in the Gaussian where gradients are on."""
+        """The whitened posteriors of contexts ``rows: (M, C)``, differentiable in the Gaussian's weights."""
         mean, scale_tril = self.gaussian(rows)
         return WhitenedTarget(self.target.at(rows, numbers), mean, scale_tril)
 
     def presented(self, generator: Generator | None = None) -> WhitenedTarget:
+        """What one training step looks at."""
         numbers = self.choose(self.contexts, generator)
         with torch.no_grad():
             return self.at(self.rows[numbers], numbers)
 
     def choose(self, count: int, generator: Generator | None = None) -> Tensor:
-        """Numbers of ``count`` contexts, with replacement; half of them data where there are as many as are shown."""
+        """Numbers of ``count`` contexts, with replacement; half of them data, unless data are few."""
         data = self.numbers >= self.simulated
         enough = int(data.sum()) >= self.contexts
         kinds = [self.numbers[~data], self.numbers[data] if enough else self.numbers[:0]]

@@ -1,4 +1,4 @@
-"""The Gaussian for every context: learned from simulated pairs and, where data are given, from their density too."""
+"""The Gaussian for every context, learned from simulated pairs and, if data are given, from their density too."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from amortized.training.callbacks import ProgressBar
 from amortized.training.loop import Schedule, affordable_steps, optimise
 from amortized.weights import effective_sample_size
 
-PATIENCE = 5
+EVERY, PATIENCE = 200, 5
+"""Steps between judgements, and judgements without an improvement after which training stops."""
 HELD_OUT = 2_000
+"""Pairs that judge: their mean log density is known to .02 nats a dimension."""
 SHOWN = 64
-STEPS = 4_000
-BATCH = 256
-RATE = 3e-3
-EVERY = 200
+"""Data sets that judge, one draw each."""
+STEPS, BATCH, RATE = 4_000, 256, 3e-3
+"""At most a million pairs; Adam's step size for the small networks that read a context."""
 ALONE = 0.4
-"""Part of the steps that look at pairs alone, where there are data too."""
+"""Part of the steps that see pairs alone, if there are data too: the bound alone would settle on one mode."""
 WITH_DATA = 0.2
-"""Weight of the pairs beside the bound, and the share of them that is looked at: enough to hold every mode."""
+"""Weight of the pairs beside the bound, and their share of a batch: enough to hold every mode."""
 FLOOR = 300
 """Steps that are made unless they take twice the time: all that follows starts from this Gaussian."""
 UNLIKE = 0.7
+"""Data join the training where the Gaussian fits them less than this many times as well as simulated ones."""
 DRAWS = 32
+"""Of the Gaussian, for the effective fraction at one context."""
 
 
 def fit_gaussian(
@@ -40,13 +43,21 @@ def fit_gaussian(
     generator: Generator | None = None,
     progress: bool = False,
 ) -> float:
-    """Maximize ``mean log N(x; m(c), L(c) L(c)ᵀ)`` over pairs that ``draw(count, generator)`` gives.
+    """Maximize ``mean log N(x; m(c), L(c) L(c)ᵀ)`` over simulated pairs ``(x, c)``.
 
-    Where data sets were given and the Gaussian fits them much worse than simulated ones, the evidence bound
-    ``E[log R(x; c) − log N(x; …)]`` at these joins in: pairs alone would leave it to chance there, the bound alone
-    would settle on one mode, and data like simulated ones need none. Training stops when held-out pairs and data have
-    not become more likely in five looks, or after ``seconds`` and 300 steps; it ends at its best. Returns its figure
-    there, in nats.
+    The evidence bound ``E[log R(x; c) − log N(x; …)]`` at the given data joins in, if the Gaussian fits these much
+    worse than simulated ones. Pairs alone would leave the fit there to chance; the bound alone would settle on one
+    mode.
+
+    Args:
+        family: Holds the Gaussian, the contexts and their density.
+        draw: ``draw(count, generator)`` gives ``x: (count, D)`` and ``c: (count, C)``.
+        seconds: Limit, after the first 300 steps.
+        generator: Of all randomness.
+        progress: Whether to show a bar.
+
+    Returns:
+        The objective at the best weights, in nats. The family's Gaussian keeps these weights.
     """
     gaussian, data = family.gaussian, family.rows[family.simulated :]
     judge = _Judge(family, draw(HELD_OUT, generator), seconds, generator)
@@ -73,7 +84,10 @@ def fit_gaussian(
 
 
 class _Judge:
-    """Keeps the best weights by held-out pairs and, ``with_data``, the bound at some data; stops when time is up."""
+    """A callback that keeps the best weights, and stops when time is up or nothing improves.
+
+    Weights are judged by held-out pairs and, ``with_data``, by the bound at some data.
+    """
 
     def __init__(self, family: Family, held_out: tuple[Tensor, Tensor], seconds: float, generator: Generator | None):
         data = family.rows[family.simulated :]
@@ -88,7 +102,7 @@ class _Judge:
         self.weights = copy.deepcopy(family.gaussian.state_dict())
 
     def look_at_data(self) -> None:
-        """Leave the data out where the Gaussian fits them as it fits simulated ones."""
+        """Leave the data out if the Gaussian fits them as it fits simulated ones."""
         simulated = _fit_of(self.family, self.held_out[1][:SHOWN], self.generator)
         self.with_data = _fit_of(self.family, self.shown, self.generator) < UNLIKE * simulated
         self.best = -math.inf
@@ -109,16 +123,16 @@ class _Judge:
     @torch.no_grad()
     def _value(self, averaged: dict) -> float:
         gaussian, (x, rows) = self.family.gaussian, self.held_out
-        kept = copy.deepcopy(gaussian.state_dict())
+        own = copy.deepcopy(gaussian.state_dict())
         gaussian.load_state_dict(averaged)
         value = float(gaussian.log_prob(x.to(gaussian.shift), rows).mean())
         value += float(_bound(self.family, self.shown, self.generator)) if self.with_data else 0.0
-        gaussian.load_state_dict(kept)
+        gaussian.load_state_dict(own)
         return value
 
 
 def _bound(family: Family, rows: Tensor, generator: Generator | None) -> Tensor:
-    """Mean evidence bound at contexts ``(M, C)``, from a draw each, up to a constant."""
+    """Mean evidence bound at contexts ``(M, C)``, from one draw each, up to a constant."""
     u = torch.randn(len(rows), family.dim, generator=generator, device=rows.device)
     value = family.at(rows).log_prob(u)
     return torch.where(value.isfinite(), value, 0.0).mean()

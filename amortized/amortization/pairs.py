@@ -1,4 +1,4 @@
-"""Pairs of draws and contexts from the model's own joint law: a pool of them, and fresh ones where they are cheap."""
+"""Pairs of latents and data from the model itself: a pool of them, and fresh ones if they are cheap."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from amortized.targets.conditional.simulation import check_simulation, simulate
 from amortized.targets.conditional.target import ConditionalTarget
 
 AT_ONCE = 2_048
+"""Pairs in one call of the model: many enough to share its cost, few enough for the clock to be read in between."""
 CHEAP = 1e-4
 """Processor seconds for one simulated data set up to which every training step has new ones."""
 
 
 class Pairs:
-    """``x: (N, D)`` unconstrained and ``rows: (N, C)``: N simulated pairs, or as many as ``seconds`` allow.
+    """Simulated pairs: latents ``x: (N, D)``, unconstrained, and data ``rows: (N, C)``.
 
-    Raises ``ModelError`` where the model cannot simulate its data, ``ValueError`` where a tenth of them are not finite.
+    Args:
+        target: Of the model and its data sets.
+        count: N, if time allows.
+        seconds: Limit for the pool.
+        generator: Of all randomness.
+
+    Raises:
+        ModelError: The model cannot simulate its data.
+        ValueError: A tenth of the simulated data are not finite.
     """
 
     def __init__(self, target: ConditionalTarget, count: int, seconds: float, generator: Generator):
@@ -32,7 +41,7 @@ class Pairs:
         self.cheap = (time.process_time() - worked) / made < CHEAP
 
     def draw(self, count: int, generator: Generator | None) -> tuple[Tensor, Tensor]:
-        """``(count, D)`` and ``(count, C)``: fresh, or out of the pool where simulating is dear."""
+        """Latents ``(count, D)`` and data ``(count, C)``: fresh, or from the pool if simulating is expensive."""
         if self.cheap:
             return self._fresh(count, generator)
         places = torch.randint(len(self.x), (count,), generator=generator, device=self.x.device)
@@ -49,6 +58,6 @@ class Pairs:
                 f"{int((~finite).sum())} of {count} data sets simulated from the model's prior are not finite; give "
                 "the latents priors that keep the data finite"
             )
-        kept = finite.nonzero()[:, 0]
-        kept = kept[torch.arange(count, device=kept.device) % len(kept)]
-        return x[kept], rows[kept]
+        places = finite.nonzero()[:, 0]
+        places = places[torch.arange(count, device=places.device) % len(places)]
+        return x[places], rows[places]

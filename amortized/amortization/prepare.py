@@ -25,17 +25,27 @@ from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.cost import is_dear
 
 SIMULATIONS = 20_000
+"""Pairs in the pool, if time allows."""
 SCALED_BY = 2_000
+"""Contexts that set the units of the embedding's inputs."""
 MOVES = 20
+"""MALA moves of every draw at the given data. Draws that need more are still the Gaussian's, which training can use."""
 AT_ONCE = 512
+"""Data sets that share one MALA step size and one look at the clock."""
 RECHECKED = 256
+"""Draws at which the density is compared with the model once more."""
 
 
 @dataclass(frozen=True)
 class Amortized:
-    """The family, an untrained sampler, and draws: ``x: (N, D)`` unconstrained, of the contexts with ``numbers: (N,)``.
+    """What training over contexts starts from.
 
-    ``pairs`` gives more of them, of contexts without a number.
+    Args:
+        family: The whitened posteriors.
+        sampler: Untrained.
+        pairs: Gives more draws, of contexts without a number.
+        x: Draws ``(N, D)``, unconstrained.
+        numbers: The contexts that they belong to, ``(N,)``.
     """
 
     family: Family
@@ -56,12 +66,21 @@ def prepare_family(
     preset: Callable[..., DiffusionSampler] = GFlowNet,
     simulations: int = SIMULATIONS,
 ) -> Amortized:
-    """Simulate pairs, learn a Gaussian for every context, move draws of it to the given data sets, build a sampler.
+    """Simulate pairs, learn a Gaussian for every context, move its draws to the given data, build a sampler.
 
-    ``embedding`` reads the contexts: by default ``DeepSets()`` for sets, else ``Perceptron()``. The sampler is
-    ``make_sampler(dim, None, embedding=…)``, else the ``preset``; it sees the density's gradient as ``langevin`` says
-    or, where that is None, unless one was measured to cost over 50 microseconds a particle. ``max_seconds``: the limit
-    for what is trained here, wall clock. First weights come from torch's global random state.
+    First weights come from torch's global random state.
+
+    Args:
+        target: Of the model and its data sets.
+        make_sampler: ``make_sampler(dim, None, embedding=…)`` builds the sampler. None: the ``preset`` does.
+        embedding: Reads the contexts. None: ``DeepSets()`` for sets, else ``Perceptron()``.
+        langevin: Whether the preset sees the gradient of the density. None: unless one costs over 50 microseconds a
+            particle.
+        generator: Of all other randomness.
+        max_seconds: Limit in seconds of wall clock.
+        progress: Whether to show bars.
+        preset: Builds the sampler where the user has not said how.
+        simulations: Pairs in the pool.
     """
     deadline = time.perf_counter() + max_seconds
     pairs = Pairs(target, simulations, 0.2 * max_seconds, generator)
@@ -86,10 +105,7 @@ def prepare_family(
 
 @torch.no_grad()
 def _chains(family: Family, deadline: float, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Draws ``(N, D)`` for the given data sets, and the numbers of these: MALA from the Gaussian's draws.
-
-    All data sets share a step; where 20 moves are too few the draws are still the Gaussian's: training needs no more.
-    """
+    """Draws ``(N, D)`` for the given data sets by MALA from the Gaussian's, and the numbers of these data sets."""
     found, places = [], []
     data = torch.arange(family.simulated, len(family.rows), device=family.rows.device)
     search = MALASearch(steps=MOVES, step_size=0.1)

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from amortized._types import Callback, Generator, Tensor
 from amortized.amortization.family import CONTEXTS
 from amortized.amortization.prepare import Amortized
 from amortized.behaviours import ContextBuffers
 from amortized.targets.base import Target
-from amortized.targets.conditional.contexts import LocalTo
 from amortized.training.recipe import Material, OffPolicy, Recipe, Training, train_on
 
-JUDGED = 32
-REPEATS = 4
+JUDGED, REPEATS = 32, 4
+"""Held-out contexts that judge, and backward paths for each."""
 REMEMBERED = 32
+"""Draws that the buffer of a context holds."""
 ELEMENTS = 4_000_000
-"""Of all triangles in memory at once."""
+"""Of all triangles in memory at once: 32 MB in float64."""
 BRIDGES = 8
-"""To each draw in a batch: reading a context can cost more than all steps of a bridge."""
+"""For each draw in a batch: reading a context can cost more than all steps of a bridge."""
 
 
 def for_contexts(recipe: Recipe) -> Recipe:
-    """The same parts in the amounts that many contexts need: longer stages, a few MALA moves at every other batch."""
+    """The same recipe in the amounts that many contexts need: longer stages, a few MALA moves at every second batch."""
     behaviour = recipe.behaviour
     if isinstance(behaviour, OffPolicy):
         behaviour = replace(behaviour, moves=5, every=2)
@@ -60,7 +58,7 @@ def train_family(
 
 @torch.no_grad()
 def gather(made: Amortized, generator: Generator) -> Material:
-    """The draws in whitened coordinates, as what a recipe trains on; simulated pairs, held out, judge it."""
+    """What a recipe trains on: the draws in whitened coordinates. Held-out simulated pairs judge it."""
     family, numbers = made.family, made.numbers
     ends, log_target = _whitened(made)
     order = torch.randperm(family.simulated, generator=generator, device=numbers.device)
@@ -93,23 +91,8 @@ def _whitened(made: Amortized) -> tuple[Tensor, Tensor]:
     return torch.cat(ends), torch.cat(log_targets)
 
 
-def check_options(amortize: object, embedding: object, sampler: object, recipe: Recipe) -> None:
-    """Raises ``ValueError`` where these options of a guide cannot serve many contexts, or serve none."""
-    if amortize is None:
-        if embedding is not None:
-            raise ValueError("embedding= without a context to read: write amortize='y' as well, the data's name")
-        return
-    names = [amortize] if isinstance(amortize, str) else amortize
-    named = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-    if not (isinstance(amortize, LocalTo) or (named and 0 < len(set(names)) == len(names))):  # type: ignore[arg-type]
-        raise ValueError(f"amortize={amortize!r}: write 'y', ('x', 'y'), or LocalTo('plate')")
-    if embedding is not None and not isinstance(embedding, nn.Module):
-        raise ValueError(f"embedding={embedding!r}: write a module, for instance embedding=Perceptron(size=64)")
-    if sampler is not None and "embedding" not in inspect.signature(sampler).parameters:  # type: ignore[arg-type]
-        raise ValueError(
-            "sampler=: takes no embedding=, through which the data enter; write partial(GFlowNet, steps=32), or "
-            "lambda dim, reference, embedding: GFlowNet(dim, reference, embedding=embedding)"
-        )
+def check_batch(recipe: Recipe) -> None:
+    """Raise ``ValueError`` where the contexts cannot share a training batch equally."""
     if recipe.batch % (2 * CONTEXTS):
         raise ValueError(
             f"recipe: batch={recipe.batch} is shared by {CONTEXTS} data sets, half of it fresh: write a multiple of "

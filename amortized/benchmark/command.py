@@ -67,7 +67,7 @@ def add_commands(commands: Any) -> None:
     action.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster (default: one on this machine)")
     action.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="default runs/bench")
     action.add_argument("--retry", action="store_true", help="run failed cells again")
-    action.set_defaults(run=run_benchmark, kept="the finished cells are kept, the same command goes on from them")
+    action.set_defaults(run=run_benchmark, after_interrupt="the finished cells are kept; the same command continues")
 
     action = actions.add_parser("report", help="tables as Markdown and HTML, and figures, from a folder of results")
     action.add_argument("folder", type=Path, metavar="DIR", help="the folder of results")

@@ -8,24 +8,30 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import amortized
 from amortized.cli import fit, info
 from amortized.cli.baselines import BASELINES
 from amortized.files.model import UserError
+from amortized.guide.options import Options, words
+from amortized.results.posterior import NUM_SAMPLES
 
 INTERRUPTED = 130
-
-
-AddCommand = Callable[[Any], None]
+"""Exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
+AddCommand = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
+"""Adds one more command to those of the parser."""
 
 
 def main(argv: Sequence[str], *more: AddCommand) -> int:
-    """Run a command, ours or one that ``more`` adds.
+    """Run one command.
 
-    Returns 0 when it went well, 1 where a method to compare with failed, 2 after a user's error (one line on stderr),
-    130 after Ctrl-C.
+    Args:
+        argv: What was typed after ``amortized``.
+        *more: Each adds one more command.
+
+    Returns:
+        0 when it went well, 1 where a method to compare with failed, 2 after a user's error (one line on stderr), 130
+        after Ctrl-C.
     """
     arguments = parser(*more).parse_args(argv)
     arguments.command = shlex.join(["amortized", *argv])
@@ -37,7 +43,7 @@ def main(argv: Sequence[str], *more: AddCommand) -> int:
         print(f"amortized: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\namortized: interrupted, {arguments.kept}", file=sys.stderr)
+        print(f"\namortized: interrupted, {arguments.after_interrupt}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -46,9 +52,9 @@ def one_line_warning(message, category, filename, lineno, file=None, line=None) 
 
 
 def parser(*more: AddCommand) -> argparse.ArgumentParser:
-    """Options of every command; ``run`` is what carries the command out."""
+    """The options of every command; ``run`` carries the command out."""
     root = argparse.ArgumentParser(prog="amortized", description=amortized.__doc__)
-    root.set_defaults(kept="nothing was written")
+    root.set_defaults(after_interrupt="nothing was written")
     root.add_argument("--version", action="version", version=f"amortized {amortized.__version__}")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -58,11 +64,13 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
     text = f"run these methods too, on the same density: {', '.join(methods)}"
     command.add_argument("--compare", nargs="+", choices=methods, metavar="METHOD", help=text)
     command.add_argument("--report", action="store_true", help="write report.html too, a page that needs nothing else")
-    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same draws (default 0)")
+    command.add_argument("--seed", type=int, default=Options.seed, help=words("seed"))
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default runs/FILE's name)")
-    command.add_argument("--max-seconds", type=positive, metavar="S", help="limit of the fit (default: the guide's)")
-    command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 ...")
-    command.add_argument("--draws", type=whole, default=4_000, metavar="N", help="posterior draws (default 4000)")
+    command.add_argument("--max-seconds", type=positive, metavar="S", help=words("max_seconds"))
+    command.add_argument("--device", default=Options.device, help=words("device"))
+    command.add_argument(
+        "--draws", type=whole, default=NUM_SAMPLES, metavar="N", help=f"posterior draws (default {NUM_SAMPLES})"
+    )
     command.set_defaults(run=fit.run)
 
     command = commands.add_parser("info", help="show sites, supports, shapes, and how the density is batched")
@@ -88,7 +96,7 @@ def positive(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """A whole number above one, which a standard deviation needs."""
+    """A whole number of at least two: a standard deviation needs two draws."""
     value = int(text)
     if value < 2:
         raise argparse.ArgumentTypeError(f"{text} is not at least 2")

@@ -1,4 +1,4 @@
-"""The methods that ``--compare`` can run beside the guide, on the density that it was fitted to."""
+"""The methods that ``--compare`` runs beside the guide, on the same density."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ AS_TYPED = {
     "auto_multivariate_normal": "svi.run(guide.target, guide=AutoMultivariateNormal, seed={seed})",
     "auto_iaf_normal": "svi.run(guide.target, guide=AutoIAFNormal, seed={seed})",
 }
-"""The same in Python."""
+"""The same as a user types them in Python."""
 
 
 @dataclass
 class Ran:
-    """Draws by the name that was asked for, the same in ArviZ, and what stopped a method."""
+    """Draws of every method by its name, their records in ArviZ, and what stopped a method."""
 
     draws: dict[str, Draws] = field(default_factory=dict)
     records: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Ran:
 
 
 def run_all(target: Target, names: Sequence[str], seed: int) -> Ran:
-    """Each method in turn; one that fails, for whatever reason, costs neither the guide's results nor the others'."""
+    """Run the methods one after the other; one that fails costs neither the guide's results nor the others'."""
     ran = Ran()
     for name in dict.fromkeys(names):
         say(f"running {name} on the same density")

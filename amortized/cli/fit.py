@@ -18,28 +18,29 @@ from amortized.diagnostics.remedies import in_shell
 from amortized.files import outputs
 from amortized.files.model import ModelFile, UserError, blaming, load
 from amortized.guide.guide import DiffusionGuide
+from amortized.guide.options import Options
 from amortized.plots import summary as picture
 from amortized.report import Contents
 from amortized.results import arviz
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Returns 0, or 1 where a method to compare with failed; everything else is written all the same."""
+    """Fit, compare, print and write; returns 1 where a method to compare with failed, else 0."""
     file = load(arguments.file, arguments.model)
     folder = arguments.out or Path("runs") / file.path.stem
     outputs.check_writable(folder)
     guide = make_guide(file, arguments)
-    say(f"fitting {file.title}, at most {guide.settings.max_seconds:.0f} s")
+    say(f"fitting {file.title}, at most {guide.plan.seconds:.0f} s")
     with blaming(file.path):
         guide.fit(*file.args, **file.kwargs)
-        guide.at().remedies = in_shell(typed(arguments), arguments.seed, guide.settings.max_seconds)
-        draws = guide.record(num_samples=arguments.draws)
+        draws = guide.draws(arguments.draws)
         data = draws.to_arviz()
-    diagnosis = guide.diagnose()
+    posterior = guide.at()
+    diagnosis = posterior.diagnose(in_shell(typed(arguments), arguments.seed, guide.plan.seconds))
     say(f"fitted in {guide.seconds:.1f} s")
-    ran = run_all(guide.target, arguments.compare or (), arguments.seed)
+    ran = run_all(posterior.target, arguments.compare or (), arguments.seed)
     contents = report.gather(
-        guide.at(),
+        posterior,
         draws,
         file.model,
         title=" ".join([file.path.stem.replace("_", " "), *([] if file.name == "model" else [f"({file.name})"])]),
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         baselines=list(ran.draws.values()),
         failed=ran.failed,
         truth=file.log_evidence,
-        code=in_python(file, arguments),
+        code=script(file, arguments),
         command=arguments.command,
     )
     print(printed(file, contents))
@@ -65,23 +66,28 @@ def make_guide(file: ModelFile, arguments: argparse.Namespace) -> DiffusionGuide
         device = available_device(arguments.device)
     except ValueError as error:
         raise UserError(f"device {arguments.device} is not there: type --device cpu") from error
-    limit = {} if arguments.max_seconds is None else {"max_seconds": arguments.max_seconds}
-    return DiffusionGuide(file.model, seed=arguments.seed, device=device, progress=sys.stderr.isatty(), **limit)
+    return DiffusionGuide(
+        file.model,
+        seed=arguments.seed,
+        max_seconds=arguments.max_seconds,
+        device=device,
+        progress=sys.stderr.isatty(),
+    )
 
 
 def typed(arguments: argparse.Namespace) -> str:
-    """FILE and the options that choose what is fitted, as they were typed."""
+    """FILE and the options that choose the model, as they were typed."""
     model = [] if arguments.model == "model" else ["--model", arguments.model]
-    device = [] if arguments.device == "cpu" else ["--device", arguments.device]
+    device = [] if arguments.device == Options.device else ["--device", arguments.device]
     return shlex.join([str(arguments.file), *model, *device])
 
 
-def in_python(file: ModelFile, arguments: argparse.Namespace) -> str:
-    """Lines that do the same as the command."""
+def script(file: ModelFile, arguments: argparse.Namespace) -> str:
+    """Python that does the same as the command."""
     names: Sequence[str] = list(dict.fromkeys(arguments.compare or ()))
     options = [f"seed={arguments.seed}"]
     options += [] if arguments.max_seconds is None else [f"max_seconds={arguments.max_seconds:g}"]
-    options += [] if arguments.device == "cpu" else [f"device={arguments.device!r}"]
+    options += [] if arguments.device == Options.device else [f"device={arguments.device!r}"]
     called = 'file["data"]()' if callable(getattr(file.module, "data", None)) else 'file["data"]'
     data = f"*{called}" if file.args else f"**{called}" if file.kwargs else ""
     typed = [AS_TYPED[name].format(seed=arguments.seed) for name in names]
@@ -99,7 +105,7 @@ def in_python(file: ModelFile, arguments: argparse.Namespace) -> str:
 
 
 def write(folder: Path, contents: Contents, data: Any, ran: Ran, page: bool) -> list[str]:
-    """The files of a run, all of them or none; returns their names."""
+    """Write the files of a run, all of them or none; returns their names."""
     with outputs.together(folder) as temporary:
         arviz.save(data, str(temporary / "posterior.nc"))
         for name, record in ran.records.items():
@@ -113,7 +119,7 @@ def write(folder: Path, contents: Contents, data: Any, ran: Ran, page: bool) -> 
 
 
 def pictured(contents: Contents) -> picture.Contents:
-    """What of it is on the one picture."""
+    """The part of the contents that one picture shows."""
     assert contents.training is not None and contents.enough is not None
     guide, *others = contents.methods()
     arrays = {method: draws.arrays() for method, draws in contents.methods().items()}

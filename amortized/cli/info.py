@@ -1,4 +1,4 @@
-"""``amortized info FILE``: what the library sees of a model, as plain text."""
+"""``amortized info FILE``: the sites and the density of a model, as plain text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def describe(file: ModelFile, target: PyroTarget) -> str:
-    """Sites, supports, shapes, dimension, observed sites, and how the density is batched."""
+    """The dimension, the density, and every site with its shape and support, as text."""
     structure = target.structure
     facts = [
         ["model", file.title],

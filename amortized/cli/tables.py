@@ -10,10 +10,11 @@ from amortized.report import Contents
 from amortized.report.tables import costs, numbers
 
 ROWS, COLUMNS = 40, 120
+"""Parameters shown, about one screen of them, and the width of a wide terminal."""
 
 
 def printed(file: ModelFile, contents: Contents) -> str:
-    """The whole of it, in at most 120 columns where names are short."""
+    """All that is printed, in at most 120 columns if names are short."""
     found = contents.diagnosis
     head = f"{file.title}: {found.verdict}\n{found.advice}"
     ours = contents.draws.arrays()
@@ -34,7 +35,7 @@ def posterior_table(rows: Sequence[Moments]) -> str:
 
 
 def comparison_table(rows: Sequence[Difference], method: str) -> str:
-    """One row for each scalar, and the largest differences over all of them."""
+    """One row for each parameter, and the largest differences below."""
     table = [["", "guide mean", "sd", f"{method} mean", "sd", "difference in sd", "sd ratio"]]
     for row in rows[:ROWS]:
         ours, theirs = (numbers(found.mean, found.sd) for found in (row.ours, row.reference))
@@ -43,7 +44,7 @@ def comparison_table(rows: Sequence[Difference], method: str) -> str:
 
 
 def several_table(rows: Sequence[Moments], differences: Mapping[str, Sequence[Difference]]) -> str:
-    """Means, and differences in sd, of as many methods side by side as fit in, the rest below."""
+    """Means and differences in std of all methods; those that do not fit side by side stand below."""
     shown = rows[:ROWS]
     first = [["", "guide mean", "sd"], *([row.name, *numbers(row.mean, row.sd)] for row in shown)]
     pieces = {}
@@ -67,7 +68,7 @@ def cells(row: Difference | None) -> list[str]:
 
 
 def fitting(first: list[list[str]], pieces: Mapping[str, list[list[str]]]) -> Iterator[list[str]]:
-    """Methods in blocks whose columns, with the first ones, are at most 120 characters wide."""
+    """Split the methods into blocks, each at most 120 characters wide together with the first columns."""
     block: list[str] = []
     taken = start = width(first)
     for method, piece in pieces.items():
@@ -88,7 +89,7 @@ def width(table: Sequence[Sequence[str]]) -> int:
 
 
 def largest(differences: Mapping[str, Sequence[Difference]]) -> Iterator[str]:
-    """A line for each method: the largest difference of means, the smallest and the largest ratio of sd."""
+    """For each method the largest difference of means, and the range of the ratios of stds."""
     for method, rows in differences.items():
         if rows:
             shift, ratios = max(abs(row.shift) for row in rows), [row.ratio for row in rows]
@@ -101,7 +102,7 @@ def unlisted(count: int) -> str:
 
 
 def cost_table(file: ModelFile, contents: Contents) -> str:
-    """Draws, seconds, density calls (draws included), log evidence, and what each method knows of its own draws."""
+    """Draws, seconds, density calls, log evidence, and what each method says of its own draws."""
     table = costs(contents)
     head = ["", "draws", "seconds", "density calls", "log evidence"]
     text = aligned([head, *(row[:5] for row in table)])

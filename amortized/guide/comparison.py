@@ -113,9 +113,9 @@ def compare(models: Mapping[str, DiffusionGuide | Draws]) -> ModelComparison:
 def _draws(name: str, model: DiffusionGuide | Draws) -> Draws:
     if isinstance(model, Draws):
         return model
-    if model.settings.amortize is not None:
-        raise ValueError(f"{name!r} is a guide for many data sets: write compare({{{name!r}: guide.record(y), ...}})")
-    return model.record()
+    if model.options.amortize is not None:
+        raise ValueError(f"{name!r} is a guide for many data sets: write compare({{{name!r}: guide.draws(y=y), ...}})")
+    return model.draws()
 
 
 def _evidence(name: str, draws: Draws) -> Estimate:

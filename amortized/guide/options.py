@@ -1,68 +1,206 @@
-"""What a user asked of a guide, in one record."""
+"""The options of a guide. Each has its default, its check and its words here, and nowhere else."""
 
 from __future__ import annotations
 
+import inspect
 import operator
+import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Concatenate, ParamSpec
 
 import torch
 from torch import nn
 
+from amortized._torch import available_device
+from amortized.amortization.training import check_batch
+from amortized.results.posterior import check_count
 from amortized.samplers import DiffusionSampler
 from amortized.targets.conditional.contexts import LocalTo
+from amortized.training.recipe import Recipe
+
+SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
+"""Limits of ``fit``: what a user waits for at a prompt; five times that where one fit serves all data sets."""
+Named = ParamSpec("Named")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The options of ``DiffusionGuide`` that say how the work is done, as described there.
+def says(words: str) -> dict[str, str]:
+    return {"words": words}
 
-    ``components``: the number of Gaussians that ``sharpened`` takes, if any; ``ValueError`` together with ``amortize``.
-    ``untried``: a seed that neither the guide nor a replica of it has.
-    ``ValueError`` also for no time, and for ``langevin`` beside a sampler of the user's own.
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user may ask of a guide, by name; ``words(name)`` says what each means.
+
+    Raises:
+        TypeError: A seed that is no whole number, or a limit that is no number.
+        ValueError: Any other value that a guide cannot follow.
     """
 
-    preset: Callable[..., DiffusionSampler]
-    make_sampler: Callable[..., DiffusionSampler] | None
-    langevin: bool | None
-    components: int | None
-    seed: int
-    max_seconds: float
-    device: torch.device
-    progress: bool
-    amortize: str | Sequence[str] | LocalTo | None = None
-    embedding: nn.Module | None = None
-    untried: int = 1
+    amortize: str | Sequence[str] | LocalTo | None = field(
+        default=None,
+        metadata=says(
+            "Names of arguments or observed sites, or ``LocalTo`` a plate. One fit then serves all data sets, which "
+            "lie along a first dimension. Methods take the data: ``sample(n, y)``. None: one data set."
+        ),
+    )
+    embedding: nn.Module | None = field(
+        default=None,
+        metadata=says(
+            "The network that reads a data set. None: ``Perceptron()``, or ``DeepSets()`` for sets of different size."
+        ),
+    )
+    sampler: Callable[..., DiffusionSampler] | None = field(
+        default=None,
+        metadata=says(
+            "Makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``. "
+            "None: the guide's own preset."
+        ),
+    )
+    recipe: Recipe | None = field(default=None, metadata=says("How the sampler is trained. None: the guide's own."))
+    langevin: bool | None = field(
+        default=None,
+        metadata=says(
+            "Whether the network sees the gradient of the density. None: unless a gradient costs over 50 microseconds "
+            "a particle."
+        ),
+    )
+    exploration: float | None = field(
+        default=None, metadata=says("Share of extra noise on training paths. None: as the recipe says.")
+    )
+    local_search: bool | None = field(
+        default=None, metadata=says("Whether MALA moves the remembered draws. None: as the recipe says.")
+    )
+    seed: int = field(
+        default=0,
+        metadata=says("The same seed gives the same draws on the same machine, if no time limit cuts the work short."),
+    )
+    max_seconds: float | None = field(
+        default=None,
+        metadata=says(
+            f"Limit of ``fit`` in seconds of wall clock. None: {SECONDS:g}, or {SECONDS_FOR_MANY:g} with "
+            "``amortize``. A density of over a millisecond a particle can overrun it."
+        ),
+    )
+    device: torch.device | str = field(
+        default="cpu", metadata=says("Where the model's arguments, the network and the chains go: cpu, cuda, cuda:1.")
+    )
+    progress: bool = field(default=True, metadata=says("Whether to show progress bars."))
+    replicas: int = field(
+        default=1,
+        metadata=says(
+            "Number of fits with seeds of their own, one after the other, each within ``max_seconds``. ``to_arviz`` "
+            "shows them as chains: R-hat then compares independent fits."
+        ),
+    )
 
     def __post_init__(self) -> None:
-        if self.make_sampler is not None and self.langevin is not None:
+        try:
+            object.__setattr__(self, "seed", operator.index(self.seed))
+        except TypeError:
+            raise TypeError(f"seed={self.seed!r}: write a whole number, for instance seed=0") from None
+        try:
+            positive = self.max_seconds is None or self.max_seconds + 0.0 > 0
+        except TypeError:
+            said = f"max_seconds={self.max_seconds!r}: write a positive number of seconds, for instance max_seconds=60"
+            raise TypeError(said) from None
+        if not positive:
+            raise ValueError(f"max_seconds={self.max_seconds}: write a positive number of seconds, for instance 60")
+        if self.sampler is not None and self.langevin is not None:
             typed = f"partial(GFlowNet, langevin={self.langevin})"
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
-        if not self.max_seconds > 0:
-            raise ValueError(f"max_seconds={self.max_seconds}: write a positive number of seconds, for instance 60")
-        if self.components is not None and self.amortize is not None:
+        self._check_amortize()
+        check_count(self.replicas, "replicas")
+        object.__setattr__(self, "device", available_device(self.device))
+
+    def _check_amortize(self) -> None:
+        amortize, embedding = self.amortize, self.embedding
+        if amortize is None:
+            if embedding is not None:
+                raise ValueError("embedding= without a context to read: write amortize='y' as well, the data's name")
+            return
+        one = amortize.plate if isinstance(amortize, LocalTo) else amortize
+        names = [one] if isinstance(one, str) else one
+        valid = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+        if not (valid and 0 < len(set(names)) == len(names)):
+            raise ValueError(f"amortize={amortize!r}: write 'y', ('x', 'y'), or LocalTo('plate')")
+        if embedding is not None and not isinstance(embedding, nn.Module):
+            raise ValueError(f"embedding={embedding!r}: write a module, for instance embedding=Perceptron(size=64)")
+        if self.sampler is not None and "embedding" not in inspect.signature(self.sampler).parameters:
             raise ValueError(
-                f"amortize={self.amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "
-                "posterior: write DiffusionGuide(model, amortize=...), or MixtureGuide(model) for each data set"
+                "sampler=: takes no embedding=, through which the data enter; write partial(GFlowNet, steps=32), or "
+                "lambda dim, reference, embedding: GFlowNet(dim, reference, embedding=embedding)"
             )
 
 
-def whole_seed(seed: Any) -> int:
-    """The seed as an int; raises ``TypeError`` for anything but a whole number."""
-    try:
-        return operator.index(seed)
-    except TypeError:
-        raise TypeError(f"seed={seed!r}: write a whole number, for instance seed=0") from None
+def words(name: str) -> str:
+    """What one option means.
+
+    >>> words("progress")
+    'Whether to show progress bars.'
+    """
+    return Options.__dataclass_fields__[name].metadata["words"]
 
 
-def limit(max_seconds: Any, default: float) -> float:
-    """The limit in seconds, ``default`` for None; raises ``TypeError`` for anything but a number."""
-    try:
-        if max_seconds is None:
-            return default
-        _ = max_seconds + 0.0
-        return max_seconds
-    except TypeError:
-        said = f"max_seconds={max_seconds!r}: write a positive number of seconds, for instance max_seconds=60"
-        raise TypeError(said) from None
+def takes(
+    record: Callable[Named, Options],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, Callable[..., Any], Named], None]]:
+    """Give ``__init__(self, model, **named)`` the signature and the words of the record, for help and type checkers."""
+
+    def decorate(init: Callable[..., None]) -> Callable[Concatenate[Any, Callable[..., Any], Named], None]:
+        own = list(inspect.signature(init).parameters.values())[:2]
+        named = inspect.signature(record).parameters.values()
+        init.__signature__ = inspect.Signature([*own, *named], return_annotation=None)  # pyright: ignore
+        lines = ["Args:", "    model: A Pyro model."]
+        for option in fields(Options):
+            default = "" if option.default is None else f" Default {option.default!r}."
+            text = f"{option.name}: {words(option.name)}{default}"
+            lines.append(textwrap.fill(text, 116, initial_indent=" " * 4, subsequent_indent=" " * 8))
+        init.__doc__ = "\n".join(lines)
+        return init
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The options of a guide, and what its class adds to them.
+
+    Args:
+        options: What the user asked for.
+        name: The class of the guide, for tables and advice.
+        preset: Makes the sampler where the user gave none.
+        recipe: How it is trained.
+        components: Number of Gaussians drawn to the target by natural gradients; None for none.
+        untried: A seed that neither the guide nor a replica has.
+
+    Raises:
+        ValueError: A recipe or a mixture that cannot serve many data sets.
+    """
+
+    options: Options
+    name: str
+    preset: Callable[..., DiffusionSampler]
+    recipe: Recipe
+    components: int | None = None
+    untried: int = 1
+
+    def __post_init__(self) -> None:
+        if (amortize := self.options.amortize) is None:
+            return
+        check_batch(self.recipe)
+        if self.components is not None:
+            raise ValueError(
+                f"amortize={amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "
+                "posterior: write DiffusionGuide(model, amortize=...), or MixtureGuide(model) for each data set"
+            )
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.options.device)
+
+    @property
+    def seconds(self) -> float:
+        """The limit of ``fit``."""
+        default = SECONDS if self.options.amortize is None else SECONDS_FOR_MANY
+        return default if self.options.max_seconds is None else self.options.max_seconds

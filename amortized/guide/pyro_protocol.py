@@ -12,12 +12,11 @@ import torch
 from pyro import poutine
 
 from amortized._types import Sites, Tensor
-from amortized.guide.many import Many
-from amortized.guide.single import Single
+from amortized.guide.fitted import Fitted
 from amortized.targets.pyro.trace import LatentSite
 
 
-def emit(fitted: Single | Many, args: Sequence, kwargs: Mapping[str, Any], device: torch.device) -> Sites:
+def emit(fitted: Fitted, args: Sequence, kwargs: Mapping[str, Any], device: torch.device) -> Sites:
     """As many draws as the enclosing plates ask for; of each row's posterior in the plate of the rows, if it is one's.
 
     The factor is ``log p₀ + Σ (log P_F − log P_B) − log |det dz/dx|``.
@@ -25,8 +24,9 @@ def emit(fitted: Single | Many, args: Sequence, kwargs: Mapping[str, Any], devic
     plates = dist.Normal(torch.zeros((), device=device), 1.0).mask(False)
     shape = pyro.sample("_amortized_plates", plates, infer={"is_auxiliary": True}).shape
     with poutine.block():
-        path, values, log_det, local = fitted.propose(args, kwargs, shape.numel())
-    log_factor = path.log_proposal - log_det
+        proposal = fitted.propose(args, kwargs, shape.numel())
+    values, local = proposal.values, proposal.plate
+    log_factor = proposal.path.log_proposal - proposal.log_dets
     rows = len(log_factor) // shape.numel()
     frames = {frame for site in fitted.latents.values() for frame in site.plates}
     opened = {name: pyro.plate(name, rows if name == local else size, dim=dim) for name, size, dim in sorted(frames)}

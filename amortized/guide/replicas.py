@@ -2,64 +2,48 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from amortized.diagnostics.verdict import VERDICTS
 from amortized.results.draws import Draws
-from amortized.results.posterior import Posterior, check_count
+from amortized.results.posterior import NUM_SAMPLES, Posterior, check_count
 from amortized.weights import Estimate, log_mean_exp
-
-NUM_SAMPLES = 4_000
-
-
-def alike(guide: Any, seed: int) -> Any:
-    """A guide with the same model and settings that has not been fitted, and another seed."""
-    asked = guide.settings
-    twin = type(guide)(
-        guide.model,
-        amortize=asked.amortize,
-        embedding=copy.deepcopy(asked.embedding),
-        sampler=asked.make_sampler,
-        recipe=guide.recipe,
-        langevin=asked.langevin,
-        seed=seed,
-        max_seconds=asked.max_seconds,
-        device=asked.device,
-        progress=asked.progress,
-    )
-    twin.settings = replace(twin.settings, untried=asked.untried)
-    return twin
 
 
 def record_of(
-    guides: Sequence[Any],
-    data: tuple,
+    posteriors: Sequence[Posterior],
+    seconds: float,
     num_samples: int | None = None,
     correction: str = "resample",
     after: Sequence[Draws] = (),
 ) -> tuple[Draws, Posterior]:
-    """``num_samples`` draws of fitted guides, equally many of each, and the posterior that is trusted least.
+    """Draws of independent fits, equally many of each, and the posterior that is trusted least.
 
-    None: 4,000, or as many below as can be shared. ``after``: draws of other methods, whose calls of the first guide's
-    density are not the guides' own. Raises ``ValueError`` where so many cannot be shared.
+    Args:
+        posteriors: One of each fit.
+        seconds: What all fits took.
+        num_samples: How many draws in all. None: 4,000, or as many below as can be shared.
+        correction: As in ``Posterior.sample``.
+        after: Draws of other methods, whose calls of the first posterior's density are not the fits' own.
+
+    Raises:
+        ValueError: So many draws cannot be shared.
     """
+    fits = len(posteriors)
     if num_samples is None:
-        num_samples = NUM_SAMPLES - NUM_SAMPLES % len(guides)
+        num_samples = NUM_SAMPLES - NUM_SAMPLES % fits
     check_count(num_samples)
-    if num_samples % len(guides):
-        even = len(guides) * (num_samples // len(guides) + 1)
-        raise ValueError(f"num_samples={num_samples} for {len(guides)} replicas: write num_samples={even}")
-    posteriors = [guide.at(*data) for guide in guides]
-    each = [posterior.record(num_samples // len(guides), correction) for posterior in posteriors]
-    draws = as_chains(each) if len(each) > 1 else each[0]
+    if num_samples % fits:
+        even = fits * (num_samples // fits + 1)
+        raise ValueError(f"num_samples={num_samples} for {fits} replicas: write num_samples={even}")
+    each = [posterior.draws(num_samples // fits, correction) for posterior in posteriors]
+    draws = as_chains(each) if fits > 1 else each[0]
     worst = max(zip(each, posteriors, strict=True), key=lambda judged: distrust(judged[0]))[1]
     calls = draws.target_calls - sum(found.target_calls for found in after if found.target is draws.target)
-    return replace(draws, seconds=sum(guide.seconds for guide in guides), target_calls=calls), worst
+    return replace(draws, seconds=seconds, target_calls=calls), worst
 
 
 def distrust(draws: Draws) -> int:
@@ -88,7 +72,7 @@ def as_chains(replicas: Sequence[Draws]) -> Draws:
         states=torch.cat(states) if states else None,
         target=first.target,
         log_weights=torch.cat(weights) if weights else None,
-        log_evidence=pooled([one.log_evidence for one in replicas if one.log_evidence is not None]),
+        log_evidence=averaged([one.log_evidence for one in replicas if one.log_evidence is not None]),
         chains=len(replicas),
         seconds=sum(one.seconds for one in replicas),
         target_calls=sum(one.target_calls for one in replicas),
@@ -96,10 +80,10 @@ def as_chains(replicas: Sequence[Draws]) -> Draws:
     )
 
 
-def pooled(estimates: Sequence[Estimate]) -> Estimate | None:
+def averaged(estimates: Sequence[Estimate]) -> Estimate | None:
     """``log mean Z_r`` of independent estimates ``log Z_r``, with its delta-method error; None for none.
 
-    >>> pooled([Estimate(0.0, 0.1), Estimate(0.0, 0.1)])
+    >>> averaged([Estimate(0.0, 0.1), Estimate(0.0, 0.1)])
     Estimate(value=0.0, std_error=0.0707...)
     """
     if not estimates:

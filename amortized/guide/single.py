@@ -1,118 +1,144 @@
-"""What a guide learns when it is fitted to one data set."""
+"""What a guide learns from one data set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from amortized._types import Sites, Tensor
-from amortized.diagnostics.calibration import Calibration
 from amortized.diagnostics.remedies import in_python
-from amortized.guide.options import Settings
-from amortized.path import ScoredPath
-from amortized.results.posterior import Posterior, proposed
-from amortized.samplers import DiffusionSampler
+from amortized.guide.fitted import Fitted, Proposal, proposed
+from amortized.guide.options import Plan
+from amortized.results.posterior import Posterior
+from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare
-from amortized.training.recipe import Recipe, Training, train
+from amortized.training.recipe import Training, train
 
+CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
+"""Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
+WARM_UP = 0.5
+"""Part of ``max_seconds`` for the warm-up: training gets what it leaves."""
 PATHS = 8_000
-DEAR_PATHS = 2_000
-CHECKS_WITHIN = 5.0
+"""Fresh paths: an evidence of even weights is then known to a hundredth of a nat."""
+EXPENSIVE_PATHS = 2_000
+"""Fresh paths of a density of over 50 microseconds a particle: still 600 effective ones at the limit of 30 %."""
+CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
+"""Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
 
 
-class Single:
-    """The density of one data set, warmed up and whitened, with a fresh sampler; then with a trained one."""
+class Single(Fitted):
+    """The density of one data set, warmed up and whitened, and a sampler that starts from the warm-up's mixture."""
 
-    def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], settings: Settings):
-        self.settings = settings
-        self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
-        limit = settings.max_seconds
-        seed, capture_seconds = settings.seed, min(20.0, 0.2 * limit)
-        self.target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
-        made = prepare(
-            self.target,
-            settings.make_sampler,
-            settings.langevin,
+    def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], plan: Plan):
+        super().__init__(plan)
+        seed, limit = plan.options.seed, plan.seconds
+        capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
+        self._target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
+        self.prepared = prepare(
+            self._target,
+            plan.options.sampler,
+            plan.options.langevin,
             self.generator,
             seed,
-            0.5 * limit,
-            settings.progress,
-            settings.preset,
-            components=settings.components,
+            WARM_UP * limit,
+            plan.options.progress,
+            plan.preset,
+            components=plan.components,
         )
-        self.white, self.warm, self.sampler = made.white, made.warm, made.sampler
-        self.ends, self.log_ends = made.ends, made.log_ends
-        self.paths = DEAR_PATHS if made.dear else PATHS
-        self.latents = self.target.latents
+        self.sampler = self.prepared.sampler
+        self.latents = self._target.latents
+        self._posterior: Posterior | None = None
 
-    def check(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:
-        """Raises ``ValueError`` for arguments of another structure."""
-        self.target.check_arguments(args, kwargs)
-
-    def train(self, recipe: Recipe, seconds: float) -> Training:
-        draws, settings = (self.ends, self.log_ends), self.settings
-        return train(self.sampler, self.white, draws, recipe, seconds, self.generator, settings.progress)
-
-    def posterior(self, sampler: DiffusionSampler, method: str, recipe: Recipe) -> Posterior:
-        """The one posterior."""
-        settings = self.settings
-        return Posterior(
-            sampler=sampler,
-            white=self.white,
-            generator=self.generator,
-            method=method,
-            paths=self.paths,
-            held_out=(self.ends[: recipe.held_out], self.log_ends[: recipe.held_out]),
-            warm_up=(self.warm.log_evidence, self.warm.trustworthy, self.warm.status),
-            uncovered=self.warm.uncovered,
-            remedies=in_python(method, settings.seed, settings.untried, settings.max_seconds, recipe.enough),
-            attributes={"seed": settings.seed},
-            checks_within=max(CHECKS_WITHIN, 0.1 * settings.max_seconds),
-            draws_within=0.25 * settings.max_seconds,
-            explores=True,
-        )
-
-    def ordered(self, data: Sequence, named: Mapping[str, Any]) -> tuple[()]:
-        """Nothing: raises ``ValueError`` for data sets, of which this guide knows one alone, and unknown options."""
-        if named:
-            raise ValueError(
-                f"{next(iter(named))}= is no option here, and this guide was fitted to one data set: leave it out, or "
-                f"write DiffusionGuide(model, amortize={next(iter(named))!r}) to pass data"
-            )
-        if data:
-            raise ValueError(
-                f"{len(data)} data sets for a guide that was fitted to one: write DiffusionGuide(model, "
-                "amortize='y'), naming the argument; options such as correction= are passed by name"
-            )
-        return ()
-
-    def log_weights(self, data: Sequence, sampler: DiffusionSampler, count: int) -> Tensor:
-        """Log weights ``(count,)`` of fresh paths."""
-        return sampler.sample(self.white, count, self.generator)[1]
-
-    def refine(
-        self, data: Sequence, named: Mapping[str, Any], sampler: DiffusionSampler, method: str, seconds: float
-    ) -> Posterior:
-        raise RuntimeError("refine() is for a guide with amortize=; to train one longer write max_seconds=600")
-
-    def calibrate(self, sampler: DiffusionSampler, count: int, draws: int, correction: str) -> Calibration:
-        raise RuntimeError(
-            "calibrate() needs posteriors of many data sets: write DiffusionGuide(model, amortize='y'), naming the "
-            "argument that holds the data"
-        )
-
-    def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> tuple[ScoredPath, Sites, Tensor, None]:
-        """``count`` paths, the latents at their ends, and the logarithm of what the change of coordinates took."""
-        return *proposed(self.sampler, self.white, count), None
+    @property
+    def target(self) -> PyroTarget:
+        return self._target
 
     @property
     def moved(self) -> list[str]:
-        """Parameters of the model that have changed since the density was captured."""
-        return self.target.moved
+        return self._target.moved
 
     @property
-    def calls(self) -> int:
-        return self.target.calls
+    def training_of_one(self) -> Training | None:
+        return self.training_record
+
+    def check(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:
+        self._target.check_arguments(args, kwargs)
+
+    def train(self, seconds: float) -> Training:
+        """Train the sampler, then weigh its paths: the verdict belongs to the fit."""
+        made, recipe = self.prepared, self.plan.recipe
+        draws, progress = (made.ends, made.log_ends), self.plan.options.progress
+        self.training_record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
+        self.sampler_moved()
+        posterior = self.posterior((), {})
+        posterior.reverse_weights()
+        posterior.weights()
+        return self.training_record
+
+    def sampler_moved(self) -> None:
+        self._posterior = None
+
+    def given(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        """Nothing: the data are those of ``fit``, whatever arguments Pyro passes on."""
+        return (), {}
+
+    def posterior(self, data: Sequence[Any], named: Mapping[str, Any]) -> Posterior:
+        """The only one, made again after SVI has moved the sampler."""
+        _check_no_data(data, named)
+        if self._posterior is None:
+            self._posterior = self.new_posterior()
+        return self._posterior
+
+    def new_posterior(self) -> Posterior:
+        """The posterior with nothing computed yet."""
+        plan, made = self.plan, self.prepared
+        held_out, options = plan.recipe.held_out, plan.options
+        return Posterior(
+            sampler=self.trained,
+            white=made.white,
+            generator=self.generator,
+            method=plan.name,
+            paths=EXPENSIVE_PATHS if made.dear else PATHS,
+            held_out=(made.ends[:held_out], made.log_ends[:held_out]),
+            warm_up=made.warm,
+            remedies=in_python(plan.name, options.seed, plan.untried, plan.seconds, plan.recipe.enough),
+            attributes=self.attributes,
+            checks_within=max(CHECKS_WITHIN, CHECKS_PART * plan.seconds),
+            draws_within=self.draws_within,
+            explores=True,
+        )
+
+    def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Posterior], bool]:
+        return [self.posterior(data, named)], True
+
+    def whitened(self, data: Sequence[Any], named: Mapping[str, Any]) -> WhitenedTarget:
+        _check_no_data(data, named)
+        return self.prepared.white
+
+    def sample(self, data: Sequence[Any], named: Mapping[str, Any], num_samples: int, correction: str) -> Sites:
+        return self.posterior(data, named).sample(num_samples, correction)
+
+    def log_weights(self, data: Sequence[Any], named: Mapping[str, Any], count: int) -> Tensor:
+        return self.trained.sample(self.whitened(data, named), count, self.generator)[1]
+
+    def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> Proposal:
+        return proposed(self.sampler, self.prepared.white, count)
+
+    def simulated(self, count: int) -> None:
+        return None
+
+
+def _check_no_data(data: Sequence[Any], named: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for data sets, and for options that are none."""
+    if named:
+        name = next(iter(named))
+        raise ValueError(
+            f"{name}= is no option here, and this guide was fitted to one data set: leave it out, or write "
+            f"DiffusionGuide(model, amortize={name!r}) to pass data"
+        )
+    if data:
+        raise ValueError(
+            f"{len(data)} data sets for a guide that was fitted to one: write DiffusionGuide(model, amortize='y'), "
+            "naming the argument; options such as correction= are passed by name"
+        )

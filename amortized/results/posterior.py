@@ -4,47 +4,60 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, cast
 
 import torch
 
 from amortized._torch import placement
 from amortized._types import Generator, Sites, Tensor
-from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.mass_search import MassSearch
 from amortized.diagnostics.mode_search import ModeSearch, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
-from amortized.path import ScoredPath, rollout
 from amortized.results.draws import Draws
+from amortized.results.looks import FreshPaths, Look, Searches, look, scales
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable_paths, check_correction, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.cost import seconds_a_particle, timed
-from amortized.targets.pyro.checks.precision import POINTS, rounding_rms
+from amortized.targets.cost import timed
 from amortized.targets.pyro.failures import tell
-from amortized.targets.pyro.target import PyroTarget
+from amortized.targets.pyro.model_target import ModelTarget
 from amortized.training.evaluation import reverse_log_weights
-from amortized.weights import Estimate, effective_sample_fraction, log_evidence, systematic
+from amortized.warmup import WarmUp
+from amortized.weights import Estimate, effective_sample_fraction, log_evidence
 
+NUM_SAMPLES = 4_000
+"""Draws of a record when none are asked for: the standard error of a mean is then a sixtieth of the std."""
 POLISHED = 512
+"""The sampler's own draws that stand in for held-out ones: as many as ``Recipe.held_out``."""
 OTHER_SEED = 1_000_003
-EVALUATED = 1_000
-"""Ends at which density and gradient are looked at: a share of .5 % is five of them."""
+"""Added to the seed of a fit where a check needs random numbers. A prime far above the seeds that people type."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Posterior:
-    """``sampler`` draws in the coordinates of ``white``; ``paths`` fresh ones are what every judgement reads.
+    """The posterior of one data set with a trained sampler: draws, log evidence and a verdict.
 
-    ``held_out``: draws ``(N, D)`` of the target in those coordinates and their log R; None to polish some of the
-    sampler's own by MALA. ``warm_up``: a log evidence to agree with, whether it is to be trusted, and a word on it.
-    ``uncovered``: nats by which its climbs met more density than its draws explain. ``remedies``: what to type
-    where the verdict is bad. ``attributes`` are written beside the draws. ``checks_within``: seconds that chains and,
-    if it ``explores``, each independent search may take before it is left out; ``draws_within``: seconds that the paths
-    in excess of a ``draw`` may take before there are fewer of them.
+    The record itself never changes. Paths, weights and checks are computed once, at the first question.
+
+    Args:
+        sampler: Draws in the coordinates of ``white``.
+        white: The whitened density.
+        generator: Source of all random numbers, except those of the checks.
+        method: Name of the guide that made it, for tables.
+        paths: Number of fresh paths.
+        held_out: Draws ``(N, D)`` of the target in whitened coordinates and their log R. None polishes some of the
+            sampler's own draws by MALA.
+        warm_up: The warm-up, whose log evidence the sampler has to agree with; None where there was none.
+        remedies: What to type after a bad verdict.
+        attributes: Facts that are written beside the draws.
+        draws_within: Seconds that the excess paths of one call may take before there are fewer of them.
+        checks_within: Seconds that chains and each independent search may take before they are left out.
+        explores: Whether ``diagnose`` searches for mass that the sampler does not see.
     """
 
     sampler: DiffusionSampler
@@ -53,53 +66,83 @@ class Posterior:
     method: str
     paths: int
     held_out: tuple[Tensor, Tensor] | None = None
-    warm_up: tuple[Estimate, bool, str] | None = None
-    uncovered: float = -math.inf
+    warm_up: WarmUp | None = None
     remedies: Remedies = GENERIC
-    attributes: dict[str, float | int | str] = field(default_factory=dict)
+    attributes: Mapping[str, float | int | str] = field(default_factory=dict)
     draws_within: float = 15.0
-    log_weights: Tensor | None = None
-    reverse_log_weights: Tensor | None = None
-    ends: Tensor | None = None
-    seconds_a_path: float = 0.0
     checks_within: float = 0.5
     explores: bool = False
-    drifted: Drift | str | None = None
-    explored: ModeSearch | Unbounded | str | None = None
-    beyond: Estimate | str | None = None
-    rounded: float | str | None = None
-    troubled: float | None = None
 
     @property
-    def target(self) -> Any:
+    def target(self) -> ModelTarget:
         """The density in the model's own unconstrained coordinates."""
-        return self.white.target
+        return cast(ModelTarget, self.white.target)
+
+    @cached_property
+    def fresh(self) -> FreshPaths:
+        """The fresh paths, drawn once."""
+        with placement(self.white.device):
+            (ends, log_weights), seconds = timed(lambda: self.sampler.sample(self.white, self.paths, self.generator))
+        return FreshPaths(ends, log_weights, seconds / self.paths)
 
     def weights(self) -> Tensor:
-        """Log weights of fresh paths, drawn once."""
-        if self.log_weights is None:
-            with placement(self.white.device):
-                drawn, seconds = timed(lambda: self.sampler.sample(self.white, self.paths, self.generator))
-                self.ends, self.log_weights = drawn
-                self.seconds_a_path = seconds / self.paths
-        return self.log_weights
+        """Log weights of the fresh paths, ``(N,)`` in nats."""
+        return self.fresh.log_weights
 
     def pilot(self) -> tuple[Tensor, Tensor]:
-        """The fresh paths' ends ``(N, D)``, whitened, and their log weights."""
-        weights = self.weights()
-        return cast(Tensor, self.ends), weights
+        """Whitened ends ``(N, D)`` of the fresh paths, and their log weights."""
+        return self.fresh.ends, self.fresh.log_weights
+
+    @cached_property
+    def _reverse(self) -> Tensor:
+        with placement(self.white.device), torch.no_grad():
+            parts = self.sampler.process, self.sampler.policy, self.white
+            draws = self.held_out or polished(self.sampler, self.white, POLISHED, self.pilot(), self.generator)
+            return reverse_log_weights(*parts, draws, self.generator)
 
     def reverse_weights(self) -> Tensor:
-        """Log weights of paths noised back from draws of the target, drawn once."""
-        if self.reverse_log_weights is None:
-            with placement(self.white.device), torch.no_grad():
-                parts = self.sampler.process, self.sampler.policy, self.white
-                draws = self.held_out or polished(self.sampler, self.white, POLISHED, self.pilot(), self.generator)
-                self.reverse_log_weights = reverse_log_weights(*parts, draws, self.generator)
-        return self.reverse_log_weights
+        """Log weights of backward paths from draws of the target, ``(M,)`` in nats."""
+        return self._reverse
 
-    def draw(self, num_samples: int, correction: str = "resample") -> Draws:
-        """``num_samples`` posterior draws with their record; ``correction`` as in ``sample``."""
+    def sample(self, num_samples: int, correction: str = "resample") -> Sites:
+        """Posterior draws in the model's own space, in random order.
+
+        Args:
+            num_samples: How many.
+            correction: ``"resample"`` draws more paths than needed and resamples them by their weights; hardly any
+                appears twice. ``"none"`` returns the sampler's own draws. ``"mcmc"`` resamples, then makes 50 MALA
+                moves each, with a step size that other chains have chosen. ``"sequential"`` resamples on the way,
+                along the path.
+
+        Returns:
+            ``{site: (num_samples, *event)}``, deterministic sites included.
+
+        Raises:
+            RuntimeError: The model or its data have changed since the fit.
+
+        Warns where the draws are worth less than half as many independent ones, or take over half of ``max_seconds``.
+        """
+        return self._drawn(num_samples, correction).sites
+
+    def draws(self, num_samples: int = NUM_SAMPLES, correction: str = "resample", verdict: bool = True) -> Draws:
+        """The draws of ``sample`` as a record, with their cost and the verdict.
+
+        Args:
+            num_samples: How many.
+            correction: As in ``sample``.
+            verdict: False leaves the verdict out, whose checks take time at the first call.
+
+        Returns:
+            A ``Draws``; with the verdict, ``target_calls`` counts the fit and the checks too.
+        """
+        draws = self._drawn(num_samples, correction)
+        if not verdict:
+            return draws
+        found = self.diagnose()
+        judged = {"verdict": found.verdict, "khat": found.khat, "ess_fraction": found.ess_fraction}
+        return replace(draws, target_calls=self.target.calls, attributes={**draws.attributes, **judged})
+
+    def _drawn(self, num_samples: int, correction: str) -> Draws:
         check_count(num_samples)
         check_correction(correction)
         pilot = self.pilot()
@@ -124,10 +167,10 @@ class Posterior:
         )
 
     def _paths(self, num_samples: int, correction: str) -> int:
-        """How many paths to draw; warns where that takes long, or where half of the draws would tell nothing new."""
+        """How many paths to draw; warns where that is slow, or where most draws would repeat others."""
         weights = self.weights()
         wanted = pool_size(weights[:, None], num_samples)
-        paths = affordable_paths(wanted, num_samples, self.seconds_a_path, self.draws_within)
+        paths = affordable_paths(wanted, num_samples, self.fresh.seconds_a_path, self.draws_within)
         effective = effective_sample_fraction(weights) * paths
         if correction in ("resample", "mcmc") and 2 * effective < num_samples:
             tell(
@@ -136,100 +179,88 @@ class Posterior:
             )
         return paths
 
-    def sample(self, num_samples: int, correction: str = "resample") -> Sites:
-        """Posterior draws ``{site: (num_samples, *event)}`` in the model's own space, deterministic sites included.
-
-        ``correction="resample"`` draws paths in excess, so many that hardly any is needed twice, and resamples them by
-        their weights; ``"none"`` returns the sampler's own draws; ``"mcmc"`` resamples and then makes 50 MALA moves
-        each, of one step size that other chains have chosen; ``"sequential"`` resamples on the way, along the path.
-        The draws are in random order. Warns where they are worth under half as many independent ones, or take over
-        half of the guide's ``max_seconds``. Raises ``RuntimeError`` where the model or its data have changed since.
-        """
-        return self.draw(num_samples, correction).sites
-
     def log_evidence(self) -> Estimate:
-        """log Z in nats with its standard error, from fresh paths."""
+        """Estimate log Z in nats from the fresh paths, with its standard error."""
         return log_evidence(self.weights())
 
-    def diagnose(self) -> Diagnosis:
-        """Whether to trust the draws: weights, bounds, agreement with other draws, and a verdict in plain words."""
-        evidence, trusted, status = self.warm_up or (None, True, "")
+    def diagnose(self, remedies: Remedies | None = None) -> Diagnosis:
+        """Judge the draws by weights, bounds and independent checks.
+
+        Args:
+            remedies: What to type where a check fails, if not the posterior's own.
+        """
+        warm = self.warm_up
+        known = (None, True, "") if warm is None else (warm.log_evidence, warm.trustworthy, warm.status)
         weights = self.weights(), self.reverse_weights()
-        return diagnose(*weights, evidence, trusted, status, self.remedies, self.checks())
+        return diagnose(*weights, *known, remedies or self.remedies, self.checks())
 
     def checks(self) -> Checks:
-        """What the weights do not show: a model edited since, draws that drift, mass elsewhere; each looked at once."""
+        """Look for what the weights do not show; each check runs once, except that of the model's text and data."""
         with placement(self.white.device):
             changed = self.target.difference_from_model()
-            if changed is None and self.drifted is None:
-                self._look()
-            if changed is None and self.explores and self.explored is None:
-                self.explore(self.checks_within)
+            look = self._look if changed is None else vars(self).get("_look")
+            searches = self._searches if changed is None and self.explores else vars(self).get("_searches")
         return Checks(
             changed=changed,
-            drift=self.drifted,
-            mode_search=self.explored,
-            beyond=self.beyond,
+            drift=look.drift if look else None,
+            mode_search=searches.elsewhere if searches else None,
+            beyond=searches.beyond if searches else None,
             target_calls=self.target.calls,
-            uncovered=self.uncovered,
-            rounding=self.rounded,
+            uncovered=-math.inf if self.warm_up is None else self.warm_up.uncovered,
+            rounding=look.rounding if look else None,
             troubles=tuple(self.target.troubles()),
-            troubled=self.troubled or 0.0,
+            troubled=look.troubled if look else 0.0,
             scales=scales(self.target.latents),
             sites=len(self.target.latents),
         )
 
-    def _look(self) -> None:
-        """At the fresh paths' ends: chains from there, what cannot be evaluated, and what is rounded."""
-        self.weights()
-        ends = cast(Tensor, self.ends)
-        cost = seconds_a_particle(self.white, ends)
-        self.drifted = self._drift(CALLS * cost)
-        ends, before = ends[: min(EVALUATED, 1 + int(self.checks_within / max(cost, 1e-9)))], self.white.nonfinite
-        self.white.log_prob_and_score(ends)
-        self.troubled = (self.white.nonfinite - before) / len(ends)
-        if isinstance(self.target, PyroTarget):
-            self.rounded = rounding_rms(self.target, self.white.unwhiten(self._resampled(POINTS)))
+    @cached_property
+    def _look(self) -> Look:
+        return look(self.white, self.fresh, self.checks_within, self._other_seed)
 
-    def _resampled(self, count: int) -> Tensor:
-        """``count`` of the fresh paths' ends, by their weights."""
-        return cast(Tensor, self.ends)[systematic(self.weights(), count, self._other_generator())]
+    @cached_property
+    def _searches(self) -> Searches:
+        return self._search(self.checks_within)
 
-    def _drift(self, seconds: float) -> Drift | str:
-        """Chains from the fresh paths' ends, where the density is cheap enough: ``seconds`` is what they would take."""
-        weights, ends = self.weights(), cast(Tensor, self.ends)
-        if seconds > self.checks_within:
-            return f"not looked at: it would take {seconds:.0f} s"
-        generator, coordinates = self._other_generator(), self.white.unwhiten
-        found = drift(self.white, ends, weights, generator, coordinates, names(self.target.latents))
-        return found or "not looked at: too few draws count"
+    def _search(self, seconds: float) -> Searches:
+        search = MassSearch(self.sampler, self.white, *self.pilot(), self._other_seed)
+        return Searches(search.elsewhere(seconds), search.beyond(seconds))
 
     def explore(self, seconds: float) -> ModeSearch | Unbounded | str:
-        """Two independent searches for mass that the sampler does not see, elsewhere and beyond its draws.
+        """Search twice for mass that the sampler does not see: elsewhere, and beyond its draws.
 
-        Each may take ``seconds``. ``diagnose()`` reads what was found last; what is returned is the first search's.
+        Args:
+            seconds: What each search may take.
+
+        Returns:
+            What the first search found. Later calls of ``diagnose`` read both, in the place of earlier searches.
         """
-        search = MassSearch(self.sampler, self.white, *self.pilot(), self._other_seed)
-        self.explored, self.beyond = search.elsewhere(seconds), search.beyond(seconds)
-        return self.explored
+        vars(self)["_searches"] = self._search(seconds)  # the one cached result that a user may ask for again
+        return self._searches.elsewhere
 
     @property
     def _other_seed(self) -> int:
-        """One whose numbers no fit has seen, so that looking changes no draw."""
+        """One that no fit has used: looking changes no draw."""
         return self.generator.initial_seed() + OTHER_SEED
 
-    def _other_generator(self) -> Generator:
-        return torch.Generator(self.white.device).manual_seed(self._other_seed)
+    def to_arviz(self, num_samples: int = NUM_SAMPLES, correction: str = "resample") -> Any:
+        """The record of ``draws`` in ArviZ, as ``Draws.to_arviz``."""
+        return self.draws(num_samples, correction).to_arviz()
 
-    def to_arviz(self, num_samples: int = 4_000, correction: str = "resample") -> Any:
-        """The draws in ArviZ, as ``Draws.to_arviz``, with the verdict among their attributes."""
-        return self.record(num_samples, correction).to_arviz()
+    def draw(self, num_samples: int, correction: str = "resample") -> Draws:
+        """Deprecated: ``draws(num_samples, verdict=False)``."""
+        deprecated("posterior.draw(n)", "posterior.draws(n), which has the verdict too, or posterior.sample(n)")
+        return self.draws(num_samples, correction, verdict=False)
 
     def record(self, num_samples: int, correction: str = "resample") -> Draws:
-        """Draws that carry the verdict, all target calls so far, and what the weights say of them all."""
-        draws, found = self.draw(num_samples, correction), self.diagnose()
-        judged = {"verdict": found.verdict, "khat": found.khat, "ess_fraction": found.ess_fraction}
-        return replace(draws, target_calls=self.target.calls, attributes={**draws.attributes, **judged})
+        """Deprecated: ``draws``."""
+        deprecated("posterior.record(n)", "posterior.draws(n)")
+        return self.draws(num_samples, correction)
+
+
+def deprecated(old: str, new: str) -> None:
+    """Warn, at the caller of the caller, that a public name will go."""
+    warnings.warn(f"{old} goes in the next release: write {new}", DeprecationWarning, stacklevel=3)
 
 
 def polished(
@@ -242,35 +273,6 @@ def polished(
     """``count`` of the sampler's own draws ``(count, D)``, resampled and moved by MALA, and their log R."""
     ends, _ = corrected(sampler, white, count, "mcmc", pilot, generator)
     return ends, white.log_prob(ends).double()
-
-
-def proposed(sampler: DiffusionSampler, white: WhitenedTarget, count: int) -> tuple[ScoredPath, Sites, Tensor]:
-    """``count`` paths, the latents at their ends, and the logarithm of what the change of coordinates took."""
-    path = rollout(sampler.process, sampler.policy, white, count, evaluate_ends=False)
-    values, log_dets = cast(Any, white.target).unpack(white.unwhiten(path.ends))
-    return path, values, white.log_dets(count) + torch.stack(list(log_dets.values())).sum(0)
-
-
-def names(latents: Mapping[str, Any]) -> list[str]:
-    """A name for every coordinate of the unconstrained space, in order."""
-    return [
-        site if latent.size == 1 else f"{site}[{index}]"
-        for site, latent in latents.items()
-        for index in range(latent.size)
-    ]
-
-
-def scales(latents: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names, as ``names`` has them, of the coordinates of sites that are positive numbers."""
-    positive = {name: site for name, site in latents.items() if is_positive(site.support)}
-    return tuple(names(positive))
-
-
-def is_positive(support: Any) -> bool:
-    """Whether a site's values are positive numbers, up to a bound that is not that of a probability."""
-    support = getattr(support, "base_constraint", support)
-    lower, upper = getattr(support, "lower_bound", math.nan), getattr(support, "upper_bound", math.inf)
-    return bool((torch.as_tensor(lower) == 0).all()) and not bool((torch.as_tensor(upper) == 1).all())
 
 
 def check_count(number: int, name: str = "num_samples") -> None:

@@ -15,7 +15,6 @@ from amortized.cli import parser
 from amortized.cli.fit import typed
 from amortized.diagnostics.remedies import NON_CENTRED, in_python, in_shell
 from amortized.guide.named import TBGuide
-from amortized.guide.replicas import alike
 
 
 def model():
@@ -28,7 +27,7 @@ def test_python_runs_what_is_typed():
         code = said[said.index(name + "(") :].rstrip(".")
         known = {name: kind, "Recipe": Recipe, "dataclasses": dataclasses, "model": model}
         made = eval(code, known)
-        assert (made.settings.seed, made.settings.max_seconds) == (3, 600)
+        assert (made.options.seed, made.options.max_seconds) == (3, 600)
         assert (made.recipe.steps, made.recipe.enough, made.recipe.patience) == (5_000, 0.97, 10)
         assert type(made.recipe.objective(1)) is type(kind.default_recipe.objective(1))
 
@@ -49,7 +48,7 @@ def test_the_shell_takes_what_is_typed():
 
 def test_no_replica_has_the_seed_that_is_advised():
     guide = DiffusionGuide(model, seed=3, replicas=4)
-    assert guide.settings.untried == 7 and alike(guide, 5).settings.untried == 7
+    assert guide.plan.untried == 7 and guide._replica(5).plan.untried == 7
 
 
 def test_a_model_is_written_non_centred_as_advised():

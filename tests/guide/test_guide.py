@@ -289,7 +289,7 @@ def test_moving_before_and_after_fit(fitted):
     assert fitted.to("cpu") is fitted
 
 
-@pytest.mark.parametrize("ask", ["sample", "draw"])
+@pytest.mark.parametrize("ask", ["sample", "draws"])
 def test_sample_before_fit(ask):
     with pytest.raises(RuntimeError, match=r"before fit: write guide.fit\(\*args\)"):
         getattr(DiffusionGuide(conjugate), ask)(10)

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import amortized
-from amortized import DiffusionGuide, LocalTo
+from amortized import DiffusionGuide, LocalTo, Recipe
 from amortized.guide import many
-from amortized.guide.options import Settings
+from amortized.guide.options import Options, Plan
 from amortized.policies.embeddings import DeepSets
 from amortized.samplers import GFlowNet
 from tests.amortization.quick import (
@@ -71,7 +71,7 @@ def test_one_data_set_has_no_dimension_of_its_own(guide):
     mean, deviation, _ = truth(NEW)
     check_moments(alone["mean"][None], mean[2:3], deviation)
     assert guide.sample(20, list(NEW))["mean"].shape == (4, 20)
-    assert guide.draw(30, NEW[0]).sites["mean"].shape == (30,)
+    assert guide.draws(30, NEW[0]).sites["mean"].shape == (30,)
     assert guide.sample(7, NEW[0], correction="none")["mean"].shape == (7,)
     check_moments(guide.sample(500, NEW[2], correction="sequential")["mean"][None], mean[2:3], deviation)
 
@@ -203,19 +203,19 @@ def test_data_by_name_and_as_users_have_them(guide):
 
 
 def test_every_method_takes_data_by_name(guide, tmp_path):
-    assert guide.sample(7, y=NEW[0])["mean"].shape == guide.draw(7, y=NEW[0]).sites["mean"].shape == (7,)
+    assert guide.sample(7, y=NEW[0])["mean"].shape == guide.draws(7, y=NEW[0]).sites["mean"].shape == (7,)
     assert guide.sample(7, y=NEW)["mean"].shape == (4, 7)
     assert guide.at(y=NEW[0]).log_evidence().std_error < 0.05 and guide.log_evidence(y=NEW[0]).std_error < 0.05
     assert guide.diagnose(y=NEW[0]).verdict and guide.refine(y=NEW[0], seconds=0.2).sample(5)["mean"].shape == (5,)
     assert guide.median(y=NEW[0])["mean"].shape == () and guide.quantiles([0.1, 0.9], y=NEW)["mean"].shape == (2, 4)
-    assert len(guide.record(y=NEW[0], num_samples=12)) == 12
+    assert len(guide.draws(12, y=NEW[0])) == 12
     assert guide.to_arviz(y=NEW[0], num_samples=12).posterior["mean"].shape == (1, 12)
     assert guide.report(tmp_path / "report.html", y=NEW[0]).exists()
 
 
-@pytest.mark.parametrize("ask", ["at", "draw", "sample", "log_evidence", "diagnose", "refine", "record", "to_arviz"])
+@pytest.mark.parametrize("ask", ["at", "draws", "sample", "log_evidence", "diagnose", "refine", "to_arviz"])
 def test_names_that_are_none_are_refused(guide, ask):
-    count = (5,) if ask in ("draw", "sample") else ()
+    count = (5,) if ask in ("draws", "sample") else ()
     with pytest.raises(ValueError, match="x= is neither an option here nor one of the guide's data: write y="):
         getattr(guide, ask)(*count, x=NEW[0])
     with pytest.raises(ValueError, match="'y' is given by its place and by its name: leave one of them out"):
@@ -307,16 +307,26 @@ def test_the_same_seed_gives_the_same_draws(monkeypatch):
     assert torch.equal(*draws)
 
 
-@pytest.mark.parametrize("ask", ["refine", "calibrate"])
-def test_a_guide_of_one_data_set_says_what_to_type(ask):
+def test_a_guide_of_one_data_set_says_what_to_type():
     guide = DiffusionGuide(conjugate, recipe=BRIEF, progress=False)
     guide._setup_prototype(NEW[0])
     with pytest.raises(RuntimeError, match="amortize="):
-        getattr(guide, ask)()
+        guide.calibrate()
     with pytest.raises(ValueError, match=r"1 data sets for a guide that was fitted to one: write .*amortize='y'"):
         guide.sample(10, NEW[0])
     with pytest.raises(ValueError, match="corection= is no option here, and this guide was fitted to one data set"):
         guide.sample(10, corection="none")
+
+
+def test_a_guide_of_one_data_set_can_be_refined_too():
+    guide = DiffusionGuide(conjugate, recipe=BRIEF, max_seconds=10, progress=False).fit(NEW[0])
+    before, evidence = [weight.clone() for weight in guide.sampler.parameters()], guide.log_evidence()
+    refined = guide.refine(seconds=0.5)
+    mean, deviation, exact = truth(NEW[:1])
+    check_moments(refined.sample(2_000)["mean"][None], mean, deviation)
+    assert abs(refined.log_evidence().value - float(exact)) < 4 * refined.log_evidence().std_error + 1e-3
+    assert guide.log_evidence() == evidence
+    assert all(torch.equal(*pair) for pair in zip(before, guide.sampler.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("ask", ["sample", "log_evidence", "diagnose", "refine", "calibrate", "at"])
@@ -343,7 +353,7 @@ def test_the_seed_reaches_the_generator_and_the_target(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(many, "prepare_family", recorded)
     monkeypatch.setattr(many, "ConditionalTarget", target)
-    settings = Settings(GFlowNet, None, None, None, 5, 60.0, torch.device("cpu"), False, amortize="y")
+    plan = Plan(Options(seed=5, progress=False, amortize="y"), "DiffusionGuide", GFlowNet, Recipe())
     with pytest.raises(InterruptedError):
-        many.Many(conjugate, (data_sets(2),), {}, settings)
+        many.Many(conjugate, (data_sets(2),), {}, plan)
     assert given["generator"].initial_seed() == given["seed"] == 5

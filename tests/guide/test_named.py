@@ -52,13 +52,13 @@ def test_it_finds_the_posterior_and_the_evidence(guide_class):
     evidence = guide.log_evidence()
     assert abs(evidence.value - exact) < 4 * evidence.std_error + 1e-3
     assert Predictive(model, guide=guide, num_samples=3)(DATA)["mean"].numel() == 3
-    assert guide.draw(10).method == guide_class.__name__
+    assert guide.at().draws(10, verdict=False).method == guide_class.__name__
 
 
 def test_parts_are_named_at_the_constructor():
     guide = TBGuide(model, exploration=0.3, local_search=False, langevin=False)
     assert guide.recipe.behaviour == OffPolicy(exploration=0.3, local_search=False)
-    assert guide.settings.langevin is False
+    assert guide.options.langevin is False
     assert DiffusionGuide(model).recipe == Recipe()
 
 
@@ -87,6 +87,6 @@ def test_what_asks_for_nothing_is_taken():
 
 def test_a_mixture_is_for_one_posterior():
     guide = amortized.MixtureGuide(model)
-    assert guide.settings.components == 64 and DiffusionGuide(model).settings.components is None
+    assert guide.plan.components == 64 and DiffusionGuide(model).plan.components is None
     with pytest.raises(ValueError, match="amortize='y' with a mixture of 64 Gaussians"):
         amortized.MixtureGuide(model, amortize="y")

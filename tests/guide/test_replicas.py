@@ -1,6 +1,7 @@
 """Replicas: chains of equal length, pooled evidence, the worst verdict, seeds of their own."""
 
 import math
+from dataclasses import replace
 
 import pyro
 import pyro.distributions as dist
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from amortized import DiffusionGuide, Recipe
-from amortized.guide.replicas import as_chains, pooled, record_of
+from amortized.guide.replicas import as_chains, averaged, record_of
 from amortized.results.draws import Draws
 from amortized.weights import Estimate
 
@@ -31,7 +32,7 @@ def guide():
 def test_every_replica_is_a_chain(guide):
     data = guide.to_arviz(num_samples=600)
     assert dict(data.posterior.sizes) == {"chain": 2, "draw": 300}
-    assert [other.settings.seed for other in guide.others] == [6]
+    assert [other.options.seed for other in guide.others] == [6]
     one, other = data.posterior["mean"].values
     assert not (one == other).any()
     assert abs(one.mean() - other.mean()) < 5 * math.sqrt(2 / 3 / 3 / 300)
@@ -47,19 +48,19 @@ def test_uneven_chains_are_refused(guide):
 
 def test_the_report_is_that_of_all_and_judged_by_the_worst(guide, tmp_path):
     other = guide.others[0].at()
-    before, weights = other.log_weights, other.weights().clone()
+    before, weights = other.fresh, other.weights().clone()
     weights[0] += 50.0
-    other.log_weights = weights
+    vars(other)["fresh"] = replace(before, log_weights=weights)
     with pytest.warns(UserWarning, match="worth about . independent"):
         page = guide.report(tmp_path / "all.html").read_text()
-    other.log_weights = before
+    vars(other)["fresh"] = before
     assert "not to be trusted" in page.lower() and "trustworthy" not in page.lower()
 
 
 def test_calls_of_methods_that_ran_since_are_not_the_guides_own(guide):
     other = Draws({"mean": torch.zeros(1)}, "nuts", target=guide.target, target_calls=1_000)
     elsewhere = Draws({"mean": torch.zeros(1)}, "nuts", target_calls=77)
-    found, _ = record_of([guide], (), 100, after=[other, elsewhere])
+    found, _ = record_of([guide.at()], guide.seconds, 100, after=[other, elsewhere])
     assert found.target_calls == guide.target.calls - 1_000
 
 
@@ -80,8 +81,8 @@ def test_the_worst_verdict_is_told():
 
 def test_evidence_is_averaged_where_it_is_evidence():
     """Z of 1 and 3 average to 2; the error is that of (Z₁ + Z₂) / 2 over 2: √(1 · .1² + 9 · .2²) / 4."""
-    found = pooled([Estimate(0.0, 0.1), Estimate(math.log(3.0), 0.2)])
+    found = averaged([Estimate(0.0, 0.1), Estimate(math.log(3.0), 0.2)])
     assert found is not None
     assert found.value == pytest.approx(math.log(2.0))
     assert found.std_error == pytest.approx(math.sqrt(0.01 + 9 * 0.04) / 4)
-    assert pooled([]) is None
+    assert averaged([]) is None

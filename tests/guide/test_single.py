@@ -5,10 +5,10 @@ import inspect
 import pyro
 import pyro.distributions as dist
 import pytest
-import torch
 
+from amortized import Recipe
 from amortized.guide import single
-from amortized.guide.options import Settings
+from amortized.guide.options import Options, Plan
 from amortized.samplers import GFlowNet
 from amortized.training import preparation
 
@@ -38,5 +38,6 @@ def test_the_seed_reaches_the_generator_the_network_and_the_target(seed, monkeyp
     monkeypatch.setattr(single, "prepare", recorded)
     monkeypatch.setattr(single, "PyroTarget", target)
     with pytest.raises(Reached):
-        single.Single(model, (), {}, Settings(GFlowNet, None, None, None, seed, 60.0, torch.device("cpu"), False))
+        plan = Plan(Options(seed=seed, progress=False), "DiffusionGuide", GFlowNet, Recipe())
+        single.Single(model, (), {}, plan)
     assert given["generator"].initial_seed() == given["seed"] == given["target_seed"] == seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyro
@@ -17,7 +18,8 @@ from amortized.diagnostics.verdict import UNTRUSTED
 from amortized.files.model import imported
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
-from amortized.results.posterior import Posterior, scales
+from amortized.results.looks import scales
+from amortized.results.posterior import Posterior
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro.target import PyroTarget
@@ -90,7 +92,7 @@ def test_positive_sites_are_scales():
 
 ASKED = {
     "sample": lambda guide: guide.sample(10),
-    "draw": lambda guide: guide.draw(10),
+    "draws": lambda guide: guide.draws(10),
     "of a posterior in hand": lambda guide: guide.at().sample(10),
     "quantiles": lambda guide: guide.quantiles([0.5]),
     "median": lambda guide: guide.median(),
@@ -112,28 +114,27 @@ def test_a_guide_whose_model_has_changed_refuses(guide, asked, monkeypatch):
 
 
 def test_draws_that_are_worth_few_are_told(guide):
-    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    posterior = guide.fitted.new_posterior()
     weights = posterior.weights()
-    posterior.log_weights = torch.where(torch.arange(len(weights)) < 4, weights, -torch.inf)
+    few = torch.where(torch.arange(len(weights)) < 4, weights, -torch.inf)
+    vars(posterior)["fresh"] = replace(posterior.fresh, log_weights=few)
     with pytest.warns(UserWarning, match="1,000 draws from 16,000 paths are worth about . independent ones") as told:
         posterior.sample(1_000)
     assert told[0].filename == __file__
 
 
 def test_the_pool_is_cut_where_it_would_take_too_long(guide):
-    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
-    posterior.weights()
-    assert 0 < posterior.seconds_a_path < 0.1
-    posterior.seconds_a_path, posterior.draws_within, before = 1e-3, 1.0, guide.target.calls
+    posterior = replace(guide.fitted.new_posterior(), draws_within=1.0)
+    assert 0 < posterior.fresh.seconds_a_path < 0.1
+    vars(posterior)["fresh"], before = replace(posterior.fresh, seconds_a_path=1e-3), guide.target.calls
     with pytest.warns(UserWarning, match=r"2,500 draws take about 2 s here: write sample\(1000\)") as told:
-        drawn = posterior.draw(2_500)
+        drawn = posterior.draws(2_500, verdict=False)
     assert told[0].filename == __file__
     assert len(drawn) == 2_500 and drawn.target_calls == guide.target.calls - before
 
 
 def test_what_would_take_too_long_is_said(guide):
-    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
-    posterior.checks_within = 1e-9
+    posterior = replace(guide.fitted.new_posterior(), checks_within=1e-9)
     found = posterior.diagnose()
     assert "would take" in found.checks.mode_search and "explore(seconds=" in found.checks.mode_search
     assert "would take" in found.checks.drift
@@ -146,23 +147,22 @@ def test_a_search_that_cannot_begin_says_why(guide, monkeypatch):
         raise ValueError("no Gaussian fits")
 
     monkeypatch.setattr("amortized.diagnostics.mass_search.find_modes", broken)
-    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    posterior = guide.fitted.new_posterior()
     assert posterior.explore(60.0) == "not looked at: no Gaussian fits"
 
 
 def test_a_search_that_climbs_without_end_is_not_trusted(guide, monkeypatch):
     monkeypatch.setattr("amortized.diagnostics.mass_search.find_modes", lambda *_: refuse_improper(1e13))
-    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
+    posterior = guide.fitted.new_posterior()
     assert isinstance(posterior.explore(60.0), Unbounded)
     found = posterior.diagnose()
     assert found.verdict == UNTRUSTED and "looks improper" in found.advice and PROPER in found.advice
 
 
 def test_a_clock_too_coarse_to_see_a_density_is_no_error(guide, monkeypatch):
-    monkeypatch.setattr("amortized.results.posterior.seconds_a_particle", lambda *_: 0.0)
-    posterior = guide.fitted.posterior(guide.sampler, "guide", guide.recipe)
-    posterior.explores = False
-    assert isinstance(posterior.checks().drift, Drift) and posterior.troubled == 0.0
+    monkeypatch.setattr("amortized.results.looks.seconds_a_particle", lambda *_: 0.0)
+    checks = replace(guide.fitted.new_posterior(), explores=False).checks()
+    assert isinstance(checks.drift, Drift) and checks.troubled == 0.0
 
 
 def test_a_guide_of_one_mode_of_two_is_not_trusted():

@@ -57,3 +57,15 @@ class ModelTarget(Target):
     @abstractmethod
     def run(self) -> object:
         """The model itself on its own data, for the effect handlers around the call."""
+
+    @abstractmethod
+    def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
+        """``(B, D)`` to the latents ``{site: (B, *event)}`` and the log determinant of each, ``{site: (B,)}``."""
+
+    @abstractmethod
+    def difference_from_model(self) -> str | None:
+        """How the model or its data differ from what was captured; None where they do not."""
+
+    @abstractmethod
+    def check_unchanged(self) -> None:
+        """Raises ``RuntimeError`` where the model or its data have changed since the density was captured."""
