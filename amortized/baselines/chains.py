@@ -36,7 +36,7 @@ def run_chains(
     method: str,
     target: Target,
     kernel: Kernel,
-    target_acceptance: float,
+    target_acceptance_rate: float,
     *,
     chains: int,
     warmup: int,
@@ -56,22 +56,22 @@ def run_chains(
     generator = torch.Generator(target.device).manual_seed(seed)
     bar = tqdm(total=warmup + draws * thin, desc=method, unit=" moves", disable=not progress)
     with bar:
-        white, state, step_size = adapt(target, kernel, target_acceptance, chains, warmup, full_mass, generator, bar)
+        white, state, step_size = adapt(target, kernel, target_acceptance_rate, chains, warmup, full_mass, generator, bar)
         kept, acceptance = [], 0.0
         for _ in range(draws):
             for _ in range(thin):
                 state, info = kernel(white.log_prob_and_score, state, step_size, generator)
-                acceptance += float(info.acceptance.mean()) / (draws * thin)
+                acceptance += float(info.acceptance_rate.mean()) / (draws * thin)
                 bar.update()
             kept.append(white.unwhiten(state.x))
-    attributes = {"acceptance": acceptance, "step_size": float(step_size), "warmup": warmup, "thin": thin}
+    attributes = {"acceptance_rate": acceptance, "step_size": float(step_size), "warmup": warmup, "thin": thin}
     return chain_draws(method, target, torch.stack(kept, 1), started, target.calls - calls, attributes)
 
 
 def adapt(
     target: Target,
     kernel: Kernel,
-    target_acceptance: float,
+    target_acceptance_rate: float,
     chains: int,
     warmup: int,
     full_mass: bool,
@@ -93,7 +93,7 @@ def adapt(
         seen = []
         for move in range(length):
             state, info = kernel(white.log_prob_and_score, state, step_size, generator)
-            step_size = adapted(step_size, info.acceptance, move, target_acceptance)
+            step_size = adapted(step_size, info.acceptance_rate, move, target_acceptance_rate)
             if move >= length // 2:
                 seen.append(white.unwhiten(state.x))
             bar.update()

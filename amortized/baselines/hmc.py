@@ -26,16 +26,16 @@ def run(
     warmup: int = 400,
     draws: int = 250,
     thin: int = 1,
-    max_leapfrogs: int = 16,
+    max_num_steps: int = 16,
     full_mass: bool = True,
-    target_acceptance: float = 0.75,
+    target_acceptance_rate: float = 0.75,
     seed: int = 0,
     progress: bool = False,
 ) -> Draws:
     """``chains`` chains as one batch, each of ``draws`` states that lie ``thin`` moves apart.
 
     The warm-up adapts the step to the acceptance, and the metric to the covariance of all chains, or to its diagonal
-    without ``full_mass``. A trajectory is about a quarter of a Gaussian's period, of at most ``max_leapfrogs`` steps,
+    without ``full_mass``. A trajectory is about a quarter of a Gaussian's period, of at most ``max_num_steps`` steps,
     its length drawn anew for every chain and move. ``attributes``: ``rhat``, ``ess``, ``acceptance``, ``step_size``.
     Raises ``ValueError`` for under four draws a chain, and where no start with a finite density is found. Neal (2011),
     arXiv 1206.1901.
@@ -50,16 +50,16 @@ def run(
     def move(
         log_prob_and_score: LogDensityAndScore, state: State, step_size: Tensor, generator: Generator | None
     ) -> tuple[State, Info]:
-        leapfrogs = min(max(round(0.5 * math.pi / float(step_size.median())), 1), max_leapfrogs)
+        num_steps = min(max(round(0.5 * math.pi / float(step_size.median())), 1), max_num_steps)
         uniform = torch.rand(state.log_prob.shape, generator=generator, dtype=state.x.dtype, device=state.x.device)
         jittered = step_size * (0.4 + 0.8 * uniform)
-        return hmc.step(log_prob_and_score, state, jittered, torch.ones_like(state.x[0]), leapfrogs, generator)
+        return hmc.step(log_prob_and_score, state, jittered, torch.ones_like(state.x[0]), num_steps, generator)
 
     return run_chains(
         "hmc",
         as_target(target, args, kwargs),
         move,
-        target_acceptance,
+        target_acceptance_rate,
         chains=chains,
         warmup=warmup,
         draws=draws,

@@ -22,7 +22,7 @@ def run(
     draws: int = 250,
     thin: int = 8,
     full_mass: bool = True,
-    target_acceptance: float = 0.574,
+    target_acceptance_rate: float = 0.574,
     seed: int = 0,
     progress: bool = False,
 ) -> Draws:
@@ -43,7 +43,7 @@ def run(
         "mala",
         as_target(target, args, kwargs),
         mala.step,
-        target_acceptance,
+        target_acceptance_rate,
         chains=chains,
         warmup=warmup,
         draws=draws,

@@ -28,7 +28,7 @@ def run(
     particles: int = 2_048,
     islands: int = 8,
     ess_fraction: float = 0.7,
-    max_leapfrogs: int = 8,
+    max_num_steps: int = 8,
     seed: int = 0,
     progress: bool = False,
 ) -> Draws:
@@ -36,7 +36,7 @@ def run(
 
     q: a broad Gaussian, of the model's prior where that can be drawn from, else of short pilot chains; each island has
     one of its own, so that the error counts what q adds to it. Each β keeps ``ess_fraction`` of the particles
-    effective, by bisection; systematic resampling; HMC moves of at most ``max_leapfrogs`` steps: 1 makes them MALA's.
+    effective, by bisection; systematic resampling; HMC moves of at most ``max_num_steps`` steps: 1 makes them MALA's.
     ``Ẑ`` is the mean of the islands' estimates, its error from their spread, which holds whatever the dependence within
     an island (Whiteley, Lee and Heine 2016, Bernoulli 22(1)); the draws are all particles, resampled by their islands'
     Ẑ. ``attributes``: ``islands``, ``temperatures``, the mean length of the ladders, ``acceptance``, and ``ess``, how
@@ -58,7 +58,7 @@ def run(
     calls = target.calls
     generator = torch.Generator(target.device).manual_seed(seed)
     results = [
-        tempered_smc.run(target, base, particles, generator, ess_fraction, max_leapfrogs=max_leapfrogs)
+        tempered_smc.run(target, base, particles, generator, ess_fraction, max_num_steps=max_num_steps)
         for base in tqdm(bases(target, seed, islands), desc="smc", unit=" islands", disable=not progress)
     ]
     evidences = torch.tensor([result.log_evidence.value for result in results], dtype=torch.float64)
@@ -75,7 +75,7 @@ def run(
             "ess": effective_families(results, evidences),
             "islands": islands,
             "temperatures": sum(len(result.temperatures) for result in results) / islands,
-            "acceptance": sum(result.acceptance for result in results) / islands,
+            "acceptance_rate": sum(result.acceptance_rate for result in results) / islands,
         },
     )
 

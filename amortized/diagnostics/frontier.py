@@ -10,8 +10,8 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.diagnostics.mode_search import FEWEST, LARGE_WEIGHT, LogWeights, unseen_by, unseen_mass
 from amortized.mcmc import hmc
-from amortized.mixtures.gaussian import fit
-from amortized.optimise.lbfgs import climb
+from amortized.mixtures.gaussian import fit_mixture
+from amortized.optimise.lbfgs import ascend_lbfgs
 from amortized.targets.affine import WhitenedTarget
 from amortized.weights import Estimate
 
@@ -69,7 +69,7 @@ def frontier(
     visited, value = _visited(exact, starts, stop)
     if stop():
         return None
-    explained = fit(draws, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
+    explained = fit_mixture(draws, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
     lowest = float(exact.log_prob(draws).min())
     strange = (value - explained.log_prob(visited) - log_evidence > LARGE_WEIGHT) & (value >= lowest)
     if int(strange.sum()) < FEWEST:
@@ -105,7 +105,7 @@ def _visited(target: WhitenedTarget, starts: Tensor, stop: Callable[[], bool]) -
         seen.append((x, value))
         return value, score
 
-    climb(watched, starts, iterations=CLIMBED, stop=stop)
+    ascend_lbfgs(watched, starts, iterations=CLIMBED, stop=stop)
     x, value = (torch.cat(parts) for parts in zip(*seen, strict=True))
     return x, value
 

@@ -10,7 +10,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc import tempered_smc
-from amortized.mixtures.gaussian import GaussianMixture, fit
+from amortized.mixtures.gaussian import GaussianMixture, fit_mixture
 from amortized.targets.affine import WhitenedTarget
 from amortized.weights import Estimate, effective_sample_size
 
@@ -77,7 +77,8 @@ def explore(
     mixture fitted to the unseen particles. None where ``stop()`` came first.
     """
     exact = WhitenedTarget(white.target, white.shift, white.scale_tril, dtype=torch.float64)
-    run = tempered_smc.run(exact, base, PARTICLES, generator, axes=white.scale_tril, stop=stop)
+    mover = tempered_smc.Mover(white.scale_tril, generator)
+    run = tempered_smc.run(exact, base, PARTICLES, generator, mover=mover, stop=stop)
     if not run.finished:
         return None
 
@@ -115,7 +116,7 @@ def unseen_mass(
     components: tuple[int, ...] = (1, 2, 4, 8),
 ) -> Estimate | None:
     """``m / (1 + m)`` for ``m = E_g[R/g 1(unseen)] / Z``, g a mixture fitted to ``x``; None where few draws count."""
-    proposal = fit(x, generator, components).mixture.widened(*WIDER)
+    proposal = fit_mixture(x, generator, components).mixture.widened(*WIDER)
     drawn = proposal.sample(REDRAWN, generator)
     log_target = target.log_prob(drawn).double()
     log_ratio = log_target - proposal.log_prob(drawn) - log_evidence

@@ -14,10 +14,10 @@ from tests.baselines import known
 from tests.known import seeded
 
 
-@pytest.mark.parametrize("max_leapfrogs", [1, 8])
-def test_evidence_and_moments_of_a_skewed_mixture(max_leapfrogs: int):
+@pytest.mark.parametrize("max_num_steps", [1, 8])
+def test_evidence_and_moments_of_a_skewed_mixture(max_num_steps: int):
     """log Z within four errors, each off by a quarter itself; moments within four errors for ``ess`` families."""
-    draws = smc.run(known.skewed_mixture(), particles=512, max_leapfrogs=max_leapfrogs, seed=0)
+    draws = smc.run(known.skewed_mixture(), particles=512, max_num_steps=max_num_steps, seed=0)
     assert draws.log_evidence is not None and 0 < draws.log_evidence.std_error < 0.15
     assert abs(draws.log_evidence.value - known.LOG_Z) < 4 * 1.25 * draws.log_evidence.std_error
     x, ess = draws.sites["x"], float(draws.attributes["ess"])
