@@ -1453,7 +1453,7 @@ MUTANTS = [
         "baselines/chains.py",
         "                acceptance_rate += float(info.acceptance_rate.mean()) / (draws * thin)",
         "                acceptance_rate += float(info.acceptance_rate.mean()) / (draws * thin)\n"
-        "                step_size = adapted(step_size, info.acceptance_rate, 0, target_acceptance_rate)",
+        "                step_size = adapted(step_size, info.acceptance_rate, 0, 0.5)",
         "baselines/test_chains.py::test_the_step_is_fixed_once_draws_are_kept",
     ),
     mutant(

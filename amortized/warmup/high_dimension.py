@@ -74,7 +74,9 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
     first = white.whiten(_first_draws(optima.x, gaussian, count, generator))
     state, check = Polish(tempering, optima, joint=False).run(init(white, first))
     conclusion = conclude_from_weights(check)
-    status = f"many dimensions: one Gaussian with bound {float(gaussian.elbo):.2f}, HMC in its axes; {conclusion.status}"
+    status = (
+        f"many dimensions: one Gaussian with bound {float(gaussian.elbo):.2f}, HMC in its axes; {conclusion.status}"
+    )
     budget.say(status)
     product = correct_product(state.x, generator).product.affine(white.shift, white.scale_tril)
     return WarmUp(

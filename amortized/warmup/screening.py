@@ -284,7 +284,9 @@ class Screening:
             for kind, rays in enumerate(self.law(around, min(CHUNK, points // RADII - first), self.generator)):
                 x = rays.points()
                 log_q = explained(known, rays)
-                excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (CONSTANT_FALL + top - log_q)
+                excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (
+                    CONSTANT_FALL + top - log_q
+                )
                 if kind < len(pools):
                     excess, x = torch.cat([pools[kind][0], excess]), torch.cat([pools[kind][1], x])
                 best, rows = excess.topk(min(KEPT, len(excess)), dim=0)

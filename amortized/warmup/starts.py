@@ -16,7 +16,7 @@ SCALES = (1.0, 3.0, 10.0, 30.0)
 Gaussians in 10 dimensions 47 of 48 runs from such starts ended in the widest one."""
 
 HALVINGS = 12
-"""Scales tried for a start whose density is not finite: from 30 down to 0.015."""
+"""Stds tried for a start whose density is not finite: the last is 1/2,048 of the first."""
 
 CUBES, TRIES = 10, 64
 """Cubes tried, each half as wide as the one before, and points tried in each: the narrowest is [-0.004, 0.004]^D."""
@@ -72,6 +72,6 @@ def uniform_starts(target: Target, count: int, seed: int) -> Tensor:
 
 def _nowhere_finite(found: str) -> ValueError:
     return ValueError(
-        f"{found} around the origin of the unconstrained space. Call the model at one point by hand: the usual causes "
+        f"{found} around the origin of the unconstrained space. Check the model at one point by hand: the usual causes "
         "are data outside the support, NaN in the data, and a scale of zero"
     )

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from amortized.baselines import smc
+from amortized.baselines.reference import DiagonalGaussian
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import State
 from amortized.targets.callable import DensityTarget
@@ -78,7 +79,7 @@ def island(place: float, log_z: float, count: int = 400) -> tempered_smc.Result:
 
 def test_islands_are_pooled_by_their_z_and_shuffled():
     """Systematic resampling: 3/4 of the draws from the island of three times the Z, to one draw, in no order."""
-    states = smc.pooled([island(0.0, math.log(3)), island(5.0, 0.0)], torch.tensor([math.log(3), 0.0]), seeded())
+    states = smc.pool_islands([island(0.0, math.log(3)), island(5.0, 0.0)], torch.tensor([math.log(3), 0.0]), seeded())
     assert states.shape == (800, 1)
     assert abs(int((states < 4).sum()) - 600) <= 1
     rises = (states[:, 0].diff() >= 0).double().mean()
@@ -90,7 +91,7 @@ def test_each_island_has_a_base_of_its_own(monkeypatch: pytest.MonkeyPatch):
 
     def recorded(target, seed):
         asked.append(seed)
-        return torch.zeros(2), torch.ones(2)
+        return DiagonalGaussian(torch.zeros(2), torch.ones(2))
 
     monkeypatch.setattr(smc, "broad_gaussian", recorded)
     for seed in (0, 1, 2):

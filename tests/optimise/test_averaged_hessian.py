@@ -20,7 +20,9 @@ def test_a_gaussian_is_found_with_its_evidence():
         return 0.5 * ((x - centre) * score).sum(-1) - 15 * math.log(2 * math.pi), score
 
     found = nearest_gaussian(density, centre, 0.3, seeded())
-    torch.testing.assert_close(found.scale_tril[0] @ found.scale_tril[0].mT @ precision, torch.eye(30, dtype=torch.float64))
+    torch.testing.assert_close(
+        found.scale_tril[0] @ found.scale_tril[0].mT @ precision, torch.eye(30, dtype=torch.float64)
+    )
     assert abs(float(found.elbo) + 0.5 * float(torch.logdet(precision))) < 1e-6
 
 

@@ -9,7 +9,9 @@ def test_an_ill_scaled_bowl_in_many_dimensions():
     precision = torch.logspace(-1, 1, 300, dtype=torch.float64)
     target = torch.linspace(-3, 3, 300, dtype=torch.float64)
     start = torch.randn(3, 300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    state = ascend_lbfgs(lambda x: (-0.5 * (precision * (x - target).square()).sum(-1), -precision * (x - target)), start)
+    state = ascend_lbfgs(
+        lambda x: (-0.5 * (precision * (x - target).square()).sum(-1), -precision * (x - target)), start
+    )
     assert state.log_prob.min() > -1e-3
 
 
