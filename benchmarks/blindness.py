@@ -18,9 +18,10 @@ from support import parser_of
 from amortized._types import Generator, Tensor
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.callable import DensityTarget
-from amortized.warmup.modes import find_modes, starts
+from amortized.warmup.modes import find_modes
 from amortized.warmup.run import STARTS
 from amortized.warmup.screening import Law, Screening, cube_rays, normal_rays
+from amortized.warmup.starts import normal_starts
 
 RATIOS = (1, 2, 3, 5, 10, 30, 100)
 DISTANCES = (5, 10, 20, 40)
@@ -50,7 +51,7 @@ def finds(dim: int, ratio: float, distance: float, seed: int, diagnosing: bool) 
     generator = torch.Generator().manual_seed(1000 * seed + dim)
     target, mean = two_gaussians(dim, ratio, distance, generator)
     law: Law = normal_rays
-    first, seconds = starts(target, STARTS, generator), WARM_UP_SECONDS
+    first, seconds = normal_starts(target, STARTS, generator), WARM_UP_SECONDS
     if diagnosing:
         draws = torch.randn(500, dim, generator=generator, dtype=torch.float64)
         law, first, seconds = cube_rays(draws, torch.eye(dim, dtype=torch.float64), seed), draws[:8], DIAGNOSE_SECONDS

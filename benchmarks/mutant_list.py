@@ -457,7 +457,7 @@ MUTANTS = [
     mutant(
         "hmc-full-last-kick",
         "mcmc/hmc.py",
-        "(1.0 if index + 1 < leapfrogs else 0.5)",
+        "(1.0 if index + 1 < num_steps else 0.5)",
         "1.0",
         "mcmc/test_kernels.py",
     ),
@@ -500,15 +500,15 @@ MUTANTS = [
     mutant(
         "steps-adapted-the-wrong-way",
         "mcmc/state.py",
-        "((mean - target_acceptance) * 2.0",
-        "((target_acceptance - mean) * 2.0",
+        "((mean - target_acceptance_rate) * gain)",
+        "((target_acceptance_rate - mean) * gain)",
         "mcmc/test_kernels.py",
     ),
     mutant(
         "smc-increment-squared",
         "mcmc/tempered_smc.py",
-        "log_weights = (increment * (log_prob - base_log_prob)).double()",
-        "log_weights = (temperature * (log_prob - base_log_prob)).double()",
+        "log_weights = (increment * (now.log_prob - now.base_log_prob)).double()",
+        "log_weights = (ladder[-1] * (now.log_prob - now.base_log_prob)).double()",
         "mcmc/test_tempered_smc.py",
     ),
     mutant(
@@ -655,10 +655,10 @@ MUTANTS = [
     # warm-up
     mutant(
         "starts-of-one-width",
-        "warmup/modes.py",
+        "warmup/starts.py",
         "x[missing] = noise * scale[missing] * 0.5**halving",
         "x[missing] = noise * 0.5**halving",
-        "warmup/test_modes.py",
+        "warmup/test_starts.py",
     ),
     mutant(
         "pool-of-tempered-runs-evenly",
@@ -677,8 +677,8 @@ MUTANTS = [
     mutant(
         "unfinished-run-keeps-its-log-z",
         "mcmc/tempered_smc.py",
-        "Estimate(log_evidence, error) if temperature >= 1.0 else",
-        "Estimate(log_evidence, error) if True else",
+        "Estimate(log_evidence, std_error) if finished else",
+        "Estimate(log_evidence, std_error) if True else",
         "mcmc/test_tempered_smc.py::test_stopping_early_is_said",
     ),
     mutant(
@@ -705,14 +705,14 @@ MUTANTS = [
     mutant(
         "warm-up-log-prob-in-white-coordinates",
         "warmup/run.py",
-        "state.log_prob - search.white.log_det",
+        "state.log_prob - white.log_det",
         "state.log_prob",
         "warmup/test_run.py",
     ),
     mutant(
         "sharpened-though-it-lost-a-mode",
         "warmup/sharpen.py",
-        "if better and not lost else warm.mixture",
+        "if better and not missing else warm.mixture",
         "if better else warm.mixture",
         "warmup/test_sharpen.py",
     ),
@@ -1380,10 +1380,10 @@ MUTANTS = [
     # baselines
     mutant(
         "starts-all-alike",
-        "baselines/starts.py",
-        "return finite[:chains]",
-        "return finite[:1].expand(chains, -1)",
-        "baselines/test_starts.py",
+        "warmup/starts.py",
+        "return finite[:count]",
+        "return finite[:1].expand(count, -1)",
+        "warmup/test_starts.py",
     ),
     mutant(
         "nuts-of-one-start",
@@ -1437,8 +1437,8 @@ MUTANTS = [
     mutant(
         "svi-start-of-one-seed",
         "baselines/svi.py",
-        "start = dispersed_starts(target, 1, seed)[0]",
-        "start = dispersed_starts(target, 1, 0)[0]",
+        "start = uniform_starts(target, 1, seed)[0]",
+        "start = uniform_starts(target, 1, 0)[0]",
         "baselines/test_svi.py::test_the_seed_sets_the_start_and_every_draw",
     ),
     mutant(
@@ -1451,9 +1451,9 @@ MUTANTS = [
     mutant(
         "chains-adapt-while-they-draw",
         "baselines/chains.py",
-        "                acceptance += float(info.acceptance.mean()) / (draws * thin)",
-        "                acceptance += float(info.acceptance.mean()) / (draws * thin)\n"
-        "                step_size = adapted(step_size, info.acceptance, 0, target_acceptance)",
+        "                acceptance_rate += float(info.acceptance_rate.mean()) / (draws * thin)",
+        "                acceptance_rate += float(info.acceptance_rate.mean()) / (draws * thin)\n"
+        "                step_size = adapted(step_size, info.acceptance_rate, 0, 0.5)",
         "baselines/test_chains.py::test_the_step_is_fixed_once_draws_are_kept",
     ),
     mutant(

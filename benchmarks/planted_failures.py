@@ -107,7 +107,7 @@ def restricted_warm_up(target: Any, *, inside: Callable[[Tensor], Tensor], gener
         log_prob=whole.log_prob[kept],
         shift=draws.double().mean(0),
         scale_tril=significant_scale_tril(draws),
-        mixture=mixture.fit(draws, generator).mixture,
+        mixture=mixture.fit_mixture(draws, generator).mixture,
         product=None,
         log_evidence=Estimate(whole.log_evidence.value + math.log(share), whole.log_evidence.std_error),
         trustworthy=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -12,15 +13,21 @@ from tqdm.auto import tqdm
 
 from amortized._types import Generator, Tensor
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
-from amortized.baselines.starts import dispersed_starts
 from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.results.draws import Draws
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
+from amortized.warmup.starts import uniform_starts
 
 WINDOWS = 4
-"""Parts of the warm-up: a new metric after each but the last, which adapts the step alone."""
+"""Parts of the warm-up: a new metric after each but the last, which adapts the step size alone."""
+
+FIRST_STEP_SIZE, STEP_SIZE_AFTER_METRIC = 0.1, 0.3
+"""Where adaptation starts: before the scale is known, and in coordinates that a metric has made round."""
+
+SMALLEST_STD = 1e-150
+"""Std of a coordinate in which no chain has moved: its square is still a positive number."""
 
 
 class Kernel(Protocol):
@@ -31,77 +38,94 @@ class Kernel(Protocol):
     ) -> tuple[State, Info]: ...
 
 
-@torch.no_grad()
-def run_chains(
-    method: str,
-    target: Target,
-    kernel: Kernel,
-    target_acceptance: float,
-    *,
-    chains: int,
-    warmup: int,
-    draws: int,
-    thin: int,
-    full_mass: bool,
-    seed: int,
-    progress: bool,
-) -> Draws:
-    """``chains`` chains of ``draws`` states each, ``thin`` moves apart, by a kernel that is fixed after ``warmup``.
+@dataclass(frozen=True)
+class ChainOptions:
+    """How chains run.
 
-    The chains of the warm-up together give the metric, their covariance or its diagonal, and one step size.
-    Raises ``ValueError`` for under four draws, other counts below 1, and where no start has a finite density.
+    Args:
+        target_acceptance_rate: that the warm-up adapts the step size to.
+        chains: how many, as one batch.
+        warmup: moves that adapt step size and metric, and are thrown away.
+        draws: states of each chain.
+        thin: moves from one draw to the next.
+        full_mass: whether the metric is the covariance of all chains, or its diagonal.
+        seed: of all randomness.
+        progress: whether to show a bar.
+
+    Raises:
+        ValueError: for fewer than four draws, or another count below 1.
     """
-    check_counts({"chains": (chains, 1), "draws": (draws, DRAWS_OF_A_CHAIN), "thin": (thin, 1), "warmup": (warmup, 1)})
+
+    target_acceptance_rate: float
+    chains: int
+    warmup: int
+    draws: int
+    thin: int
+    full_mass: bool
+    seed: int
+    progress: bool
+
+    def __post_init__(self) -> None:
+        least = {"chains": 1, "draws": DRAWS_OF_A_CHAIN, "thin": 1, "warmup": 1}
+        check_counts({name: (getattr(self, name), count) for name, count in least.items()})
+
+
+@torch.no_grad()
+def sample_chains(method: str, target: Target, kernel: Kernel, options: ChainOptions) -> Draws:
+    """Chains by a kernel that is fixed after the warm-up.
+
+    Raises:
+        ValueError: where no start has a finite density.
+    """
     started, calls = time.perf_counter(), target.calls
-    generator = torch.Generator(target.device).manual_seed(seed)
-    bar = tqdm(total=warmup + draws * thin, desc=method, unit=" moves", disable=not progress)
-    with bar:
-        white, state, step_size = adapt(target, kernel, target_acceptance, chains, warmup, full_mass, generator, bar)
-        kept, acceptance = [], 0.0
+    generator = torch.Generator(target.device).manual_seed(options.seed)
+    draws, thin = options.draws, options.thin
+    moves = options.warmup + draws * thin
+    with tqdm(total=moves, desc=method, unit=" moves", disable=not options.progress) as bar:
+        white, state, step_size = adapt(target, kernel, options, generator, bar)
+        states, acceptance_rate = [], 0.0
         for _ in range(draws):
             for _ in range(thin):
                 state, info = kernel(white.log_prob_and_score, state, step_size, generator)
-                acceptance += float(info.acceptance.mean()) / (draws * thin)
+                acceptance_rate += float(info.acceptance_rate.mean()) / (draws * thin)
                 bar.update()
-            kept.append(white.unwhiten(state.x))
-    attributes = {"acceptance": acceptance, "step_size": float(step_size), "warmup": warmup, "thin": thin}
-    return chain_draws(method, target, torch.stack(kept, 1), started, target.calls - calls, attributes)
+            states.append(white.unwhiten(state.x))
+    attributes = {
+        "acceptance_rate": acceptance_rate,
+        "step_size": float(step_size),
+        "warmup": options.warmup,
+        "thin": thin,
+    }
+    return chain_draws(method, target, torch.stack(states, 1), started, target.calls - calls, attributes)
 
 
 def adapt(
-    target: Target,
-    kernel: Kernel,
-    target_acceptance: float,
-    chains: int,
-    warmup: int,
-    full_mass: bool,
-    generator: Generator,
-    bar: tqdm,
+    target: Target, kernel: Kernel, options: ChainOptions, generator: Generator, bar: tqdm
 ) -> tuple[WhitenedTarget, State, Tensor]:
-    """Coordinates with an identity metric, the chains' state in them, and the step size, a scalar.
+    """Coordinates that the metric makes round, the chains' state in them, and the step size, a scalar.
 
-    In the first window every chain has a step of its own, since dispersed starts may lie where the density is steep:
-    its law is not the target's. The other windows share one step, and all of them are thrown away.
+    In the first window every chain has a step size of its own, since dispersed starts may lie where the density is
+    steep. The law of such chains is not the target's. The other windows share one. All windows are thrown away.
     """
-    x = dispersed_starts(target, chains, generator.initial_seed())
+    x = uniform_starts(target, options.chains, options.seed)
     identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
     white = WhitenedTarget(target, torch.zeros_like(identity[0]), identity, dtype=torch.float64)
-    step_size = torch.full((chains,), 0.1, dtype=torch.float64, device=target.device)
+    step_size = torch.full((options.chains,), FIRST_STEP_SIZE, dtype=torch.float64, device=target.device)
     state = init(white, white.whiten(x))
-    length = max(warmup // WINDOWS, 1)
+    length = max(options.warmup // WINDOWS, 1)
     for window in range(WINDOWS):
-        seen = []
+        states = []
         for move in range(length):
             state, info = kernel(white.log_prob_and_score, state, step_size, generator)
-            step_size = adapted(step_size, info.acceptance, move, target_acceptance)
+            step_size = adapted(step_size, info.acceptance_rate, move, options.target_acceptance_rate)
             if move >= length // 2:
-                seen.append(white.unwhiten(state.x))
+                states.append(white.unwhiten(state.x))
             bar.update()
         step_size = step_size.median()
-        if window < WINDOWS - 1 and chains * len(seen) > 1:
-            x = seen[-1]
-            white = WhitenedTarget(target, *metric(torch.cat(seen), full_mass), dtype=torch.float64)
-            state, step_size = init(white, white.whiten(x)), torch.full_like(step_size, 0.3)
+        if window < WINDOWS - 1 and options.chains * len(states) > 1:
+            white = WhitenedTarget(target, *metric(torch.cat(states), options.full_mass), dtype=torch.float64)
+            state = init(white, white.whiten(states[-1]))
+            step_size = torch.full_like(step_size, STEP_SIZE_AFTER_METRIC)
     return white, state, step_size
 
 
@@ -110,7 +134,7 @@ def metric(states: Tensor, full_mass: bool) -> tuple[Tensor, Tensor]:
     states = states.double()
     if full_mass:
         return states.mean(0), significant_scale_tril(states)
-    return states.mean(0), states.std(0).clamp(min=1e-150).diag()
+    return states.mean(0), states.std(0).clamp(min=SMALLEST_STD).diag()
 
 
 def chain_draws(
@@ -121,10 +145,16 @@ def chain_draws(
     target_calls: int,
     attributes: Mapping[str, float | int | str],
 ) -> Draws:
-    """The record of chains ``states: (chains, draws, D)``, begun at ``started`` on the clock ``time.perf_counter``.
+    """The record of chains, with R-hat and ESS in unconstrained space.
 
-    Adds ``rhat``, the largest split R-hat of a coordinate, and ``ess``, the smallest effective sample size, both in
-    unconstrained space.
+    Args:
+        method: name of the method.
+        target: whose ``constrain`` gives the sites.
+        states: unconstrained, ``(chains, draws, D)``.
+        started: when the method began, by ``time.perf_counter``.
+        target_calls: density calls, one a particle.
+        attributes: of the method. Added are ``rhat``, the largest split R-hat of a coordinate, and ``ess``, the
+            smallest effective sample size.
     """
     flat = states.flatten(0, 1)
     return Draws(

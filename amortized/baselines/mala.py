@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from amortized.baselines.chains import run_chains
+from amortized.baselines.chains import ChainOptions, sample_chains
+from amortized.baselines.renamed import renamed
 from amortized.baselines.targets import as_target
 from amortized.mcmc import mala
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 
+@renamed(target_acceptance="target_acceptance_rate")
 def run(
     target: Target | Callable,
     args: Sequence = (),
@@ -22,16 +24,32 @@ def run(
     draws: int = 250,
     thin: int = 8,
     full_mass: bool = True,
-    target_acceptance: float = 0.574,
+    target_acceptance_rate: float = 0.574,
     seed: int = 0,
     progress: bool = False,
 ) -> Draws:
-    """``chains`` chains as one batch, each of ``draws`` states that lie ``thin`` moves apart.
+    """Chains of MALA as one batch: ``x' = x + h C ∇log R(x) + √(2h) C^½ ξ``, ξ ~ N(0, I).
 
-    ``x' = x + h C ∇log R(x) + √(2h) C^½ ξ``: the warm-up adapts the step h to the acceptance, and the metric C to the
-    covariance of all chains, or to its diagonal without ``full_mass``. ``attributes``: ``rhat``, ``ess``,
-    ``acceptance``, ``step_size``. Raises ``ValueError`` for under four draws a chain, and where no start with a finite
-    density is found. Roberts and Tweedie (1996), Bernoulli 2(4).
+    Roberts and Tweedie (1996), Bernoulli 2(4).
+
+    Args:
+        target: a density, or a Pyro model.
+        args: of the model.
+        kwargs: of the model.
+        chains: how many.
+        warmup: moves that adapt the step size h and the metric C, and are thrown away.
+        draws: states of each chain.
+        thin: moves from one draw to the next; 8 cost about as much as a trajectory of HMC.
+        full_mass: whether C is the covariance of all chains, or its diagonal.
+        target_acceptance_rate: that h is adapted to; 0.574 is best in many dimensions.
+        seed: of all randomness.
+        progress: whether to show a bar.
+
+    Returns:
+        Draws with ``attributes``: ``rhat``, ``ess``, ``acceptance_rate``, ``step_size``.
+
+    Raises:
+        ValueError: for fewer than four draws a chain, and where no start has a finite density.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)
@@ -39,16 +57,5 @@ def run(
     >>> found.sites["x"].shape, found.chains
     (torch.Size([160, 2]), 8)
     """
-    return run_chains(
-        "mala",
-        as_target(target, args, kwargs),
-        mala.step,
-        target_acceptance,
-        chains=chains,
-        warmup=warmup,
-        draws=draws,
-        thin=thin,
-        full_mass=full_mass,
-        seed=seed,
-        progress=progress,
-    )
+    options = ChainOptions(target_acceptance_rate, chains, warmup, draws, thin, full_mass, seed, progress)
+    return sample_chains("mala", as_target(target, args, kwargs), mala.step, options)

@@ -18,14 +18,14 @@ from pyro.infer import NUTS
 from amortized._types import Sites, Tensor
 from amortized.baselines.chains import chain_draws
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
-from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import as_target
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
+from amortized.warmup.starts import uniform_starts
 
 
 class Chain(NamedTuple):
-    """What one chain hands back: unconstrained states ``(draws, D)``, divergences after warm-up, density calls."""
+    """Of one chain: unconstrained ``states: (draws, D)``, divergences after the warm-up, density calls."""
 
     states: np.ndarray
     divergences: int
@@ -44,16 +44,29 @@ def run(
     full_mass: bool = False,
     seed: int = 0,
 ) -> Draws:
-    """Run ``chains`` chains of ``warmup + draws`` steps of `pyro.infer.NUTS` from dispersed starts.
+    """Chains of `pyro.infer.NUTS` from dispersed starts. Hoffman and Gelman (2014), JMLR 15.
 
-    ``target``: a ``Target``, or a Pyro model that ``args`` and ``kwargs`` are for. The kernel is given its density and
-    gradient, so it runs on models that ``NUTS(model)`` cannot start on, such as those with ``ImproperUniform``.
-    ``jobs`` processes share the chains (default: one a core); where processes cannot be forked, or the target is on a
-    GPU, the chains run one after the other. Draws do not depend on ``jobs``.
-    ``attributes`` of the result: ``divergences`` after warm-up, ``rhat``, the largest split R-hat of a coordinate, and
-    ``ess``, the smallest effective sample size, both in unconstrained space.
+    The kernel gets the density and the gradient of the target. So it runs on models that ``NUTS(model)`` cannot start
+    on, as those with ``ImproperUniform``.
 
-    Raises ``ValueError`` for under one chain or four draws of it, and where no start with a finite density is found.
+    Args:
+        target: a density, or a Pyro model.
+        args: of the model.
+        kwargs: of the model.
+        chains: how many.
+        draws: states of each chain.
+        warmup: moves that adapt the step size and the metric, and are thrown away.
+        jobs: processes that share the chains; one a core by default. The chains run in turn on a GPU, and where
+            processes cannot be forked. Draws do not depend on it.
+        full_mass: whether the metric is a matrix, or a diagonal.
+        seed: of all randomness.
+
+    Returns:
+        Draws with ``attributes``: ``divergences`` after the warm-up; ``rhat``, the largest split R-hat of an
+        unconstrained coordinate; ``ess``, the smallest effective sample size.
+
+    Raises:
+        ValueError: for fewer than one chain or four draws of it, and where no start has a finite density.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1)
@@ -64,7 +77,7 @@ def run(
     check_counts({"chains": (chains, 1), "draws": (draws, DRAWS_OF_A_CHAIN), "warmup": (warmup, 0)})
     started, target = time.perf_counter(), as_target(target, args, kwargs)
     calls = target.calls
-    starts = dispersed_starts(target, chains, seed)
+    starts = uniform_starts(target, chains, seed)
     evaluations = target.calls - calls
 
     def one_chain(index: int) -> Chain:
@@ -113,7 +126,7 @@ def can_fork(target: Target) -> bool:
 
 
 def in_processes(task: Callable[[int], Chain], count: int, jobs: int) -> list[Chain]:
-    """``[task(0), …, task(count - 1)]``, worked off by ``jobs`` forked processes of one thread each."""
+    """``[task(0), …, task(count - 1)]``, by ``jobs`` forked processes of one thread each."""
     context = multiprocessing.get_context("fork")
     workers = []
     for job in range(jobs):

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from amortized.baselines.counts import check_counts
 from amortized.baselines.reference import broad_gaussian
+from amortized.baselines.renamed import renamed
 from amortized.baselines.targets import as_target
 from amortized.mcmc import tempered_smc
 from amortized.mixtures.gaussian import GaussianMixture
@@ -19,6 +20,7 @@ from amortized.targets.base import Target
 from amortized.weights import log_evidence, systematic
 
 
+@renamed(max_leapfrogs="max_num_steps")
 @torch.no_grad()
 def run(
     target: Target | Callable,
@@ -28,22 +30,35 @@ def run(
     particles: int = 2_048,
     islands: int = 8,
     ess_fraction: float = 0.7,
-    max_leapfrogs: int = 8,
+    max_num_steps: int = 8,
     seed: int = 0,
     progress: bool = False,
 ) -> Draws:
-    """``islands`` independent runs of ``particles`` each through ``π_β ∝ q^(1−β) R^β``, from β = 0 to 1.
+    """Particles moved through ``π_β ∝ q^(1−β) R^β`` from β = 0 to 1, in independent islands.
 
-    q: a broad Gaussian, of the model's prior where that can be drawn from, else of short pilot chains; each island has
-    one of its own, so that the error counts what q adds to it. Each β keeps ``ess_fraction`` of the particles
-    effective, by bisection; systematic resampling; HMC moves of at most ``max_leapfrogs`` steps: 1 makes them MALA's.
-    ``Ẑ`` is the mean of the islands' estimates, its error from their spread, which holds whatever the dependence within
-    an island (Whiteley, Lee and Heine 2016, Bernoulli 22(1)); the draws are all particles, resampled by their islands'
-    Ẑ. ``attributes``: ``islands``, ``temperatures``, the mean length of the ladders, ``acceptance``, and ``ess``, how
-    many families of first particles the draws are worth, a lower bound.
+    q is a broad Gaussian: of the model's prior, else of short pilot chains. Each island has a q of its own, so that the
+    error counts what q adds to it. Ẑ is the mean of the islands' estimates. Its error comes from their spread, which
+    holds whatever the dependence within an island (Whiteley, Lee and Heine 2016, Bernoulli 22(1)). The draws are all
+    particles, resampled by the Ẑ of their islands. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
-    Raises ``ValueError`` for fewer than two islands, or four particles, half of which propose the others' jumps, and
-    where q meets no finite density. Del Moral, Doucet and Jasra (2006), JRSS B 68.
+    Args:
+        target: a density, or a Pyro model.
+        args: of the model.
+        kwargs: of the model.
+        particles: of an island. More lessen the bias of log Ẑ: on Manywell-32 -0.27 nats with 512, -0.09 with 2,048.
+        islands: independent runs; more lessen the error of log Ẑ.
+        ess_fraction: part of the ESS that each temperature keeps.
+        max_num_steps: most leapfrog steps of an HMC move; 1 makes the moves MALA's.
+        seed: of all randomness.
+        progress: whether to show a bar.
+
+    Returns:
+        Draws with ``log_evidence`` and ``attributes``: ``islands``; ``temperatures``, the mean length of the ladders;
+        ``acceptance_rate``; ``ess``, how many families of first particles the draws are worth, a lower bound.
+
+    Raises:
+        ValueError: for fewer than two islands, or than four particles, half of which propose the jumps of the others;
+            and where q meets no finite density.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: 3.0 - 0.5 * x.square().sum(-1), dim=2)
@@ -58,11 +73,11 @@ def run(
     calls = target.calls
     generator = torch.Generator(target.device).manual_seed(seed)
     results = [
-        tempered_smc.run(target, base, particles, generator, ess_fraction, max_leapfrogs=max_leapfrogs)
+        tempered_smc.run(target, base, particles, generator, ess_fraction, mover(target, generator, max_num_steps))
         for base in tqdm(bases(target, seed, islands), desc="smc", unit=" islands", disable=not progress)
     ]
     evidences = torch.tensor([result.log_evidence.value for result in results], dtype=torch.float64)
-    states = pooled(results, evidences, generator)
+    states = pool_islands(results, evidences, generator)
     return Draws(
         sites=target.constrain(states),
         method="smc",
@@ -75,21 +90,25 @@ def run(
             "ess": effective_families(results, evidences),
             "islands": islands,
             "temperatures": sum(len(result.temperatures) for result in results) / islands,
-            "acceptance": sum(result.acceptance for result in results) / islands,
+            "acceptance_rate": sum(result.acceptance_rate for result in results) / islands,
         },
     )
 
 
 def bases(target: Target, seed: int, islands: int) -> list[GaussianMixture]:
     """One broad Gaussian for each island, from draws of its own."""
-    found = []
-    for island in range(islands):
-        mean, deviation = (value.to(target.dtype) for value in broad_gaussian(target, seed * islands + island))
-        found.append(GaussianMixture(torch.ones_like(mean[:1]), mean[None], deviation.diag()[None]))
-    return found
+    return [broad_gaussian(target, seed * islands + island).mixture(target.dtype) for island in range(islands)]
 
 
-def pooled(results: Sequence[tempered_smc.Result], evidences: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def mover(target: Target, generator: torch.Generator, max_num_steps: int) -> tempered_smc.Mover:
+    """Moves with jumps along the axes of the target's unconstrained coordinates."""
+    axes = torch.eye(target.dim, dtype=target.dtype, device=target.device)
+    return tempered_smc.Mover(axes, generator, max_num_steps=max_num_steps)
+
+
+def pool_islands(
+    results: Sequence[tempered_smc.Result], evidences: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
     """The particles ``(islands · N, D)`` of all islands, resampled by their islands' Z and shuffled."""
     states = torch.cat([result.state.x for result in results])
     share = evidences.to(states.device).repeat_interleave(len(states) // len(results))

@@ -19,17 +19,21 @@ from tqdm.auto import tqdm
 
 from amortized._torch import placement
 from amortized.baselines.counts import check_counts
-from amortized.baselines.starts import dispersed_starts
 from amortized.baselines.targets import as_target
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.pyro.trace import undisturbed
+from amortized.warmup.starts import uniform_starts
 from amortized.weights import effective_sample_fraction, log_evidence
 
 RATES = (0.03, 0.01, 0.003, 0.001)
-"""Learning rates, one after the other, each until the bound no longer rises."""
+"""Learning rates, one after the other, each until the bound no longer rises: a third each time."""
 
 WINDOW = 100
+"""Steps whose median loss is compared: of 16 particles a single loss is mostly noise."""
+
+PATIENCE = 2
+"""Windows in a row without a better median after which the rate falls: one may be bad luck."""
 
 
 def run(
@@ -44,16 +48,27 @@ def run(
     seed: int = 0,
     progress: bool = False,
 ) -> Draws:
-    """The Gaussian, or other family, of a Pyro autoguide that maximises ``ELBO = E_q[log R − log q]``; ``draws`` of it.
+    """A Pyro autoguide fitted by ``max E_q[log R − log q]`` (ELBO), and draws of it.
 
-    ``guide``: ``AutoNormal``, ``AutoMultivariateNormal``, ``AutoIAFNormal``, or any function that makes an autoguide
-    of a model, as ``partial(AutoIAFNormal, num_transforms=2)`` does. It is fitted to the target's density around a
-    start where that is finite; at most ``steps`` steps of Adam, ``particles`` draws each, at rates that fall when the
-    bound rises no more. The draws are the guide's own: ``log_weights = log R − log q`` correct them, and give
-    ``log_evidence`` by importance sampling. ``attributes``: ``elbo`` in nats, with ``elbo_std_error``, ``steps`` taken,
-    ``fit_seconds``, ``ess`` of the weights. Pyro's parameter store and random state are left as they were.
-    Raises ``ValueError`` for under one step or particle, or two draws, and where no start has a finite density.
     Kucukelbir et al. (2017), JMLR 18; Kingma et al., arXiv 1606.04934.
+
+    Args:
+        target: a density, or a Pyro model.
+        args: of the model.
+        kwargs: of the model.
+        guide: makes an autoguide of a model: ``AutoNormal``, or ``partial(AutoIAFNormal, num_transforms=2)``.
+        steps: most steps of Adam; fewer where the bound no longer rises at the smallest rate.
+        particles: draws of each step.
+        draws: of the fitted guide.
+        seed: of all randomness.
+        progress: whether to show a bar.
+
+    Returns:
+        Draws of the guide, with ``log_weights = log R − log q`` that correct them. ``attributes``: ``elbo`` in nats,
+        ``elbo_std_error``, ``steps`` taken, ``fit_seconds``, ``ess`` of the weights.
+
+    Raises:
+        ValueError: for a count that is too small, and where no start has a finite density.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> normal = DensityTarget(lambda x: -0.5 * (x - 1).square().sum(-1), dim=2)
@@ -64,17 +79,18 @@ def run(
     check_counts({"steps": (steps, 1), "particles": (particles, 1), "draws": (draws, 2)})
     started, target = time.perf_counter(), as_target(target, args, kwargs)
     calls = target.calls
-    start = dispersed_starts(target, 1, seed)[0]
+    start = uniform_starts(target, 1, seed)[0]
     model = around(target, start)
     with undisturbed(target.device), pyro.get_param_store().scope(), placement(target.device):
         torch.manual_seed(seed)
         family = guide(model)
-        taken = climb(model, family, steps, particles, progress)
+        steps_taken = maximise_elbo(model, family, steps, particles, progress)
         fitted = time.perf_counter()
         with torch.no_grad():
             log_weights, _, trace = vectorized_importance_weights(model, family, num_samples=draws, max_plate_nesting=0)
     log_weights = cast(Tensor, log_weights).double()
     states = (start + cast(Tensor, trace.nodes["x"]["value"])).to(target.dtype)
+    attributes = {"steps": steps_taken, "fit_seconds": fitted - started, **weight_attributes(log_weights)}
     return Draws(
         sites=target.constrain(states),
         method=type(family).__name__,
@@ -84,14 +100,17 @@ def run(
         log_evidence=log_evidence(log_weights),
         seconds=time.perf_counter() - started,
         target_calls=target.calls - calls,
-        attributes={
-            "elbo": float(log_weights.mean()),
-            "elbo_std_error": float(log_weights.std()) / math.sqrt(draws),
-            "steps": taken,
-            "fit_seconds": fitted - started,
-            "ess": effective_sample_fraction(log_weights) * draws,
-        },
+        attributes=attributes,
     )
+
+
+def weight_attributes(log_weights: Tensor) -> dict[str, float]:
+    """What the weights of the guide's draws say: the ELBO in nats, its std error, and the ESS."""
+    return {
+        "elbo": float(log_weights.mean()),
+        "elbo_std_error": float(log_weights.std()) / math.sqrt(len(log_weights)),
+        "ess": effective_sample_fraction(log_weights) * len(log_weights),
+    }
 
 
 def around(target: Target, start: Tensor) -> Callable[[], None]:
@@ -106,15 +125,15 @@ def around(target: Target, start: Tensor) -> Callable[[], None]:
     return model
 
 
-def climb(model: Callable[[], None], family: AutoGuide, steps: int, particles: int, progress: bool) -> int:
-    """Optimise; each rate until the median bound of two windows in a row is below the best. Returns the steps taken."""
+def maximise_elbo(model: Callable[[], None], family: AutoGuide, steps: int, particles: int, progress: bool) -> int:
+    """Adam at each rate until the median loss of two windows in a row is no better. Returns the number of steps."""
     elbo = Trace_ELBO(num_particles=particles, vectorize_particles=True, max_plate_nesting=0)
     taken = 0
     with tqdm(total=steps, desc=type(family).__name__, unit=" steps", disable=not progress) as bar:
         for rate in RATES:
             svi = SVI(model, family, ClippedAdam({"lr": rate}), elbo)
             best, waited = math.inf, 0
-            while waited < 2 and taken < steps:
+            while waited < PATIENCE and taken < steps:
                 count = min(WINDOW, steps - taken)
                 loss = float(torch.tensor([svi.step() for _ in range(count)]).median())
                 taken += count

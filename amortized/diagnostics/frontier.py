@@ -10,8 +10,8 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.diagnostics.mode_search import FEWEST, LARGE_WEIGHT, LogWeights, unseen_by, unseen_mass
 from amortized.mcmc import hmc
-from amortized.mixtures.gaussian import fit
-from amortized.optimise.lbfgs import climb
+from amortized.mixtures.gaussian import fit_mixture
+from amortized.optimise.lbfgs import ascend_lbfgs
 from amortized.targets.affine import WhitenedTarget
 from amortized.weights import Estimate
 
@@ -74,7 +74,7 @@ def frontier(
     visited, value = _visited(exact, starts, stop)
     if stop():
         return None
-    mixture = fit(draws, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
+    mixture = fit_mixture(draws, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
     lowest = float(exact.log_prob(draws).min())
     unexplained = (value - mixture.log_prob(visited) - log_evidence > LARGE_WEIGHT) & (value >= lowest)
     if int(unexplained.sum()) < FEWEST:
@@ -109,7 +109,7 @@ def _visited(target: WhitenedTarget, starts: Tensor, stop: Callable[[], bool]) -
         seen.append((x, value))
         return value, score
 
-    climb(watched, starts, iterations=ITERATIONS, stop=stop)
+    ascend_lbfgs(watched, starts, iterations=ITERATIONS, stop=stop)
     x, value = (torch.cat(parts) for parts in zip(*seen, strict=True))
     return x, value
 

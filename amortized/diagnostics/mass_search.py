@@ -13,7 +13,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.diagnostics import frontier, mode_search
 from amortized.diagnostics.mode_search import LogWeights, ModeSearch, Unbounded, search_modes
-from amortized.mixtures.gaussian import GaussianMixture, join
+from amortized.mixtures.gaussian import GaussianMixture, mixture_of
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.cost import seconds_a_particle
@@ -129,4 +129,5 @@ class MassSearch:
         """Where tempering starts: whitened ``modes``, a Gaussian around them all, and one around the draws."""
         identity = torch.eye(self.white.dim, dtype=torch.float64, device=self.white.device)
         own = GaussianMixture(identity[0, :1], 0 * identity[:1], 2 * identity[None])
-        return join([wide_gaussian(join([modes, own], [0.5, 0.5]), 2.0), own, modes.widened((1.2,), (1.0,))], [2, 1, 2])
+        wide = wide_gaussian(mixture_of([modes, own], [0.5, 0.5]), 2.0)
+        return mixture_of([wide, own, modes.widened((1.2,), (1.0,))], [2, 1, 2])

@@ -10,7 +10,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc import tempered_smc
-from amortized.mixtures.gaussian import GaussianMixture, fit
+from amortized.mixtures.gaussian import GaussianMixture, fit_mixture
 from amortized.targets.affine import WhitenedTarget
 from amortized.weights import Estimate, effective_sample_size
 
@@ -97,7 +97,8 @@ def search_modes(
         What was found; None if ``stop()`` was true first.
     """
     exact = WhitenedTarget(white.target, white.shift, white.scale_tril, dtype=torch.float64)
-    run = tempered_smc.run(exact, base, PARTICLES, generator, axes=white.scale_tril, stop=stop)
+    mover = tempered_smc.Mover(white.scale_tril, generator)
+    run = tempered_smc.run(exact, base, PARTICLES, generator, mover=mover, stop=stop)
     if not run.finished:
         return None
 
@@ -141,7 +142,7 @@ def unseen_mass(
     Returns:
         The share with its standard error; None if under 50 proposals are effective.
     """
-    proposal = fit(x, generator, components).mixture.widened(*WIDENING)
+    proposal = fit_mixture(x, generator, components).mixture.widened(*WIDENING)
     drawn = proposal.sample(PROPOSALS, generator)
     log_target = target.log_prob(drawn).double()
     log_ratio = log_target - proposal.log_prob(drawn) - log_evidence

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init, metropolis, shared
+from amortized.mcmc.state import Info, LogDensityAndScore, State, adaptive_run, init, metropolis, shared
 
-__all__ = ["Info", "State", "init", "run", "step"]
+__all__ = ["Info", "State", "init", "jitter", "quarter_period", "run", "step"]
+
+TARGET_ACCEPTANCE_RATE = 0.75
+"""Between 0.651, best for Gaussians in many dimensions (Beskos et al. 2013), and Stan's cautious 0.8."""
 
 
 def step(
@@ -15,21 +20,26 @@ def step(
     state: State,
     step_size: Tensor,
     factor: Tensor,
-    leapfrogs: int,
+    num_steps: int,
     generator: Generator | None,
 ) -> tuple[State, Info]:
-    """One move of ``leapfrogs`` steps of ``x' = x + ε A p``, ``p' = p + ε Aᵀ ∇log R``, p ~ N(0, I).
+    """One move of ``num_steps`` leapfrog steps: ``x' = x + ε A p``, ``p' = p + ε Aᵀ ∇log R``, p ~ N(0, I).
 
-    ``step_size``: ε, a scalar tensor or ``(M,)`` as in ``shared``, in units of the preconditioned coordinates ``A⁻¹x``;
-    ``factor``: A ``(D, D)``, or its diagonal ``(D,)``, with A Aᵀ near the covariance, the inverse of the mass matrix.
-    One new score a leapfrog step. A trajectory that meets a density of -inf or NaN at its end is refused.
-    Neal (2011), arXiv 1206.1901.
+    A trajectory is refused where its end has a density of -inf or NaN. Neal (2011), arXiv 1206.1901.
+
+    Args:
+        log_prob_and_score: the target; called once a leapfrog step.
+        state: the chains, ``(B, D)``.
+        step_size: ε in units of the preconditioned coordinates ``A⁻¹ x``; a scalar, or ``(M,)`` as in ``shared``.
+        factor: A ``(D, D)``, or its diagonal ``(D,)``. A Aᵀ, the inverse mass matrix, should be near the covariance.
+        num_steps: leapfrog steps of a trajectory.
+        generator: source of randomness.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
     >>> state = init(normal, torch.zeros(4, 2))
     >>> state, info = step(normal, state, torch.tensor(0.3), torch.eye(2), 5, generator)
-    >>> bool((info.acceptance > 0.8).all())
+    >>> bool((info.acceptance_rate > 0.8).all())
     True
     """
     length = shared(step_size, len(state.x))[:, None].to(state.x.dtype)
@@ -37,10 +47,10 @@ def step(
     kinetic = 0.5 * momentum.square().sum(-1)
     proposal = state
     momentum = momentum + 0.5 * length * (_times(state.score, factor))
-    for index in range(leapfrogs):
+    for index in range(num_steps):
         x = proposal.x + length * (_times(momentum, factor.mT if factor.ndim == 2 else factor))
         proposal = State(x, *log_prob_and_score(x))
-        momentum = momentum + (1.0 if index + 1 < leapfrogs else 0.5) * length * (_times(proposal.score, factor))
+        momentum = momentum + (1.0 if index + 1 < num_steps else 0.5) * length * (_times(proposal.score, factor))
     log_ratio = proposal.log_prob - state.log_prob + kinetic - 0.5 * momentum.square().sum(-1)
     return metropolis(state, proposal, log_ratio, generator)
 
@@ -52,29 +62,39 @@ def run(
     steps: int,
     step_size: Tensor,
     factor: Tensor,
-    leapfrogs: int,
+    num_steps: int,
     generator: Generator | None,
-    target_acceptance: float = 0.75,
 ) -> tuple[State, Tensor, Info]:
-    """``steps`` moves, the step size adapted and jittered by U(0.4, 1.2): ``(state, step_size, mean acceptance)``.
+    """``steps`` moves with an adapted and jittered step size: ``(state, step_size, mean acceptance rates)``.
 
-    The jitter, drawn for each chain and move, breaks the periods of nearly Gaussian targets.
+    The arguments are those of ``step``; the step size is adapted to an acceptance rate of 0.75.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
     >>> state = init(normal, torch.zeros(64, 2))
     >>> state, step_size, info = run(normal, state, 60, torch.tensor(0.5), torch.eye(2), 4, generator)
-    >>> bool(abs(info.acceptance.mean() - 0.75) < 0.2)
+    >>> bool(abs(info.acceptance_rate.mean() - 0.75) < 0.2)
     True
     """
-    total = torch.zeros_like(state.log_prob)
-    for iteration in range(steps):
-        uniform = torch.rand(total.shape, generator=generator, dtype=total.dtype, device=total.device)
-        jittered = shared(step_size, len(uniform)) * (0.4 + 0.8 * uniform)
-        state, info = step(log_prob_and_score, state, jittered, factor, leapfrogs, generator)
-        step_size = adapted(step_size, info.acceptance, iteration, target_acceptance)
-        total = total + info.acceptance
-    return state, step_size, Info(total / max(steps, 1))
+
+    def move(state: State, step_size: Tensor) -> tuple[State, Info]:
+        jittered = shared(step_size, len(state.x)) * jitter(state.log_prob, generator)
+        return step(log_prob_and_score, state, jittered, factor, num_steps, generator)
+
+    return adaptive_run(move, state, steps, step_size, TARGET_ACCEPTANCE_RATE)
+
+
+def jitter(like: Tensor, generator: Generator | None) -> Tensor:
+    """Factors U(0.4, 1.2) for the step sizes, one for each entry of ``like``.
+
+    They break the periods of nearly Gaussian targets, on which trajectories of one length return to their start.
+    """
+    return 0.4 + 0.8 * torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def quarter_period(step_size: float, max_num_steps: int) -> int:
+    """Leapfrog steps for π/2, a quarter of a standard Gaussian's period: there x has forgotten where it started."""
+    return min(max(round(0.5 * math.pi / step_size), 1), max_num_steps)
 
 
 def _times(rows: Tensor, factor: Tensor) -> Tensor:

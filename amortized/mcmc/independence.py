@@ -1,4 +1,4 @@
-"""Moves that need no gradient and cross from mode to mode: independence proposals and differences of other chains."""
+"""Moves that need no gradient and cross from mode to mode: fresh draws of a proposal, or of other chains' marginals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from amortized.mcmc.state import Info, LogDensityAndScore, State, metropolis
 from amortized.mixtures.product import ProductMixture
 
 CENTRES = 128
+"""Kernels of a one-dimensional density estimate: enough for two or three wells, and cheap against a density call."""
+
+RARELY, OFTEN = 0.2, 0.5
+"""Acceptance rates below which a move redraws half as many coordinates, and above which twice as many."""
 
 
 class Proposal(Protocol):
@@ -28,14 +32,20 @@ class Proposal(Protocol):
 def independence(
     log_prob_and_score: LogDensityAndScore, state: State, proposal: Proposal, generator: Generator | None
 ) -> tuple[State, Info]:
-    """One Metropolis-Hastings move of every chain with fresh draws of ``proposal``: ratio ``R(y) q(x) / R(x) q(y)``.
+    """One Metropolis-Hastings move of every chain to a fresh draw of ``proposal``: ratio ``R(y) q(x) / R(x) q(y)``.
+
+    Args:
+        log_prob_and_score: the target; called once a chain.
+        state: the chains, ``(B, D)``.
+        proposal: q.
+        generator: source of randomness.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> from amortized.mixtures.gaussian import GaussianMixture
     >>> base = GaussianMixture(torch.ones(1), torch.zeros(1, 2), torch.eye(2)[None])
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
     >>> state, info = independence(normal, State(torch.ones(3, 2), -torch.ones(3), -torch.ones(3, 2)), base, generator)
-    >>> info.acceptance.tolist()
+    >>> info.acceptance_rate.tolist()
     [1.0, 1.0, 1.0]
     """
     x = proposal.sample(state.x.shape[0], generator).to(state.x.dtype)
@@ -53,8 +63,15 @@ def redraw(
 ) -> tuple[State, Info]:
     """Every chain draws some coordinates u of ``proposal`` afresh: ratio ``R(y) Π_S q_i(u_i) / R(x) Π_S q_i(v_i)``.
 
-    The set S of ``coordinates`` of the D axes is drawn for each chain. With all of them it is ``independence``; with
-    fewer, a misfit of the others does not lower the acceptance. One call a chain.
+    Each chain has a random set S of axes. With all axes the move is ``independence``. With fewer, a misfit of the
+    other axes does not lower the acceptance rate. One target call a chain.
+
+    Args:
+        log_prob_and_score: the target.
+        state: the chains, ``(B, D)``.
+        proposal: independent coordinates ``u = scale_tril⁻¹ (x − shift)``.
+        coordinates: size of S, from 1 to D.
+        generator: source of randomness.
     """
     count = state.x.shape[0]
     u, v = proposal.whiten(state.x), proposal.fresh(count, generator)
@@ -67,7 +84,7 @@ def redraw(
     return metropolis(state, there, there.log_prob - state.log_prob + log_q_ratio, generator)
 
 
-def marginals(
+def redraw_from_chains(
     log_prob_and_score: LogDensityAndScore,
     state: State,
     coordinates: int,
@@ -76,15 +93,22 @@ def marginals(
 ) -> tuple[State, Info]:
     """Half of the chains draw some coordinates afresh from the one-dimensional densities of the other half.
 
-    Each moving chain takes a random set S of ``coordinates`` of the D axes of ``scale_tril @ x``, and there proposes
-    ``y_i ~ q_i``, a kernel estimate from 128 of the resting half; the ratio ``R(y) Π_S q_i(x_i) / R(x) Π_S q_i(y_i)``
-    is exact, as q does not depend on the movers. It sets the weights of wells that lie along single axes, and costs
-    one call a moving chain.
+    A moving chain takes a random set S of axes and there proposes ``y_i ~ q_i``, a kernel estimate from 128 resting
+    chains. The ratio is ``R(y) Π_S q_i(x_i) / R(x) Π_S q_i(y_i)``. It is exact, since q does not depend on the moving
+    chains. The move sets the weights of wells along single axes. One target call a moving chain.
+
+    Args:
+        log_prob_and_score: the target.
+        state: the chains, ``(B, D)``.
+        coordinates: size of S, from 1 to D.
+        scale_tril: ``(D, D)``; the axes are those of ``scale_tril @ x``.
+        generator: source of randomness.
     """
     count, dim = state.x.shape
     order = torch.randperm(count, generator=generator, device=state.x.device)
     moving, resting = order[: count // 2], order[count // 2 :]
     movers, others = state.x[moving] @ scale_tril.mT, state.x[resting[:CENTRES]] @ scale_tril.mT
+    # under half of Silverman's 1.06 σ n^-1/5, which would join wells into one
     width = 0.4 * others.std(0) * others.shape[0] ** -0.2
     pick = torch.randint(others.shape[0], movers.shape, generator=generator, device=state.x.device)
     noise = torch.randn(movers.shape, generator=generator, dtype=movers.dtype, device=movers.device)
@@ -106,3 +130,10 @@ def marginals(
     accepted, info = metropolis(here, there, log_ratio, generator)
     merged = State(*(field.index_copy(0, moving, value) for field, value in zip(state, accepted, strict=True)))
     return merged, info
+
+
+def next_count(coordinates: int, acceptance_rate: float, dim: int) -> int:
+    """How many of ``dim`` coordinates the next move redraws, so that about a third of the moves are accepted."""
+    if acceptance_rate < RARELY:
+        return max(coordinates // 2, 1)
+    return min(coordinates * 2, dim) if acceptance_rate > OFTEN else coordinates

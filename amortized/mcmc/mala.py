@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init, metropolis, shared
+from amortized.mcmc.state import Info, LogDensityAndScore, State, adaptive_run, init, metropolis, shared
 
 __all__ = ["Info", "State", "init", "run", "step"]
 
@@ -17,15 +17,20 @@ def _log_proposal(there: Tensor, here: Tensor, score: Tensor, step_size: Tensor)
 def step(
     log_prob_and_score: LogDensityAndScore, state: State, step_size: Tensor, generator: Generator | None
 ) -> tuple[State, Info]:
-    """One move: ``x' = x + h ∇log R(x) + √(2h) ξ`` with ξ ~ N(0, I), accepted by Metropolis and Hastings' rule.
+    """One move: ``x' = x + h ∇log R(x) + √(2h) ξ`` with ξ ~ N(0, I), accepted by the Metropolis-Hastings rule.
 
-    ``step_size``: h in squared units of x, a scalar tensor or ``(M,)``, as in ``shared``. One new score a move. A
-    proposal whose density is -inf or NaN is refused. Roberts and Tweedie (1996), Bernoulli 2(4).
+    A proposal is refused where its density is -inf or NaN. Roberts and Tweedie (1996), Bernoulli 2(4).
+
+    Args:
+        log_prob_and_score: the target; called once a move.
+        state: the chains, ``(B, D)``.
+        step_size: h in squared units of x; a scalar, or ``(M,)`` as in ``shared``.
+        generator: source of randomness.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
     >>> state, info = step(normal, init(normal, torch.zeros(4, 2)), torch.tensor(0.5), generator)
-    >>> state.x.shape, bool((info.acceptance <= 1).all())
+    >>> state.x.shape, bool((info.acceptance_rate <= 1).all())
     (torch.Size([4, 2]), True)
     """
     length = shared(step_size, len(state.x))[:, None].to(state.x.dtype)
@@ -44,24 +49,27 @@ def run(
     steps: int,
     step_size: Tensor,
     generator: Generator | None,
-    target_acceptance: float | None = 0.574,
+    target_acceptance_rate: float | None = 0.574,
 ) -> tuple[State, Tensor, Info]:
-    """``steps`` moves of every chain, the step size adapted on the way: ``(state, step_size, mean acceptance)``.
+    """``steps`` moves with an adapted step size: ``(state, step_size, mean acceptance rates)``.
 
-    ``step_size``: a scalar tensor for one in common, ``(M,)`` as in ``shared``; its logarithm moves by the gap to
-    ``target_acceptance`` with a gain that falls as ``2 i^-0.6`` (0.574: Roberts and Rosenthal 1998, JRSS B 60).
-    With ``target_acceptance=None`` the step is kept, and chains that start from the target stay there.
+    Args:
+        log_prob_and_score: the target; called once a move.
+        state: the chains, ``(B, D)``.
+        steps: moves of every chain.
+        step_size: the first h; a scalar, or ``(M,)`` as in ``shared``.
+        generator: source of randomness.
+        target_acceptance_rate: 0.574 is best in many dimensions (Roberts and Rosenthal 1998, JRSS B 60). With None
+            the step size stays, and chains that start from the target stay there.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> normal = lambda x: (-0.5 * x.square().sum(-1), -x)
     >>> state, step_size, info = run(normal, init(normal, torch.zeros(64, 2)), 100, torch.tensor(0.1), generator)
-    >>> bool(abs(info.acceptance.mean() - 0.574) < 0.2), state.x.shape
+    >>> bool(abs(info.acceptance_rate.mean() - 0.574) < 0.2), state.x.shape
     (True, torch.Size([64, 2]))
     """
-    total = torch.zeros_like(state.log_prob)
-    for iteration in range(steps):
-        state, info = step(log_prob_and_score, state, step_size, generator)
-        if target_acceptance is not None:
-            step_size = adapted(step_size, info.acceptance, iteration, target_acceptance)
-        total = total + info.acceptance
-    return state, step_size, Info(total / max(steps, 1))
+
+    def move(state: State, step_size: Tensor) -> tuple[State, Info]:
+        return step(log_prob_and_score, state, step_size, generator)
+
+    return adaptive_run(move, state, steps, step_size, target_acceptance_rate)

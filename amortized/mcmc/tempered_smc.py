@@ -11,24 +11,37 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.mcmc import hmc
 from amortized.mcmc import independence as jumps
-from amortized.mcmc.state import LogDensityAndScore, State, evaluator
+from amortized.mcmc.state import Density, LogDensityAndScore, State, evaluator
 from amortized.mixtures.gaussian import GaussianMixture, safe_cholesky
 from amortized.weights import Estimate, effective_sample_size, systematic
+
+FIRST_STEP_SIZE, LARGEST_LOG_STEP_SIZE = 0.5, 0.3
+"""Step sizes in units of the metric. Leapfrog steps of over 2 diverge on a Gaussian; exp(0.3) · 1.2 stays below."""
+
+LOG_STEP_SIZE_GAIN = 1.5
+"""Change of the log step size per unit of acceptance rate: constant, since the target changes with each temperature."""
+
+BISECTIONS, SMALLEST_INCREMENT = 40, 1e-16
+"""Forty halvings of ``log(1 / 1e-16)`` leave an error of 3e-11 in the logarithm of the increment."""
 
 
 class Result(NamedTuple):
     """Equally weighted particles at the last temperature, and what the ladder says.
 
-    ``state``: particles ``(N, D)`` with their log density and score *under the target*; ``log_evidence``: log Z, not a
-    number unless ``finished``; ``temperatures``: the ladder β, ending at 1 when ``finished``; ``families``: how many of
-    the first particles have descendants; ``acceptance``: of the last HMC moves.
+    Args:
+        state: particles ``(N, D)`` with their log density and score *under the target*.
+        log_evidence: log Z in nats; NaN unless ``finished``.
+        temperatures: the ladder β from 0, to 1 when ``finished``.
+        families: how many of the first particles have descendants.
+        acceptance_rate: mean acceptance rate of the last HMC move.
+        finished: whether the ladder reached 1.
     """
 
     state: State
     log_evidence: Estimate
     temperatures: tuple[float, ...]
     families: int
-    acceptance: float
+    acceptance_rate: float
     finished: bool
 
 
@@ -52,17 +65,17 @@ def metrics(x: Tensor, score: Tensor, log_weights: Tensor) -> tuple[Tensor, Tens
 
 
 def next_increment(log_ratio: Tensor, temperature: float, ess_fraction: float) -> float:
-    """The largest step of the temperature that keeps the effective sample size at ``ess_fraction`` of the finite ones.
+    """The largest step of the temperature that keeps the ESS at ``ess_fraction`` of the particles.
 
-    ``log_ratio: (N,)`` is log R − log base; particles at -inf are left out of the count.
+    ``log_ratio: (N,)`` is log R − log base. Particles at -inf are left out of the count.
     """
     finite = log_ratio[log_ratio > -torch.inf].double()
     wanted = ess_fraction * finite.numel()
     upper = 1.0 - temperature
     if float(effective_sample_size(upper * finite)) >= wanted:
         return upper
-    low, high = math.log(1e-16), math.log(upper)
-    for _ in range(40):
+    low, high = math.log(SMALLEST_INCREMENT), math.log(upper)
+    for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         enough = float(effective_sample_size(math.exp(middle) * finite)) >= wanted
         low, high = (middle, high) if enough else (low, middle)
@@ -70,85 +83,109 @@ def next_increment(log_ratio: Tensor, temperature: float, ess_fraction: float) -
 
 
 class Mover:
-    """HMC moves that alternate between two metrics, then one jump along the axes of ``axes @ x``.
+    """HMC moves that alternate between two metrics, then one jump along axes.
 
-    Each metric keeps its own step size, adapted to an acceptance of 0.75; the jump keeps its number of coordinates.
-    Steps and coordinates follow means over all N particles, so exact draws stay exact up to an order of 1/N.
+    Each metric keeps its own step size, adapted to an acceptance rate of 0.75. The jump keeps its number of axes. Both
+    follow means over all N particles, so that exact draws stay exact up to an order of 1/N.
+
+    Args:
+        axes: ``(D, D)``; jumps go along single axes of ``axes @ x``.
+        generator: source of randomness.
+        max_moves: most HMC moves at a temperature: particles usually travel one standard deviation in fewer.
+        max_num_steps: most leapfrog steps of a move; 1 makes the moves MALA's.
     """
 
-    def __init__(self, axes: Tensor, generator: Generator | None, max_moves: int = 6, max_leapfrogs: int = 8):
+    def __init__(self, axes: Tensor, generator: Generator | None, max_moves: int = 6, max_num_steps: int = 8):
         self.axes = axes
         self.generator = generator
         self.max_moves = max_moves
-        self.max_leapfrogs = max_leapfrogs
-        self.log_steps = [math.log(0.5), math.log(0.5)]
+        self.max_num_steps = max_num_steps
+        self.log_step_sizes = [math.log(FIRST_STEP_SIZE), math.log(FIRST_STEP_SIZE)]
         self.turn = 0
         self.coordinates = axes.shape[0]
 
     def glide(self, density: LogDensityAndScore, state: State, factor: Tensor, which: int) -> tuple[State, float]:
-        """One HMC move of every particle with metric ``which``; a trajectory is about a quarter of a period."""
-        step = math.exp(self.log_steps[which])
-        leapfrogs = min(max(round(0.5 * math.pi / step), 1), self.max_leapfrogs)
-        uniform = torch.rand(state.log_prob.shape, generator=self.generator, dtype=state.x.dtype, device=state.x.device)
-        state, info = hmc.step(density, state, step * (0.4 + 0.8 * uniform), factor, leapfrogs, self.generator)
-        acceptance = float(info.acceptance.mean())
-        self.log_steps[which] = min(self.log_steps[which] + 1.5 * (acceptance - 0.75), 0.3)
-        return state, acceptance
+        """One HMC move of every particle, of about a quarter of a period, with metric ``which``."""
+        step_size = math.exp(self.log_step_sizes[which])
+        num_steps = hmc.quarter_period(step_size, self.max_num_steps)
+        jittered = step_size * hmc.jitter(state.x[:, 0], self.generator)
+        state, info = hmc.step(density, state, jittered, factor, num_steps, self.generator)
+        acceptance_rate = float(info.acceptance_rate.mean())
+        change = LOG_STEP_SIZE_GAIN * (acceptance_rate - hmc.TARGET_ACCEPTANCE_RATE)
+        self.log_step_sizes[which] = min(self.log_step_sizes[which] + change, LARGEST_LOG_STEP_SIZE)
+        return state, acceptance_rate
 
     def jump(self, density: LogDensityAndScore, state: State) -> State:
-        """One jump of half of the particles, in as many coordinates as are accepted about a third of the time."""
-        state, info = jumps.marginals(density, state, self.coordinates, self.axes, self.generator)
-        acceptance = float(info.acceptance.mean())
-        if acceptance < 0.2:
-            self.coordinates = max(self.coordinates // 2, 1)
-        elif acceptance > 0.5:
-            self.coordinates = min(self.coordinates * 2, self.axes.shape[0])
+        """One jump of half of the particles, along as many axes as are accepted about a third of the time."""
+        state, info = jumps.redraw_from_chains(density, state, self.coordinates, self.axes, self.generator)
+        self.coordinates = jumps.next_count(self.coordinates, float(info.acceptance_rate.mean()), len(self.axes))
         return state
 
     def moves(self, density: LogDensityAndScore, state: State, factors: tuple[Tensor, Tensor]) -> tuple[State, float]:
         """Glides, and a jump."""
-        state, acceptance = self.glides(density, state, factors)
-        return self.jump(density, state), acceptance
+        state, acceptance_rate = self.glides(density, state, factors)
+        return self.jump(density, state), acceptance_rate
 
     def glides(self, density: LogDensityAndScore, state: State, factors: tuple[Tensor, Tensor]) -> tuple[State, float]:
         """HMC moves until the particles have travelled about one standard deviation in the narrower metric."""
-        origin, acceptance = state.x, 0.0
-        for done in range(self.max_moves):
+        origin, acceptance_rate = state.x, 0.0
+        for count in range(self.max_moves):
             which = self.turn % 2
-            state, acceptance = self.glide(density, state, factors[which], which)
+            state, acceptance_rate = self.glide(density, state, factors[which], which)
             self.turn += 1
             moved = state.x - origin
             steps = moved / factors[1] if factors[1].ndim == 1 else torch.linalg.solve(factors[1], moved.mT).mT
             travelled = steps.square().mean(0).median()
-            if done >= 1 and float(travelled) > 1.0:
+            if count >= 1 and float(travelled) > 1.0:
                 break
-        return state, acceptance
+        return state, acceptance_rate
 
 
-def _blend(base: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], beta: float) -> tuple[Tensor, Tensor]:
-    """Log density and score of ``base^(1−β) target^β`` from those of both."""
-    return (1 - beta) * base[0] + beta * target[0], (1 - beta) * base[1] + beta * target[1]
+class _Particles(NamedTuple):
+    """Particles ``(N, D)`` with log density and score under the target and under the base."""
+
+    x: Tensor
+    log_prob: Tensor
+    score: Tensor
+    base_log_prob: Tensor
+    base_score: Tensor
+
+    def tempered(self, temperature: float) -> State:
+        """Their state under ``base^(1−β) target^β``."""
+        base, target = (self.base_log_prob, self.base_score), (self.log_prob, self.score)
+        return State(self.x, *((1 - temperature) * b + temperature * t for b, t in zip(base, target, strict=True)))
+
+
+def _evaluated(density: LogDensityAndScore, base: GaussianMixture, x: Tensor) -> _Particles:
+    return _Particles(x, *density(x), *base.log_prob_and_score(x))
 
 
 @torch.no_grad()
 def run(
-    target,
+    target: Density | LogDensityAndScore,
     base: GaussianMixture,
     particles: int,
     generator: Generator | None,
     ess_fraction: float = 0.7,
-    axes: Tensor | None = None,
+    mover: Mover | None = None,
     stop: Callable[[], bool] = lambda: False,
-    max_leapfrogs: int = 8,
 ) -> Result:
-    """Carries ``particles`` draws of ``base`` through ``π_β ∝ base^(1−β) R^β`` from β = 0 to 1.
+    """Carries draws of ``base`` through ``π_β ∝ base^(1−β) R^β`` from β = 0 to 1, and estimates Z on the way.
 
-    Each β keeps ``ess_fraction`` of the effective sample size (by bisection); the increments' mean weights multiply to
-    an estimate of Z; systematic resampling; HMC moves with metrics of the particles, of at most ``max_leapfrogs`` steps
-    (1 makes them MALA), and jumps along single axes of ``axes @ x`` (default: of x). ``target``: a ``Target`` or a
-    function ``x -> (log_prob, score)``. The standard error is that of the families of the first particles (Chan and Lai
-    2013; Lee and Whiteley, arXiv 1509.00394). Stops early, ``finished`` false, when ``stop()`` says so. Raises
-    ValueError when the density is zero at every draw of the base. Del Moral, Doucet and Jasra (2006), JRSS B 68.
+    Del Moral, Doucet and Jasra (2006), JRSS B 68. The standard error is that of the families of the first particles:
+    Chan and Lai (2013), Annals of Statistics 41; Lee and Whiteley, arXiv 1509.00394.
+
+    Args:
+        target: a ``Target``, or a function ``x -> (log_prob, score)``.
+        base: where the particles start.
+        particles: N.
+        generator: source of randomness.
+        ess_fraction: part of the ESS that each temperature keeps; 0.7 makes rungs that a few moves can follow.
+        mover: moves the particles at each temperature; by default with jumps along the axes of x.
+        stop: asked before each temperature; where it says yes the run ends, and is not ``finished``.
+
+    Raises:
+        ValueError: where the density is zero at every draw of the base.
 
     >>> base = GaussianMixture(torch.ones(1), torch.zeros(1, 2), 3 * torch.eye(2)[None])
     >>> result = run(lambda x: (-0.5 * x.square().sum(-1), -x), base, 512, torch.Generator().manual_seed(0))
@@ -156,38 +193,29 @@ def run(
     True
     """
     density = evaluator(target)
-    x = base.sample(particles, generator)
-    log_prob, score = density(x)
-    base_log_prob, base_score = base.log_prob_and_score(x)
-    mover = Mover(torch.eye(x.shape[1]).to(x) if axes is None else axes, generator, max_leapfrogs=max_leapfrogs)
-    eve = torch.arange(particles, device=x.device)
-    temperature, log_evidence, acceptance = 0.0, 0.0, 0.0
-    ladder = [0.0]
-    while temperature < 1.0 and not stop():
-        increment = next_increment(log_prob - base_log_prob, temperature, ess_fraction)
-        temperature = 1.0 if increment >= 1.0 - temperature else temperature + increment
-        log_weights = (increment * (log_prob - base_log_prob)).double()
+    now = _evaluated(density, base, base.sample(particles, generator))
+    mover = mover or Mover(torch.eye(now.x.shape[1]).to(now.x), generator)
+    eve = torch.arange(particles, device=now.x.device)
+    log_evidence, acceptance_rate, ladder = 0.0, 0.0, [0.0]
+    while ladder[-1] < 1.0 and not stop():
+        increment = next_increment(now.log_prob - now.base_log_prob, ladder[-1], ess_fraction)
+        ladder.append(1.0 if increment >= 1.0 - ladder[-1] else ladder[-1] + increment)
+        log_weights = (increment * (now.log_prob - now.base_log_prob)).double()
         log_evidence += float(log_weights.logsumexp(0)) - math.log(particles)
-        tempered_score = (1 - temperature) * base_score + temperature * score
-        factors = metrics(x, tempered_score, log_weights)
+        factors = metrics(now.x, now.tempered(ladder[-1]).score, log_weights)
         ancestor = systematic(log_weights, particles, generator)
         eve = eve[ancestor]
-        x, log_prob, score, base_log_prob, base_score = (
-            value[ancestor] for value in (x, log_prob, score, base_log_prob, base_score)
-        )
+        now = _Particles(*(field[ancestor] for field in now))
 
-        def tempered(x: Tensor, beta: float = temperature) -> tuple[Tensor, Tensor]:
-            return _blend(base.log_prob_and_score(x), density(x), beta)
+        def tempered(x: Tensor, temperature: float = ladder[-1]) -> tuple[Tensor, Tensor]:
+            return _evaluated(density, base, x).tempered(temperature)[1:]
 
-        state = State(x, *_blend((base_log_prob, base_score), (log_prob, score), temperature))
-        state, acceptance = mover.moves(tempered, state, factors)
-        x = state.x
-        log_prob, score = density(x)
-        base_log_prob, base_score = base.log_prob_and_score(x)
-        ladder.append(temperature)
+        state, acceptance_rate = mover.moves(tempered, now.tempered(ladder[-1]), factors)
+        now = _evaluated(density, base, state.x)
     shares = torch.bincount(eve, minlength=particles).double() / particles
-    error = float((shares.square().sum() - 1 / particles).clamp(min=0).sqrt())
+    std_error = float((shares.square().sum() - 1 / particles).clamp(min=0).sqrt())
+    finished = ladder[-1] >= 1.0
     # Z of the temperature that was reached is not the target's, and would be read as such
-    estimate = Estimate(log_evidence, error) if temperature >= 1.0 else Estimate(math.nan, math.nan)
+    estimate = Estimate(log_evidence, std_error) if finished else Estimate(math.nan, math.nan)
     families = int((shares > 0).sum())
-    return Result(State(x, log_prob, score), estimate, tuple(ladder), families, acceptance, temperature >= 1.0)
+    return Result(State(now.x, now.log_prob, now.score), estimate, tuple(ladder), families, acceptance_rate, finished)

@@ -1,4 +1,4 @@
-"""How draws are correlated, as far as they are many enough to tell."""
+"""Covariances from draws, without correlations that noise explains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amortized.mixtures.gaussian import safe_cholesky
 
 
 def _joined(linked: Tensor) -> Tensor:
-    """Which coordinates hang together through links: ``(D, D)`` bool to ``(D, D)`` bool."""
+    """Which coordinates are connected through links, directly or not: ``(D, D)`` bool to ``(D, D)`` bool."""
     dim = linked.shape[0]
     label = torch.arange(dim, device=linked.device)
     while True:
@@ -22,12 +22,17 @@ def _joined(linked: Tensor) -> Tensor:
 
 
 def significant_scale_tril(x: Tensor, level: float = 0.01) -> Tensor:
-    """A lower factor ``(D, D)`` of the covariance of draws ``x: (N, D)``, without correlations that noise explains.
+    """A lower factor ``(D, D)`` of the covariance of draws, without correlations that noise explains.
 
-    Coordinates whose correlation is over its standard error, ``√(mean(u_i² u_j²) / (N/2))`` for standardized u, at
-    ``level`` shared by all pairs, hang together; between groups the covariance is 0. All correlations are kept where
-    the others' mean square is larger than noise makes it. N/2, since draws of a chain are worth fewer than their
-    number. The variance of the robust standard error is that of Schäfer and Strimmer (2005), SAGMB 4(1).
+    A correlation is significant where it exceeds its standard error, ``√(mean(u_i² u_j²) / (N/2))`` of standardized u,
+    at a level that all pairs share. It is N/2, since draws of a chain are worth fewer than their number. Coordinates
+    that significant correlations connect form a group; between groups the covariance is 0. All correlations stay
+    where the rest has a larger mean square than noise. The robust standard error is that of Schäfer and Strimmer
+    (2005), SAGMB 4(1).
+
+    Args:
+        x: draws ``(N, D)``.
+        level: chance that noise alone makes any correlation significant.
 
     >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> x[:, 2] += x[:, 0]

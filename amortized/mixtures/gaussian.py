@@ -10,10 +10,27 @@ import torch
 
 from amortized._types import Generator, Tensor
 
+SHRINKAGES = (1.0, 1e-2, 1e-4, 1e-7, 1e-10)
+"""Parts of the identity in a correlation matrix, largest first: the smallest that can be factored is used."""
+
+KMEANS_ROUNDS = 5
+"""Rounds of k-means before expectation-maximization, which moves the components on."""
+
+FEWEST_DRAWS_OF_A_COMPONENT = 2.0
+"""A component with fewer draws has no spread of its own, and is dropped."""
+
+LEAST_GAIN = 1e-3
+"""Nats by which a larger mixture must raise the mean log density of held-out draws: less is noise."""
+
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """``q(x) = Σ_k w_k N(x; m_k, L_k L_kᵀ)`` with ``weights: (M,)``, ``means: (M, D)``, ``scale_trils: (M, D, D)``.
+    """A mixture of Gaussians, ``q(x) = Σ_k w_k N(x; m_k, L_k L_kᵀ)``.
+
+    Args:
+        weights: w, ``(M,)``; where they do not sum to 1, ``log_prob`` is that of a density of another mass.
+        means: m, ``(M, D)``.
+        scale_trils: L, ``(M, D, D)``, lower-triangular.
 
     >>> two = GaussianMixture(torch.tensor([0.5, 0.5]), torch.tensor([[0.0], [4.0]]), torch.ones(2, 1, 1))
     >>> two.sample(5, torch.Generator().manual_seed(0)).shape
@@ -24,14 +41,15 @@ class GaussianMixture:
     means: Tensor
     scale_trils: Tensor
 
-    def _whitened(self, x: Tensor) -> Tensor:
+    def whiten(self, x: Tensor) -> Tensor:
+        """``L_k⁻¹ (x − m_k)`` of every component: ``(N, D) -> (M, D, N)``."""
         centred = (x.to(self.means.dtype) - self.means[:, None]).mT
         return torch.linalg.solve_triangular(self.scale_trils, centred, upper=False)
 
     def component_log_prob(self, x: Tensor) -> Tensor:
         """``log w_k N(x; m_k, C_k)``: ``(N, D) -> (M, N)`` in nats."""
         constant = self.log_normalizers()
-        return constant[:, None] - 0.5 * self._whitened(x).square().sum(1)
+        return constant[:, None] - 0.5 * self.whiten(x).square().sum(1)
 
     def log_normalizers(self) -> Tensor:
         """``log w_k − ½ log det 2πC_k``: ``(M,)``."""
@@ -45,7 +63,7 @@ class GaussianMixture:
 
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``log q(x)`` and ``∇ log q(x)``: ``(N, D) -> (N,), (N, D)``, in closed form."""
-        whitened = self._whitened(x)
+        whitened = self.whiten(x)
         joint = self.log_normalizers()[:, None] - 0.5 * whitened.square().sum(1)
         scores = -torch.linalg.solve_triangular(self.scale_trils.mT, whitened, upper=True)
         return joint.logsumexp(0), torch.einsum("mn,mdn->nd", joint.softmax(0), scores)
@@ -89,8 +107,8 @@ class GaussianMixture:
         )
 
 
-def join(mixtures: list[GaussianMixture], shares: list[float]) -> GaussianMixture:
-    """The mixture of mixtures that draws from the i-th with probability proportional to ``shares[i]``."""
+def mixture_of(mixtures: list[GaussianMixture], shares: list[float]) -> GaussianMixture:
+    """The mixture that draws from the i-th of ``mixtures`` with probability proportional to ``shares[i]``."""
     total = sum(shares)
     return GaussianMixture(
         torch.cat([mixture.weights * (share / total) for mixture, share in zip(mixtures, shares, strict=True)]),
@@ -100,15 +118,15 @@ def join(mixtures: list[GaussianMixture], shares: list[float]) -> GaussianMixtur
 
 
 def safe_cholesky(covariance: Tensor) -> Tensor:
-    """Lower factors of ``(..., D, D)`` covariances; one that is not positive definite loses its correlations first.
+    """Lower factors of covariances ``(..., D, D)``, also of those that are not positive definite.
 
-    The correlation matrix is shrunk towards I by 1e-10, 1e-7, 1e-4, 1e-2 and, at last, 1.
+    The correlation matrix is shrunk towards I by 1e-10, 1e-7, 1e-4, 1e-2 or 1: the least that can be factored.
     """
     scale = covariance.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).sqrt()
     correlation = covariance / (scale[..., :, None] * scale[..., None, :])
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     factor = identity.expand_as(correlation)
-    for shrinkage in (1.0, 1e-2, 1e-4, 1e-7, 1e-10):
+    for shrinkage in SHRINKAGES:
         candidate, failed = torch.linalg.cholesky_ex((1 - shrinkage) * correlation + shrinkage * identity)
         usable = (failed == 0) & candidate.isfinite().all(-1).all(-1)
         factor = torch.where(usable[..., None, None], candidate, factor)
@@ -116,6 +134,7 @@ def safe_cholesky(covariance: Tensor) -> Tensor:
 
 
 def _seeds(x: Tensor, count: int, generator: Generator | None) -> Tensor:
+    """First centres by k-means++: each far from those before. Arthur and Vassilvitskii (2007)."""
     chosen = torch.randint(x.shape[0], (1,), generator=generator, device=x.device)
     distance = torch.full((x.shape[0],), torch.inf, dtype=x.dtype, device=x.device)
     for _ in range(count - 1):
@@ -125,9 +144,9 @@ def _seeds(x: Tensor, count: int, generator: Generator | None) -> Tensor:
 
 
 def _maximize(x: Tensor, responsibility: Tensor, prior: Tensor | None) -> GaussianMixture:
-    """Moments of each component, as if D + 2 further draws with covariance ``prior: (M, D, D)`` had been seen.
+    """Moments of each component, as if D + 2 more draws with covariance ``prior: (M, D, D)`` had been seen.
 
-    Without a prior, those draws are as wide as the others but uncorrelated.
+    Without a ``prior`` these draws are as wide as the others, but uncorrelated.
     """
     count, dim = x.shape
     components = responsibility.shape[0]
@@ -144,10 +163,10 @@ def _maximize(x: Tensor, responsibility: Tensor, prior: Tensor | None) -> Gaussi
 
 
 def _clusters(x: Tensor, count: int, generator: Generator | None) -> GaussianMixture:
-    """The mixture of the clusters that five rounds of k-means find."""
+    """The mixture of the clusters that k-means finds."""
     seeds = _seeds(x, count, generator)
     assignment = torch.ones(1, x.shape[0], dtype=x.dtype, device=x.device)
-    for _ in range(5 if count > 1 else 0):
+    for _ in range(KMEANS_ROUNDS if count > 1 else 0):
         owner = torch.cdist(x, seeds).argmin(-1)
         assignment = torch.nn.functional.one_hot(owner, count).T.to(x.dtype)
         seeds = (assignment @ x) / assignment.sum(-1).clamp(min=1)[:, None]
@@ -155,43 +174,51 @@ def _clusters(x: Tensor, count: int, generator: Generator | None) -> GaussianMix
 
 
 def _improved(x: Tensor, mixture: GaussianMixture, iterations: int) -> GaussianMixture:
-    """Expectation-maximization; the first covariances are the prior; components of fewer than two draws are dropped."""
+    """Expectation-maximization with the first covariances as the prior; drops components of fewer than two draws."""
     prior = mixture.scale_trils @ mixture.scale_trils.mT
     for _ in range(iterations if mixture.weights.numel() > 1 else 0):
         mixture = _maximize(x, mixture.component_log_prob(x).softmax(0), prior)
-        alive = mixture.weights * x.shape[0] >= 2.0
+        alive = mixture.weights * x.shape[0] >= FEWEST_DRAWS_OF_A_COMPONENT
         weights = mixture.weights[alive] / mixture.weights[alive].sum()
         mixture, prior = GaussianMixture(weights, mixture.means[alive], mixture.scale_trils[alive]), prior[alive]
     return mixture
 
 
-class Fit(NamedTuple):
-    """``mixture``, and the mean log density in nats of draws that the halfway fit did not see."""
+class MixtureFit(NamedTuple):
+    """A fitted ``mixture``, and the mean log density in nats of the half of the draws that judged it."""
 
     mixture: GaussianMixture
     held_out: float
 
 
-def fit(
+def fit_mixture(
     x: Tensor,
     generator: Generator | None,
     components: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
     initial: GaussianMixture | None = None,
     iterations: int = 20,
-) -> Fit:
-    """The mixture fitted to draws ``x: (N, D)`` by expectation-maximization, its size chosen on held-out draws.
+) -> MixtureFit:
+    """The mixture fitted to draws by expectation-maximization, with its size chosen on held-out draws.
 
-    Half of the draws fit, the other half judge. ``initial``, when given, is tried first, then clusters of growing
-    number until two in turn are no better; the winner is fitted on to all draws.
-    Raises ValueError for fewer than eight draws.
+    Half of the draws fit, the other half judge. The best of them is then fitted to all draws.
+
+    Args:
+        x: draws ``(N, D)``.
+        generator: source of randomness.
+        components: sizes to try, in this order, until two in a row are no better.
+        initial: a mixture to try before them.
+        iterations: of expectation-maximization for each size; half as many on all draws.
+
+    Raises:
+        ValueError: for fewer than eight draws.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 1, generator=generator) + 20 * (torch.arange(400)[:, None] < 100)
-    >>> [round(weight, 2) for weight in sorted(fit(x, generator, (1, 2)).mixture.weights.tolist())]
+    >>> [round(weight, 2) for weight in sorted(fit_mixture(x, generator, (1, 2)).mixture.weights.tolist())]
     [0.25, 0.75]
     """
     if x.shape[0] < 8:
-        raise ValueError(f"{x.shape[0]} draws cannot fit a mixture: hand over at least 8")
+        raise ValueError(f"{x.shape[0]} draws cannot fit a mixture: give at least 8")
     x = x.double()
     shift = x.mean(0)
     scale_tril = safe_cholesky(torch.cov(x.T).reshape(x.shape[1], x.shape[1]))
@@ -208,8 +235,8 @@ def fit(
             start = _clusters(train, start, generator)
         candidate = _improved(train, start, iterations)
         value = float(candidate.log_prob(held_out).mean())
-        misses = misses + 1 if value < best_value + 1e-3 else 0
+        misses = misses + 1 if value < best_value + LEAST_GAIN else 0
         best, best_value = (candidate, value) if misses == 0 else (best, best_value)
     single = best.weights.numel() == 1
     best = _clusters(white, 1, generator) if single else _improved(white, best, iterations // 2)
-    return Fit(best.affine(shift, scale_tril), best_value - float(scale_tril.diagonal().log().sum()))
+    return MixtureFit(best.affine(shift, scale_tril), best_value - float(scale_tril.diagonal().log().sum()))

@@ -14,8 +14,14 @@ from amortized._types import Generator, Tensor
 class ProductMixture:
     """The law of ``x = shift + scale_tril @ u`` where ``u ~ Π_i Σ_j w_ij N(m_ij, s_ij²)``.
 
-    ``weights``, ``means``, ``deviations``: ``(D, J)``, a weight may be 0; ``shift: (D,)``, ``scale_tril: (D, D)``
-    lower-triangular. J modes a coordinate are J^D together, from 3DJ numbers.
+    With J modes in each coordinate it has J^D modes, from 3 D J numbers.
+
+    Args:
+        weights: w, ``(D, J)``; a weight may be 0.
+        means: m, ``(D, J)``.
+        stds: s, ``(D, J)``.
+        shift: ``(D,)``.
+        scale_tril: ``(D, D)``, lower-triangular.
 
     >>> line = torch.tensor([[-3.0, 3.0]]).repeat(4, 1)
     >>> wells = ProductMixture(torch.full((4, 2), 0.5), line, torch.ones(4, 2), torch.zeros(4), torch.eye(4))
@@ -25,7 +31,7 @@ class ProductMixture:
 
     weights: Tensor
     means: Tensor
-    deviations: Tensor
+    stds: Tensor
     shift: Tensor
     scale_tril: Tensor
 
@@ -40,8 +46,8 @@ class ProductMixture:
 
     def components(self, u: Tensor) -> Tensor:
         """``log w_ij N(u_i; m_ij, s_ij²)``: ``(N, D) -> (N, D, J)`` in nats."""
-        residual = (u[..., None] - self.means) / self.deviations
-        return self.weights.log() - self.deviations.log() - 0.5 * (residual.square() + math.log(2 * math.pi))
+        residual = (u[..., None] - self.means) / self.stds
+        return self.weights.log() - self.stds.log() - 0.5 * (residual.square() + math.log(2 * math.pi))
 
     def coordinates(self, u: Tensor) -> Tensor:
         """Log density of each of the D independent coordinates u: ``(N, D) -> (N, D)`` in nats."""
@@ -56,7 +62,7 @@ class ProductMixture:
         dim = self.means.shape[0]
         pick = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         noise = torch.randn(dim, count, generator=generator, dtype=self.means.dtype, device=self.means.device)
-        return (self.means.gather(1, pick) + self.deviations.gather(1, pick) * noise).mT
+        return (self.means.gather(1, pick) + self.stds.gather(1, pick) * noise).mT
 
     def sample(self, count: int, generator: Generator | None) -> Tensor:
         """``(count, D)`` independent draws of x."""
@@ -73,14 +79,14 @@ class ProductMixture:
         return replace(self, shift=table[:, 0], scale_tril=table[:, 1:])
 
     def widened(self, scales: tuple[float, ...], shares: tuple[float, ...]) -> WidenedProduct:
-        """Copies whose every deviation is times one of ``scales``, drawn from as wholes with chance ``shares``."""
-        copies = tuple(replace(self, deviations=scale * self.deviations) for scale in scales)
+        """A mixture of copies with weights ``shares``; each copy has its stds times one of ``scales``."""
+        copies = tuple(replace(self, stds=scale * self.stds) for scale in scales)
         return WidenedProduct(copies, tuple(share / sum(shares) for share in shares))
 
 
 @dataclass(frozen=True)
 class WidenedProduct:
-    """``Σ_c share_c q_c(x)`` of a few products: a proposal whose tails cover the target's."""
+    """``Σ_c share_c q_c(x)`` of a few products: a proposal with tails that cover the target's."""
 
     products: tuple[ProductMixture, ...]
     shares: tuple[float, ...]
@@ -91,7 +97,7 @@ class WidenedProduct:
         return torch.stack(terms).logsumexp(0)
 
     def sample(self, count: int, generator: Generator | None) -> Tensor:
-        """``(count, D)`` independent draws, those of one product after the other."""
+        """``(count, D)`` draws, ordered by their product."""
         share = torch.tensor(self.shares, dtype=torch.float64, device=self.products[0].means.device)
         which = torch.multinomial(share, count, replacement=True, generator=generator)
         counts = torch.bincount(which, minlength=len(self.products)).tolist()

@@ -13,32 +13,41 @@ from amortized.mixtures.covariance import significant_scale_tril
 from amortized.mixtures.product import ProductMixture
 
 COMPONENTS = (1, 2, 3, 5, 8)
+"""Sizes to try for a coordinate: growing by about a half, since the cost grows with the sum of the sizes."""
+
 LEAST_GAIN = 0.002
+"""Nats by which a larger size must raise the mean log density of a coordinate's held-out draws: less is noise."""
+
+KMEANS_ROUNDS = 6
+"""Rounds of k-means before expectation-maximization; the first only assigns draws to the quantiles."""
+
+FEWEST_DRAWS = 16
+"""Half of them fit: eight are the fewest that give a mean and a std a coordinate."""
 
 
-class Fit(NamedTuple):
-    """``product``, and the mean log density in nats of draws that the halfway fit did not see."""
+class ProductFit(NamedTuple):
+    """A fitted ``product``, and the mean log density in nats of the half of the draws that judged it."""
 
     product: ProductMixture
     held_out: float
 
 
 class _Tables(NamedTuple):
-    """Weights, means and deviations ``(J, D)``."""
+    """Weights, means and stds of every coordinate, ``(J, D)``: J first, so that a coordinate is a column."""
 
     weights: Tensor
     means: Tensor
-    deviations: Tensor
+    stds: Tensor
 
     def components(self, u: Tensor) -> Tensor:
         """``log w N(u_i; m, s²)`` of every component: ``(N, D) -> (J, N, D)``."""
-        log_scale = self.weights.log() - self.deviations.log() - 0.5 * math.log(2 * math.pi)
-        precision = (math.sqrt(0.5) / self.deviations)[:, None]
+        log_scale = self.weights.log() - self.stds.log() - 0.5 * math.log(2 * math.pi)
+        precision = (math.sqrt(0.5) / self.stds)[:, None]
         return log_scale[:, None] - (u * precision - self.means[:, None] * precision).square()
 
 
 def _maximize(u: Tensor, responsibility: Tensor) -> _Tables:
-    """Moments of each component, as if two draws of ``1 / J`` times its coordinate's width had been seen."""
+    """Moments of each component, as if two more draws with ``1 / J`` of its coordinate's std had been seen."""
     size, count, _ = responsibility.shape
     mass = responsibility.sum(1)
     means = (responsibility * u).sum(1) / mass.clamp(min=1e-12)
@@ -50,6 +59,7 @@ def _maximize(u: Tensor, responsibility: Tensor) -> _Tables:
 
 
 def _improved(u: Tensor, tables: _Tables, iterations: int) -> _Tables:
+    """Expectation-maximization of all coordinates at once."""
     for _ in range(iterations):
         joint = tables.components(u)
         share = (joint - joint.amax(0)).exp_()
@@ -58,12 +68,12 @@ def _improved(u: Tensor, tables: _Tables, iterations: int) -> _Tables:
 
 
 def _grouped(u: Tensor, size: int) -> _Tables:
-    """The mixtures of the groups that five rounds of k-means find from every coordinate's quantiles."""
+    """The mixtures of the groups that k-means finds, from the quantiles of every coordinate."""
     place = ((torch.arange(size, device=u.device) + 0.5) / size * len(u)).long()
     centres = u.sort(0).values[place]
     rank = torch.arange(size, device=u.device)[:, None, None]
     owner = torch.ones(1, *u.shape, dtype=u.dtype, device=u.device)
-    for _ in range(6 if size > 1 else 0):
+    for _ in range(KMEANS_ROUNDS if size > 1 else 0):
         owner = (rank == (u - centres[:, None]).abs().argmin(0)).to(u.dtype)
         mass = owner.sum(1)
         centres = torch.where(mass > 0, (owner * u).sum(1) / mass.clamp(min=1), centres)
@@ -71,7 +81,7 @@ def _grouped(u: Tensor, size: int) -> _Tables:
 
 
 def _chosen(train: Tensor, judge: Tensor, first: _Tables, sizes: list[int], iterations: int) -> tuple[_Tables, float]:
-    """Every coordinate's mixture, with one more size as long as ``judge`` gains; the mean log density of ``judge``."""
+    """The mixture of every coordinate, larger as long as ``judge`` gains, and the mean log density of ``judge``."""
     largest = max(sizes)
     value = first.components(judge)[0]
     filler = zip(first, (0.0, 0.0, 1.0), strict=True)
@@ -94,7 +104,7 @@ def _chosen(train: Tensor, judge: Tensor, first: _Tables, sizes: list[int], iter
 
 
 def _refined(u: Tensor, tables: _Tables, iterations: int) -> _Tables:
-    """All draws' turn: expectation-maximization of the coordinates of several components, moments of the others."""
+    """Fits to all draws: expectation-maximization where a coordinate has several components, else its moments."""
     several = (tables.weights > 0).sum(0) > 1
     result = _Tables(*(table.clone() for table in tables))
     moments = _improved(u[:, several], _Tables(*(table[:, several] for table in tables)), iterations)
@@ -107,13 +117,21 @@ def _refined(u: Tensor, tables: _Tables, iterations: int) -> _Tables:
 
 def fit_product(
     x: Tensor, generator: Generator | None, components: tuple[int, ...] = COMPONENTS, iterations: int = 20
-) -> Fit:
-    """The product fitted to draws ``x: (N, D)``: axes, every coordinate's number of components, their parameters.
+) -> ProductFit:
+    """The product of one-dimensional mixtures fitted to draws: its axes, and the mixture along each.
 
-    The axes are the coordinates themselves, or those of ``significant_scale_tril`` where that explains held-out draws
-    better. Half of the draws fit, the other half judge; a coordinate gets more components as long as each size
-    gains 0.002 nats and two standard errors. The winners are fitted on to all draws.
-    Raises ValueError for fewer than sixteen draws.
+    The axes are the coordinates, or those of ``significant_scale_tril`` where held-out draws are likelier with them.
+    Half of the draws fit, the other half judge. A coordinate gets more components as long as each size gains 0.002
+    nats and two standard errors. The best is then fitted to all draws.
+
+    Args:
+        x: draws ``(N, D)``.
+        generator: source of randomness.
+        components: sizes to try in each coordinate, growing.
+        iterations: of expectation-maximization for each size; half as many on all draws.
+
+    Raises:
+        ValueError: for fewer than sixteen draws.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 3, generator=generator) + 20 * (torch.rand(400, 3, generator=generator) < 0.25)
@@ -134,16 +152,25 @@ def fit_product(
             best = value, axes, u, tables
     assert best is not None
     value, axes, u, tables = best
-    return Fit(_product(_refined(u, tables, iterations // 2), shift, axes), value)
+    return ProductFit(_product(_refined(u, tables, iterations // 2), shift, axes), value)
 
 
 def correct_product(
     u: Tensor, generator: Generator | None, components: tuple[int, ...] = COMPONENTS, iterations: int = 20
-) -> Fit:
-    """The product fitted to draws ``u: (N, D)`` that should be N(0, 1): what no held-out draws contradict stays so.
+) -> ProductFit:
+    """The product fitted to draws that should be N(0, I): a coordinate changes only where held-out draws ask for it.
 
-    With fewer draws than coordinates the noise of D means and deviations would outweigh what they correct. The law's
-    own moments become its shift and (diagonal) scale. Raises ValueError for fewer than sixteen draws.
+    With fewer draws than coordinates, the noise of D means and stds would outweigh what they correct. The mean and the
+    std of the law become its shift and its diagonal scale.
+
+    Args:
+        u: draws ``(N, D)``.
+        generator: source of randomness.
+        components: sizes to try in each coordinate, growing.
+        iterations: of expectation-maximization for each size; half as many on all draws.
+
+    Raises:
+        ValueError: for fewer than sixteen draws.
 
     >>> u = torch.randn(400, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> u[:, 2] = 5 + 3 * u[:, 2]
@@ -158,17 +185,17 @@ def correct_product(
     refined = _refined(u, tables, iterations // 2)
     tables = _Tables(*(torch.where(changed, new, old) for new, old in zip(refined, tables, strict=True)))
     mean = (tables.weights * tables.means).sum(0)
-    deviation = (tables.weights * (tables.deviations.square() + (tables.means - mean).square())).sum(0).sqrt()
-    scaled = _Tables(tables.weights, (tables.means - mean) / deviation, tables.deviations / deviation)
-    return Fit(_product(scaled, mean, deviation.diag()), value)
+    std = (tables.weights * (tables.stds.square() + (tables.means - mean).square())).sum(0).sqrt()
+    scaled = _Tables(tables.weights, (tables.means - mean) / std, tables.stds / std)
+    return ProductFit(_product(scaled, mean, std.diag()), value)
 
 
 def _shuffled(x: Tensor, generator: Generator | None) -> Tensor:
-    if x.shape[0] < 16:
-        raise ValueError(f"{x.shape[0]} draws cannot fit a product of mixtures: hand over at least 16")
+    if x.shape[0] < FEWEST_DRAWS:
+        raise ValueError(f"{x.shape[0]} draws cannot fit a product of mixtures: give at least {FEWEST_DRAWS}")
     return x[torch.randperm(x.shape[0], generator=generator, device=x.device)].double()
 
 
 def _product(tables: _Tables, shift: Tensor, scale_tril: Tensor) -> ProductMixture:
-    weights, means, deviations = (table.mT.contiguous() for table in tables)
-    return ProductMixture(weights, means, deviations, shift, scale_tril)
+    weights, means, stds = (table.mT.contiguous() for table in tables)
+    return ProductMixture(weights, means, stds, shift, scale_tril)

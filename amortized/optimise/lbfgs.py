@@ -8,13 +8,16 @@ import torch
 
 from amortized._types import Tensor
 from amortized.mcmc.state import LogDensityAndScore, State, init
-from amortized.optimise.bfgs import line_search
+from amortized.optimise.bfgs import POSITIVE, line_search
+
+LEAST_RISE = 1e-6
+"""Nats by which some run must rise in an iteration for all to go on: a draw's log density is no more exact."""
 
 
 def _direction(score: Tensor, moves: list[Tensor], falls: list[Tensor]) -> Tensor:
-    """The two-loop recursion: the inverse Hessian of −log R, known from ``moves`` and ``falls``, times the score."""
+    """The inverse Hessian of −log R times the score, by the two-loop recursion over ``moves`` and falls of the score."""
     pairs = list(zip(moves, falls, strict=True))
-    usable = [(move * fall).sum(-1) > 1e-12 * move.norm(dim=-1) * fall.norm(dim=-1) for move, fall in pairs]
+    usable = [(move * fall).sum(-1) > POSITIVE * move.norm(dim=-1) * fall.norm(dim=-1) for move, fall in pairs]
     inverse = [
         torch.where(good, 1 / torch.where(good, (move * fall).sum(-1), 1.0), 0.0)
         for good, (move, fall) in zip(usable, pairs, strict=True)
@@ -31,20 +34,26 @@ def _direction(score: Tensor, moves: list[Tensor], falls: list[Tensor]) -> Tenso
 
 
 @torch.no_grad()
-def climb(
+def ascend_lbfgs(
     log_prob_and_score: LogDensityAndScore,
     start: Tensor,
     iterations: int = 200,
     memory: int = 12,
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
-    """The tops that L-BFGS reaches from every ``start: (S, D)``; 2 ``memory`` vectors a start.
+    """Maximizes log R by L-BFGS from every start, and returns the ends of the runs.
 
-    Ends when no start rises by more than 1e-6 nats in an iteration. Liu and Nocedal (1989), Mathematical
-    Programming 45.
+    Liu and Nocedal (1989), Mathematical Programming 45.
+
+    Args:
+        log_prob_and_score: log R and its score, ``(B, D) -> (B,), (B, D)``.
+        start: ``(S, D)``.
+        iterations: most; the runs end before where none rises by over 1e-6 nats.
+        memory: moves that stand for the Hessian: 2 ``memory`` vectors a start. Liu and Nocedal found 3 to 20 useful.
+        stop: asked before each iteration.
 
     >>> bowl = lambda x: (-0.5 * (x - 3).square().sum(-1), 3 - x)
-    >>> climb(bowl, torch.zeros(2, 1, dtype=torch.float64)).x.flatten().tolist()
+    >>> ascend_lbfgs(bowl, torch.zeros(2, 1, dtype=torch.float64)).x.flatten().tolist()
     [3.0, 3.0]
     """
     state = init(log_prob_and_score, start.clone())
@@ -65,6 +74,6 @@ def climb(
         moves, falls = [*moves, there.x - state.x][-memory:], [*falls, state.score - there.score][-memory:]
         risen = float((there.log_prob - state.log_prob).max())
         state = there
-        if risen < 1e-6:
+        if risen < LEAST_RISE:
             break
     return state

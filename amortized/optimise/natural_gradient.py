@@ -13,15 +13,26 @@ from amortized.mcmc.state import LogDensityAndScore
 from amortized.mixtures.gaussian import GaussianMixture
 
 LAST_RATE = 0.02
+"""The last learning rate over the first: late steps average the noise of early ones away."""
+
 LARGEST_STEP = 0.5
-LARGEST_SHRINKAGE, LARGEST_GROWTH = 1.4, 0.7
+"""Stds that a mean moves in one step at most: 32 draws of a component know the density no farther."""
+
+LARGEST_PRECISION_RATIO, SMALLEST_PRECISION_RATIO = 1.4, 0.7
+"""Bounds of a precision's change in one step: a variance grows by 43 % at most, and stays positive."""
+
 LARGEST_EXCESS = 50.0
-LEAST_LOG_WEIGHT = -30.0
+"""Nats of ``log R − log q`` that count at most in a weight's step, also for a draw without finite density."""
+
+SMALLEST_LOG_WEIGHT = -30.0
+"""A component this light is as good as gone, but can still come back."""
+
 ENTRIES = 4_000_000
+"""Products of coordinates held at a time: 32 MB in double precision."""
 
 
 class Nearest(NamedTuple):
-    """The ``mixture``, the ``steps`` that were made, and how many draws had no finite density or score."""
+    """The ``mixture``, the number of ``steps`` made, and how many draws had no finite density or score."""
 
     mixture: GaussianMixture
     steps: int
@@ -38,15 +49,21 @@ def nearest_mixture(
     rate: float = 0.2,
     seconds: float = math.inf,
 ) -> Nearest:
-    """The mixture after ``steps`` natural gradients of ``KL(q ‖ R)``: weights, means and covariances at once.
+    """The mixture after natural gradient steps of ``KL(q ‖ R)`` in weights, means and covariances at once.
 
-    With ``h = log R − log q``, ε the coordinates that whiten component j, and β: ``C_j ← L_j (I − β E[∇²h])⁻¹ L_jᵀ``,
-    ``m_j ← m_j + β C_j E[∇h]``, ``log w_j ← log w_j + β E[h]``, expectations over component j, the Hessian by Stein's
-    identity ``E[∇²h] = E[ε ∇hᵀ]``. β falls from ``rate`` in a line, to 2 % of it, with the steps or, if these take over
-    ``seconds`` of wall clock, with the time. A step costs ``draws`` calls a component, antithetic in pairs; it moves a
-    mean by at most half a deviation and a variance by at most 43 %, so that covariances stay positive definite.
-    A draw without finite density or score moves nothing, and counts as 50 nats too few.
-    Arenz, Dahlinger, Ye, Volpp and Neumann, arXiv 2209.11533.
+    With ``h = log R − log q``, the coordinates ε that whiten component j, and a rate β:
+    ``C_j ← L_j (I − β E[∇²h])⁻¹ L_jᵀ``, ``m_j ← m_j + β C_j E[∇h]``, ``log w_j ← log w_j + β E[h]``.
+    Expectations are over component j. The Hessian is Stein's ``E[∇²h] = E[ε ∇hᵀ]``. Steps are bounded, so that
+    covariances stay positive definite. Arenz, Dahlinger, Ye, Volpp and Neumann, arXiv 2209.11533.
+
+    Args:
+        log_prob_and_score: log R and its score, ``(B, D) -> (B,), (B, D)``.
+        initial: the mixture to start from.
+        generator: source of randomness.
+        steps: most steps.
+        draws: calls a component and step, antithetic in pairs.
+        rate: the first β. It falls linearly to 2 % of itself over the steps, or over ``seconds`` where these end first.
+        seconds: wall clock for all steps.
 
     >>> line = lambda x: (-0.5 * ((x - 5) / 0.1).square().sum(-1), -(x - 5) / 0.01)
     >>> start = GaussianMixture(torch.ones(1).double(), torch.zeros(1, 1).double(), torch.ones(1, 1, 1).double())
@@ -57,8 +74,8 @@ def nearest_mixture(
     log_weights, means, factors = initial.weights.log(), initial.means, initial.scale_trils
     like = {"dtype": means.dtype, "device": means.device}
     began, step, not_finite = time.perf_counter(), 0, 0
-    while (done := max(step / steps, (time.perf_counter() - began) / seconds)) < 1:
-        beta = rate * max(LAST_RATE, 1 - done)
+    while (progress := max(step / steps, (time.perf_counter() - began) / seconds)) < 1:
+        beta = rate * max(LAST_RATE, 1 - progress)
         half = torch.randn(len(means), draws // 2, means.shape[1], generator=generator, **like)
         noise = torch.cat([half, -half], 1)
         flat = (means[:, None] + noise @ factors.mT).flatten(0, 1)
@@ -70,7 +87,7 @@ def nearest_mixture(
         slope = torch.where(finite[:, None], score - own_score, 0.0).reshape(noise.shape) @ factors
         means, factors = _moved(means, factors, noise, slope, beta)
         log_weights = log_weights + beta * excess.clamp(-LARGEST_EXCESS, LARGEST_EXCESS).mean(1)
-        log_weights = (log_weights - log_weights.logsumexp(0)).clamp(min=LEAST_LOG_WEIGHT)
+        log_weights = (log_weights - log_weights.logsumexp(0)).clamp(min=SMALLEST_LOG_WEIGHT)
         step += 1
     return Nearest(GaussianMixture(log_weights.softmax(0), means, factors), step, not_finite)
 
@@ -80,7 +97,7 @@ def _moved(means: Tensor, factors: Tensor, noise: Tensor, slope: Tensor, beta: f
     curvature = noise.mT @ slope / noise.shape[1]
     identity = torch.eye(means.shape[1], dtype=means.dtype, device=means.device)
     values, vectors = torch.linalg.eigh(identity - 0.5 * beta * (curvature + curvature.mT))
-    covariance = (vectors / values.clamp(LARGEST_GROWTH, LARGEST_SHRINKAGE)[:, None]) @ vectors.mT
+    covariance = (vectors / values.clamp(SMALLEST_PRECISION_RATIO, LARGEST_PRECISION_RATIO)[:, None]) @ vectors.mT
     shift = beta * (covariance @ slope.mean(1)[..., None])
     shift = shift * (LARGEST_STEP / shift.norm(dim=1, keepdim=True).clamp(min=LARGEST_STEP))
     return means + (factors @ shift)[..., 0], factors @ torch.linalg.cholesky(covariance)

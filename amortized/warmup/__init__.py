@@ -1,4 +1,4 @@
-"""What a density alone tells: modes, scale, weights of the modes, log Z, and whether to believe them."""
+"""What a density alone says: modes, their weights, scale, log Z, and whether to trust them."""
 
 from amortized.warmup.record import WarmUp
 from amortized.warmup.run import warm_up

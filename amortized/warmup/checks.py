@@ -1,78 +1,123 @@
-"""Whether to believe a warm-up: do independent estimates agree, and do importance weights confirm the draws?"""
+"""Whether to trust a warm-up: do independent estimates agree, and do importance weights confirm the draws?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from amortized.mcmc import tempered_smc
-from amortized.warmup.polish import Weighed
+from amortized.warmup.polish import TAILS_SEEN, WeightCheck
+from amortized.warmup.screening import Screening
 from amortized.weights import Estimate
 
 GOOD_FRACTION = 0.2
+"""ESS fraction from which importance weights may overrule the tempered runs."""
+
+SMALLEST_STD_ERROR = 0.02
+"""Nats. Std errors of the families are rough, so none may outweigh another run altogether."""
+
+RUNS_AGREE = 0.3, 1.0
+"""Nats by which two runs may differ at least and at most; three std errors between. At most one: a mode of over 63 %
+of the mass would be missing."""
+
+WEIGHTS_AGREE = 0.1, 0.5
+"""The same for a run and the importance weights, whose std errors are smaller."""
+
+WEIGHTS_SURPASS = 0.1, 1.0
+"""Nats by which a run may lie above the importance weights at least and at most before they have missed something."""
+
+UNSEEN = "a mode that no start reached is invisible to these checks"
+"""The end of every status: no check of draws sees what no draw and no run has met."""
 
 
-def _surpassed(runs: Sequence[tempered_smc.Result], weighed: Weighed) -> bool:
-    """Whether many good importance weights found all the mass that the runs did: runs that lost modes find less."""
-    found = weighed.evidence
+class Conclusion(NamedTuple):
+    """Whether the draws can be trusted, the log Z to believe in nats, and what was checked, in plain words."""
 
-    def above(run: Estimate) -> bool:
-        return run.value > found.value + max(0.1, min(3 * math.hypot(run.std_error, found.std_error), 1.0))
-
-    return weighed.fraction > GOOD_FRACTION and not any(above(run.log_evidence) for run in runs)
+    trustworthy: bool
+    log_evidence: Estimate
+    status: str
 
 
-def _between(first: Estimate, second: Estimate) -> Estimate:
-    """Both estimates weighed by their precisions."""
-    precision = [1 / max(run.std_error, 0.02) ** 2 for run in (first, second)]
+def _tolerance(first: Estimate, second: Estimate, bounds: tuple[float, float]) -> float:
+    """Three std errors of a difference, between bounds in nats."""
+    least, most = bounds
+    return max(least, min(3 * math.hypot(first.std_error, second.std_error), most))
+
+
+def _surpassed(estimates: Sequence[Estimate], check: WeightCheck) -> bool:
+    """Whether many good importance weights found all the mass that the runs found: runs that lost modes find less."""
+    found = check.log_evidence
+    missed = [run for run in estimates if run.value > found.value + _tolerance(run, found, WEIGHTS_SURPASS)]
+    return check.ess_fraction > GOOD_FRACTION and not missed
+
+
+def _mean(first: Estimate, second: Estimate) -> Estimate:
+    """The mean of both estimates, weighted by their precisions."""
+    precision = [1 / max(run.std_error, SMALLEST_STD_ERROR) ** 2 for run in (first, second)]
     value = (precision[0] * first.value + precision[1] * second.value) / sum(precision)
     return Estimate(value, sum(precision) ** -0.5)
 
 
-def _said(run: tempered_smc.Result) -> str:
-    return str(run.log_evidence) if run.finished else "not finished"
+def _weights_in_words(check: WeightCheck, tails_seen: bool, wanted: str = "") -> list[str]:
+    """What the importance weights say, and what they should say where they do not."""
+    tails = "" if tails_seen else f" (k-hat should be below {TAILS_SEEN}{wanted})"
+    shift = "" if check.confirms_draws else f" (should be below {check.allowed_shift:.2f}: the tails are not confirmed)"
+    return [
+        f"importance weights give log Z {check.log_evidence} with k-hat {check.k_hat:.2f} and effective fraction "
+        f"{check.ess_fraction:.0%}{tails}",
+        f"they shift a quantile of the draws by {check.quantile_shift:.2f}{shift}",
+        ""
+        if check.covered
+        else f"optimisation met density {check.uncovered:.0f} nats above what the draws explain: a funnel's neck or a "
+        "spike may hold mass (a non-centred parametrization often helps)",
+    ]
 
 
-def verdict(
-    narrow: tempered_smc.Result, wide: tempered_smc.Result, weighed: Weighed, cut: bool = False, looked: str = ""
-) -> tuple[bool, Estimate, str]:
-    """Whether the checks agree, the log Z that they favour, and what they were, in plain words.
+def conclude(
+    runs: tuple[tempered_smc.Result, tempered_smc.Result], check: WeightCheck, screening: Screening | None = None
+) -> Conclusion:
+    """Compares two tempered runs with each other and with importance weights.
 
-    A run that did not finish has no log Z: the weights are compared with the runs that did, if any. ``cut``: whether
-    the search for more modes had too little time, so that one may be missing; ``looked``: a word on how far it got.
+    A run that did not finish has no log Z. The weights are then compared with the run that did, if any.
+
+    Args:
+        runs: from the known modes, and from a wide Gaussian.
+        check: what importance weights say of the draws.
+        screening: the search for more modes; where it had too little time, a mode may be missing.
     """
-    runs = [run for run in (narrow, wide) if run.finished]
-    estimates = [run.log_evidence for run in runs]
-    runs_agree = len(runs) == 2 and abs(estimates[0].value - estimates[1].value) < max(
-        0.3, min(3 * math.hypot(estimates[0].std_error, estimates[1].std_error), 1.0)
-    )
-    surpassed = not runs_agree and _surpassed(runs, weighed)
-    tempered = _between(*estimates) if runs_agree else max(estimates, default=weighed.evidence)
-    tolerance = max(0.1, min(3 * math.hypot(tempered.std_error, weighed.evidence.std_error), 0.5))
-    near = surpassed or (bool(runs) and abs(weighed.evidence.value - tempered.value) < tolerance)
-    tails_seen = weighed.shape < 0.7 and near
-    draws_confirmed = weighed.moved < weighed.allowed
+    estimates, weighed = [run.log_evidence for run in runs if run.finished], check.log_evidence
+    both = len(estimates) == 2
+    runs_agree = both and abs(estimates[0].value - estimates[1].value) < _tolerance(*estimates, RUNS_AGREE)
+    surpassed = not runs_agree and _surpassed(estimates, check)
+    tempered = _mean(*estimates) if runs_agree else max(estimates, default=weighed)
+    tolerance = _tolerance(tempered, weighed, WEIGHTS_AGREE)
+    near = surpassed or (bool(estimates) and abs(weighed.value - tempered.value) < tolerance)
+    tails_seen = check.k_hat < TAILS_SEEN and near
+    narrow, wide = (str(run.log_evidence) if run.finished else "not finished" for run in runs)
     disagreement = (
         " (one lost modes: importance weights find as much or more)"
         if surpassed
         else " (these disagree: modes or their weights may be wrong)"
     )
-    wanted = f" and log Z within {tolerance:.2f} of {tempered.value:.2f}" if runs else ""
-    said = [
-        "" if len(runs) == 2 else "the budget ended before the tempering did: raise max_calls or max_seconds",
-        f"log Z tempered from the modes {_said(narrow)}, from a wide Gaussian {_said(wide)}"
-        + (disagreement if len(runs) == 2 and not runs_agree else ""),
-        f"by importance weights {weighed.evidence} with k-hat {weighed.shape:.2f} and effective fraction "
-        f"{weighed.fraction:.0%}" + ("" if tails_seen else f" (k-hat should be below 0.7{wanted})"),
-        f"these move a draws' quantile by {weighed.moved:.2f}"
-        + ("" if draws_confirmed else f" (should be below {weighed.allowed:.2f}: the tails are not confirmed)"),
-        ""
-        if weighed.covered
-        else f"the climbs met density {weighed.uncovered:.0f} nats above what the draws explain: a funnel's neck or a "
-        "spike may hold mass (a non-centred parametrization often helps)",
-        looked,
-        f"mode jumps accepted {weighed.accepted:.0%}; a mode that no start reached is invisible to these checks",
+    parts = [
+        "" if both else "the budget ended before the tempering did: raise max_calls or max_seconds",
+        f"tempering gives log Z {narrow} from the modes, {wide} from a wide Gaussian"
+        + (disagreement if both and not runs_agree else ""),
+        *_weights_in_words(
+            check, tails_seen, f" and log Z within {tolerance:.2f} of {tempered.value:.2f}" if estimates else ""
+        ),
+        str(screening or ""),
+        f"{check.acceptance_rate:.0%} of the jumps between modes were accepted",
+        UNSEEN,
     ]
-    evidence = weighed.evidence if tails_seen else tempered
-    trustworthy = (runs_agree or surpassed) and tails_seen and draws_confirmed and weighed.covered and not cut
-    return trustworthy, evidence, "; ".join(text for text in said if text)
+    confirmed = (runs_agree or surpassed) and tails_seen and check.confirms_draws and check.covered
+    trustworthy = confirmed and not (screening is not None and screening.cut)
+    return Conclusion(trustworthy, weighed if tails_seen else tempered, "; ".join(filter(None, parts)))
+
+
+def conclude_from_weights(check: WeightCheck) -> Conclusion:
+    """Believes importance weights alone, where there are too many dimensions for tempering."""
+    tails_seen = check.k_hat < TAILS_SEEN
+    status = "; ".join(filter(None, [*_weights_in_words(check, tails_seen), UNSEEN]))
+    return Conclusion(tails_seen and check.confirms_draws and check.covered, check.log_evidence, status)

@@ -2,93 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc.state import init
+from amortized.mcmc.state import State, init
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product_fit import correct_product
-from amortized.optimise.averaged_hessian import Gaussian, nearest_gaussian
-from amortized.optimise.lbfgs import climb
+from amortized.optimise.averaged_hessian import nearest_gaussian
+from amortized.optimise.gaussians import DISTINCT, LocalGaussians
+from amortized.optimise.lbfgs import ascend_lbfgs
 from amortized.targets.base import Target
-from amortized.warmup.modes import refuse_improper, starts
-from amortized.warmup.polish import COVERED, Polish, Weighed
+from amortized.warmup.budget import Budget
+from amortized.warmup.checks import conclude_from_weights
+from amortized.warmup.modes import in_float64, refuse_improper
+from amortized.warmup.polish import LARGE, Polish
 from amortized.warmup.record import WarmUp
-from amortized.warmup.tempering import Search
+from amortized.warmup.starts import normal_starts
+from amortized.warmup.tempering import Tempering
 
-LARGE = 500
+STARTS, STARTS_IF_LARGE = 16, 4
+"""Optimisation runs up to 500 dimensions, and above: L-BFGS holds 24 vectors a run."""
+
+DRAWS_IF_LARGE = 1024
+"""Most draws above 500 dimensions, where the moves of each cost most of the warm-up's time."""
+
 FIRST_SCALE = 0.3
+"""Length of the first differences of the score: unconstrained coordinates of a model have stds of about .1 to 10."""
+
+SHARE = 0.6
+"""Part of the budget after which no stage goes on. The rest is for the weights and the last fit."""
 
 
-def _first_draws(tops: Tensor, gaussian: Gaussian, count: int, generator: Generator | None) -> Tensor:
-    """Draws ``(count, D)`` of the Gaussian, in equal parts around its own mean and around tops far from all others."""
-    kept = gaussian.mean[None]
-    for top in tops:
-        gap = torch.linalg.solve_triangular(gaussian.scale_tril, (kept - top).mT, upper=False).mT
-        if bool((gap.square().mean(-1) > 0.25).all()):
-            kept = torch.cat([kept, top[None]])
-    rows = torch.arange(count, device=tops.device) % len(kept)
-    noise = torch.randn(count, tops.shape[1], generator=generator, dtype=tops.dtype, device=tops.device)
-    return kept[rows] + noise @ gaussian.scale_tril.mT
+def _first_draws(optima: Tensor, gaussian: LocalGaussians, count: int, generator: Generator | None) -> Tensor:
+    """Draws ``(count, D)`` of the Gaussian, in equal parts around its own mean and around optima far from all others."""
+    scale_tril, centres = gaussian.scale_tril[0], gaussian.mean
+    for optimum in optima:
+        gap = torch.linalg.solve_triangular(scale_tril, (centres - optimum).mT, upper=False).mT
+        if bool((gap.square().mean(-1) > DISTINCT).all()):
+            centres = torch.cat([centres, optimum[None]])
+    rows = torch.arange(count, device=optima.device) % len(centres)
+    noise = torch.randn(count, optima.shape[1], generator=generator, dtype=optima.dtype, device=optima.device)
+    return centres[rows] + noise @ scale_tril.mT
 
 
-def _status(gaussian: Gaussian, weighed: Weighed) -> tuple[bool, str]:
-    checks = weighed.shape < 0.7, weighed.moved < weighed.allowed, weighed.covered
-    text = (
-        f"many dimensions: one Gaussian with bound {gaussian.elbo:.2f}, HMC in its axes; log Z by importance "
-        f"weights {weighed.evidence} with k-hat {weighed.shape:.2f} (should be below 0.7) and effective fraction "
-        f"{weighed.fraction:.0%}; these move a draws' quantile by {weighed.moved:.2f} (should be below "
-        f"{weighed.allowed:.2f}); the climbs met density {weighed.uncovered:.0f} nats above what the draws explain "
-        f"(should be below {COVERED:.0f}); a mode that no start reached is invisible to these checks"
-    )
-    return all(checks), text
+def many_dimensions(target: Target, draws: int, generator: Generator | None, budget: Budget) -> WarmUp:
+    """Draws, a product and log Z where matrices of all dimensions cannot be fitted to draws.
 
+    L-BFGS runs from dispersed starts find optima. The nearest Gaussian at the best one gives axes, in which HMC moves
+    draws from around every optimum. A product fitted to the draws redraws coordinates, which sets the weights of wells
+    along single axes, as long as two optima differ in them. Its importance weights give log Z.
 
-def many_dimensions(
-    target: Target,
-    draws: int,
-    generator: Generator | None,
-    stop: Callable[[], bool],
-    say: Callable[[str], None],
-) -> WarmUp:
-    """Climbs, the nearest Gaussian at the best top, HMC in its axes from every top, and a product fitted to it.
-
-    Wells along single axes get their weights from redrawn coordinates, as long as two tops differ in them. log Z is by
-    importance weights of the product.
+    Args:
+        target: the density, over any number of dimensions.
+        draws: how many; at most 1,024 above 500 dimensions.
+        generator: source of randomness.
+        budget: counts calls and seconds; the stages end at 60 % of it.
     """
-
-    def density(x: Tensor) -> tuple[Tensor, Tensor]:
-        value, score = target.log_prob_and_score(x.to(target.dtype))
-        return value.double(), score.double()
-
-    tops = climb(density, starts(target, 16 if target.dim <= LARGE else 4, generator), stop=stop)
-    tops = type(tops)(*(field[tops.log_prob.argsort(descending=True)] for field in tops))
-    refuse_improper(float(tops.log_prob[0]))
-    say(f"{len(tops.x)} climbs to {float(tops.log_prob[0]):.1f}")
-    gaussian = nearest_gaussian(density, tops.x[0], FIRST_SCALE, generator, stop=stop)
-    say(f"nearest Gaussian with bound {gaussian.elbo:.2f}")
-    modes = GaussianMixture(torch.ones_like(gaussian.mean[:1]), gaussian.mean[None], gaussian.scale_tril[None])
-    search = Search(target, modes, gaussian.mean, gaussian.scale_tril, generator, stop)
-    count = draws if target.dim <= LARGE else min(draws, 1024)
-    first = search.white.whiten(_first_draws(tops.x, gaussian, count, generator))
-    polish = Polish(search, tops, joint=False)
-    state, weighed = polish.run(init(search.white, first))
-    trustworthy, status = _status(gaussian, weighed)
-    say(status)
-    product = correct_product(state.x, generator).product.affine(search.shift, search.scale_tril)
+    stop, large = budget.beyond(SHARE), target.dim > LARGE
+    density = in_float64(target)
+    starts = normal_starts(target, STARTS_IF_LARGE if large else STARTS, generator)
+    optima = ascend_lbfgs(density, starts, stop=stop)
+    optima = State(*(field[optima.log_prob.argsort(descending=True)] for field in optima))
+    refuse_improper(float(optima.log_prob[0]))
+    budget.say(f"{len(optima.x)} optimisation runs, the best to {float(optima.log_prob[0]):.1f}")
+    gaussian = nearest_gaussian(density, optima.x[0], FIRST_SCALE, generator, stop=stop)
+    budget.say(f"nearest Gaussian with bound {float(gaussian.elbo):.2f}")
+    modes = GaussianMixture(torch.ones_like(gaussian.mean[:, 0]), gaussian.mean, gaussian.scale_tril)
+    tempering = Tempering(target, modes, gaussian.mean[0], gaussian.scale_tril[0], generator, stop)
+    white = tempering.white
+    count = min(draws, DRAWS_IF_LARGE) if large else draws
+    first = white.whiten(_first_draws(optima.x, gaussian, count, generator))
+    state, check = Polish(tempering, optima, joint=False).run(init(white, first))
+    conclusion = conclude_from_weights(check)
+    status = (
+        f"many dimensions: one Gaussian with bound {float(gaussian.elbo):.2f}, HMC in its axes; {conclusion.status}"
+    )
+    budget.say(status)
+    product = correct_product(state.x, generator).product.affine(white.shift, white.scale_tril)
     return WarmUp(
-        draws=search.white.unwhiten(state.x),
-        log_prob=state.log_prob - search.white.log_det,
+        draws=white.unwhiten(state.x),
+        log_prob=state.log_prob - white.log_det,
         shift=product.shift,
         scale_tril=product.scale_tril,
         mixture=modes,
         product=product,
-        log_evidence=weighed.evidence,
-        trustworthy=trustworthy,
+        log_evidence=conclusion.log_evidence,
+        trustworthy=conclusion.trustworthy,
         status=status,
-        target_calls=0,
-        seconds=0.0,
-        uncovered=weighed.uncovered,
+        target_calls=budget.calls,
+        seconds=budget.seconds,
+        uncovered=check.uncovered,
     )

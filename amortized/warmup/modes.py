@@ -1,4 +1,4 @@
-"""Climbs from dispersed starts and from points that no known mode explains, and the Gaussians at their tops."""
+"""Optimisation runs from dispersed starts and from points that no known mode explains, and the Gaussians where they end."""
 
 from __future__ import annotations
 
@@ -10,53 +10,46 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.mcmc.state import LogDensityAndScore, State
 from amortized.mixtures.gaussian import GaussianMixture
-from amortized.optimise.bfgs import LocalGaussians, ascend, distinct, joined, sharpened
-from amortized.targets.affine import WhitenedTarget
+from amortized.optimise.bfgs import ascend_bfgs
+from amortized.optimise.gaussians import LocalGaussians, concatenated, distinct, refine
 from amortized.targets.base import Target
 from amortized.warmup.screening import Screening, separate
 
-START_SCALES = (1.0, 3.0, 10.0, 30.0)
 UNBOUNDED = 1e12
+"""Nats that no proper posterior reaches: 100 million rows with 10,000 nats each."""
+
 MAX_MODES = 32
+"""Gaussians that go on, the best first: as many as a mixture that is fitted to draws has at most."""
+
+NEGLIGIBLE, NEGLIGIBLE_A_DIMENSION = 15, 2
+"""Nats below the best bound, and more of them a dimension, from which a Gaussian is left out. A bound is a lower one,
+and looser in more dimensions."""
+
 FIRST_STEP = 0.05
-"""Of the way from a screened point to the nearest known mode: a longer first step can leave a narrow mode's basin."""
-
-
-def starts(target: Target, count: int, generator: Generator | None) -> Tensor:
-    """Points of finite density: N(0, s²) with s from START_SCALES in turn, halved for those that are not finite."""
-    scale = torch.tensor(START_SCALES, dtype=torch.float64, device=target.device).repeat(count)[:count, None]
-    x = torch.zeros(count, target.dim, dtype=torch.float64, device=target.device)
-    missing = torch.arange(count, device=target.device)
-    for halving in range(12):
-        noise = torch.randn(missing.numel(), target.dim, generator=generator, dtype=torch.float64, device=target.device)
-        x[missing] = noise * scale[missing] * 0.5**halving
-        finite = target.log_prob(x[missing].to(target.dtype)) > -torch.inf
-        missing = missing[~finite]
-        if missing.numel() == 0:
-            break
-    kept = torch.ones(count, dtype=torch.bool, device=target.device)
-    kept[missing] = False
-    if not bool(kept.any()):
-        raise ValueError(
-            f"the log density is -inf or NaN at all {12 * count} starting points tried, with standard deviations from "
-            f"{START_SCALES[-1]} down to {START_SCALES[0] / 2**11:.0e} around the origin of the unconstrained space. "
-            "Check the model at one point by hand: data outside the support of the likelihood, NaN in the data, "
-            "or a scale that is zero are the usual causes"
-        )
-    return x[kept]
+"""Part of the way from a screened point to the nearest known mode: a longer first step can leave a narrow basin."""
 
 
 class Improper(ValueError):
-    """A density that climbs without end: no posterior."""
+    """A density that rises without end: no posterior."""
 
 
 def refuse_improper(highest: float) -> None:
-    """Raises ``Improper`` where a climb went higher than any proper posterior in practice."""
+    """Raises ``Improper`` where a run rose higher than any proper posterior in practice."""
     if highest > UNBOUNDED:
         raise Improper(
-            f"the log density climbs to {highest:.2g} and on: the posterior looks improper; "
+            f"the log density rises to {highest:.2g} and on: the posterior looks improper; "
             "give every site a proper prior, or data that tie it down"
         )
+
+
+def in_float64(target: Target) -> LogDensityAndScore:
+    """The density and the score of a target as functions of float64 points: steps of 1e-7 are lost in float32."""
+
+    def density(x: Tensor) -> tuple[Tensor, Tensor]:
+        value, score = target.log_prob_and_score(x.to(target.dtype))
+        return value.double(), score.double()
+
+    return density
 
 
 def find_modes(
@@ -66,53 +59,61 @@ def find_modes(
     generator: Generator | None,
     stop: Callable[[], bool],
 ) -> tuple[GaussianMixture, State]:
-    """Gaussians at the modes, weighted by a flattened estimate of their masses, and the tops of all climbs.
+    """Gaussians at the modes, weighted by a flattened estimate of their masses, and the ends of all runs.
 
-    Climbs start from ``first: (S, D)``, then from points of the ``screening`` that the modes so far do not explain. It
-    is repeated, with fresh points from among all modes now known, until it finds no more of them.
+    Runs start from given points, then from points of the screening that the modes so far do not explain. This is
+    repeated, from among all modes now known, until it finds no more modes.
+
+    Args:
+        target: the density.
+        first: where the first runs start, ``(S, D)``.
+        screening: looks for points without gradients.
+        generator: source of randomness.
+        stop: asked between and within the stages.
     """
-    origin = torch.zeros(target.dim, dtype=torch.float64, device=target.device)
-    identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
-    plain = WhitenedTarget(target, origin, identity, dtype=torch.float64).log_prob_and_score
-    state, local = _climbed(plain, first, torch.ones_like(first[:, 0]), generator, stop)
+    density = in_float64(target)
+    state, local = _optimised(density, first, torch.ones_like(first[:, 0]), generator, stop)
     if local.elbo.numel() == 0:
-        top = state.log_prob.argmax()
-        return GaussianMixture(torch.ones_like(origin[:1]), state.x[top][None], identity[None]), state
-    local, looked_from = _relevant(local), 0
+        best = state.x[state.log_prob.argmax()][None]
+        identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
+        return GaussianMixture(torch.ones_like(best[:, 0]), best, identity[None]), state
+    local, known = _relevant(local), 0
     while not stop():
-        modes = separate(plain, local)
-        if len(modes) <= looked_from:
+        modes = separate(density, local)
+        if len(modes) <= known:
             break
         points = screening.points(len(modes), first)
         if points == 0:
             break
-        looked_from = len(modes)
+        known = len(modes)
         found = screening.run(local, modes, points, stop)
         if len(found.x) > 0:
-            tops, other = _climbed(plain, found.x, FIRST_STEP * found.gap, generator, stop)
-            state = State(*(torch.cat(pair) for pair in zip(state, tops, strict=True)))
-            local = _relevant(joined(local, other))
+            ends, other = _optimised(density, found.x, FIRST_STEP * found.gap, generator, stop)
+            state = State(*(torch.cat(pair) for pair in zip(state, ends, strict=True)))
+            local = _relevant(concatenated(local, other))
+    # flattened by √D, since bounds of wrong shapes are off by more in more dimensions: tempering sets the weights
     weights = (local.elbo / math.sqrt(target.dim)).softmax(0)
     return GaussianMixture(weights, local.mean, local.scale_tril), state
 
 
-def _climbed(
+def _optimised(
     density: LogDensityAndScore,
     first: Tensor,
     steps: Tensor,
     generator: Generator | None,
     stop: Callable[[], bool],
 ) -> tuple[State, LocalGaussians]:
-    """The tops of climbs from ``first: (S, D)``, first steps ``(S,)`` long; Gaussians there and along the paths."""
-    state, best, passed = ascend(density, first, generator, stop=stop, first_step=steps)
-    local = joined(sharpened(density, best, generator), passed)
+    """Ends of runs from ``first: (S, D)``, whose first steps are ``(S,)`` long, and distinct Gaussians of the paths."""
+    found = ascend_bfgs(density, first, generator, stop=stop, first_step=steps)
+    local = concatenated(refine(density, found.best, generator), found.good)
     local = local.take(distinct(local))
     if local.elbo.numel() > 0:
         refuse_improper(float(local.elbo[0]))
-    return state, local
+    return found.state, local
 
 
 def _relevant(local: LocalGaussians) -> LocalGaussians:
     """The distinct Gaussians, best first, at most 32, without those of negligible mass."""
     local = local.take(distinct(local))
-    return local.take((local.elbo > local.elbo[0] - (15 + 2 * local.mean.shape[1])).nonzero()[:MAX_MODES, 0])
+    least = local.elbo[0] - (NEGLIGIBLE + NEGLIGIBLE_A_DIMENSION * local.mean.shape[1])
+    return local.take((local.elbo > least).nonzero()[:MAX_MODES, 0])

@@ -1,4 +1,4 @@
-"""What a warm-up hands on."""
+"""The result of a warm-up."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from amortized.weights import Estimate
 
 @dataclass(frozen=True)
 class WarmUp:
-    """What `warm_up` hands on; all in the target's unconstrained space.
+    """The result of `warm_up`, in the target's unconstrained space.
 
-    ``draws: (N, D)`` in the target's dtype, equally weighted, ``log_prob: (N,)`` their log R; ``shift: (D,)`` and
-    lower-triangular ``scale_tril: (D, D)``, float64: the affine map that whitens them; ``mixture``: fitted to them;
-    ``product``: the product of one-dimensional mixtures that explains unseen draws better, or None where none does;
-    ``log_evidence``: log Z in nats; ``trustworthy`` and ``status``: what was checked, in plain words with numbers;
-    ``uncovered``: nats by which climbs met more density than the draws explain, as `Weighed` has it;
-    ``target_calls``: density calls spent, one a particle; ``seconds``: wall clock.
+    Args:
+        draws: ``(N, D)`` in the target's dtype, of equal weights.
+        log_prob: log R at the draws, ``(N,)`` in nats.
+        shift: of the affine map that whitens the draws, ``(D,)``, float64.
+        scale_tril: of that map, ``(D, D)``, lower-triangular, float64.
+        mixture: fitted to the draws.
+        product: the product of one-dimensional mixtures, where held-out draws are likelier with it, else None.
+        log_evidence: log Z in nats.
+        trustworthy: whether all checks agree.
+        status: what was checked, in plain words with numbers.
+        target_calls: density calls spent, one a particle.
+        seconds: wall clock.
+        uncovered: nats by which the optimisation met more density than the draws explain, as in `WeightCheck`.
     """
 
     draws: Tensor
@@ -40,8 +47,8 @@ class WarmUp:
     uncovered: float = -math.inf
 
     def reference(self) -> Reference:
-        """The better of ``product`` and ``mixture`` as a reference in the coordinates that the affine map whitens."""
+        """``product``, else ``mixture``, as a reference in the whitened coordinates."""
         if self.product is not None:
-            return ProductReference(self.product.weights, self.product.means, self.product.deviations)
+            return ProductReference(self.product.weights, self.product.means, self.product.stds)
         mixture = self.mixture.inverse_affine(self.shift, self.scale_tril)
         return MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator
+from amortized.mcmc.state import State
 from amortized.mixtures.covariance import significant_scale_tril
-from amortized.mixtures.gaussian import GaussianMixture
-from amortized.mixtures.product import ProductMixture
 from amortized.mixtures.product_fit import fit_product
 from amortized.targets.base import Target
-from amortized.warmup.checks import verdict
+from amortized.warmup.budget import Budget
+from amortized.warmup.checks import Conclusion, conclude
 from amortized.warmup.high_dimension import many_dimensions
-from amortized.warmup.modes import find_modes, starts
+from amortized.warmup.modes import find_modes
 from amortized.warmup.polish import Polish
 from amortized.warmup.record import WarmUp
 from amortized.warmup.screening import Screening, normal_rays
-from amortized.warmup.tempering import Search, wide_gaussian
+from amortized.warmup.starts import normal_starts
+from amortized.warmup.tempering import Tempering, wide_gaussian
 
 MANY = 100
+"""Dimensions above which `many_dimensions` does the work: a covariance has 5,050 entries there, for 2,048 draws."""
+
 STARTS = 48
+"""Optimisation runs, as one batch: with this many the prototype was right on eight of ten targets of known truth."""
 
+MODES_SHARE, TEMPERING_SHARE = 0.4, 0.8
+"""Parts of the budget after which the search for modes ends, and the tempering. The rest is for moves and weights."""
 
-def _fitted(
-    search: Search, polish: Polish, draws: Tensor, generator: Generator | None
-) -> tuple[GaussianMixture, ProductMixture | None, Tensor, Tensor]:
-    """The mixture, the product if it won, and the affine map that whitens the draws."""
-    mixture = polish.mixture.affine(search.shift, search.scale_tril)
-    if polish.product is None:
-        return mixture, None, draws.double().mean(0), significant_scale_tril(draws)
-    product = fit_product(draws, generator).product
-    return mixture, product, product.shift, product.scale_tril
+PARTICLES, MOST_PARTICLES = 512, 2048
+"""Of the first tempered runs, and of the last: they double as long as the checks disagree."""
 
 
 @torch.no_grad()
@@ -46,14 +42,24 @@ def warm_up(
     max_seconds: float = 40.0,
     progress: bool = False,
 ) -> WarmUp:
-    """Draws, scale, modes, their weights and log Z of ``target``, from its density and score alone.
+    """Draws, scale, modes, their weights and log Z of a target, from its density and score alone.
 
-    Dispersed starts climb to the modes (BFGS, with the best Gaussian on the way), then points that these do not explain
-    (`Screening`); two tempered SMC runs, from these Gaussians and from one wide Gaussian, weigh them; HMC and jumps
-    proposed by a fitted mixture polish the draws; its importance weights give log Z again. Runs that disagree are
-    repeated with twice the particles while ``max_calls``, without the screening's, and ``max_seconds`` last. A product
-    of one-dimensional mixtures stands for it where it explains unseen draws better. Over 100 dimensions
-    `many_dimensions` does the work. Same seed, same draws, unless the clock ends the work; ``progress`` prints stages.
+    1. BFGS runs find modes: from dispersed starts, then from points that the modes known so far do not explain.
+    2. Two tempered SMC runs, from the modes and from one wide Gaussian, estimate the weights of the modes and log Z.
+    3. HMC and jumps that a fitted mixture proposes polish the draws. Its importance weights give log Z again.
+    4. While these disagree, 2 and 3 run again with twice the particles.
+
+    Over 100 dimensions `many_dimensions` does the work. The same seed gives the same draws, unless the clock ends a
+    stage.
+
+    Args:
+        target: the density, in its unconstrained space.
+        draws: how many.
+        generator: source of randomness.
+        max_calls: most target calls, one a particle, without those of the screening. Ten targets of known truth took
+            60,000 to 140,000.
+        max_seconds: most seconds of wall clock.
+        progress: prints the stages.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> target = DensityTarget(lambda x: -0.5 * ((x - 5.0) / 0.1).square().sum(-1), dim=2)
@@ -61,39 +67,53 @@ def warm_up(
     >>> found.draws.shape, found.trustworthy, bool((found.draws.mean(0) - 5.0).abs().max() < 0.02)
     (torch.Size([512, 2]), True, True)
     """
-    began, calls_before = time.perf_counter(), target.calls
     screening = Screening(target, normal_rays, max_seconds, generator)
-
-    def spent() -> float:
-        calls = (target.calls - screening.calls - calls_before) / max_calls
-        return max(calls, (time.perf_counter() - began) / max_seconds)
-
-    def say(text: str) -> None:
-        if progress:
-            print(f"warm-up: {text} ({target.calls - calls_before} calls, {time.perf_counter() - began:.1f} s)")
-
+    budget = Budget(target, max_calls, max_seconds, screening, progress)
     if target.dim > MANY:
-        found = many_dimensions(target, draws, generator, lambda: spent() > 0.6, say)
-        return replace(found, target_calls=target.calls - calls_before, seconds=time.perf_counter() - began)
-    modes, tops = find_modes(target, starts(target, STARTS, generator), screening, generator, lambda: spent() > 0.4)
-    say(f"{modes.weights.numel()} modes")
+        return many_dimensions(target, draws, generator, budget)
+    starts = normal_starts(target, STARTS, generator)
+    modes, optima = find_modes(target, starts, screening, generator, budget.beyond(MODES_SHARE))
+    budget.say(f"{modes.weights.numel()} modes")
     whole = wide_gaussian(modes, 1.0)
-    search = Search(target, modes, whole.means[0], whole.scale_trils[0], generator, lambda: spent() > 0.8)
-    particles = 512
+    stop = budget.beyond(TEMPERING_SHARE)
+    tempering = Tempering(target, modes, whole.means[0], whole.scale_trils[0], generator, stop)
+    particles = PARTICLES
     while True:
-        before = spent()
-        narrow, wide = search.two_runs(particles)
-        tempering = spent() - before
-        polish = Polish(search, tops)
-        state, weighed = polish.run(search.pool(draws))
-        search.mixture = polish.mixture
-        trustworthy, evidence, status = verdict(narrow, wide, weighed, screening.cut, str(screening))
-        say(status)
-        if trustworthy or particles >= 2048 or 2 * spent() - before + tempering > 1.0:
-            break
+        before = budget.spent
+        runs = tempering.two_runs(particles)
+        tempered = budget.spent - before
+        polish = Polish(tempering, optima)
+        state, check = polish.run(tempering.pool(draws))
+        tempering.mixture = polish.mixture
+        conclusion = conclude(runs, check, screening)
+        budget.say(conclusion.status)
+        # with twice the particles the next round costs as much as this one, and its tempering once more
+        after_another = 2 * budget.spent - before + tempered
+        if conclusion.trustworthy or particles >= MOST_PARTICLES or after_another > 1.0:
+            return _record(state, polish, conclusion, check.uncovered, budget)
         particles *= 2
-    x = search.white.unwhiten(state.x)
-    mixture, product, shift, scale_tril = _fitted(search, polish, x, generator)
-    log_prob = state.log_prob - search.white.log_det
-    found = x, log_prob, shift, scale_tril, mixture, product, evidence, trustworthy, status
-    return WarmUp(*found, target.calls - calls_before, time.perf_counter() - began, weighed.uncovered)
+
+
+def _record(state: State, polish: Polish, conclusion: Conclusion, uncovered: float, budget: Budget) -> WarmUp:
+    """The draws ``state`` in the target's coordinates, with the laws and the affine map that describe them."""
+    white = polish.tempering.white
+    draws, product = white.unwhiten(state.x), None
+    if polish.product is None:
+        shift, scale_tril = draws.double().mean(0), significant_scale_tril(draws)
+    else:
+        product = fit_product(draws, polish.tempering.generator).product
+        shift, scale_tril = product.shift, product.scale_tril
+    return WarmUp(
+        draws=draws,
+        log_prob=state.log_prob - white.log_det,
+        shift=shift,
+        scale_tril=scale_tril,
+        mixture=polish.mixture.affine(white.shift, white.scale_tril),
+        product=product,
+        log_evidence=conclusion.log_evidence,
+        trustworthy=conclusion.trustworthy,
+        status=conclusion.status,
+        target_calls=budget.calls,
+        seconds=budget.seconds,
+        uncovered=uncovered,
+    )

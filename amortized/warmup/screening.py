@@ -1,4 +1,4 @@
-"""Where no known mode explains the density: rays of points without gradients, and the best of them to climb from."""
+"""Where no known mode explains the density: points along rays, without gradients, and the best of them to start from."""
 
 from __future__ import annotations
 
@@ -12,69 +12,106 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.mcmc.state import LogDensityAndScore
 from amortized.mixtures.gaussian import GaussianMixture, safe_cholesky
-from amortized.optimise.bfgs import LocalGaussians
+from amortized.optimise.gaussians import LocalGaussians
 from amortized.targets.base import Target
 
 RADII = 8
+"""Points of a ray: a radius is at most about twice the one before, so that no basin of a mode's width is passed over."""
+
 CHUNK = 1024
 """Rays at a time: their 8,192 points stay in a processor's cache."""
 
 KEPT = 32
-"""Points kept of each radius of each kind of ray: enough that some differ in direction."""
+"""Points that remain of each radius of each kind of ray: enough that some differ in direction."""
 
 CANDIDATES = 12
+"""Most points that optimisation starts from in a round: a quarter of the first starts. What they find brings a new round."""
+
 UNEXPLAINED = 0.03
 """Share of the fall from the top that the modes must get wrong: widths from curvature are no better than that."""
+
+CONSTANT_FALL = 5.0
+"""Nats added to the fall that the modes foretell, so that near a top, where it is about 0, small errors count little."""
 
 ALIGNED = 0.95
 """Cosine between the score and the way to a known mode from which that mode explains the score, whatever its tails."""
 
+APART = 0.5
+"""Distance between candidates, over the distance of the better one from the nearest mode: within it they share a basin."""
+
 FARTHEST = 60.0
-NEGLIGIBLE, VALLEY = 10.0, 3.0
+"""Stds from a known mode, or from the origin, at which rays end: twice the widest start of the first runs."""
+
+NEGLIGIBLE = 10.0
+"""Nats below the best bound from which a Gaussian is no mode to start from: it has under e⁻¹⁰ of the mass."""
+
+VALLEY = 3.0
+"""Nats that the density falls between two Gaussians of different modes: a bend of one mode falls less."""
+
 FEWEST, MOST = 2**13, 2**21
+"""Points of a search: a chunk of rays at least; at most as many as a density of microseconds has within seconds."""
+
 TIMED = 64
+"""Points of the first timing: of a density that takes 10 ms, they take under a second."""
+
 ENOUGH, ENOUGH_OF_WANTED = 2**14, 16
 """So many points, or a sixteenth of the wanted if that is more, are a search. At ten dimensions, two modes and 24 s
 that allows 55 microseconds a density, enough for a few hundred rows of data."""
 
 SHARE_OF_ONE, SHARE_OF_MORE = 0.02, 0.15
-"""Parts of the warm-up's time that the points of one known mode, and of several, may take."""
+"""Parts of the warm-up's time that the points of one known mode, and of several, may take: a posterior of several modes
+is likelier to have others."""
 
 
 class Rays(NamedTuple):
-    """Points ``centre + radius · direction``: ``centre`` and ``direction`` ``(N, D)``, ``radii: (8,)``."""
+    """N rays of points ``centre + radius · direction``.
+
+    Args:
+        centre: ``(N, D)``.
+        direction: ``(N, D)``, of any length.
+        radii: ``(8,)``, the same for all rays.
+    """
 
     centre: Tensor
     direction: Tensor
     radii: Tensor
 
     def points(self) -> Tensor:
-        """``(N, 8, D)``."""
+        """The points, ``(N, 8, D)``."""
         return self.centre[:, None] + self.radii[:, None] * self.direction[:, None]
 
 
 Law = Callable[[GaussianMixture, int, Generator | None], list[Rays]]
+"""``(known modes, count, generator)`` to rays of several kinds, ``count`` in all."""
 
 
 class Candidates(NamedTuple):
-    """Points ``x: (N, D)`` that the known modes do not explain, and the ``gap: (N,)`` to the nearest of these."""
+    """Points ``x: (N, D)`` that the known modes do not explain, and their distance ``gap: (N,)`` to the nearest mode."""
 
     x: Tensor
     gap: Tensor
 
 
 def geometric(low: float, high: float, like: Tensor) -> Tensor:
-    """``(8,)`` radii from ``low`` to ``high``, each the same multiple of the one before."""
+    """Radii ``(8,)`` from ``low`` to ``high``, each the same multiple of the one before."""
     return torch.logspace(math.log10(low), math.log10(high), RADII, dtype=like.dtype, device=like.device)
 
 
 def normal_rays(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
-    """Rays from the origin, from known modes, and from centroids of one, two or three near ones and of all.
+    """Rays with normal directions: from the origin, from known modes, and from centroids of known modes.
 
-    Directions are normal: from the origin as N(0, I), .5 to 60 times as long; from a mode as its Gaussian, 1.5 times as
-    long and on to 60 deviations away. From a centroid they have the average shape of a mode, since few modes span few
-    axes, and .25 to 1.2 times the root mean square distance of the modes from their centre. Centroids lie nearer to an
-    unknown mode than known modes do, and a ball's share of a sphere falls with the power D of the distance.
+    - From the origin: N(0, I), 0.5 to 60 times as long.
+    - From a mode: the mode's Gaussian, from 1.5 times as long to 60 stds away.
+    - From the centroid of one, two or three near modes, or of all: the average shape of a mode, since few modes span
+      few axes, at 0.25 to 1.2 times the root mean square distance of the modes from their centre.
+
+    Centroids lie nearer to an unknown mode than known modes do. That counts, since a ball's share of a sphere falls
+    with the power D of the distance.
+
+    Args:
+        known: Gaussians at the known modes.
+        count: rays in all.
+        generator: source of randomness.
     """
     means, modes = known.means, len(known.means)
     noise = torch.randn(count, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
@@ -99,9 +136,15 @@ def normal_rays(known: GaussianMixture, count: int, generator: Generator | None)
 
 
 def cube_rays(draws: Tensor, scale_tril: Tensor, seed: int) -> Law:
-    """Another law: a Sobol sequence in a cube, around the origin, around ``draws: (N, D)`` and between two of them.
+    """A law of a Sobol sequence in a cube: around the origin, around draws, and between two draws.
 
-    Around draws the cube has the shape of their ``scale_tril: (D, D)``; between two, a fifth to twice their distance.
+    It shares nothing with ``normal_rays``, so that a search with it does not repeat the blind spots of the warm-up.
+
+    Args:
+        draws: ``(N, D)``; they take the place of known modes.
+        scale_tril: the shape of the cube around draws, ``(D, D)``. Between two draws it has a fifth to twice their
+            distance.
+        seed: of the sequence.
     """
     sobol = torch.quasirandom.SobolEngine(draws.shape[1], scramble=True, seed=seed)
 
@@ -123,10 +166,11 @@ def cube_rays(draws: Tensor, scale_tril: Tensor, seed: int) -> Law:
 
 @torch.no_grad()
 def separate(density: LogDensityAndScore, local: LocalGaussians) -> list[int]:
-    """The best row of each mode, best first: Gaussians are of one mode where no valley lies between their means.
+    """Indices of the best Gaussian of each mode, best first.
 
-    A bent posterior is described by many Gaussians, each in touch with the next, and counts as one mode. Gaussians of
-    less than e⁻¹⁰ of the best one's mass are left out.
+    Two Gaussians are of one mode where no valley lies between their means. A bent posterior is described by many
+    Gaussians, each in touch with the next, and counts as one mode. Gaussians of under e⁻¹⁰ of the best one's mass are
+    left out.
     """
     means = local.mean[local.elbo > local.elbo.max() - NEGLIGIBLE]
     count = len(means)
@@ -144,8 +188,8 @@ def separate(density: LogDensityAndScore, local: LocalGaussians) -> list[int]:
 
 
 def explained(known: GaussianMixture, rays: Rays) -> Tensor:
-    """Log density of the mixture along every ray, ``(N, 8)``."""
-    from_mode = known._whitened(rays.centre)
+    """Log density of the mixture along every ray, ``(N, 8)``: a quadratic in the radius for each component."""
+    from_mode = known.whiten(rays.centre)
     along = torch.linalg.solve_triangular(known.scale_trils, rays.direction.mT, upper=False)
     parts = from_mode.square().sum(1), (from_mode * along).sum(1), along.square().sum(1)
     square = parts[0][..., None] + 2 * rays.radii * parts[1][..., None] + rays.radii.square() * parts[2][..., None]
@@ -153,10 +197,16 @@ def explained(known: GaussianMixture, rays: Rays) -> Tensor:
 
 
 class Screening:
-    """A search for points that known modes do not explain: rays of a ``law``, in a small share of ``max_seconds``.
+    """A search, without gradients, for points whose density the known modes do not explain.
 
-    ``calls`` counts the densities, which are no part of a budget of gradients. ``wanted``: the points that several
-    known modes asked for last, 0 where there was one mode; ``looked``: those that there was time for.
+    ``calls`` counts its target calls. ``wanted`` is how many points several known modes last asked for, 0 where there
+    was one mode. ``looked`` is for how many of them there was time.
+
+    Args:
+        target: the density.
+        law: where to look.
+        max_seconds: of the warm-up, of which the points may take a small share.
+        generator: source of randomness.
     """
 
     def __init__(self, target: Target, law: Law, max_seconds: float, generator: Generator | None):
@@ -170,17 +220,21 @@ class Screening:
 
     def __str__(self) -> str:
         """How many points were looked at; empty where that was all of them."""
-        said = f"looked for more modes at {self.looked:,} of {self.wanted:,} points"
         if self.looked >= self.wanted:
             return ""
-        return f"too little time: {said}, so that one may be missing: raise max_seconds" if self.cut else said
+        text = f"looked for more modes at {self.looked:,} of {self.wanted:,} points"
+        return f"too little time: {text}, so that one may be missing: raise max_seconds" if self.cut else text
 
     def points(self, modes: int, x: Tensor) -> int:
-        """How many points to look at where so many modes are known: ``modes · 2^(9 + D)``, at most 2 million.
+        """How many points to look at: ``modes · 2^(9 + D)``, at most 2 million, or as many as there is time for.
 
-        A ball's share of a shell halves or worse a dimension; a posterior of several modes is likelier to have others.
-        Divided by four until they take 2 % of ``max_seconds``, 15 % where there are several modes, or to nothing: by
-        four, so that the same machine comes to the same number. ``x: (N, D)`` are points to time the density at.
+        More in more dimensions, since a ball's share of a shell halves or worse a dimension. The number is divided by
+        four until the points take 2 % of ``max_seconds``, 15 % with several modes. It becomes 0 where even few points
+        take longer. By four, so that the same machine comes to the same number.
+
+        Args:
+            modes: how many are known.
+            x: points to time the density at, ``(N, D)``.
         """
         points = min(MOST, max(FEWEST, 2 ** (9 + min(self.target.dim, 10)) * modes))
         seconds = self.max_seconds * (SHARE_OF_ONE if modes == 1 else SHARE_OF_MORE)
@@ -193,7 +247,7 @@ class Screening:
         return points
 
     def _pace(self, x: Tensor, seconds: float) -> float:
-        """Processor seconds of one density, timed at 64 points, and at up to 1,024 while these may take ``seconds``."""
+        """Processor seconds of one density, timed at 64 points, then at up to 1,024 if these take under ``seconds``."""
         batch = x.repeat(-(-CHUNK // len(x)), 1)[:CHUNK].to(self.target.dtype)
         pace = math.inf
         for count in (TIMED, 4 * TIMED, CHUNK, CHUNK):
@@ -206,11 +260,17 @@ class Screening:
 
     @torch.no_grad()
     def run(self, local: LocalGaussians, modes: list[int], points: int, stop: Callable[[], bool]) -> Candidates:
-        """At most 12 of so many ``points``, in eights, at which the density is not that of the ``local`` Gaussians.
+        """At most 12 points whose density is not that of the known Gaussians.
 
-        For every kind of ray and radius those points count whose fall from the top is the smallest share of the fall
-        that the Gaussians, each with the mass ``exp(elbo)``, foretell. Of these, points whose score leads to a known
-        mode are left out: heavy tails are no modes. ``modes``: the Gaussians around which the rays start.
+        A point's log density falls below the top by some share of the fall that the Gaussians foretell. For every kind
+        of ray and every radius the points with the smallest shares count. Those whose score leads to a known mode are
+        left out: heavy tails are no modes.
+
+        Args:
+            local: the known Gaussians, with masses ``exp(elbo)``.
+            modes: indices of the Gaussians around which rays start.
+            points: how many to look at, a multiple of eight.
+            stop: asked between chunks of rays.
         """
         height = local.elbo.max()
         known = GaussianMixture((local.elbo - height).exp(), local.mean, local.scale_tril)
@@ -224,7 +284,9 @@ class Screening:
             for kind, rays in enumerate(self.law(around, min(CHUNK, points // RADII - first), self.generator)):
                 x = rays.points()
                 log_q = explained(known, rays)
-                excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (5 + top - log_q)
+                excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (
+                    CONSTANT_FALL + top - log_q
+                )
                 if kind < len(pools):
                     excess, x = torch.cat([pools[kind][0], excess]), torch.cat([pools[kind][1], x])
                 best, rows = excess.topk(min(KEPT, len(excess)), dim=0)
@@ -238,17 +300,17 @@ class Screening:
         return self._chosen(known, x[high], excess[high])
 
     def _chosen(self, known: GaussianMixture, x: Tensor, excess: Tensor) -> Candidates:
-        """Points whose score leads to no known mode, the least explained first, none near one chosen before."""
+        """Points whose score leads to no known mode, the least explained first, none near a better one."""
         _, score = self.target.log_prob_and_score(x.to(self.target.dtype))
         pull = known.scale_trils.mT @ score.double().mT
-        cosine = torch.nn.functional.cosine_similarity(-known._whitened(x), pull, dim=1).amax(0)
+        cosine = torch.nn.functional.cosine_similarity(-known.whiten(x), pull, dim=1).amax(0)
         gap = torch.cdist(x, known.means).amin(1)
         merit = torch.where(cosine < ALIGNED, excess * (1 - cosine), 0.0)
         chosen: list[int] = []
         while len(chosen) < CANDIDATES and float(merit.max()) > 0:
             index = int(merit.argmax())
             chosen.append(index)
-            merit = torch.where((x - x[index]).norm(dim=1) < 0.5 * gap[index], 0.0, merit)
+            merit = torch.where((x - x[index]).norm(dim=1) < APART * gap[index], 0.0, merit)
             merit[index] = 0.0
         return Candidates(x[chosen], gap[chosen])
 

@@ -5,7 +5,7 @@ import time
 import torch
 
 from amortized.baselines import mala
-from amortized.baselines.chains import chain_draws, metric, run_chains
+from amortized.baselines.chains import ChainOptions, chain_draws, metric, sample_chains
 from amortized.mcmc import mala as kernel
 from amortized.targets.callable import DensityTarget
 from tests.baselines import known
@@ -64,6 +64,6 @@ def test_the_step_is_fixed_once_draws_are_kept():
         steps.append(float(step_size.median()))
         return kernel.step(log_prob_and_score, state, step_size, generator)
 
-    options = {"chains": 8, "warmup": 40, "draws": 10, "thin": 2, "full_mass": True, "seed": 0, "progress": False}
-    run_chains("mala", isotropic(2), watched, 0.574, **options)
+    options = ChainOptions(0.574, chains=8, warmup=40, draws=10, thin=2, full_mass=True, seed=0, progress=False)
+    sample_chains("mala", isotropic(2), watched, options)
     assert len(set(steps[:40])) > 30 and len(set(steps[40:])) == 1 and len(steps) == 60

@@ -26,5 +26,5 @@ def test_a_diagonal_metric_and_a_model_with_arguments():
 
 
 def test_the_step_is_adapted_to_the_acceptance():
-    draws = hmc.run(known.tilted_gaussian(), chains=32, warmup=200, draws=30, target_acceptance=0.65, seed=0)
-    assert abs(float(draws.attributes["acceptance"]) - 0.65) < 0.12
+    draws = hmc.run(known.tilted_gaussian(), chains=32, warmup=200, draws=30, target_acceptance_rate=0.65, seed=0)
+    assert abs(float(draws.attributes["acceptance_rate"]) - 0.65) < 0.12

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from amortized.baselines import nested
-from amortized.baselines.reference import broad_gaussian
+from amortized.baselines.reference import DiagonalGaussian, broad_gaussian
 from amortized.targets.callable import DensityTarget
 from tests.baselines import known
 from tests.known import isotropic
@@ -127,6 +127,6 @@ def test_draws_come_in_no_order(monkeypatch: pytest.MonkeyPatch):
     counts = {"logz": [0.0], "logzerr": [0.1], "niter": 1, "eff": 1.0, "information": [0.0]}
     found = SimpleNamespace(logwt=np.zeros(500), samples_u=np.full((500, 1), 0.5), samples=rising, **counts)
     monkeypatch.setattr(nested, "search", lambda *_: (found, True))
-    monkeypatch.setattr(nested, "covering_gaussian", lambda *_: (torch.zeros(1), torch.ones(1)))
+    monkeypatch.setattr(nested, "covering_gaussian", lambda *_: DiagonalGaussian(torch.zeros(1), torch.ones(1)))
     x = nested.run(isotropic(1), draws=400).sites["x"][:, 0]
     assert abs(float((x.diff() > 0).double().mean()) - 0.5) < 5 * (0.25 / 400) ** 0.5

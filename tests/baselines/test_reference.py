@@ -18,14 +18,14 @@ def test_the_prior_in_unconstrained_space():
         scale = pyro.sample("scale", dist.LogNormal(3.0, 0.5))
         pyro.sample("y", dist.Normal(0.0, scale), obs=y)
 
-    mean, deviation = broad_gaussian(PyroTarget(model, (torch.tensor(0.1),)), seed=0)
-    assert abs(float(mean) - 3.0) < 4 * 0.095 * 0.5 and abs(float(deviation) / 0.5 - 1) < 4 * 0.095 / 1.645
+    mean, std = broad_gaussian(PyroTarget(model, (torch.tensor(0.1),)), seed=0)
+    assert abs(float(mean) - 3.0) < 4 * 0.095 * 0.5 and abs(float(std) / 0.5 - 1) < 4 * 0.095 / 1.645
 
 
 def test_pilot_chains_where_there_is_no_prior():
-    """Half as wide again as the target, from 128 chains: deviations within 40 %, so none is under the target's."""
-    _, deviation = broad_gaussian(known.skewed_mixture(), seed=0)
-    assert torch.all(deviation.float() > known.DEVIATION) and torch.all(deviation.float() < 3 * known.DEVIATION)
+    """Half as wide again as the target, from 128 chains: stds within 40 %, so none is under the target's."""
+    _, std = broad_gaussian(known.skewed_mixture(), seed=0)
+    assert torch.all(std.float() > known.DEVIATION) and torch.all(std.float() < 3 * known.DEVIATION)
 
 
 def test_an_improper_prior_is_no_prior():
@@ -33,12 +33,12 @@ def test_an_improper_prior_is_no_prior():
         x = pyro.sample("x", dist.ImproperUniform(dist.constraints.real_vector, (), (2,)))
         pyro.factor("narrow", -0.5 * ((x - 7.0) / 0.5).square().sum(-1))
 
-    mean, deviation = broad_gaussian(PyroTarget(model), seed=0)
-    assert torch.all((mean - 7.0).abs() < 1.0) and torch.all(deviation > 0.5) and torch.all(deviation < 1.5)
+    mean, std = broad_gaussian(PyroTarget(model), seed=0)
+    assert torch.all((mean - 7.0).abs() < 1.0) and torch.all(std > 0.5) and torch.all(std < 1.5)
 
 
 def far_apart(y: torch.Tensor) -> None:
-    """The first site's posterior lies at ``y / 1.01`` with deviation 0.0995, the second's is its prior."""
+    """The first site's posterior lies at ``y / 1.01`` with standard deviation 0.0995, the second's is its prior."""
     m = pyro.sample("m", dist.Normal(0.0, 1.0))
     pyro.sample("free", dist.Normal(-4.0, 2.0))
     pyro.sample("y", dist.Normal(m, 0.1), obs=y)
@@ -48,10 +48,10 @@ def far_apart(y: torch.Tensor) -> None:
 def test_a_prior_that_misses_the_posterior_is_widened_to_it(y: float):
     """Its middle 90 % then reach from the prior's to the posterior's, in that coordinate alone."""
     target = PyroTarget(far_apart, (torch.tensor(y),))
-    prior, (mean, deviation) = broad_gaussian(target, seed=0), covering_gaussian(target, seed=0)
-    assert abs(y / 1.01 - float(mean[0])) < 1.7 * float(deviation[0])
-    assert abs(float(mean[0])) < 1.7 * float(deviation[0]) < 20.0
-    assert mean[1] == prior[0][1] and deviation[1] == prior[1][1]
+    prior, (mean, std) = broad_gaussian(target, seed=0), covering_gaussian(target, seed=0)
+    assert abs(y / 1.01 - float(mean[0])) < 1.7 * float(std[0])
+    assert abs(float(mean[0])) < 1.7 * float(std[0]) < 20.0
+    assert mean[1] == prior[0][1] and std[1] == prior[1][1]
 
 
 def test_a_prior_that_meets_the_posterior_stays():

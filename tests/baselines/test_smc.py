@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from amortized.baselines import smc
+from amortized.baselines.reference import DiagonalGaussian
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import State
 from amortized.targets.callable import DensityTarget
@@ -14,10 +15,10 @@ from tests.baselines import known
 from tests.known import seeded
 
 
-@pytest.mark.parametrize("max_leapfrogs", [1, 8])
-def test_evidence_and_moments_of_a_skewed_mixture(max_leapfrogs: int):
+@pytest.mark.parametrize("max_num_steps", [1, 8])
+def test_evidence_and_moments_of_a_skewed_mixture(max_num_steps: int):
     """log Z within four errors, each off by a quarter itself; moments within four errors for ``ess`` families."""
-    draws = smc.run(known.skewed_mixture(), particles=512, max_leapfrogs=max_leapfrogs, seed=0)
+    draws = smc.run(known.skewed_mixture(), particles=512, max_num_steps=max_num_steps, seed=0)
     assert draws.log_evidence is not None and 0 < draws.log_evidence.std_error < 0.15
     assert abs(draws.log_evidence.value - known.LOG_Z) < 4 * 1.25 * draws.log_evidence.std_error
     x, ess = draws.sites["x"], float(draws.attributes["ess"])
@@ -78,7 +79,7 @@ def island(place: float, log_z: float, count: int = 400) -> tempered_smc.Result:
 
 def test_islands_are_pooled_by_their_z_and_shuffled():
     """Systematic resampling: 3/4 of the draws from the island of three times the Z, to one draw, in no order."""
-    states = smc.pooled([island(0.0, math.log(3)), island(5.0, 0.0)], torch.tensor([math.log(3), 0.0]), seeded())
+    states = smc.pool_islands([island(0.0, math.log(3)), island(5.0, 0.0)], torch.tensor([math.log(3), 0.0]), seeded())
     assert states.shape == (800, 1)
     assert abs(int((states < 4).sum()) - 600) <= 1
     rises = (states[:, 0].diff() >= 0).double().mean()
@@ -90,7 +91,7 @@ def test_each_island_has_a_base_of_its_own(monkeypatch: pytest.MonkeyPatch):
 
     def recorded(target, seed):
         asked.append(seed)
-        return torch.zeros(2), torch.ones(2)
+        return DiagonalGaussian(torch.zeros(2), torch.ones(2))
 
     monkeypatch.setattr(smc, "broad_gaussian", recorded)
     for seed in (0, 1, 2):

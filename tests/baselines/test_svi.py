@@ -70,7 +70,7 @@ def test_the_seed_sets_the_start_and_every_draw(monkeypatch: pytest.MonkeyPatch)
         seeds.append(seed)
         return torch.zeros(chains, target.dim)
 
-    monkeypatch.setattr(svi, "dispersed_starts", from_zero)
+    monkeypatch.setattr(svi, "uniform_starts", from_zero)
     found = {}
     for state in (0, 1):
         for seed in (3, 4):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.diagnostics.frontier import _starts, frontier
-from amortized.mixtures.gaussian import fit
+from amortized.mixtures.gaussian import fit_mixture
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
 from amortized.weights import Estimate
@@ -35,7 +35,7 @@ def seen(draws: torch.Tensor, share: float):
         DensityTarget(log_density, dim=2), draws.mean(0), torch.cov(draws.T).sqrt().diagonal().diag()
     )
     ends = white.whiten(draws).double()
-    proposal = fit(ends, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
+    proposal = fit_mixture(ends, generator).mixture.widened((1.0, 1.5), (0.9, 0.1))
 
     def log_weights(found: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         return found[1] - proposal.log_prob(found[0])

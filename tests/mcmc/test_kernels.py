@@ -62,7 +62,7 @@ def independence_moves(density, state, generator):
 
 def marginal_moves(density, state, generator):
     for coordinates in (1, 3, 2):
-        state, _ = jumps.marginals(density, state, coordinates, torch.eye(3, dtype=torch.float64), generator)
+        state, _ = jumps.redraw_from_chains(density, state, coordinates, torch.eye(3, dtype=torch.float64), generator)
     return state
 
 
@@ -129,7 +129,7 @@ def test_mala_adapts_to_its_acceptance(per_chain):
     state, step, _ = mala.run(density, state, 300, start, generator)
     _, _, info = mala.run(density, state, 100, step, generator)
     assert step.shape == start.shape
-    assert abs(float(info.acceptance.mean()) - 0.574) < 0.04
+    assert abs(float(info.acceptance_rate.mean()) - 0.574) < 0.04
 
 
 def test_per_chain_steps_follow_each_chain():
@@ -144,7 +144,7 @@ def test_hmc_adapts_to_its_acceptance():
     generator = seeded(4)
     state, step, _ = hmc.run(correlated, exact_start(generator), 60, torch.tensor(0.01), FACTOR, 5, generator)
     _, _, info = hmc.run(correlated, state, 20, step, FACTOR, 5, generator)
-    assert abs(float(info.acceptance.mean()) - 0.75) < 0.06
+    assert abs(float(info.acceptance_rate.mean()) - 0.75) < 0.06
 
 
 def test_one_new_score_a_step_and_no_gradient():
@@ -176,7 +176,7 @@ def test_a_density_that_is_not_finite_is_never_entered(bad):
     generator = seeded(5)
     for _ in range(30):
         state, info = mala.step(walled, state, torch.tensor(0.5), generator)
-        assert bool(info.acceptance.isfinite().all())
+        assert bool(info.acceptance_rate.isfinite().all())
         state, _ = hmc.step(walled, state, torch.tensor(0.5), torch.eye(2, dtype=torch.float64), 3, generator)
     assert bool((state.x[:, 0] > 0).all()) and bool(state.log_prob.isfinite().all())
 
@@ -184,7 +184,7 @@ def test_a_density_that_is_not_finite_is_never_entered(bad):
 def test_metropolis_takes_all_sure_moves_and_refuses_nan():
     here, there = (State(torch.full((2, 1), v), torch.full((2,), v), torch.full((2, 1), v)) for v in (0.0, 1.0))
     chosen, info = metropolis(here, there, torch.tensor([5.0, math.nan]), seeded())
-    assert chosen.x.flatten().tolist() == [1.0, 0.0] and info.acceptance.tolist() == [1.0, 0.0]
+    assert chosen.x.flatten().tolist() == [1.0, 0.0] and info.acceptance_rate.tolist() == [1.0, 0.0]
 
 
 def test_adaptation_moves_with_the_error():

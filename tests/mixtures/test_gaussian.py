@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from amortized.mixtures.gaussian import GaussianMixture, fit, join, safe_cholesky
+from amortized.mixtures.gaussian import GaussianMixture, fit_mixture, mixture_of, safe_cholesky
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_affine_maps_undo_each_other_and_keep_mass(three):
 
 
 def test_joining_and_widening_keep_probabilities(three):
-    both = join([three, three.widened((1.0, 3.0), (0.9, 0.1))], [1.0, 3.0])
+    both = mixture_of([three, three.widened((1.0, 3.0), (0.9, 0.1))], [1.0, 3.0])
     assert both.weights.numel() == 9 and float(both.weights.sum()) == pytest.approx(1.0)
     wide = three.widened((2.0,), (1.0,))
     assert torch.allclose(wide.scale_trils, 2 * three.scale_trils) and torch.equal(wide.weights, three.weights)
@@ -64,7 +64,7 @@ def test_fit_finds_far_components_of_unequal_weight_and_scale():
         torch.stack([torch.diag(torch.tensor([1.0, 10.0])), torch.diag(torch.tensor([0.1, 2.0]))]).double(),
     )
     x = truth.sample(2000, torch.Generator().manual_seed(4))
-    found = fit(x, torch.Generator().manual_seed(5)).mixture
+    found = fit_mixture(x, torch.Generator().manual_seed(5)).mixture
     fresh = truth.sample(2000, torch.Generator().manual_seed(6))
     share = found.weights[found.means[:, 1] > 200].sum()
     assert abs(float(share) - 0.15) < 0.03
@@ -73,20 +73,20 @@ def test_fit_finds_far_components_of_unequal_weight_and_scale():
 
 def test_fit_uses_a_start_and_stays_with_one_gaussian_for_a_gaussian():
     x = torch.randn(1000, 5, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-    assert fit(x, torch.Generator().manual_seed(8)).mixture.weights.numel() <= 2
+    assert fit_mixture(x, torch.Generator().manual_seed(8)).mixture.weights.numel() <= 2
     truth = GaussianMixture(
         torch.full((25,), 0.04, dtype=torch.float64),
         torch.cartesian_prod(*2 * [torch.arange(-10.0, 11, 5)]).double(),
         0.5 * torch.eye(2, dtype=torch.float64).repeat(25, 1, 1),
     )
     grid = truth.sample(1000, torch.Generator().manual_seed(9))
-    found = fit(grid, torch.Generator().manual_seed(10), initial=truth).mixture
+    found = fit_mixture(grid, torch.Generator().manual_seed(10), initial=truth).mixture
     assert float((truth.log_prob(grid) - found.log_prob(grid)).mean()) < 0.05
 
 
 def test_fit_needs_draws():
     with pytest.raises(ValueError, match="at least 8"):
-        fit(torch.zeros(3, 2), None)
+        fit_mixture(torch.zeros(3, 2), None)
 
 
 def test_safe_cholesky_gives_up_correlations_only_when_it_must():

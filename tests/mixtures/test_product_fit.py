@@ -55,7 +55,7 @@ def test_what_is_standard_stays_and_the_rest_is_corrected():
     assert (scale[:3] - u[:, :3].std(0)).abs().max() < 0.02
     moments = (product.weights * product.means).sum(-1), (product.weights * product.means.square()).sum(-1)
     torch.testing.assert_close(moments[0], torch.zeros(200, dtype=torch.float64), atol=1e-9, rtol=0)
-    second = moments[1] + (product.weights * product.deviations.square()).sum(-1)
+    second = moments[1] + (product.weights * product.stds.square()).sum(-1)
     torch.testing.assert_close(second, torch.ones(200, dtype=torch.float64))
 
 

@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from amortized.optimise.bfgs import ascend, distinct, sharpened
+from amortized.optimise.bfgs import ascend_bfgs
+from amortized.optimise.gaussians import distinct, refine
 
 
 def starts(count, dim, scale=3.0, seed=0):
@@ -20,8 +21,8 @@ def test_an_ill_scaled_gaussian_gives_its_own_moments_and_evidence():
         return -0.5 * z.square().sum(-1), -z / sd
 
     generator = torch.Generator().manual_seed(0)
-    _, best, _ = ascend(density, starts(8, 12), generator)
-    found = sharpened(density, best, generator)
+    _, best, _ = ascend_bfgs(density, starts(8, 12), generator)
+    found = refine(density, best, generator)
     assert found.elbo.numel() == 1
     assert ((found.mean[0] - mean) / sd).abs().max() < 1e-3
     covariance = found.scale_tril[0] @ found.scale_tril[0].mT
@@ -37,8 +38,8 @@ def test_two_modes_are_told_apart():
         return terms.logsumexp(0), -share[0, :, None] * (x - 4) - 4 * share[1, :, None] * (x + 4)
 
     generator = torch.Generator().manual_seed(0)
-    _, best, _ = ascend(density, starts(24, 3, 5.0), generator)
-    found = sharpened(density, best, generator)
+    _, best, _ = ascend_bfgs(density, starts(24, 3, 5.0), generator)
+    found = refine(density, best, generator)
     assert sorted(round(float(value)) for value in found.mean[:, 0]) == [-4, 4]
     assert distinct(found).tolist() == [0, 1]
 
@@ -50,7 +51,7 @@ def test_a_wall_of_minus_infinity_stops_no_chain():
         score = torch.stack([1 / x[:, 0] - 1, -x[:, 1]], -1)
         return torch.where(inside, value, -torch.inf), torch.where(inside[:, None], score, 0.0)
 
-    state, _, _ = ascend(density, starts(6, 2).abs(), torch.Generator().manual_seed(0))
+    state, _, _ = ascend_bfgs(density, starts(6, 2).abs(), torch.Generator().manual_seed(0))
     assert torch.allclose(state.x, torch.tensor([1.0, 0.0], dtype=torch.float64).expand(6, 2), atol=1e-2)
 
 
@@ -64,5 +65,5 @@ def test_a_short_first_step_stays_in_a_narrow_basin():
 
     start = torch.full((1, 1), 1.01, dtype=torch.float64)
     for length, top in ((None, 0.0), (torch.tensor([1e-3], dtype=torch.float64), 1.0)):
-        state, _, _ = ascend(density, start, torch.Generator().manual_seed(0), first_step=length)
+        state, _, _ = ascend_bfgs(density, start, torch.Generator().manual_seed(0), first_step=length)
         assert abs(float(state.x) - top) < 1e-3

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.mixtures.gaussian import GaussianMixture
-from amortized.optimise.bfgs import LocalGaussians
+from amortized.optimise.gaussians import LocalGaussians
 from amortized.targets.callable import DensityTarget
 from amortized.warmup.screening import FEWEST, MOST, Screening, cube_rays, explained, normal_rays, separate
 from tests.known import seeded

@@ -53,19 +53,19 @@ def test_a_mixture_that_lost_a_mode_is_not_kept(monkeypatch):
     )
     found = sharpened(warm, TARGET, 8, 60.0, seeded())
     assert found.mixture is coarse
-    assert "not kept: the draws of 1 components" in found.status and "7 draws without finite density" in found.status
+    assert "not used: the draws of 1 components" in found.status and "7 draws without finite density" in found.status
 
 
 def test_what_is_near_already_is_kept():
     found = sharpened(warm_up_of(EXACT), TARGET, 8, 60.0, seeded())
-    assert found.mixture is EXACT and "the mixture was kept" in found.status
+    assert found.mixture is EXACT and "the mixture stays" in found.status
 
 
 def test_what_gained_nothing_is_not_kept(monkeypatch):
     coarse = replace(EXACT, scale_trils=3 * EXACT.scale_trils)
     monkeypatch.setattr(sharpen, "nearest_mixture", lambda density, initial, *rest, **options: Nearest(initial, 0, 0))
     found = sharpened(warm_up_of(coarse), TARGET, 2, 60.0, seeded())
-    assert found.mixture is coarse and "not kept: no clear gain" in found.status
+    assert found.mixture is coarse and "not used: no clear gain" in found.status
 
 
 def test_a_product_is_left_alone():

@@ -8,7 +8,7 @@ import torch
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import State
 from amortized.mixtures.gaussian import GaussianMixture
-from amortized.warmup.tempering import Search, wide_gaussian
+from amortized.warmup.tempering import Tempering, wide_gaussian
 from amortized.weights import Estimate
 from tests.known import isotropic, seeded
 
@@ -24,9 +24,9 @@ def run_at(place: float, log_z: float, finished: bool = True) -> tempered_smc.Re
 
 def pooled(*runs: tempered_smc.Result) -> torch.Tensor:
     zero, one = torch.zeros(1).double(), torch.eye(1).double()
-    search = Search(isotropic(1), MODES, zero, one, seeded(), lambda: False)
-    search.runs = list(runs)
-    state = search.pool(400)
+    tempering = Tempering(isotropic(1), MODES, zero, one, seeded(), lambda: False)
+    tempering.runs = list(runs)
+    state = tempering.pool(400)
     assert torch.equal(state.log_prob, state.x[:, 0])
     return state.x[:, 0]
 

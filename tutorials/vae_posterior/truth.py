@@ -96,7 +96,7 @@ def tuned_schedule(target: Posterior, steps: int, leapfrogs: int, generator: tor
     step_size, sizes = torch.tensor(0.5), []
     for b in betas[1:].tolist():
         state, info = move(start, u, b, step_size, leapfrogs, generator)
-        u, step_size = state.x, step_size * torch.exp(0.3 * (info.acceptance.mean() - 0.8))
+        u, step_size = state.x, step_size * torch.exp(0.3 * (info.acceptance_rate.mean() - 0.8))
         sizes.append(step_size)
     return Schedule(betas, torch.stack(sizes), leapfrogs)
 

@@ -35,4 +35,4 @@ class AnnealedSearch(Search):
             starts.new_ones(1), starts.new_zeros(1, dim), self.scale * torch.eye(dim).to(starts)[None]
         )
         result = tempered_smc.run(target, wide, particles, generator, self.ess_fraction)
-        return Found(result.state.x, result.state.log_prob, result.acceptance)
+        return Found(result.state.x, result.state.log_prob, result.acceptance_rate)

@@ -66,9 +66,9 @@ def run_chains(
     for iteration in range(steps):
         before = state.x
         state, info = move(state, step_size)
-        total = total + info.acceptance
+        total = total + info.acceptance_rate
         if target_acceptance is not None and (burn_in is None or iteration < burn_in):
-            step_size = adapted(step_size, info.acceptance, iteration, target_acceptance)
+            step_size = adapted(step_size, info.acceptance_rate, iteration, target_acceptance)
         if burn_in is not None and iteration >= burn_in:
             kept.append((state.x, state.log_prob, (state.x != before).any(-1)))
     ends, log_target = state.x, state.log_prob

@@ -1,0 +1,58 @@
+"""What a warm-up may spend: target calls and seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from amortized.targets.base import Target
+from amortized.warmup.screening import Screening
+
+
+class Budget:
+    """Counts the calls and the seconds of a warm-up from its construction on, and prints its stages.
+
+    Args:
+        target: its calls count, one a particle.
+        max_calls: most calls. Those of the ``screening`` are free: they need no gradient and have a limit of their own.
+        max_seconds: most seconds of wall clock.
+        screening: the search whose calls are free.
+        progress: whether ``say`` prints.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        max_calls: float,
+        max_seconds: float,
+        screening: Screening | None = None,
+        progress: bool = False,
+    ):
+        self.target, self.max_calls, self.max_seconds = target, max_calls, max_seconds
+        self.screening, self.progress = screening, progress
+        self.calls_before, self.began = target.calls, time.perf_counter()
+
+    @property
+    def calls(self) -> int:
+        """Target calls so far."""
+        return self.target.calls - self.calls_before
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.perf_counter() - self.began
+
+    @property
+    def spent(self) -> float:
+        """The part of the budget that is spent: of calls or of seconds, whichever is larger."""
+        free = self.screening.calls if self.screening else 0
+        return max((self.calls - free) / self.max_calls, self.seconds / self.max_seconds)
+
+    def beyond(self, share: float) -> Callable[[], bool]:
+        """A function that says whether more than ``share`` of the budget is spent."""
+        return lambda: self.spent > share
+
+    def say(self, text: str) -> None:
+        """Prints a stage, where progress is to be shown."""
+        if self.progress:
+            print(f"warm-up: {text} ({self.calls} calls, {self.seconds:.1f} s)")
