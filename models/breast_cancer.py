@@ -2,7 +2,7 @@
 
     weight_j ~ N(0, 1), j = 0..30,  benign_i ~ Bernoulli(logits = columns_i · weight)
 
-The columns are standardized (mean 0, standard deviation 1) and preceded by a constant.
+The first column is a constant. The others are standardized (mean 0, standard deviation 1).
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ LOG_EVIDENCE = (-55.2237, 0.0009)
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
-    """Columns ``(569, 31)``, without unit, and 1 where the tumour is benign, 0 where malignant ``(569,)``."""
+    """Columns ``(569, 31)``, without unit, and the tumour, 1 benign and 0 malignant: ``(569,)``."""
     table = np.loadtxt(Path(__file__).parent / "data" / "breast_cancer.csv", delimiter=",", skiprows=1)
     features, benign = table[:, :-1], table[:, -1]
     standardized = (features - features.mean(0)) / features.std(0)

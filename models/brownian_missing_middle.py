@@ -1,10 +1,11 @@
-"""A Brownian motion seen with noise at its start and its end, with ten steps between that nobody saw.
+"""A Brownian motion that is observed with noise at its start and its end. The ten steps between are missing.
 
     innovation_noise, observation_noise ~ LogNormal(0, 2)
     position_t ~ N(position_{t-1}, innovation_noise),  t = 0..29,  position_{-1} = 0
     observed_t ~ N(position_t, observation_noise),  t = 0..9 and 20..29
 
-Where either noise is small the positions are tied together or to the data: two necks of a funnel.
+A small innovation noise ties the positions together. A small observation noise ties them to the data.
+So the posterior has two necks, like a funnel.
 """
 
 import pyro
@@ -37,9 +38,9 @@ class RunningSum(dist.transforms.Transform):
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
-    """Steps that were seen ``(20,)``, and what was seen, without unit, ``(20,)``.
+    """The observed steps ``(20,)`` and the observed values ``(20,)``, without unit.
 
-    Simulated once with the generator seeded with 0, innovation noise 0.1 and observation noise 0.15, and rounded.
+    They were simulated once, with seed 0, innovation noise 0.1 and observation noise 0.15, and rounded.
     """
     first = [0.028, -0.154, -0.354, -0.165, -0.053, -0.116, -0.208, -0.444, -0.59, -0.223]
     last = [-0.468, -0.331, -0.527, -0.619, -0.564, -0.482, -0.643, -0.256, -0.831, -0.326]
@@ -78,8 +79,9 @@ def spectrum() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def sample(n: int) -> dict[str, torch.Tensor]:
     """Exact draws of ``innovation_noise, observation_noise: (n,)`` and ``position: (n, 30)``.
 
-    The log scales from a grid, uniform within its cells of 0.02, which adds 3e-5 to their variances; a position that
-    was simulated with its data, corrected by what these differ from the real ones.
+    The log scales come from a grid and are uniform within its cells of 0.02. This adds 3e-5 to their variances.
+    Positions are simulated with data of their own. Then they are corrected by the difference of these data from
+    the real ones.
     """
     log_scales = grid_draws(n)
     innovation, noise = log_scales.exp().T

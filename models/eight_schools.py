@@ -2,8 +2,9 @@
 
     mu ~ N(0, 5),  tau ~ HalfCauchy(5),  theta_j ~ N(mu, tau),  effect_j ~ N(theta_j, standard_error_j)
 
-`model` draws the standardized effects (non-centred: the posterior is nearly Gaussian); `centred` draws
-`theta` itself (a funnel in `tau`). Both have the same posterior of `mu`, `tau`, `theta` and the same evidence.
+`model` draws the standardized effects. This is non-centred, and the posterior is nearly Gaussian. `centred` draws
+`theta` itself. Its posterior is a funnel in `tau`.
+Both have the same posterior of `mu`, `tau`, `theta` and the same evidence.
 """
 
 import pyro

@@ -1,9 +1,9 @@
-"""Forty Gaussians thrown at random over a wide square, some of them close together: the means are the data.
+"""Forty Gaussians at random places of a wide square, some of them close together. The means are the data.
 
     x ~ mean over m of N(m, I),  40 means m uniform in [-40, 40]^dimension
 
-The means are the numbers that PyTorch's generator gives for the seed 0; `data(50)` throws them in fifty dimensions.
-In the plane some lie closer than two standard deviations and run into one: a mode is what is nearest to a mean.
+PyTorch's generator draws the means with seed 0. `data(50)` draws them in fifty dimensions. In the plane some lie
+closer than two standard deviations and merge. So a mode is the set of points that are nearest to one mean.
 """
 
 import pyro
@@ -27,7 +27,7 @@ class Mixture(dist.MixtureSameFamily):
 
 
 def data(dimension: int = 2) -> tuple[torch.Tensor]:
-    """The means ``(40, dimension)``. Raises ``ValueError`` for a dimension that is no whole number from 1 on."""
+    """The means ``(40, dimension)``. Raises ``ValueError`` if ``dimension`` is not a whole number from 1 on."""
     if not isinstance(dimension, int) or dimension < 1:
         raise ValueError(f"dimension must be a whole number from 1 on, got {dimension!r}; write data(2)")
     uniform = torch.rand(COMPONENTS, dimension, generator=torch.Generator().manual_seed(0))

@@ -2,7 +2,7 @@
 
     x ~ mean over m in {-5, 0, 5}² of N(m, 0.3 I)
 
-Neighbours lie nine standard deviations apart: a chain never leaves the component that it starts in.
+Neighbours lie nine standard deviations apart. A chain never leaves the component in which it starts.
 """
 
 import pyro

@@ -2,8 +2,9 @@
 
     beta_j flat on R,  noise flat on R⁺,  score_i ~ N(beta_1 + beta_2 quotient_i + beta_3 income_i, noise)
 
-The columns (a constant, about 100 ± 15, about 40,000 ± 12,000 and correlated with the second) leave coefficients whose
-posterior standard deviations span five orders of magnitude. Draws from the priors do not exist.
+The columns are a constant, one of about 100 ± 15, and one of about 40,000 ± 12,000. The third is correlated with the
+second. The posterior standard deviations of the coefficients span five orders of magnitude. The priors are improper,
+so there are no draws from them.
 """
 
 import math

@@ -1,10 +1,10 @@
-"""How many seeds of two kinds germinate on two root extracts: a logistic regression with an effect of its own a plate.
+"""How many seeds of two kinds germinate on two root extracts? A logistic regression with an effect for each plate.
 
     tau ~ Gamma(0.01, 0.01),  a_0, a_1, a_2, a_12 ~ N(0, 10),  b_i ~ N(0, 1 / sqrt(tau)),  i = 1..21
     germinated_i ~ Binomial(sown_i, logits = a_0 + a_1 kind_i + a_2 extract_i + a_12 kind_i extract_i + b_i)
 
-The prior of the precision tau has mean 1 and is nearly flat in log tau; as tau grows the plates' effects shrink to
-nothing, a funnel with a long neck.
+The prior of the precision tau has mean 1 and is nearly flat in log tau. As tau grows, the plates' effects shrink to
+zero. The posterior is a funnel with a long neck.
 """
 
 import pyro
@@ -22,7 +22,7 @@ SCALE = 1.0
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of 21 plates: kind of seed and root extract, 0 or 1; seeds sown and seeds germinated: each ``(21,)``."""
+    """Kind of seed (0 or 1), root extract (0 or 1), seeds sown, seeds germinated: each ``(21,)``, one value a plate."""
     kind = torch.tensor([0.0] * 11 + [1.0] * 10)
     extract = torch.tensor([0.0] * 5 + [1.0] * 6 + [0.0] * 5 + [1.0] * 5)
     sown = [39, 62, 81, 51, 39, 6, 74, 72, 51, 79, 13, 16, 30, 28, 45, 4, 12, 41, 30, 51, 7]

@@ -4,9 +4,9 @@
     distance_to_beacon_sb ~ N(|position_s − beacon_b|, 0.06)
     distance_between ~ N(|position_1 − position_2|, 0.8)
 
-Both beacons lie on the line north = 0, so each sensor may be on either side of it; the rough distance between the two
-tells same side from opposite sides only weakly, and the prior prefers the north. Crossing the line costs a
-chain about thirty nats, which it does not pay within any usual run.
+Both beacons lie on the line north = 0, so each sensor may be on either side of it. The rough distance between the
+sensors is weak evidence for the same side or opposite sides. The prior prefers the north. A chain that crosses the
+line loses about thirty nats on the way, so it does not cross within any usual run.
 """
 
 import math
@@ -29,7 +29,7 @@ BETWEEN_NOISE = 0.8
 
 
 def data() -> tuple[torch.Tensor, torch.Tensor]:
-    """Distances in kilometres: of each sensor to each beacon ``(2, 2)``, and between the sensors ``()``."""
+    """Distances in kilometres: from each sensor to each beacon ``(2, 2)``, and between the sensors ``()``."""
     return torch.tensor([[2.03, 2.77], [3.11, 1.46]]), torch.tensor(1.43)
 
 
@@ -50,7 +50,7 @@ def mode(draws: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def sample(n: int, cell: float = 0.02) -> dict[str, torch.Tensor]:
-    """Draws ``{"position": (n, 2, 2)}`` from a grid of square cells, uniform within each; no chain is involved.
+    """Draws ``{"position": (n, 2, 2)}`` from a grid of square cells, uniform within each, without any chain.
 
     The spread within a cell adds cell² / 12 to the variance of a coordinate, which is 1 % of the smallest one.
     """
@@ -62,7 +62,7 @@ def sample(n: int, cell: float = 0.02) -> dict[str, torch.Tensor]:
 
 
 def sensor_grid(sensor: int, cell: float, half_width: float = 4.0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Centres ``(M, 2)`` of the cells that matter, and log prior times beacon likelihood there ``(M,)``, in float64."""
+    """Centres ``(M, 2)`` of the cells that have mass, and log(prior · beacon likelihood) there ``(M,)``, in float64."""
     axis = torch.arange(-half_width, half_width, cell, dtype=torch.float64) + cell / 2
     centre = torch.cartesian_prod(axis, axis)
     squared = ((centre - PRIOR_MEAN) / PRIOR_SCALE).square().sum(-1)

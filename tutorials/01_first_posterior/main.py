@@ -1,10 +1,10 @@
-"""A first posterior: a small experiment, a model of it, and how far to trust what comes out.
+"""A first posterior: a small experiment, its model, and how far to trust the result.
 
     python tutorials/01_first_posterior/main.py             # a minute
     python tutorials/01_first_posterior/main.py --quick     # twenty seconds, of shorter training
 
-Twenty animals were given one of four doses of a substance, five of them each, and 0, 1, 3 and 5 died (Racine, Grieve,
-Flühler and Smith 1986). Which dose kills half of them? Writes ``figures.json``, pictures and a report into ``--out``.
+Twenty animals got one of four doses of a substance, five animals a dose. 0, 1, 3 and 5 of them died (Racine, Grieve,
+Flühler and Smith 1986). Which dose kills half of them? Writes ``figures.json``, pictures and draws into ``--out``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DIED = torch.tensor([0.0, 1.0, 3.0, 5.0])
 def model(dose, died):
     intercept = pyro.sample("intercept", dist.Normal(0.0, 2.5))
     slope = pyro.sample("slope", dist.Normal(0.0, 10.0))
-    pyro.deterministic("half", -intercept / slope)  # the dose at which half of them die
+    pyro.deterministic("half", -intercept / slope)  # the dose that kills half of them
     with pyro.plate("groups", len(dose)):
         pyro.sample("died", dist.Binomial(5, logits=intercept + slope * dose), obs=died)
 
@@ -53,7 +53,7 @@ def main() -> None:
     # 2. Fit. No knob is needed; the time limit is 60 seconds unless you say otherwise.
     guide = DiffusionGuide(model, max_seconds=5 if options.quick else 60, progress=False).fit(DOSE, DIED)
 
-    # 3. First of all: may the draws be used?
+    # 3. Before anything else: may the draws be used?
     diagnosis = guide.diagnose()
     print(diagnosis)
 
@@ -63,7 +63,7 @@ def main() -> None:
     print(f"half die at a log dose of {middle:.2f}, 90 % interval {low:.2f} to {high:.2f}")
     print(f"the dose kills: slope > 0 with probability {float((draws['slope'] > 0).double().mean()):.3f}")
 
-    # 5. The same by NUTS, on the same density: nothing should differ but the time.
+    # 5. The same by NUTS, on the same density. Only the time should differ.
     number, length = (2, 100) if options.quick else (4, 1_000)
     chains = nuts.run(guide.target, chains=number, draws=length, warmup=length)
     ours = {name: value.numpy()[None] for name, value in draws.items()}
@@ -72,7 +72,7 @@ def main() -> None:
         by_guide, by_nuts = (f"{found.mean:6.2f} ± {found.sd:.2f}" for found in (row.ours, row.reference))
         print(f"{row.name:<12}{by_guide}   NUTS {by_nuts}")
 
-    # 6. Into ArviZ, with prior, predictions and likelihood; from here on everything of ArviZ works.
+    # 6. Into ArviZ, with prior, predictions and likelihood. All of ArviZ works on this object.
     data = guide.to_arviz()
     data.to_netcdf(str(options.out / "posterior.nc"))
     draw_pictures(guide, diagnosis, data, chains, options.out / "first_posterior.png")

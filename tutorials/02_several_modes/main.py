@@ -1,11 +1,11 @@
-"""Several modes: a posterior that NUTS gets wrong without a word, how one sees it, and what to do.
+"""Several modes: NUTS gets this posterior wrong without a warning. How you can see it, and what to do.
 
     python tutorials/02_several_modes/main.py             # a few minutes
     python tutorials/02_several_modes/main.py --quick     # half a minute, shorter chains and training
 
-A drug is swallowed, absorbed at one rate and eliminated at another. Its concentration in the blood has the same shape
-if the two rates change places ("flip-flop"), with another volume, so the data alone leave two explanations, far apart.
-Three unknowns: a grid tells the truth. Writes ``figures.json`` and a picture into ``--out``.
+A drug is swallowed, absorbed at one rate and eliminated at another. The two rates may change places, with another
+volume ("flip-flop"): the concentration in the blood has the same shape. So the data alone leave two explanations, far
+apart. There are only three unknowns, so a grid gives the truth. Writes ``figures.json`` and a picture into ``--out``.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ def main() -> None:
     log_evidence, share = by_grid(measured, 120 if options.quick else 240)
     print(f"grid: log evidence {log_evidence:.3f}; absorption is the faster with probability {share:.3f}\n")
 
-    # 2. The guide: it looks for modes before it trains, and weighs them by the evidence under each.
+    # 2. The guide looks for modes before it trains. It weighs them by the evidence under each.
     guide = DiffusionGuide(model, max_seconds=5 if options.quick else 60, progress=False).fit(HOURS, measured)
     diagnosis, draws = guide.diagnose(), guide.sample(8_000)
     ours = faster(draws)
     print(f"{diagnosis}\nthe guide: {float(ours):.3f}\n")
 
-    # 3. NUTS: every chain stays where it started. Its R-hat is the alarm, if it has several chains.
+    # 3. NUTS: every chain stays where it started. If there are several chains, R-hat is the alarm.
     length = 100 if options.quick else 1_000
     chains = nuts.run(guide.target, chains=4, draws=length, warmup=length)
     each = [
@@ -109,7 +109,7 @@ def faster(sites: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def by_grid(measured: torch.Tensor, points: int) -> tuple[float, float]:
-    """log evidence and the probability of the faster absorption, by a sum over a box eight deviations wide."""
+    """log evidence and the probability of the faster absorption, by a sum over a box eight standard deviations wide."""
     sides = []
     for mean, sd in PRIORS.values():
         edges = torch.linspace(mean - 4 * sd, mean + 4 * sd, points + 1, dtype=torch.float64)

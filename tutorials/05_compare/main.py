@@ -3,9 +3,9 @@
     python tutorials/05_compare/main.py             # four minutes
     python tutorials/05_compare/main.py --quick     # forty seconds, of shorter training
 
-In 1882 Simon Newcomb timed light over 7,442 metres, 66 times; two values are far off. A normal law, Student's t and a
-normal law that one in some values escapes explain them differently. Which does the data prefer, and does it matter
-for the answer? Writes ``figures.json`` and a picture into ``--out``.
+In 1882 Simon Newcomb timed light over 7,442 metres, 66 times. Two values are far off. Three laws explain them
+differently: a normal law, Student's t, and a normal law from which some values escape. Which do the data prefer, and
+does it matter for the answer? Writes ``figures.json`` and a picture into ``--out``.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def main() -> None:
     theirs = found["normal"].log_evidence
     print(f"\nlog evidence of the normal law by a grid: {exact:.3f}, by its guide {theirs}")
 
-    # 4. Does it matter? The centre moves by its whole uncertainty, which halves.
+    # 4. Does it matter? The centre moves by as much as its uncertainty, and the uncertainty halves.
     posteriors = {name: guide.sample(4_000) for name, guide in guides.items()}
     for name, draws in posteriors.items():
         print(f"{name:<10}centre {float(draws['centre'].mean()):.2f} ± {float(draws['centre'].std()):.2f}")

@@ -1,4 +1,4 @@
-"""A thousand data sets, one guide: train once, then every posterior is there at once.
+"""A thousand data sets, one guide: train once, then get every posterior in an instant.
 
     python tutorials/many_data_sets/main.py             # 1,000 towns, 20 of them beside NUTS; half an hour
     python tutorials/many_data_sets/main.py --quick     # a minute, figures that mean little
@@ -54,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
 
-    # 1. One guide for all towns: the argument named is what it is amortized over.
+    # 1. One guide for all towns. `amortize=` names the argument that varies from town to town.
     cases = towns(effort.towns, seed=0)
     guide = DiffusionGuide(outbreak, amortize="cases", max_seconds=effort.seconds).fit(cases)
 
@@ -72,7 +72,7 @@ def main() -> None:
     plot_calibration(calibration).savefig(options.out / "calibration.png", dpi=120)
     figures["calibrated"] = calibration.verdict
 
-    # 4. An outbreak unlike any in training: the weights say so, and training on with it alone helps.
+    # 4. An outbreak unlike any in training. The weights say so, and more training on it alone helps.
     figures |= strange_town(guide, seconds=min(30.0, effort.seconds))
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     for name, value in figures.items():
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def beside_nuts(guide, cases, posterior, effort: Effort, picture: Path) -> dict[str, float]:
-    """Differences of means in NUTS's standard deviations, ratios of deviations, and who is cheaper from when on."""
+    """Differences of means in NUTS's standard deviations, their ratios, and how many towns make the guide cheaper."""
     rows, seconds = [], []
     for town in range(effort.by_nuts):
         began = time.perf_counter()
@@ -106,7 +106,7 @@ def beside_nuts(guide, cases, posterior, effort: Effort, picture: Path) -> dict[
 
 
 def draw_comparison(ours, theirs, seconds, training: float, picture: Path) -> None:
-    """Means and deviations beside NUTS's, and the seconds that so many towns take."""
+    """Means and standard deviations beside NUTS's, and the seconds by the number of towns."""
     figure, panels = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for site, name in enumerate(SITES):
         for panel, kind in zip(panels, (0, 1), strict=False):

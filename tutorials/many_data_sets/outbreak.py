@@ -13,7 +13,7 @@ PEOPLE = 10_000.0
 
 
 def outbreak(cases):
-    """``cases: (30,)`` reported. Unknown: transmission and recovery a day, the first infected, the share reported."""
+    """Reported ``cases: (30,)``. Unknown: transmission and recovery a day, first infected, reported share."""
     transmission = pyro.sample("transmission", dist.LogNormal(math.log(0.5), 0.4))
     recovery = pyro.sample("recovery", dist.LogNormal(math.log(0.2), 0.3))
     infected = pyro.sample("first_infected", dist.LogNormal(math.log(10.0), 0.7))

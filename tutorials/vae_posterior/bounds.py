@@ -1,4 +1,4 @@
-"""Lower bounds on log p(x), the same for every guide: all need only log weights of its draws, (draws, images)."""
+"""Lower bounds on log p(x), the same for every guide. They need only the log weights of its draws: (draws, images)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def evidence(log_weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mean_error(errors: Tensor) -> float:
-    """Standard error of the mean over images whose own errors are independent and given."""
+    """Standard error of the mean over images, from their own errors, which are independent."""
     return float(errors.square().sum().sqrt()) / len(errors)
 
 

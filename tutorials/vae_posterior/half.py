@@ -1,4 +1,4 @@
-"""Half an image: where the rest could be one of two digits, the posterior of the code has two modes."""
+"""Half an image. If the rest could be one of two digits, the posterior of the code has two modes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vae import Decoder
 
 
 def half_posterior(decoder: Decoder, halves: Tensor) -> Posterior:
-    """The exact sampler's view of images of which only the first pixels are known; its chains start from the prior."""
+    """The exact sampler for images of which only the first pixels are known. Its chains start from the prior."""
     seen = halves.shape[1]
     nothing_known = torch.zeros(len(halves), decoder.latents)
 
@@ -45,8 +45,8 @@ def ambiguous(decoder: Decoder, halves: Tensor, temperatures: int, generator: to
 def two_groups(pictures: Tensor, rounds: int = 20) -> tuple[Tensor, float]:
     """2-means of decoded pictures ``(N, pixels)``: which group each is in ``(N,)``, and how clear a case it is.
 
-    That is the distance of the two means times the smaller share, or 0 where the means are less than three deviations
-    of a group apart, along the line between them: one group, not two.
+    The measure is the distance of the two means times the smaller share. It is 0 if the means lie less than three stds
+    of a group apart, along the line between them. Then there is one group, not two.
     """
     centred = pictures - pictures.mean(0)
     group = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[0] > 0

@@ -19,7 +19,7 @@ NAMES = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
 class Images:
     """``grey: (images, side²)`` in [0, 1]; ``train``: the same in black and white; ``held_out``: others.
 
-    ``latents``: how many numbers shall describe an image.
+    ``latents``: how many numbers describe an image.
     """
 
     name: str
@@ -63,7 +63,8 @@ def _mnist(folder: Path) -> tuple[str, int, np.ndarray, int]:
 def read_idx_images(path: Path) -> np.ndarray:
     """The pixels of an IDX file, gzipped or not: ``(images, rows * columns)`` of unsigned bytes.
 
-    Plain numbers only, nothing in the file is ever executed. ``ValueError`` where it is no such file or is cut short.
+    Only plain numbers are read, and nothing in the file is executed. ``ValueError`` if the file is of another kind or
+    is cut short.
     """
     opened = gzip.open if path.suffix == ".gz" else open
     try:

@@ -25,7 +25,7 @@ KINDS = [
 
 
 def diffusion_guide(model: Callable, seconds: float) -> DiffusionGuide:
-    """Without the score: it would be that of the decoder as it was at first, while the decoder moves."""
+    """A guide without the score: the decoder moves, and the score would stay that of the first decoder."""
     return DiffusionGuide(model, amortize=LocalTo("images"), langevin=False, max_seconds=seconds, progress=False)
 
 

@@ -4,7 +4,7 @@
     python tutorials/vae_posterior/main.py --data DIR           # MNIST: DIR holds its IDX files
     python tutorials/vae_posterior/main.py --quick              # digits, a minute, figures that mean nothing
 
-Writes the figures (JSON) and the pictures into ``--out``; what is there already is not computed again.
+Writes the figures (JSON) and the pictures into ``--out``. Figures that are there already are not computed again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from amortized import DiffusionGuide
 
 @dataclass(frozen=True)
 class Effort:
-    """How much of everything; images are held out ones."""
+    """How much of everything. Images are held-out images."""
 
     epochs: int = 140
     images: int = 200
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 class Results:
-    """The figures, in a JSON file that is written anew after each."""
+    """The figures, in a JSON file. The file is written anew after each figure."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -119,7 +119,7 @@ def trained_vae(data: image_files.Images, effort: Effort, path: Path) -> tuple[v
 def true_evidence(
     decoder: vae.Decoder, encoder: vae.Encoder, shown: Tensor, effort: Effort, results: Results, path: Path
 ) -> dict[str, Tensor]:
-    """log p(x) of every image, chains' ends and weights; and on simulated images the same from below and from above."""
+    """log p(x) of every image, with the chains' ends and weights. On simulated images: from below and from above."""
     if path.exists():
         return load_file(path)
     generator, began = torch.Generator().manual_seed(1), time.perf_counter()
@@ -159,7 +159,7 @@ def gaussian_encoder(
 def diffusion_guide(
     name: str, decoder: vae.Decoder, data: image_files.Images, shown: Tensor, effort: Effort, results: Results
 ) -> DiffusionGuide:
-    """One guide for every image: fitted on the training images, weighed on images that it has never seen."""
+    """One guide for every image. It is fitted on the training images and weighed on held-out images."""
     model, began = vae.make_model(decoder), time.process_time()
     guide = methods.METHODS[name](model, max_seconds=effort.seconds).fit(data.train)
     record, cpu = guide.training_record, time.process_time() - began

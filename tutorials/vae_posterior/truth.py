@@ -1,10 +1,10 @@
 """The truth to compare with: log p(x) of an image by annealed importance sampling, many images and chains at once.
 
-Chains start from a widened Gaussian of the encoder and are moved by Hamiltonian Monte Carlo through the densities
-``q^(1 - b) p(x, z)^b``, b from 0 to 1; the weights they gather estimate p(x) without bias, for any number of steps.
-``log p(x)`` is then approached from below. Run backwards from an exact posterior draw, which exists for an image that
-the model itself has made, the same chains approach it from above: the two together bound the error (bidirectional
-Monte Carlo, Grosse et al. 2015; Wu et al., arXiv 1611.04273).
+Chains start from a widened Gaussian of the encoder. Hamiltonian Monte Carlo moves them through the densities
+``q^(1 - b) p(x, z)^b``, b from 0 to 1. Their weights estimate p(x) without bias, for any number of steps. So the chains
+approach ``log p(x)`` from below. An image that the model itself has made has an exact posterior draw. From it the same
+chains run backwards, and approach ``log p(x)`` from above. Together the two bound the error (bidirectional Monte Carlo,
+Grosse et al. 2015; Wu et al., arXiv 1611.04273).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Schedule:
 def tuned_schedule(target: Posterior, steps: int, leapfrogs: int, generator: torch.Generator) -> Schedule:
     """Step sizes that accept about 80 % at every temperature, from 4 chains an image, kept fixed from then on.
 
-    A step size that still adapted in the run that counts would take away its exactness.
+    The final run must not adapt step sizes: it would no longer be exact.
     """
     betas = torch.sigmoid(torch.linspace(-4.0, 4.0, steps + 1, dtype=torch.float64))
     betas = (betas - betas[0]) / (betas[-1] - betas[0])
@@ -111,7 +111,7 @@ def move(
 
 
 def forward(target: Posterior, schedule: Schedule, chains: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Log weights ``(images, chains)``, the mean of whose exponentials is p(x) in expectation, and the chains' ends z.
+    """Log weights ``(images, chains)`` and the chains' ends z. The mean of the weights is p(x) in expectation.
 
     ``z: (images, chains, latents)``; with its weight a chain is a posterior draw.
     """
@@ -128,7 +128,7 @@ def forward(target: Posterior, schedule: Schedule, chains: int, generator: torch
 def backward(target: Posterior, schedule: Schedule, z: Tensor, chains: int, generator: torch.Generator) -> Tensor:
     """The same from exact posterior draws ``z: (images, latents)``, down to b = 0: ``(images, chains)``.
 
-    The mean of the exponentials of their negatives is 1 / p(x) in expectation.
+    The mean of ``exp(-log weight)`` is 1 / p(x) in expectation.
     """
     u = ((z - target.mean) / target.std).repeat_interleave(chains, 0)
     log_weight = torch.zeros(len(u), dtype=torch.float64)

@@ -62,7 +62,7 @@ def make_model(decoder: Decoder, seen: slice = slice(None)) -> Callable:
 
 
 def make_gaussian_guide(encoder: Encoder) -> Callable:
-    """The usual guide of a VAE, independent normals whose means and deviations a network reads off the image."""
+    """The usual guide of a VAE: independent normals. A network reads their means and stds off the image."""
 
     def guide(images: Tensor) -> None:
         pyro.module("encoder", encoder)
@@ -76,7 +76,7 @@ def make_gaussian_guide(encoder: Encoder) -> Callable:
 def train(images: Images, epochs: int, seed: int = 0) -> tuple[Decoder, Encoder]:
     """Decoder and encoder by ``Trace_ELBO`` on batches of 100, the learning rate decaying to 0 over the second half.
 
-    The grey images are made black and white anew in every epoch, which keeps both networks from learning them by heart.
+    Every epoch makes the grey images black and white anew. So neither network learns them by heart.
     """
     pyro.clear_param_store()
     pyro.set_rng_seed(seed)
