@@ -13,7 +13,7 @@ import torch
 from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.guide.options import Plan
-from amortized.path import Path, rollout
+from amortized.path import ScoredPath, rollout
 from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.results.posterior import Posterior, check_count, polished
 from amortized.samplers import DiffusionSampler
@@ -48,7 +48,7 @@ class Proposal:
         plate: The plate to whose rows the paths belong in turn; None where all are of one posterior.
     """
 
-    path: Path
+    path: ScoredPath
     values: Sites
     log_dets: Tensor
     plate: str | None = None

@@ -14,7 +14,7 @@ from torch import nn
 
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.pyro.checks.reference import far_draws
+from amortized.targets.pyro.checks.loop_values import far_draws
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import ModelError
 from tests.known import seeded
