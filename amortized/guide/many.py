@@ -62,11 +62,9 @@ class Many(Fitted):
         self._target = ConditionalTarget(
             model, self.amortize, args, kwargs, seed=options.seed, capture_seconds=capture_seconds
         )
-        asked = options.sampler, options.embedding, options.langevin
+        asked = self._target, plan.make_sampler, options.embedding
         with own_randomness(plan.device, options.seed):
-            self.prepared = prepare_family(
-                self._target, *asked, self.generator, PREPARATION * limit, options.progress, plan.preset
-            )
+            self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress)
         self.family, self.sampler = self.prepared.family, self.prepared.sampler
         self.gaussian = self.family.gaussian
         self.latents = self._target.latents
