@@ -48,6 +48,7 @@ REMEDY = (
     "These data look unlike what the guide was trained on. Write guide.refine(x, seconds=30) for this one data set, or "
     "fit again with data sets like it, and for longer: DiffusionGuide(model, amortize=..., max_seconds=900)."
 )
+"""What to type after any bad verdict: one data set has no training of its own that could be longer."""
 
 
 class Many(Fitted):
