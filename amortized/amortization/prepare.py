@@ -6,8 +6,6 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -20,7 +18,7 @@ from amortized.behaviours.searches.mala import MALASearch
 from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import DeepSets, Perceptron
-from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.samplers import DiffusionSampler
 from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.cost import is_dear
 
@@ -57,13 +55,11 @@ class Amortized:
 
 def prepare_family(
     target: ConditionalTarget,
-    make_sampler: Callable[..., DiffusionSampler] | None,
+    maker: Callable[[bool], Callable[..., DiffusionSampler]],
     embedding: nn.Module | None,
-    langevin: bool | None,
     generator: Generator,
     max_seconds: float,
     progress: bool = False,
-    preset: Callable[..., DiffusionSampler] = GFlowNet,
     simulations: int = SIMULATIONS,
 ) -> Amortized:
     """Simulate pairs, learn a Gaussian for every context, move its draws to the given data, build a sampler.
@@ -72,14 +68,12 @@ def prepare_family(
 
     Args:
         target: Of the model and its data sets.
-        make_sampler: ``make_sampler(dim, None, embedding=…)`` builds the sampler. None: the ``preset`` does.
+        maker: ``maker(expensive)(dim, None, embedding=…)`` builds the sampler. A density is expensive if it costs over
+            50 microseconds a particle.
         embedding: Reads the contexts. None: ``DeepSets()`` for sets, else ``Perceptron()``.
-        langevin: Whether the preset sees the gradient of the density. None: unless one costs over 50 microseconds a
-            particle.
         generator: Of all other randomness.
         max_seconds: Limit in seconds of wall clock.
         progress: Whether to show bars.
-        preset: Builds the sampler where the user has not said how.
         simulations: Pairs in the pool.
     """
     deadline = time.perf_counter() + max_seconds
@@ -97,8 +91,7 @@ def prepare_family(
         found, places = _chains(family, deadline, generator)
         x, numbers = torch.cat([x, found]), torch.cat([numbers, places])
     target.joint.recheck(target.coordinates(rows[numbers[-RECHECKED:]], x[-RECHECKED:]))
-    dear = is_dear(target.at(rows[:1]), x)
-    make: Any = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
+    make = maker(is_dear(target.at(rows[:1]), x))
     sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
     return Amortized(family, sampler, pairs, x, numbers)
 

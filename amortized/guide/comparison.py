@@ -1,4 +1,4 @@
-"""Which of several models of the same data: log evidences, Bayes factors, and leave-one-out beside them."""
+"""Comparison of several models of the same data: log evidences, Bayes factors and leave-one-out."""
 
 from __future__ import annotations
 
@@ -22,15 +22,22 @@ from amortized.weights import Estimate, systematic
 
 Sizes = list[tuple[str, int]]
 """Observed sites with the number of their data."""
+HEAVY = 0.7
+"""Largest k-hat of a datum at which its leave-one-out term is sound (arXiv 1507.04544)."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One model: its log evidence in nats, and how far that and its leave-one-out score are below the best model's.
+    """One of the compared models; all figures in nats.
 
-    ``log_bayes_factor``: ``log Z − log Z_best`` ≤ 0; ``probability``: of the model given the data, were all equally
-    likely before. ``leave_one_out`` is None where not every datum has a likelihood of its own; ``loo_difference``, to
-    the best of that column, also where that has another number of data. ``verdict``: of the guide, "" for other draws.
+    Args:
+        name: As the user called it.
+        log_evidence: log Z.
+        log_bayes_factor: ``log Z − log Z_best``, at most 0.
+        probability: Of the model given the data, if all models were equally likely before.
+        leave_one_out: None where a datum has no likelihood of its own.
+        loo_difference: To the best of that column; None also where the best has another number of data.
+        verdict: Of the guide; "" for draws of other methods.
     """
 
     name: str
@@ -44,7 +51,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Models from the highest log evidence down; prints as a table."""
+    """Models in the order of their log evidences, the highest first; prints as a table."""
 
     models: tuple[Compared, ...]
 
@@ -53,14 +60,16 @@ class ModelComparison:
         rows = [head]
         for one in self.models:
             loo = one.leave_one_out
-            scores = ["", "", ""]
+            cells = ["", "", ""]
             if loo is not None:
-                scores = [f"{loo.value:.2f}", str(one.loo_difference or "other data"), f"{loo.khat:.2f}"]
+                cells = [f"{loo.value:.2f}", str(one.loo_difference or "other data"), f"{loo.khat:.2f}"]
             evidence = [str(one.log_evidence), str(one.log_bayes_factor), f"{one.probability:.3f}"]
-            rows.append([one.name, *evidence, *scores, one.verdict])
-        scored = {one.name: one.leave_one_out for one in self.models if one.leave_one_out is not None}
-        unsound = [name for name, loo in scored.items() if not loo.khat < 0.7]
-        note = f"\nleave-one-out of {', '.join(unsound)} is unsound: k-hat above 0.7, a datum too far from the others"
+            rows.append([one.name, *evidence, *cells, one.verdict])
+        loos = {one.name: one.leave_one_out for one in self.models if one.leave_one_out is not None}
+        unsound = [name for name, loo in loos.items() if not loo.khat < HEAVY]
+        note = (
+            f"\nleave-one-out of {', '.join(unsound)} is unsound: k-hat above {HEAVY}, a datum too far from the others"
+        )
         return aligned(rows) + (note if unsound else "")
 
     def __getitem__(self, name: str) -> Compared:
@@ -68,12 +77,18 @@ class ModelComparison:
 
 
 def compare(models: Mapping[str, DiffusionGuide | Draws]) -> ModelComparison:
-    """Compare fitted guides, or draws with a log evidence, of several models of the same data, by name.
+    """Compare several models of the same data.
 
-    ``log BF = log Z_a − log Z_b``, its error that of independent estimates. Leave-one-out by Pareto-smoothed importance
-    sampling (arXiv 1507.04544), differences paired datum by datum where two models have the same data sites.
-    Raises ``ValueError`` for under two models, draws without a log evidence, and models of different data; warns where
-    a guide is not to be trusted, and where an improper prior or a factor puts a constant into the log evidence.
+    ``log BF = log Z_a − log Z_b``, with the error of independent estimates. Leave-one-out is by Pareto-smoothed
+    importance sampling (arXiv 1507.04544). Its differences are paired datum by datum, if two models have the same data
+    sites. Warns of a guide that is not to be trusted, and of an improper prior or a factor, which put a constant into
+    the log evidence.
+
+    Args:
+        models: Fitted guides, or draws with a log evidence, by name.
+
+    Raises:
+        ValueError: Fewer than two models, draws without a log evidence, or models of different data.
 
     >>> import pyro, pyro.distributions as dist
     >>> def make(scale):
@@ -135,7 +150,7 @@ def _evidence(name: str, draws: Draws) -> Estimate:
 
 
 def _check_same_data(draws: Mapping[str, Draws]) -> None:
-    """Sites of one name hold the same numbers in the same order; sites of other names the same numbers at least."""
+    """Sites of one name hold the same numbers in the same order; sites of other names hold the same numbers."""
     found = {name: _data(one) for name, one in draws.items() if isinstance(one.target, ModelTarget)}
     (first, ours), *others = found.items() if found else [("", {})]
     for name, theirs in others:
@@ -166,7 +181,7 @@ def _counts(data: Mapping[str, np.ndarray]) -> str:
 
 
 def _leave_one_out(name: str, draws: Draws) -> tuple[LeaveOneOut, Sizes] | None:
-    """None, and a warning, where a datum has no likelihood of its own, under a summed-out latent."""
+    """Leave-one-out; None, with a warning, where a summed-out latent leaves a datum no likelihood of its own."""
     if not isinstance(draws.target, ModelTarget) or draws.states is None:
         return None
     states, chains = draws.states, draws.chains
@@ -193,9 +208,9 @@ def _difference(one: Estimate, other: Estimate, same: bool) -> Estimate:
 
 
 def _paired(name: str, loos: Mapping[str, tuple[LeaveOneOut, Sizes] | None]) -> Estimate | None:
-    """``Σ (elpd_i − elpd_i of the best)`` with the error of paired differences; unpaired where sites do not match.
+    """``Σ (elpd_i − elpd_i of the best)``, its error that of paired differences if sites match.
 
-    None where the numbers of data differ.
+    None if the numbers of data differ.
     """
     there = {other: loo for other, loo in loos.items() if loo is not None}
     if name not in there:

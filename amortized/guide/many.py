@@ -48,6 +48,7 @@ REMEDY = (
     "These data look unlike what the guide was trained on. Write guide.refine(x, seconds=30) for this one data set, or "
     "fit again with data sets like it, and for longer: DiffusionGuide(model, amortize=..., max_seconds=900)."
 )
+"""What to type after any bad verdict: one data set has no training of its own that could be longer."""
 
 
 class Many(Fitted):
@@ -62,11 +63,9 @@ class Many(Fitted):
         self._target = ConditionalTarget(
             model, self.amortize, args, kwargs, seed=options.seed, capture_seconds=capture_seconds
         )
-        asked = options.sampler, options.embedding, options.langevin
+        asked = self._target, plan.make_sampler, options.embedding
         with own_randomness(plan.device, options.seed):
-            self.prepared = prepare_family(
-                self._target, *asked, self.generator, PREPARATION * limit, options.progress, plan.preset
-            )
+            self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress)
         self.family, self.sampler = self.prepared.family, self.prepared.sampler
         self.gaussian = self.family.gaussian
         self.latents = self._target.latents

@@ -1,4 +1,4 @@
-"""The guides by the name of their method: each only names its parts, and everything else is ``DiffusionGuide``."""
+"""The guides by the name of their method. Each names its parts; everything else is ``DiffusionGuide``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def forward_looking(dim: int) -> Objective:
 
 
 SIMULATED = Recipe(bridge_steps=0, objective=reverse_kl, behaviour=on_policy)
+"""Reverse KL through the simulation, as the papers train: no maximum likelihood on bridges before it."""
 
 
 class PISGuide(DiffusionGuide):

@@ -7,6 +7,7 @@ import operator
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Concatenate, ParamSpec
 
 import torch
@@ -194,6 +195,11 @@ class Plan:
                 f"amortize={amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "
                 "posterior: write DiffusionGuide(model, amortize=...), or MixtureGuide(model) for each data set"
             )
+
+    def make_sampler(self, expensive: bool) -> Callable[..., DiffusionSampler]:
+        """The user's own way to a sampler, or the preset, which sees the gradient of a density that is cheap."""
+        langevin = not expensive if self.options.langevin is None else self.options.langevin
+        return self.options.sampler or partial(self.preset, langevin=langevin)
 
     @property
     def device(self) -> torch.device:

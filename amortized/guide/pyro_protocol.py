@@ -1,4 +1,4 @@
-"""What a guide tells Pyro: its draws as ``Delta`` sites, and their log density as a factor."""
+"""A guide's draws as Pyro takes them: ``Delta`` sites, and a factor with their log density."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from amortized.targets.pyro.trace import LatentSite
 
 
 def emit(fitted: Fitted, args: Sequence, kwargs: Mapping[str, Any], device: torch.device) -> Sites:
-    """As many draws as the enclosing plates ask for; of each row's posterior in the plate of the rows, if it is one's.
+    """Draw as many times as the enclosing plates ask for, and give Pyro the latents and one factor.
 
-    The factor is ``log p₀ + Σ (log P_F − log P_B) − log |det dz/dx|``.
+    The factor is ``log p₀ + Σ (log P_F − log P_B) − log |det dz/dx|``. If the paths belong to the rows of a plate, each
+    row has a factor of its own there.
     """
     plates = dist.Normal(torch.zeros((), device=device), 1.0).mask(False)
     shape = pyro.sample("_amortized_plates", plates, infer={"is_auxiliary": True}).shape
@@ -53,16 +54,17 @@ def emit(fitted: Fitted, args: Sequence, kwargs: Mapping[str, Any], device: torc
 
 
 def _in_plate(value: Tensor, site: LatentSite, local: str, rows: int) -> Tensor:
-    """``(n · M, *shape)``, where the rows' plate has size 1, to ``(n, *shape)`` with the M rows in that plate."""
+    """``(n · M, *shape)`` to ``(n, *shape)``: the M rows move into their plate, which had size 1."""
     dim = next(dim for name, _, dim in site.plates if name == local)
     place = 1 + len(site.shape) - site.event_dim + dim
     return value.unflatten(0, (-1, rows)).movedim(1, place).squeeze(place + 1)
 
 
 def quantiles_of(draws: Sites, latents: Mapping[str, LatentSite], levels: Sequence[float]) -> Sites:
-    """Quantiles ``{site: (levels, ..., *event)}`` of draws ``{site: (..., N, *event)}``, of latent sites only.
+    """Quantiles ``{site: (levels, ..., *event)}`` of the latent sites, from draws ``{site: (..., N, *event)}``.
 
-    Raises ``ValueError`` for levels outside 0 to 1.
+    Raises:
+        ValueError: A level outside 0 to 1.
     """
     if not all(0 <= level <= 1 for level in levels):
         raise ValueError(f"quantiles={levels}: write levels between 0 and 1, for instance [0.05, 0.5, 0.95]")

@@ -1,4 +1,4 @@
-"""Independent fits of one guide: the chains of its record, so that R-hat has something to compare."""
+"""Independent fits of one guide as the chains of one record: R-hat then compares them."""
 
 from __future__ import annotations
 
@@ -47,15 +47,18 @@ def record_of(
 
 
 def distrust(draws: Draws) -> int:
-    """The place of the verdict on the draws, from the best; -1 where they have none."""
+    """The rank of the verdict on the draws, 0 for the best; -1 if they have none."""
     return VERDICTS.index(str(draws.attributes["verdict"])) if "verdict" in draws.attributes else -1
 
 
 def as_chains(replicas: Sequence[Draws]) -> Draws:
-    """Draws of independent replicas of one sampler, of equally many each, as the chains of one record.
+    """Draws of independent fits as the chains of one record.
 
-    Their evidences are averaged, ``Z = mean Z_r``, with the error of independent estimates. Attributes are the first's,
-    the verdict and what goes with it the worst's.
+    ``Z = mean Z_r``, with the error of independent estimates. The verdict and its figures are the worst's, all other
+    attributes the first's.
+
+    Args:
+        replicas: Equally many draws of each fit.
 
     >>> one = Draws({"x": torch.zeros(3)}, "guide", seconds=1.0)
     >>> both = as_chains([one, one])
@@ -81,7 +84,7 @@ def as_chains(replicas: Sequence[Draws]) -> Draws:
 
 
 def averaged(estimates: Sequence[Estimate]) -> Estimate | None:
-    """``log mean Z_r`` of independent estimates ``log Z_r``, with its delta-method error; None for none.
+    """``log mean Z_r`` of independent estimates ``log Z_r``, with the error of the delta method; None without any.
 
     >>> averaged([Estimate(0.0, 0.1), Estimate(0.0, 0.1)])
     Estimate(value=0.0, std_error=0.0707...)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
+from torch.distributions.constraints import Constraint
 
 from amortized._types import Generator, Tensor
 from amortized.diagnostics.drift import CALLS, Drift, drift
@@ -111,13 +112,13 @@ def names(latents: Mapping[str, LatentSite]) -> list[str]:
 
 
 def scales(latents: Mapping[str, LatentSite]) -> tuple[str, ...]:
-    """Names, as ``names`` has them, of the coordinates of sites that are positive numbers."""
+    """Those of ``names`` whose sites are positive numbers."""
     positive = {name: site for name, site in latents.items() if is_positive(site.support)}
     return tuple(names(positive))
 
 
-def is_positive(support: Any) -> bool:
-    """Whether a site's values are positive numbers, up to a bound that is not that of a probability."""
+def is_positive(support: Constraint) -> bool:
+    """Whether a site's values are positive numbers, not bounded by 1 as probabilities are."""
     support = getattr(support, "base_constraint", support)
     lower, upper = getattr(support, "lower_bound", math.nan), getattr(support, "upper_bound", math.inf)
     return bool((torch.as_tensor(lower) == 0).all()) and not bool((torch.as_tensor(upper) == 1).all())

@@ -344,7 +344,7 @@ def test_an_embedding_needs_a_context():
 def test_the_seed_reaches_the_generator_and_the_target(monkeypatch: pytest.MonkeyPatch):
     given = {}
 
-    def recorded(target, make_sampler, embedding, langevin, generator, *_):
+    def recorded(target, make_sampler, embedding, generator, *_):
         given["generator"] = generator
         raise InterruptedError
 
