@@ -40,7 +40,7 @@ def run(module, *arguments, seed: int = 1) -> Draws:
 
 def test_the_baselines_that_there_are():
     found = {module.__name__.rpartition(".")[2] for module in MODULES}
-    assert found == {"nuts", "mala", "hmc", "smc", "nested", "svi"}
+    assert {"nuts", "mala", "hmc", "smc", "nested", "svi"} <= found
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
