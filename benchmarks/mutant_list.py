@@ -862,7 +862,7 @@ MUTANTS = [
     mutant(
         "contexts-of-a-whitening-in-blocks",
         "targets/affine.py",
-        "self.log_det.repeat(count // len(self.log_det))",
+        "for_rows(self.log_det, count)",
         "self.log_det.repeat_interleave(count // len(self.log_det))",
         "targets/test_affine.py",
     ),

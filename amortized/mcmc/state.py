@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, by_context, for_rows
 
 LogDensityAndScore = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -59,7 +59,7 @@ def shared(step_size: Tensor, count: int) -> Tensor:
     >>> shared(torch.tensor([0.1, 0.2]), 4).tolist() == torch.tensor([0.1, 0.2, 0.1, 0.2]).tolist()
     True
     """
-    return step_size.expand(count) if step_size.ndim == 0 else step_size.repeat(count // len(step_size))
+    return step_size.expand(count) if step_size.ndim == 0 else for_rows(step_size, count)
 
 
 def adapted(step_size: Tensor, acceptance: Tensor, iteration: int, target_acceptance: float) -> Tensor:
@@ -69,5 +69,5 @@ def adapted(step_size: Tensor, acceptance: Tensor, iteration: int, target_accept
     ``i mod M`` for ``(M,)``. The fewer share a step, the more their law depends on their own past: chains of one each
     do not keep the target, for n that share one the bias falls as 1/n.
     """
-    mean = acceptance.unflatten(0, (-1, len(step_size))).mean(0) if step_size.ndim else acceptance.mean()
+    mean = by_context(acceptance, len(step_size)).mean(0) if step_size.ndim else acceptance.mean()
     return step_size * ((mean - target_acceptance) * 2.0 * (1.0 + iteration) ** -0.6).exp().to(step_size.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Sites, Tensor
+from amortized._types import Sites, Tensor, for_rows
 from amortized.targets.base import Target
 
 
@@ -48,7 +48,7 @@ class WhitenedTarget(Target):
 
     def log_dets(self, count: int) -> Tensor:
         """``log |det L|`` of each of ``count`` rows; ``(count,)`` float64."""
-        return self.log_det.expand(count) if self.log_det.ndim == 0 else self.log_det.repeat(count // len(self.log_det))
+        return self.log_det.expand(count) if self.log_det.ndim == 0 else for_rows(self.log_det, count)
 
     @property
     def nonfinite(self) -> int:

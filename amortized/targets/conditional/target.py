@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from amortized._types import Sites, Tensor
+from amortized._types import Sites, Tensor, for_rows
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.held import check_held
 from amortized.targets.conditional.model import CONTEXT
@@ -90,7 +90,7 @@ class ConditionalTarget:
     def coordinates(self, rows: Tensor, x: Tensor) -> Tensor:
         """``(B, C + 1 + D)``, the joint density's own, from contexts ``(M, C)`` and ``x: (B, D)``."""
         places = self.program.coordinates(rows.to(self.device)).to(self.dtype)
-        return torch.cat([places.repeat(len(x) // len(rows), 1), x.to(self.dtype)], 1)
+        return torch.cat([for_rows(places, len(x)), x.to(self.dtype)], 1)
 
     def _check_latents(self, local: LocalTo | None) -> None:
         for name, site in self.latents.items():
