@@ -171,8 +171,8 @@ MUTANTS = [
     mutant(
         "kernel-without-the-belief-spread",
         "processes/linear.py",
-        "+ (reach * spread).square()).sqrt()",
-        ").sqrt() + 0 * spread",
+        "+ (reach * std).square()).sqrt()",
+        ").sqrt() + 0 * std",
         "contracts/test_linear_processes.py",
     ),
     mutant(
@@ -421,8 +421,8 @@ MUTANTS = [
     mutant(
         "sleep-forgets-the-weights",
         "behaviours/sleep.py",
-        "systematic_by_context(dreamt.by_context(log_weight),",
-        "systematic_by_context(dreamt.by_context(0 * log_weight),",
+        "systematic_by_context(dreams.by_context(log_weight),",
+        "systematic_by_context(dreams.by_context(0 * log_weight),",
         "behaviours/test_sleep.py",
     ),
     mutant(

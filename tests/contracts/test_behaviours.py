@@ -158,7 +158,7 @@ def test_a_search_leaves_exact_draws_exact(search_class):
     )
     found, again = (search_class()(normal(), starts, seeded(1)) for _ in range(2))
     torch.testing.assert_close(found.log_target, normal().log_prob(found.ends))
-    assert torch.equal(found.ends, again.ends) and 0 < found.acceptance <= 1
+    assert torch.equal(found.ends, again.ends) and 0 < found.acceptance_rate <= 1
     error = (found.ends.mean(0) - torch.tensor([1.0, -1.0])) / deviations
     assert (error.abs() < 5 / 1_000**0.5).all()
     assert ((found.ends.std(0) / deviations).square() - 1).abs().max() < 5 * (2 / 1_000) ** 0.5
