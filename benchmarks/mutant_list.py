@@ -1025,7 +1025,7 @@ MUTANTS = [
     ),
     mutant(
         "finest-grid-always",
-        "training/recipe.py",
+        "training/evaluation.py",
         "if overlap >= max(overlaps) - worth)",
         "if choice is choices[-1])",
         "training/test_recipe.py",

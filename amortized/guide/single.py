@@ -45,7 +45,7 @@ class Single:
         )
         self.white, self.warm, self.sampler = made.white, made.warm, made.sampler
         self.ends, self.log_ends = made.ends, made.log_ends
-        self.paths = DEAR_PATHS if made.dear else PATHS
+        self.paths = DEAR_PATHS if made.expensive else PATHS
         self.latents = self.target.latents
 
     def check(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ class LangevinMLP(Policy):
         depth: residual layers.
         langevin: gives the network the target's score, as an input and as the added term.
         learned_variance: False fixes v = 0.
-        clip: bound of each element of ``langevin``, in stds of the reference.
+        clip: bound of each element of ``langevin``, in units of a shift.
         tempered: multiplies ``langevin`` by t: the score of the path of densities from the reference to the target.
         state_dim: S, of a state that carries more than the target's D variables; None: D.
         embedding: contexts ``(M, C)`` to features ``(M, embedding.size)``, on which the control depends.
