@@ -171,8 +171,8 @@ MUTANTS = [
     mutant(
         "kernel-without-the-belief-spread",
         "processes/linear.py",
-        "+ (reach * spread).square()).sqrt()",
-        ").sqrt() + 0 * spread",
+        "+ (reach * std).square()).sqrt()",
+        ").sqrt() + 0 * std",
         "contracts/test_linear_processes.py",
     ),
     mutant(
@@ -421,8 +421,8 @@ MUTANTS = [
     mutant(
         "sleep-forgets-the-weights",
         "behaviours/sleep.py",
-        "systematic_by_context(dreamt.by_context(log_weight),",
-        "systematic_by_context(dreamt.by_context(0 * log_weight),",
+        "systematic_by_context(dreams.by_context(log_weight),",
+        "systematic_by_context(dreams.by_context(0 * log_weight),",
         "behaviours/test_sleep.py",
     ),
     mutant(
@@ -862,7 +862,7 @@ MUTANTS = [
     mutant(
         "contexts-of-a-whitening-in-blocks",
         "targets/affine.py",
-        "self.log_det.repeat(count // len(self.log_det))",
+        "for_rows(self.log_det, count)",
         "self.log_det.repeat_interleave(count // len(self.log_det))",
         "targets/test_affine.py",
     ),
@@ -1025,7 +1025,7 @@ MUTANTS = [
     ),
     mutant(
         "finest-grid-always",
-        "training/recipe.py",
+        "training/evaluation.py",
         "if overlap >= max(overlaps) - worth)",
         "if choice is choices[-1])",
         "training/test_recipe.py",

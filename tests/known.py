@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amortized._types import Generator, Sites, Tensor
+from amortized._types import Generator, Sites, Tensor, for_rows
 from amortized.policies import LangevinMLP
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -83,12 +83,12 @@ class Located(Target):
         return Located(self.located[m : m + 1], self.scale)
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        place = self.located.repeat(len(x) // self.contexts, 1)
+        place = for_rows(self.located, len(x))
         constant = place.sum(-1) - self.dim * math.log(self.scale * math.sqrt(2 * math.pi))
         return constant - 0.5 * ((x - place) / self.scale).square().sum(-1)
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self._log_prob(x), (self.located.repeat(len(x) // self.contexts, 1) - x) / self.scale**2
+        return self._log_prob(x), (for_rows(self.located, len(x)) - x) / self.scale**2
 
     def constrain(self, x: Tensor) -> Sites:
         return {"x": x}

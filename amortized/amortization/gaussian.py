@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from amortized._types import Generator, Tensor, TrainingStep
+from amortized._types import Generator, Tensor, TrainingStep, by_context
 from amortized.amortization.family import Family
 from amortized.training.callbacks import ProgressBar
 from amortized.training.loop import Schedule, affordable_steps, optimise
@@ -143,5 +143,5 @@ def _fit_of(family: Family, rows: Tensor, generator: Generator | None) -> float:
     """Mean effective fraction of the Gaussian's draws, weighed by the density, over contexts ``(M, C)``."""
     u = torch.randn(DRAWS * len(rows), family.dim, generator=generator, device=rows.device)
     log_weights = family.at(rows).log_prob(u).double() + 0.5 * u.double().square().sum(-1)
-    sizes = effective_sample_size(log_weights.unflatten(0, (DRAWS, len(rows))))
+    sizes = effective_sample_size(by_context(log_weights, len(rows)))
     return float(sizes.nan_to_num(0.0).mean()) / DRAWS

@@ -13,7 +13,7 @@ from amortized.targets.base import Target
 class Alternate(Behaviour):
     """Gives each batch to the next behaviour in turn, as arXiv 2402.05098 alternates exploration and replay.
 
-    ``Alternate(Exploration(), LocalSearch(Replay(buffer)))`` may start with an empty buffer: the first batch fills it.
+    In ``Alternate(Exploration(), LocalSearch(Replay(buffer)))`` the buffer may be empty: the first batch fills it.
     """
 
     def __init__(self, *behaviours: Behaviour):

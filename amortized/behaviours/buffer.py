@@ -9,9 +9,14 @@ from amortized.targets.base import Target
 
 
 class ReplayBuffer:
-    """A preallocated ring of ends ``(capacity, D)``, their ``log R`` and log weights; the oldest rows are overwritten.
+    """A preallocated ring of ends ``(capacity, D)`` with their log R and log weights; new rows overwrite the oldest.
 
-    ``log_weight`` is that of the path an end came from, when it was stored; NaN where there was no path.
+    ``log_weight`` is that of the end's path when it was stored, NaN for an end without a path.
+
+    Args:
+        dim: D.
+        capacity: rows.
+        device: of all tensors.
 
     >>> buffer = ReplayBuffer(dim=1, capacity=2)
     >>> buffer.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3))
@@ -32,7 +37,7 @@ class ReplayBuffer:
         return min(self.written, self.capacity)
 
     def of(self, target: Target) -> list[ReplayBuffer]:
-        """The memory of each of the target's contexts. Raises ``ValueError`` where one ring would mix several."""
+        """The ring of each of the target's contexts. Raises ``ValueError`` if one ring would mix several contexts."""
         if target.contexts > 1:
             raise ValueError(
                 f"one buffer for {target.contexts} contexts would mix their ends; write ContextBuffers({target.dim}, N)"
@@ -42,10 +47,16 @@ class ReplayBuffer:
     def add(
         self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, numbers: Tensor | None = None
     ) -> None:
-        """Remember ``ends: (B, D)`` with ``log_target`` and, if they have any, path weights ``(B,)``, in nats.
+        """Remember ends; those whose density or given weight is not finite are left out.
 
-        Rows whose density or given weight is not finite are left out. ``numbers: (B,)``, of their contexts, may name
-        one context only.
+        Args:
+            ends: ``(B, D)``.
+            log_target: their log R ``(B,)``, in nats.
+            log_weight: of their paths ``(B,)``, in nats; None if they have no paths.
+            numbers: ``(B,)``, of their contexts.
+
+        Raises:
+            ValueError: ``numbers`` of several contexts.
         """
         if numbers is not None and len(numbers) and bool((numbers != numbers[0]).any()):
             raise ValueError(
@@ -65,7 +76,13 @@ class ReplayBuffer:
 
 
 class ContextBuffers:
-    """A ring of ends for each of ``contexts`` contexts: what is remembered for one is never replayed for another.
+    """A ring of ends for each context; an end is replayed for its own context alone.
+
+    Args:
+        dim: D.
+        contexts: how many rings.
+        capacity: rows of each ring.
+        device: of all tensors.
 
     >>> buffers = ContextBuffers(dim=1, contexts=9, capacity=2)
     >>> buffers.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3), numbers=torch.tensor([7, 8, 7]))
@@ -84,18 +101,15 @@ class ContextBuffers:
         return int(self.written.clamp(max=self.capacity).sum())
 
     def __getitem__(self, number: int) -> ReplayBuffer:
-        """What is remembered for one context; to be read, not written."""
+        """The ring of one context, to be read, not written."""
         ring = ReplayBuffer(self.ends.shape[-1], capacity=1, device=self.ends.device)
-        ring.ends, ring.log_target, ring.log_weight = (
-            self.ends[number],
-            self.log_target[number],
-            self.log_weight[number],
-        )
+        ring.ends, ring.log_target = self.ends[number], self.log_target[number]
+        ring.log_weight = self.log_weight[number]
         ring.capacity, ring.written = self.capacity, int(self.written[number])
         return ring
 
     def of(self, target: Target) -> list[ReplayBuffer]:
-        """The memory of each of the target's contexts. Raises ``ValueError`` where they have no numbers."""
+        """The ring of each of the target's contexts. Raises ``ValueError`` if these contexts have no numbers."""
         if target.numbers is None:
             raise ValueError("these contexts have no numbers to remember them by; write family.at(rows, numbers)")
         return [self[number] for number in target.numbers.tolist()]
@@ -103,7 +117,7 @@ class ContextBuffers:
     def add(
         self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, numbers: Tensor | None = None
     ) -> None:
-        """As ``ReplayBuffer.add``, each end for the context whose number stands beside it in ``numbers: (B,)``."""
+        """As ``ReplayBuffer.add``; ``numbers: (B,)`` names the context of each end."""
         if numbers is None:
             raise ValueError("numbers: whose ends are these? write buffers.add(ends, log_target, numbers=numbers)")
         finite = log_target.isfinite()

@@ -1,4 +1,4 @@
-"""Paths of the policy with more noise than it asks for, so that it sees what it does not yet sample."""
+"""Paths of the policy with inflated noise, so that it sees what it does not yet sample."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from amortized.targets.base import Target
 
 
 class Exploration(Behaviour):
-    """Multiplies every forward deviation by ``1 + inflation``, which decays linearly to 1.
+    """Multiplies every forward std by ``1 + inflation``, which falls to 1 on a line (arXiv 2402.05098).
 
-    It takes ``decay_steps`` proposals; ``None`` keeps the inflation constant. Exploration of arXiv 2402.05098.
+    Args:
+        inflation: at the first proposal.
+        decay_steps: proposals until none is left; None keeps the inflation constant.
     """
 
     def __init__(self, inflation: float = 0.2, decay_steps: int | None = None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Generator, Tensor, for_rows, whole_rounds
+from amortized._types import Generator, Tensor, for_rows, renamed, whole_rounds
 from amortized.behaviours.base import Behaviour
 from amortized.behaviours.replay import Replay
 from amortized.behaviours.searches.base import Search
@@ -16,10 +16,15 @@ from amortized.targets.base import Target
 
 
 class LocalSearch(Behaviour):
-    """Every ``every`` proposals a search starts from ``chains`` ends that the replay draws, and fills its buffer.
+    """Local search in the target's space: chains from replayed ends fill the buffer with better ones.
 
-    ``search`` is 50 adapted MALA moves if it is None. Local search in target space of arXiv 2402.05098, section 4.2,
-    with ``MALASearch(steps=200, burn_in=100)``.
+    arXiv 2402.05098, section 4.2, with ``MALASearch(steps=200, burn_in=100)``.
+
+    Args:
+        replay: proposes the paths, and owns the buffer.
+        search: 50 adapted MALA moves if None.
+        every: proposals between two searches.
+        chains: B, ends that a search starts from, rounded to a multiple of the contexts.
     """
 
     def __init__(self, replay: Replay, search: Search | None = None, every: int = 100, chains: int = 256):
@@ -29,7 +34,7 @@ class LocalSearch(Behaviour):
         self.search = MALASearch() if search is None else search
         self.every = every
         self.chains = chains
-        self.acceptance = float("nan")
+        self.acceptance_rate = float("nan")
         self.proposals = 0
 
     def propose(
@@ -41,7 +46,7 @@ class LocalSearch(Behaviour):
         return self.replay.propose(process, policy, target, batch, generator)
 
     def refresh(self, target: Target, generator: Generator | None = None) -> None:
-        """One search, whose finds join the buffer, each that of its own context."""
+        """Run one search, and add its ends to the buffer, each to its own context."""
         chains = whole_rounds(self.chains, target.contexts)
         if self.search.needs_starts:
             starts, _ = self.replay.draw(target, chains, generator)
@@ -52,11 +57,16 @@ class LocalSearch(Behaviour):
             raise ValueError(
                 f"{type(self.search).__name__} does not say which context its ends belong to; write search=MALASearch()"
             )
-        self.acceptance = found.acceptance
+        self.acceptance_rate = found.acceptance_rate
         numbers = None
         if target.numbers is not None and found.starts is not None:
             numbers = for_rows(target.numbers, chains)[found.starts]
         self.replay.buffer.add(found.ends, found.log_target, numbers=numbers)
+
+    @property
+    def acceptance(self) -> float:
+        """The former name of ``acceptance_rate``, that of the last search."""
+        return renamed("LocalSearch.acceptance", "acceptance_rate", self.acceptance_rate)
 
     def fresh(self, batch: int) -> Tensor:
         return self.replay.fresh(batch)

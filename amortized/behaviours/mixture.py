@@ -43,7 +43,11 @@ def _rows(parts: Sequence[Tensor | None]) -> Tensor | None:
 
 
 class Mixture(Behaviour):
-    """Splits every batch between behaviours, so that a batch statistic such as VarGrad's mean compares all of them.
+    """Splits every batch between behaviours, so that VarGrad's batch mean compares all of them.
+
+    Args:
+        behaviours: at least one.
+        shares: positive, of each behaviour in a batch; None splits it evenly.
 
     >>> from amortized.behaviours.on_policy import OnPolicy
     >>> Mixture(OnPolicy(), OnPolicy(), shares=(0.25, 0.75)).split(8)
@@ -61,7 +65,7 @@ class Mixture(Behaviour):
         self.contexts = 1
 
     def split(self, batch: int) -> list[int]:
-        """How many of ``batch`` paths each behaviour proposes, as many for every context; the last takes the rest."""
+        """Paths of each behaviour in a batch, equally many for every context; the last behaviour takes the rest."""
         each = batch // self.contexts
         counts = [self.contexts * int(each * share / sum(self.shares)) for share in self.shares[:-1]]
         return [*counts, batch - sum(counts)]

@@ -1,4 +1,4 @@
-"""Fresh paths of the policy itself."""
+"""Paths of the policy itself."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from amortized.behaviours.buffer import ReplayBuffer
 
 
 class Priority(ABC):
-    """Draws row numbers of a buffer, with replacement."""
+    """Draws indices of a buffer's rows, with replacement."""
 
     @abstractmethod
     def rows(self, buffer: ReplayBuffer, count: int, generator: Generator | None = None) -> Tensor:
@@ -21,26 +21,30 @@ class Priority(ABC):
 
 
 class CachedTable:
-    """What ``build`` finds in all rows of a buffer, kept until the share ``refresh`` of them has been written anew.
+    """A table over all rows of a buffer, rebuilt once enough of them are new.
 
-    Sorting or summing a large buffer for every batch would cost more than the batch. ``refresh=0`` always rebuilds
-    after new rows; until then new rows are drawn only where they took the place of old ones.
+    Sorting or summing a large buffer for every batch would cost more than the batch. Until the next rebuilding, new
+    rows are drawn only if they took the place of old ones.
+
+    Args:
+        build: the table ``(rows,)`` of a buffer.
+        refresh: share of new rows, between 0 and 1, that makes a table old; 0 rebuilds after any new row.
     """
 
     def __init__(self, build: Callable[[ReplayBuffer], Tensor], refresh: float):
         if not 0 <= refresh < 1:
-            raise ValueError(f"refresh={refresh}: write the share of new rows that it takes to sort, as refresh=0.01")
+            raise ValueError(f"refresh={refresh}: the share of new rows after which to sort again; write refresh=0.01")
         self.build = build
         self.refresh = refresh
-        self._kept: tuple[ReplayBuffer, int, Tensor] | None = None
+        self._last: tuple[ReplayBuffer, int, Tensor] | None = None
 
     def __call__(self, buffer: ReplayBuffer) -> Tensor:
-        if self._kept is not None:
-            of, written, table = self._kept
-            if of is buffer and buffer.written - written <= self.refresh * len(table):
+        if self._last is not None:
+            source, written, table = self._last
+            if source is buffer and buffer.written - written <= self.refresh * len(table):
                 return table
         table = self.build(buffer)
-        self._kept = buffer, buffer.written, table
+        self._last = buffer, buffer.written, table
         return table
 
 
@@ -58,14 +62,19 @@ def _from_cumulative(cumulative: Tensor, count: int, generator: Generator | None
 
 
 class UniformPriority(Priority):
-    """All rows alike."""
+    """Every row has the same probability."""
 
     def rows(self, buffer: ReplayBuffer, count: int, generator: Generator | None = None) -> Tensor:
         return torch.randint(len(buffer), (count,), generator=generator, device=buffer.ends.device)
 
 
 class RankPriority(Priority):
-    """Probability ∝ 1 / (weight · rows + rank), the highest density having rank 0 (arXiv 2402.05098, section 4.2)."""
+    """Probability ∝ 1 / (weight · rows + rank); the highest density has rank 0 (arXiv 2402.05098, section 4.2).
+
+    Args:
+        weight: a small one draws the first ranks almost alone, a large one all rows alike.
+        refresh: share of new rows after which the buffer is sorted again.
+    """
 
     def __init__(self, weight: float = 0.01, refresh: float = 0.01):
         if not weight > 0:
@@ -82,7 +91,12 @@ class RankPriority(Priority):
 
 
 class RewardPriority(Priority):
-    """Probability ∝ exp(log R / temperature): the target's own density over the ends that are remembered, tempered."""
+    """Probability ∝ exp(log R / temperature): the tempered density of the remembered ends.
+
+    Args:
+        temperature: positive; below 1 it prefers the best ends even more.
+        refresh: share of new rows after which the probabilities are computed again.
+    """
 
     def __init__(self, temperature: float = 1.0, refresh: float = 0.01):
         if not temperature > 0:
@@ -105,11 +119,13 @@ def _importance(buffer: ReplayBuffer) -> Tensor:
 
 
 class ImportancePriority(Priority):
-    """Probability ∝ w, the weight that the end's path had when it was stored, so that replayed ends follow the target.
+    """Probability ∝ w, the weight of the end's path when it was stored: replayed ends follow the target.
 
-    An end without a path (a chain's or the warm-up's) is taken for a draw of the target: it counts as the mean of the
-    weights that are known, which is what such a draw is worth beside ends that were sampled. The weights are fair for
-    paths of the policy itself, not for those of an ``Exploration``.
+    An end without a path (a chain's or the warm-up's) is taken for a draw of the target, and counts as the mean of the
+    known weights. The weights are fair for paths of the policy itself, not for those of an ``Exploration``.
+
+    Args:
+        refresh: share of new rows after which the probabilities are computed again.
     """
 
     def __init__(self, refresh: float = 0.01):

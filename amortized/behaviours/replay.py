@@ -15,10 +15,12 @@ from amortized.targets.base import Target
 
 
 class Replay(Behaviour):
-    """Noises ends of a buffer back to the prior; ``remember`` adds the simulated ends of a mixture that it is part of.
+    """Noises ends of a buffer back to the prior.
 
-    ``priority`` says which rows are drawn how often, uniformly if it is None; ``RankPriority()`` is that of
-    arXiv 2402.05098. Its own ends, being in the buffer, are not added again.
+    Args:
+        buffer: the ends.
+        priority: how often each row is drawn; None draws uniformly. ``RankPriority()`` is that of arXiv 2402.05098.
+        remember: adds the simulated ends that other parts of a mixture propose.
     """
 
     def __init__(self, buffer: ReplayBuffer | ContextBuffers, priority: Priority | None = None, remember: bool = True):
@@ -27,9 +29,10 @@ class Replay(Behaviour):
         self.remember = remember
 
     def draw(self, target: Target, count: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-        """``count`` remembered ends ``(count, D)`` and their log R, drawn by the priority among their context's own.
+        """``count`` remembered ends ``(count, D)`` and their log R; the priority draws within each context.
 
-        Raises ValueError while a buffer is empty, and for a count that is no multiple of the target's contexts.
+        Raises:
+            ValueError: an empty buffer, or a count that is no multiple of the contexts.
         """
         buffers = self.buffer.of(target)
         each = rows_per_context(count, len(buffers))

@@ -1,4 +1,4 @@
-"""Paths noised back from the policy's own draws, taken by their weights."""
+"""Paths noised back from the policy's own draws, which are resampled by their weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from amortized.weights import systematic_by_context
 
 
 class Sleep(Behaviour):
-    """Simulates the policy, resamples the ends by their weights, and noises these back: draws ≈ target, no memory.
+    """Simulates the policy, resamples the ends by their weights, and noises them back: draws ≈ target, no memory.
 
-    Under ``MaximumLikelihood`` the gradient is that of ``KL(target paths ‖ policy)``, self-normalised over
-    the ``batch`` simulated paths and so biased by O(1 / effective sample size). ``dreams`` simulates so many paths for
-    each one that is noised back, which lowers that bias. Raises ValueError where every simulated end has density zero.
-    Reweighted wake-sleep, arXiv 1406.2751.
+    Under ``MaximumLikelihood`` the gradient is that of ``KL(target paths ‖ policy)``, with self-normalised weights and
+    so a bias of O(1 / effective sample size). Reweighted wake-sleep, arXiv 1406.2751.
+
+    Args:
+        dreams: simulated paths for each one that is noised back; more lower the bias.
+
+    Raises:
+        ValueError: in ``propose``, if every simulated end has density zero.
     """
 
     def __init__(self, dreams: int = 1):
@@ -31,10 +35,10 @@ class Sleep(Behaviour):
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> States:
         with torch.no_grad():
-            dreamt = rollout(process, policy, target, self.dreams * batch, generator)
-        log_weight = torch.where(dreamt.log_weight.isnan(), -torch.inf, dreamt.log_weight)
-        rows = systematic_by_context(dreamt.by_context(log_weight), rows_per_context(batch, target.contexts), generator)
-        return reverse_rollout(process, policy, target, dreamt.ends[rows], dreamt.log_target[rows], generator)
+            dreams = rollout(process, policy, target, self.dreams * batch, generator)
+        log_weight = torch.where(dreams.log_weight.isnan(), -torch.inf, dreams.log_weight)
+        rows = systematic_by_context(dreams.by_context(log_weight), rows_per_context(batch, target.contexts), generator)
+        return reverse_rollout(process, policy, target, dreams.ends[rows], dreams.log_target[rows], generator)
 
     def fresh(self, batch: int) -> Tensor:
         return torch.zeros(batch, dtype=torch.bool)

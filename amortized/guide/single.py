@@ -99,7 +99,7 @@ class Single(Fitted):
             white=made.white,
             generator=self.generator,
             method=plan.name,
-            paths=EXPENSIVE_PATHS if made.dear else PATHS,
+            paths=EXPENSIVE_PATHS if made.expensive else PATHS,
             held_out=(made.ends[:held_out], made.log_ends[:held_out]),
             warm_up=made.warm,
             remedies=in_python(plan.name, options.seed, plan.untried, plan.seconds, plan.recipe.enough),

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, by_context, for_rows
 
 LogDensityAndScore = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A function ``x: (B, D) -> (log R(x): (B,), ∇ log R(x): (B, D))``."""
@@ -83,7 +83,7 @@ def shared(step_size: Tensor, count: int) -> Tensor:
     >>> shared(torch.tensor([0.1, 0.2]), 4).tolist() == torch.tensor([0.1, 0.2, 0.1, 0.2]).tolist()
     True
     """
-    return step_size.expand(count) if step_size.ndim == 0 else step_size.repeat(count // len(step_size))
+    return step_size.expand(count) if step_size.ndim == 0 else for_rows(step_size, count)
 
 
 def adapted(step_size: Tensor, acceptance_rate: Tensor, iteration: int, target_acceptance_rate: float) -> Tensor:
@@ -98,7 +98,7 @@ def adapted(step_size: Tensor, acceptance_rate: Tensor, iteration: int, target_a
         iteration: i, counted from 0.
         target_acceptance_rate: the mean acceptance rate to reach.
     """
-    mean = acceptance_rate.unflatten(0, (-1, len(step_size))).mean(0) if step_size.ndim else acceptance_rate.mean()
+    mean = by_context(acceptance_rate, len(step_size)).mean(0) if step_size.ndim else acceptance_rate.mean()
     gain = FIRST_GAIN * (1.0 + iteration) ** -GAIN_DECAY
     return step_size * ((mean - target_acceptance_rate) * gain).exp().to(step_size.dtype)
 

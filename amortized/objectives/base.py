@@ -16,20 +16,29 @@ from amortized.path import ScoredPath
 class Objective(nn.Module, ABC):
     """``(ScoredPath) -> (B,)``: a loss for every scored path, in nats or squared nats.
 
-    An objective owns what it learns beside the policy: a flow, trained at ``learning_rate``, and ``log_partition``,
-    log Z, which moves by at most ``partition_rate`` nats a step: a slow one holds the policy back. What it declares is
-    checked against the behaviour before training: ``on_policy_only``, the loss means something only on fresh,
-    uninflated paths of the policy itself; ``differentiates_rollout``, gradients go through the simulation;
-    ``needs_draws``, paths must be noised back from draws of the target. ``needs_log_targets`` asks for the target's log
-    density at every state that a step starts from. A path without finite weight has loss and gradient 0.
+    An objective owns what it learns beside the policy: a flow, and ``log_partition``, its log Z. A path without finite
+    weight has loss and gradient 0. Class attributes declare what an objective needs and what it cannot promise;
+    ``check_pair`` and the contract tests read them.
     """
 
     on_policy_only: bool = False
+    """The loss is unbiased only on uninflated paths that the policy itself simulated."""
     differentiates_rollout: bool = False
+    """Gradients go through the simulation."""
     needs_draws: bool = False
+    """The loss does not read the target: paths must be noised back from draws of it."""
     needs_log_targets: bool = False
+    """The loss reads ``log R`` at every state that a step starts from."""
+    zero_at_optimum: bool = True
+    """At the optimum every path has loss 0. False: a bound, −log Z there, or with ``needs_draws`` a likelihood."""
+    still_at_optimum: bool = True
+    """At the optimum the gradient of every batch is 0. False: only its mean is."""
+    gradient_is_slope: bool = True
+    """The gradient of a batch is the slope of its loss. False: only on average over batches."""
     learning_rate: float = 1e-2
+    """Adam's, for all that the objective learns but log Z."""
     partition_rate: float = 1.0
+    """Adam's for log Z, in nats a step: log Z must keep up with the weights, and a slow one holds the policy back."""
 
     @abstractmethod
     def forward(self, path: ScoredPath) -> Tensor:

@@ -17,6 +17,8 @@ class MaximumLikelihood(Objective):
     """``−Σ_k log P_F(x_{k+1} | x_k)`` on paths noised from draws of the target (the sleep phase of a GFlowNet)."""
 
     needs_draws = True
+    zero_at_optimum = False
+    still_at_optimum = False
 
     def forward(self, path: ScoredPath) -> Tensor:
         return -path.log_forward.sum(0)

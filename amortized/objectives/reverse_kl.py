@@ -18,6 +18,8 @@ class ReverseKL(Objective):
 
     on_policy_only = True
     differentiates_rollout = True
+    zero_at_optimum = False
+    still_at_optimum = False
 
     def forward(self, path: ScoredPath) -> Tensor:
         log_weight = path.log_weight

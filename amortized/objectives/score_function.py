@@ -26,6 +26,8 @@ class ScoreFunction(Objective):
     """
 
     on_policy_only = True
+    zero_at_optimum = False
+    gradient_is_slope = False
 
     def forward(self, path: ScoredPath) -> Tensor:
         log_weight = finite_or_nan(path.log_weight.detach())

@@ -1,4 +1,4 @@
-"""A Gaussian whose mean and covariance depend on the context: the affine map that whitens each posterior."""
+"""A Gaussian whose mean and covariance depend on the context: its affine map whitens each posterior."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from torch import nn
 from amortized._types import Tensor
 
 FULL_UP_TO = 64
+"""Dimensions: a full triangle has 2,080 numbers then, and a solve costs less than the network."""
 
 
 class ConditionalGaussian(nn.Module):
     """``N(m(c), L(c) L(c)ᵀ)`` on R^D: ``c: (M, C)`` to ``m: (M, D)`` and lower-triangular ``L: (M, D, D)``.
 
-    ``embedding`` reads the contexts. ``shift`` and ``scale: (D,)``, of draws over all contexts, are the units; a fresh
-    network gives them. ``full``: L is a full triangle, by default up to 64 dimensions, else diagonal.
+    Args:
+        embedding: reads the contexts; its output has ``embedding.size`` features.
+        shift: ``(D,)``, mean of draws over all contexts; an untrained network returns it.
+        scale: ``(D,)``, their std; the units of the network.
+        full: L is a full triangle; None: up to 64 dimensions, and diagonal beyond.
+        width: of the hidden layers.
     """
 
     shift: Tensor
@@ -40,7 +45,9 @@ class ConditionalGaussian(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_diagonal, below = self._numbers(context)
+        """Mean ``(M, D)`` and lower triangle ``(M, D, D)`` at contexts ``(M, C)``."""
+        outputs = self.head(self.hidden(self.embedding(context)))
+        mean, log_diagonal, below = outputs.split([self.dim, self.dim, outputs.shape[1] - 2 * self.dim], -1)
         scale_tril = torch.diag_embed(log_diagonal.exp())
         if self.full and self.dim > 1:
             rows, columns = torch.tril_indices(self.dim, self.dim, -1, device=mean.device)
@@ -49,12 +56,8 @@ class ConditionalGaussian(nn.Module):
             scale_tril = scale_tril + triangle
         return self.shift + self.scale * mean, self.scale[:, None] * scale_tril
 
-    def _numbers(self, context: Tensor) -> list[Tensor]:
-        numbers = self.head(self.hidden(self.embedding(context)))
-        return list(numbers.split([self.dim, self.dim, numbers.shape[1] - 2 * self.dim], -1))
-
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
-        """``log N(x; m(c), L Lᵀ)`` of draws ``x: (M, D)``, one for each context: ``(M,)`` in nats."""
+        """``log N(x; m(c), L Lᵀ): (M,)`` in nats, of ``x: (M, D)``, one for each context."""
         mean, scale_tril = self(context)
         white = torch.linalg.solve_triangular(scale_tril, (x - mean)[..., None], upper=False)[..., 0]
         log_det = scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)

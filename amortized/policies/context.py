@@ -11,18 +11,25 @@ from torch import nn
 from amortized._types import Tensor
 
 HEAVY_TAIL = 12.0
-"""Standard deviations beyond which a part of the context is compressed."""
+"""In stds. Beyond, a few outliers would set the scale, and all other values would look alike to the network."""
 LINEAR = 10.0
-"""Standard deviations up to which what a network sees is about linear; a pixel that is hardly ever on goes beyond."""
+"""In stds. A network sees values up to here about linearly; a pixel that is hardly ever on lies beyond."""
 
 
 class ContextReader(nn.Module):
     """``embedding(standardised parts)``: contexts ``(M, C)`` to features ``(M, size)``.
 
-    ``split`` takes rows ``(M, C)`` apart into one tensor ``(M, *shape)`` for each part. Every part is standardised by
-    the ``rows`` at hand, position by position, or over all rows of a set where it is one (``sets``); a part with values
-    over 12 standard deviations out is first compressed by ``asinh``. NaN, the missing rows of a set, stays NaN.
-    Raises ``ValueError`` where the embedding does not give ``(M, size)``.
+    Each part is standardised position by position. A part with values beyond 12 std is first compressed by ``asinh``.
+    NaN marks the missing rows of a set and stays NaN.
+
+    Args:
+        embedding: gives ``(M, size)`` features of the parts.
+        split: takes contexts ``(M, C)`` apart into one tensor ``(M, *shape)`` for each part.
+        rows: contexts ``(M, C)``, whose means and stds are the units.
+        sets: a part is a set, and its rows share one mean and std.
+
+    Raises:
+        ValueError: the embedding does not give ``(M, size)``.
 
     >>> from amortized.policies.embeddings import Perceptron
     >>> reader = ContextReader(Perceptron(size=8), lambda rows: [rows], torch.randn(50, 3))
@@ -61,15 +68,15 @@ class _Standardised(nn.Module):
         super().__init__()
         self.dtype = torch.get_default_dtype()  # the embedding's
         pooled = values.double().flatten(0, 1) if sets else values.double()
-        mean, deviation = _moments(pooled)
-        outliers = ((pooled - mean) / deviation).abs().nan_to_num(0.0)
+        mean, std = _moments(pooled)
+        outliers = ((pooled - mean) / std).abs().nan_to_num(0.0)
         spread = (pooled - pooled.nanmedian(0).values).abs().nanmedian(0).values
-        width = torch.where(spread > 0, spread, deviation)
+        width = torch.where(spread > 0, spread, std)
         compressed = outliers.amax(0) > HEAVY_TAIL
         self.register_buffer("width", torch.where(compressed, width, torch.inf))
-        mean, deviation = _moments(self._compressed(pooled))
+        mean, std = _moments(self._compressed(pooled))
         self.register_buffer("shift", mean)
-        self.register_buffer("scale", deviation)
+        self.register_buffer("scale", std)
 
     def _compressed(self, values: Tensor) -> Tensor:
         finite = self.width.isfinite()
@@ -82,7 +89,7 @@ class _Standardised(nn.Module):
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of every column, NaN left out; a deviation of 0 counts as 1."""
+    """Mean and std of every column without its NaN; a std of 0 counts as 1."""
     mean = values.nanmean(0)
-    deviation = (values - mean).square().nanmean(0).sqrt()
-    return mean, torch.where(deviation > 0, deviation, 1.0)
+    std = (values - mean).square().nanmean(0).sqrt()
+    return mean, torch.where(std > 0, std, 1.0)

@@ -12,17 +12,25 @@ from amortized.policies.base import Policy
 from amortized.policies.embeddings import CosineTime
 
 LOG_VARIANCE_BOUND = 10.0
+"""In nats: a factor of 22,000 either way, far beyond any useful one, and no overflow."""
 
 
 class LangevinMLP(Policy):
     """``shift = f(x, t) + g(t) · clip(langevin)``, ``log variance = v(x, t)``, from one residual perceptron.
 
-    ``langevin`` gives the network the target's score (Langevin parametrization, arXiv 2111.15141, 2402.05098), both as
-    an input and as the added term, each element clipped to ``± clip``. ``tempered`` multiplies it by t, which makes it
-    the score of the path of densities from the reference to the target. ``learned_variance=False`` fixes v = 0.
-    ``embedding``: a network from contexts ``(M, C)`` to features ``(M, embedding.size)``, on which the control depends.
-    ``state_dim``: size of a state that carries more than the target's D variables. All heads start at zero, so that a
-    fresh policy is the reference process.
+    All heads start at zero, so that an untrained policy is the reference process. The Langevin parametrization is that
+    of arXiv 2111.15141 and 2402.05098.
+
+    Args:
+        dim: D.
+        width: of the hidden layers.
+        depth: residual layers.
+        langevin: gives the network the target's score, as an input and as the added term.
+        learned_variance: False fixes v = 0.
+        clip: bound of each element of ``langevin``, in units of a shift.
+        tempered: multiplies ``langevin`` by t: the score of the path of densities from the reference to the target.
+        state_dim: S, of a state that carries more than the target's D variables; None: D.
+        embedding: contexts ``(M, C)`` to features ``(M, embedding.size)``, on which the control depends.
 
     >>> policy = LangevinMLP(dim=2)
     >>> control = policy(torch.randn(5, 2), torch.rand(5, 1))

@@ -24,7 +24,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Power:
-    """``t = 1 − (1 − k/K)^exponent``: with an exponent over 1 the steps get shorter towards the target.
+    """``t = 1 − (1 − k/K)^exponent``: with an exponent above 1 the steps get shorter towards the target.
 
     >>> Power(2.0)(2).tolist()
     [0.0, 0.75, 1.0]
@@ -52,7 +52,7 @@ class Coarse:
 
 @dataclass(frozen=True)
 class Random:
-    """A fresh training grid of ``steps`` steps for every batch: each inner time uniform around its place.
+    """A new training grid of ``steps`` steps for every batch: each inner time is uniform around its place.
 
     ``t_k = grid((k + u) / steps)`` with u ~ U(−½, ½), linear between the process's own times (arXiv 2501.06148).
     """

@@ -1,4 +1,4 @@
-"""Linear Gaussian noising chains: their bridges in closed form, and beliefs about the end as controls."""
+"""Linear Gaussian noising chains: their bridges in closed form, and beliefs about the end, which controls correct."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from amortized.processes.reference import Reference
 from amortized.processes.transitions import Gaussian, Transition, log_normal, standard_normal
 
 POINT_MASS_STD = 1 / math.sqrt(2 * math.pi)
+"""Std that stands for 0, at a pinned start: the log density of N(m, 1/2π) at its own mean is 0."""
 
 
 class LinearProcess(Process):
@@ -23,19 +24,24 @@ class LinearProcess(Process):
     A concrete process gives only ``signal(t) = c`` and ``noise_variance(t) = n²`` with ``c(1) = 1``, ``n(1) = 0``;
     a Markov chain of Gaussians has no further freedom. Everything else follows:
 
-    - backward (noising) kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)``, where ``b_k = c_k / c_{k+1}`` and
-      ``r_k² = n_k² − b_k² n²_{k+1}``. ``noising``, a policy of its own, learns to bend it: with
-      ρ = r_k² over the reference's variance, the part of it that a step renews, mean ``+ ρ std shift`` and
-      variance ``× exp(ρ log variance)``, so that one policy holds for any step length;
-    - the reference: the same chain run forwards when ``x_K ~ N(0, scale²)``; its marginal at 0 is the prior. With a
-      ``reference`` mixture the ends follow that mixture instead, and only the prior stays as it was;
-    - the forward kernel under a control: the bridge to ``x_K`` averaged over the Gaussian belief about ``x_K`` that the
-      control states. Its mean and variance hold for any step length, so a control depends on ``(x, t)`` alone.
+    - the noising kernel ``x_k | x_{k+1} ~ N(b_k x_{k+1}, r_k²)`` with ``b_k = c_k / c_{k+1}`` and
+      ``r_k² = n_k² − b_k² n²_{k+1}``;
+    - the reference: the same chain run forwards from ends ``x_K ~ N(0, scale²)``. Its marginal at 0 is the prior;
+    - the forward kernel under a control: the bridge to ``x_K``, averaged over the belief about ``x_K`` that the control
+      has corrected. Its mean and variance hold for any step length, so a control depends on ``(x, t)`` alone.
 
     At zero control and without a mixture the chain is reversible, exactly:
     ``log p₀ + Σ log P_F = log N(x_K; 0, scale²) + Σ log P_B``.
-    A point mass (a pinned start) is written as a Gaussian of std 1/√(2π), whose log density at its mean is 0.
-    ``transition``: the forward law, ``Gaussian()`` or ``StudentT()``. ``grid``: where the steps lie.
+
+    Args of the constructor:
+        steps: K, at least 1.
+        scale: std of the reference's ends, in units of x.
+        reference: the ends follow this mixture instead. The prior stays as it was.
+        noising: a policy that bends the noising kernel. With ρ, the part of the reference's variance that a step
+            renews, the mean changes by ``ρ std shift`` and the variance by the factor ``exp(ρ log variance)``; so one
+            policy holds for any step length.
+        transition: the forward law, ``Gaussian()`` or ``StudentT()``.
+        grid: where the steps lie.
     """
 
     prior_noise: Tensor
@@ -62,7 +68,7 @@ class LinearProcess(Process):
 
     @abstractmethod
     def signal(self, t: Tensor) -> Tensor:
-        """``c(t)``: how much of ``x_K`` is left at time t, between 0 and 1; ``c(1) = 1``."""
+        """``c(t)``: the share of ``x_K`` in ``x_t``, between 0 and 1; ``c(1) = 1``."""
 
     @abstractmethod
     def noise_variance(self, t: Tensor) -> Tensor:
@@ -111,18 +117,18 @@ class LinearProcess(Process):
         return self.reference.log_marginal(x, self._at("signals", k, x), self._at("noise_densities", k, x))
 
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
-        """What the reference says of ``x_K`` given ``x_k = x``; k is a step, or one for each leading slice of x."""
+        """Posterior mean and std of ``x_K`` given ``x_k = x``, under the reference."""
         if self.reference is None:
             return Belief(self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x))
         mean, variance = self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x))
         return Belief(mean, variance.sqrt())
 
     def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
-        """Mean and std of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end that belief and control describe."""
+        """Mean and std of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end, averaged over the corrected belief."""
         reach = self._at("reach", k, x)
         mean = self._at("keep", k, x) * x + reach * (belief.mean + belief.std * control.shift)
-        spread = belief.std * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
-        return mean, (self._at("bridge_variance", k, x) + (reach * spread).square()).sqrt().expand_as(mean)
+        std = belief.std * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
+        return mean, (self._at("bridge_variance", k, x) + (reach * std).square()).sqrt().expand_as(mean)
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
@@ -136,7 +142,7 @@ class LinearProcess(Process):
         return mean + part * marginal * control.shift, std * (0.5 * part * control.log_variance).exp()
 
     def bridge(self, ends: Tensor, generator: Generator | None = None) -> Tensor:
-        """Noising chains that end in ``ends: (B, D)``, all at once, or step by step where noising learns."""
+        """Noising chains that end in ``ends: (B, D)``: all steps at once, or one by one if noising is learned."""
         noise = torch.randn(self.steps, *ends.shape, generator=generator, device=ends.device, dtype=ends.dtype)
         if self.noising is not None:
             states = [ends]
@@ -152,12 +158,12 @@ class LinearProcess(Process):
         return torch.cat([first[None], states])
 
     def noised(self, k: Tensor, ends: Tensor, generator: Generator | None = None) -> Tensor:
-        """One state ``x_k | x_K`` of the chain before noising learns, for every row: ``k: (B,)``, ``ends: (B, D)``."""
+        """One state ``x_k | x_K`` for every row: ``k: (B,)``, ``ends: (B, D)``. A learned noising is not used."""
         noise = standard_normal(ends, generator)
         return self._at("signals", k, ends) * ends + self._at("noise_std", k, ends) * noise
 
     def bridge_forward(self, k: int | Tensor, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of ``x_{k+1}`` given both ``x_k = x`` and the end, before noising learns."""
+        """Mean and variance of ``x_{k+1}`` given both ``x_k = x`` and the end. A learned noising is not used."""
         mean = self._at("keep", k, x) * x + self._at("reach", k, x) * ends
         return mean, self._at("bridge_variance", k, x)
 

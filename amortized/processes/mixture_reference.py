@@ -11,11 +11,16 @@ from amortized.processes.reference import Reference
 
 
 class MixtureReference(Reference):
-    """What a noised state says of its end when ends follow ``Σ_j w_j N(m_j, C_j)``, in closed form.
+    """The ends follow ``Σ_j w_j N(m_j, C_j)``.
 
-    Given ``x_t = c x_K + n ε`` and the component j, ``x_K`` is Gaussian; responsibilities weigh the components and the
-    law of total variance gives the moments. ``weights: (J,)``, ``means: (J, D)``, ``scale_trils: (J, D, D)``.
-    ``learned`` trains weights, means and the variances along each component's axes.
+    Given ``x_t = c x_K + n ε`` and the component j, ``x_K`` is Gaussian. Responsibilities weigh the components, and the
+    law of total variance gives the moments.
+
+    Args:
+        weights: ``(J,)``; a weight may be 0.
+        means: ``(J, D)``.
+        scale_trils: ``(J, D, D)``, lower triangles L with ``L Lᵀ = C``.
+        learned: trains weights, means and the variances along each component's axes.
 
     >>> two = MixtureReference(torch.tensor([0.5, 0.5]), torch.tensor([[-3.0], [3.0]]), torch.ones(2, 1, 1))
     >>> mean, variance = two.belief(torch.zeros(1, 1), torch.tensor(0.0), torch.tensor(1.0))

@@ -11,7 +11,7 @@ from amortized.processes.linear import LinearProcess
 class OrnsteinUhlenbeck(LinearProcess):
     """N(0, scale²) at every time, integrated exactly on a cosine clock: ``c = sin(πt/2)``, ``n² = scale² cos²(πt/2)``.
 
-    The start forgets the end entirely (``c = 0``), so the prior is exact, and half of the steps fall where the noise is
+    The start forgets the end entirely (``c = 0``), so the prior is exact. Half of the steps fall where the noise is
     smaller than the signal. Vargas et al., "Denoising Diffusion Samplers", arXiv 2302.13834.
 
     >>> process = OrnsteinUhlenbeck(steps=4)

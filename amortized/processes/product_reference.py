@@ -9,11 +9,19 @@ from amortized.processes.reference import Reference
 
 
 class ProductReference(Reference):
-    """What a noised state says of its end when ends follow ``Π_i Σ_j w_ij N(m_ij, s_ij²)``, in closed form.
+    """The ends follow ``Π_i Σ_j w_ij N(m_ij, s_ij²)``.
 
     Noise is independent between coordinates, so each has a belief of its own: J Gaussian posteriors, weighed by their
-    responsibilities. J^D modes for J D operations. ``weights``, ``means``, ``deviations``: ``(D, J)``; a weight may
-    be 0. ``learned`` trains all three. Raises ValueError for a deviation that is not positive.
+    responsibilities. J^D modes cost J D operations.
+
+    Args:
+        weights: ``(D, J)``; a weight may be 0.
+        means: ``(D, J)``.
+        stds: ``(D, J)``, positive.
+        learned: trains all three.
+
+    Raises:
+        ValueError: a std that is not positive.
 
     >>> import torch
     >>> wells = ProductReference(torch.full((1, 2), 0.5), torch.tensor([[-3.0, 3.0]]), torch.ones(1, 2))
@@ -26,11 +34,11 @@ class ProductReference(Reference):
     means: Tensor
     log_variances: Tensor
 
-    def __init__(self, weights: Tensor, means: Tensor, deviations: Tensor, learned: bool = False):
+    def __init__(self, weights: Tensor, means: Tensor, stds: Tensor, learned: bool = False):
         super().__init__()
-        if not bool((deviations > 0).all()):
-            raise ValueError(f"deviations={deviations}: every one must be positive; write deviations.clamp(min=1e-6)")
-        tables = {"log_weights": weights.double().log(), "means": means, "log_variances": 2 * deviations.double().log()}
+        if not bool((stds > 0).all()):
+            raise ValueError(f"stds={stds}: every std must be positive; write stds.clamp(min=1e-6)")
+        tables = {"log_weights": weights.double().log(), "means": means, "log_variances": 2 * stds.double().log()}
         self._hold(tables, {}, learned)
 
     def belief(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:

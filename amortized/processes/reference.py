@@ -1,4 +1,4 @@
-"""The contract of a reference: what ends are expected before any training, and what a noised state says of its end."""
+"""The contract of a reference: a law of the ends before any training, and the belief about an end under it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 from amortized._types import Tensor
 
 LEAST_LOG = -30.0
+"""Log weight in place of −∞, which has no gradient: e^-30 is below what single precision adds to 1."""
 
 
 def trainable(table: Tensor) -> Tensor:
@@ -20,13 +21,14 @@ def trainable(table: Tensor) -> Tensor:
 
 
 class Reference(nn.Module, ABC):
-    """A law of the ends whose noised versions are known in closed form: a prior over ends, learned or not.
+    """A law of the ends whose noised versions ``x_t = c x_K + n ε`` are known in closed form.
 
-    ``signal`` c and ``noise_variance`` n² broadcast against states ``x: (..., D)`` with ``x_t = c x_K + n ε``. With
-    ``learned=True`` weights, means and variances are parameters, trained with the policy.
+    ``signal`` c and ``noise_variance`` n² broadcast against states ``x: (..., D)``. Weights, means and variances are
+    fixed, or parameters that are trained with the policy.
     """
 
     learnable: tuple[str, ...]
+    """Names of the tables that ``as_learned`` turns into parameters."""
 
     def _hold(self, tables: dict[str, Tensor], fixed: dict[str, Tensor], learned: bool) -> None:
         self.learnable = tuple(tables)

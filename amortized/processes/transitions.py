@@ -1,4 +1,4 @@
-"""Transitions: what law a step draws from, once its mean and std are known."""
+"""Transitions: the law of a step, given its mean and std."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Transition(ABC):
 
 
 class Gaussian(Transition):
-    """``N(mean, std²)``: exact for a linear process and a Gaussian belief."""
+    """``N(mean, std²)``: exact for a linear process with a Gaussian belief."""
 
     def draw(self, mean: Tensor, std: Tensor, generator: Generator | None = None) -> Tensor:
         return mean + std * standard_normal(mean, generator)
@@ -46,9 +46,13 @@ class Gaussian(Transition):
 
 
 class StudentT(Transition):
-    """Student's t with ``degrees`` of freedom, scaled to ``std``: long steps now and then.
+    """Student's t scaled to ``std``, with occasional long steps: ``x = mean + std √((ν−2)/ν) t_ν`` by coordinate.
 
-    ``x = mean + std √((ν−2)/ν) t_ν``, each coordinate on its own. Raises ``ValueError`` for ν ≤ 2: no variance.
+    Args:
+        degrees: ν; above 2, since the variance is infinite otherwise.
+
+    Raises:
+        ValueError: ``degrees`` of 2 or fewer.
 
     >>> law = StudentT(degrees=5.0)
     >>> draws = law.draw(torch.zeros(20_000, 1), torch.ones(1), torch.Generator().manual_seed(0))

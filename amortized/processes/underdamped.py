@@ -1,4 +1,4 @@
-"""Underdamped Langevin dynamics: noise enters through velocities, and a splitting integrator moves the rest exactly."""
+"""Underdamped Langevin dynamics: noise enters through velocities, and an exact flow moves the rest."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ from amortized.processes.transitions import Gaussian, Transition, log_normal, st
 class Underdamped(Process, Layout):
     """Positions and velocities ``(x, v)``, both N(0, scale²) under the reference; a state is ``(..., 2D)``.
 
-    One step of length h is the symmetric splitting: half a rotation of ``(x, v)`` by the angle ``h/2`` (the harmonic
-    flow, exact and volume preserving), the kick ``v' ~ N(a v + scale ρ shift, scale² ρ exp(ρ log variance))`` with
-    ``a = exp(−friction h)`` and ``ρ = 1 − a²``, half a rotation again. Only the kick is random, so both kernels
-    are densities of the velocity at the kick; the noising chain is the same step retraced with
-    ``v ~ N(a v', scale² (1 − a²))``, and the reference is reversible exactly. The end carries a velocity, whose known
-    density leaves the weight again. ``duration``: the time from prior to target in units of the oscillator. Blessing
-    et al., arXiv 2503.01006.
+    One step of length h is a symmetric splitting. It rotates ``(x, v)`` by the angle ``h/2``, which is the harmonic
+    flow, exact and volume preserving. Then it kicks the velocity, and rotates again. With ``a = exp(−friction h)`` and
+    ``ρ = 1 − a²`` the kick is
+
+        v' ~ N(a v + scale ρ shift, scale² ρ exp(ρ log variance))
+
+    Only the kick is random, so both kernels are densities of the velocity at the kick. The noising chain retraces the
+    step with ``v ~ N(a v', scale² ρ)``, and the reference is reversible exactly. The end carries a velocity of known
+    density, which leaves the weight again. Blessing et al., arXiv 2503.01006.
+
+    Args of the constructor:
+        steps: K, at least 1.
+        scale: std of positions and velocities under the reference, in units of x.
+        duration: time from prior to target, in units of the oscillator.
+        friction: rate at which velocities are forgotten, in the same units.
+        transition: the law of a kick.
+        grid: where the steps lie.
 
     >>> process = Underdamped(steps=4)
     >>> process.sample_prior(3, dim=2).shape, process.bridge(torch.zeros(3, 2)).shape
@@ -82,8 +92,8 @@ class Underdamped(Process, Layout):
     def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
         refresh = self._at("refresh", k, x)
         mean = belief.mean + self.scale * refresh * control.shift
-        spread = (0.5 * refresh * control.log_variance).exp()
-        return mean, (belief.std * spread).expand_as(mean)
+        factor = (0.5 * refresh * control.log_variance).exp()
+        return mean, (belief.std * factor).expand_as(mean)
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._at("keep", k, y) * self.moved(k, y), self._at("kick_std", k, y)

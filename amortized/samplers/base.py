@@ -15,6 +15,10 @@ from amortized.targets.base import Target
 class DiffusionSampler(nn.Module):
     """Draws from a target by simulating a policy along a process; presets only name the parts.
 
+    Args:
+        process: the steps.
+        policy: steers them.
+
     >>> from amortized.policies import LangevinMLP
     >>> from amortized.processes import OrnsteinUhlenbeck
     >>> from amortized.targets.callable import DensityTarget
@@ -34,9 +38,16 @@ class DiffusionSampler(nn.Module):
     def sample(
         self, target: Target, count: int, generator: Generator | None = None, chunk: int = 4096
     ) -> tuple[Tensor, Tensor]:
-        """Ends ``(count, D)`` of fair paths and their log weights ``(count,)``, at most ``chunk`` at a time.
+        """Simulate ``count`` fair paths.
 
-        Of a target with M contexts, ``count`` is a multiple of M, and row i belongs to context ``i mod M``.
+        Args:
+            target: of D variables and M contexts; row i belongs to context ``i mod M``.
+            count: a multiple of M.
+            generator: of all draws.
+            chunk: paths at a time; fewer if their states would need more than 200 megabytes.
+
+        Returns:
+            Ends ``(count, D)`` and log weights ``(count,)`` in nats.
         """
         chunk = min(chunk, paths_at_once(self.process, target.dim))
         chunk = whole_rounds(chunk, target.contexts)

@@ -1,4 +1,4 @@
-"""What can be done to a trained sampler's draws so that they follow the target more closely."""
+"""Corrections of a trained sampler's draws, so that they follow the target more closely."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from amortized.weights import effective_sample_size, systematic_by_context
 
 CORRECTIONS = ("resample", "none", "mcmc", "sequential")
 MAX_POOL = 16
-"""Paths a draw: beyond, weights are so uneven that more paths change little."""
+"""Paths a draw at the most: weights that ask for more are so uneven that more paths change little."""
 SPARE = 1.5
-"""Effective paths a draw, at the least."""
+"""Effective paths a draw at the least, so that few draws are copies of one path."""
 TAIL, REPEATED = 0.01, 0.5
-"""Where the weights are largest, in a hundredth of the target's mass, a path is to become half a draw on average: with
-one the sd of tau of the eight schools varied by .088 between calls, with a half by .074, exact draws by .070."""
+"""In the hundredth of the mass with the largest weights, a path becomes half a draw on average. With a whole one the
+std of tau of the eight schools varied by .088 between calls, with a half by .074, and for exact draws by .070."""
 POLISH_STEPS = 50
+"""MALA moves; at the adapted step they cross a mode of a few dimensions several times."""
 TUNERS = 128
-"""Chains of each context that choose the step: their mean acceptance is known to .03."""
+"""Chains of each context that choose the step: their mean acceptance rate is known to .03."""
 
 
 @torch.no_grad()
@@ -35,13 +36,28 @@ def corrected(
     generator: Generator | None = None,
     paths: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """``count`` ends ``(count, D)`` of every context, in random order; their log weights where these are not equal.
+    """``count`` ends of every context, in random order, by one of the ``CORRECTIONS``.
 
-    ``"none"``: the sampler's own. ``"resample"``: drawn in excess, ``paths`` for each context or, if that is None, the
-    ``pool_size``, and resampled systematically; a context at which no draw has any density keeps the sampler's own.
-    ``"mcmc"``: resampled, then 50 MALA moves each with a step that chains from the ``pilot`` choose. ``"sequential"``:
-    drawn by sequential Monte Carlo along the path, twice as many, and resampled. ``pilot``: earlier ends ``(N, D)`` and
-    their log weights ``(N,)``. Raises ``ValueError`` for any other word.
+    - ``"none"``: the sampler's own draws.
+    - ``"resample"``: more paths than draws, resampled systematically. A context whose paths all have density zero keeps
+      the sampler's own draws.
+    - ``"mcmc"``: resampled, then moved 50 times by MALA.
+    - ``"sequential"``: sequential Monte Carlo along the path with two particles a draw, resampled.
+
+    Args:
+        sampler: a trained sampler.
+        target: of D variables and M contexts.
+        count: draws of each context.
+        correction: one of the words above.
+        pilot: earlier ends ``(N, D)`` and their log weights ``(N,)``. They choose the pool's size and MALA's step.
+        generator: of all draws.
+        paths: paths of each context to resample from; None: ``pool_size``.
+
+    Returns:
+        Ends ``(count · M, D)``, and log weights unless these are equal.
+
+    Raises:
+        ValueError: any other word.
     """
     check_correction(correction)
     total = count * target.contexts
@@ -63,13 +79,19 @@ def check_correction(correction: str) -> None:
 
 
 def pool_size(log_weights: Tensor, count: int) -> int:
-    """How many paths each context needs for ``count`` draws of it, by log weights ``(N, M)`` of earlier ones.
+    """How many paths each context needs for ``count`` draws of it.
 
-    Of P paths, one with w times the mean weight becomes ``a = count · w / P`` draws. Resampled systematically, such
-    draws tell as much as independent ones while a ≤ 1, and a times less where they are repeated. So P is large enough
-    for ``a = 1/2`` in the 1 % of the target's mass with the largest weights, and at least ``1.5 count`` over the
-    effective fraction. Of several contexts this second rule alone counts, at the worst tenth of them: their pilots are
-    too short for the first. At most 16 ``count``.
+    Of P paths, one with w times the mean weight becomes ``a = count · w / P`` draws. While a ≤ 1, systematically
+    resampled draws tell as much as independent ones; repeated ones tell a times less. So P makes ``a = 1/2`` in the
+    hundredth of the target's mass with the largest weights, and is at least ``1.5 count`` over the effective fraction.
+
+    Args:
+        log_weights: ``(N, M)`` of earlier paths. With several contexts the second rule alone counts, at their worst
+            tenth: their pilots are too short for the first.
+        count: draws of each context.
+
+    Returns:
+        P, at most 16 ``count``.
 
     >>> pool_size(torch.zeros(1_000, 1), 100), pool_size(torch.tensor([0.0, *[-9.0] * 99])[:, None], 100)
     (200, 1600)
@@ -85,7 +107,7 @@ def pool_size(log_weights: Tensor, count: int) -> int:
 
 
 def affordable_paths(paths: int, count: int, seconds_a_path: float, seconds: float) -> int:
-    """``paths``, or as many as ``seconds`` allow, but ``count`` at the least; warns where these take twice as long."""
+    """``paths``, or as many as ``seconds`` allow, and at least ``count``; warns if these take over twice the time."""
     if (expected := count * seconds_a_path) > 2 * seconds:
         fewer = max(1, int(seconds / seconds_a_path))
         tell(f"{count:,} draws take about {expected:.0f} s here: write sample({fewer})")
@@ -104,10 +126,9 @@ def _resampled(ends: Tensor, log_weights: Tensor, count: int, target: Target, ge
 
 
 def _moved(target: Target, ends: Tensor, pilot: tuple[Tensor, Tensor], generator: Generator | None) -> Tensor:
-    """The ends after 50 MALA moves each, with one step for every context, which chains from the pilot choose.
-
-    These are thrown away: chains that adapt a step to their own acceptance do not keep the target.
-    """
+    """The ends after 50 MALA moves each, with one step for every context."""
+    # Chains from the pilot choose the step and are discarded: chains that adapt a step to their own acceptance rate
+    # do not keep the target.
     density = target.log_prob_and_score
     tuners = _resampled(*pilot, TUNERS, target, generator)
     first = torch.full((target.contexts,), 0.1, dtype=ends.dtype, device=ends.device)

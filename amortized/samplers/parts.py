@@ -10,11 +10,10 @@ from amortized.processes.reference import Reference
 
 
 def learnable(reference: Reference | None, dim: int, scale: float) -> Reference:
-    """The reference, trained with the policy; a diagonal Gaussian N(0, scale² I) where there is none.
+    """The reference, trained with the policy; without one, a diagonal Gaussian N(0, scale² I).
 
-    A process noises every end into the same prior, so it is the law of the ends before the network speaks that is
-    learned: the end-to-end learned prior of arXiv 2503.00524, with the mixture's components starting where the warm-up
-    found modes.
+    This is the end-to-end learned prior of arXiv 2503.00524, for a process that noises every end into the same prior:
+    the law of the ends under zero control is learned in its place.
     """
     if reference is not None:
         return reference.as_learned()
@@ -23,5 +22,5 @@ def learnable(reference: Reference | None, dim: int, scale: float) -> Reference:
 
 
 def noising_policy(dim: int, width: int, learned: bool) -> LangevinMLP | None:
-    """What bends the noising kernel, starting from the fixed one; ``None`` where that stays."""
+    """A policy that bends the noising kernel, at first not at all; None if the kernel stays fixed."""
     return LangevinMLP(dim, width) if learned else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from amortized.targets.base import Target
 from amortized.weights import Estimate, effective_sample_size, log_evidence, log_mean_exp, systematic
 
 MIN_PILOT = 256
+"""Paths that choose the powers: each regression has two numbers to learn, and an error of 6 % then."""
 
 
 class SequentialDraws(NamedTuple):
@@ -40,17 +42,29 @@ def sample_sequentially(
     runs: int = 8,
     flow: StateFlow | None = None,
 ) -> SequentialDraws:
-    """``runs`` independent populations of ``count`` particles, each steered by the policy and resampled on the way.
+    """``runs`` independent populations of ``count`` particles, steered by the policy and resampled on the way.
 
-    The particles are weighted by intermediate densities ``γ_0 = p₀, …, γ_K = R``, which a step multiplies by
-    ``γ_{k+1}(x_{k+1}) P_B(x_k | x_{k+1}) / (γ_k(x_k) P_F(x_{k+1} | x_k))``; where their effective sample size falls
-    under ``threshold · count`` they are resampled systematically. ``γ_k = m_k^(1−a_k) R^a_k`` with the reference's
-    marginal m_k and powers that a pilot of plain paths tells (by regression of the weights to come), at one
-    target call a step and particle; or the state flow that an objective has learned: ``flow=objective.flow``, no
-    target call unless it looks forward. Ẑ is unbiased for any γ and any threshold; with
-    ``threshold=0`` nothing is resampled and the weights are those of ``sampler.sample``. The standard error is that
-    between runs; of a single run, that of its families (Lee and Whiteley, arXiv 1509.00394). Raises ``ValueError``
-    for a threshold outside [0, 1], no run, or several contexts. Del Moral, Doucet and Jasra (2006), JRSS B 68.
+    Intermediate densities ``γ_0 = p₀, …, γ_K = R`` weigh the particles. A step multiplies the weight by
+
+        γ_{k+1}(x_{k+1}) P_B(x_k | x_{k+1}) / (γ_k(x_k) P_F(x_{k+1} | x_k))
+
+    By default ``γ_k = m_k^(1−a_k) R^a_k`` with the reference's marginal m_k, at one target call a step and particle. A
+    regression on a pilot of plain paths chooses the powers a_k. Ẑ is unbiased for any γ and any threshold.
+    Del Moral, Doucet and Jasra (2006), JRSS B 68.
+
+    Args:
+        sampler: a trained sampler; any will do.
+        target: of a single context.
+        count: N, particles of each run.
+        threshold: a run is resampled when its effective sample size falls below ``threshold · count``. With 0 nothing
+            is resampled, and the weights are those of ``sampler.sample``.
+        generator: of all draws.
+        runs: R. The standard error is that between runs; of a single run, that of its families (Lee and Whiteley,
+            arXiv 1509.00394).
+        flow: γ is this state flow, ``objective.flow``; it calls the target only if it looks forward.
+
+    Raises:
+        ValueError: a threshold outside [0, 1], no run, or several contexts.
 
     >>> from amortized.samplers import GFlowNet
     >>> from amortized.targets.callable import DensityTarget
@@ -69,37 +83,68 @@ def sample_sequentially(
     if runs < 1:
         raise ValueError(f"runs={runs}: at least one population is needed; write runs=8")
     powers = _powers(sampler, target, max(count, MIN_PILOT), generator) if threshold > 0 and flow is None else None
-    return _walk(sampler, target, count, threshold, generator, runs, flow, powers)
+    densities = _Intermediates(sampler.process, runs, target.context, flow, powers)
+    return _walk(sampler, target, densities, count, threshold, generator)
+
+
+@dataclass(frozen=True)
+class _Intermediates:
+    """The densities ``γ_k`` by which particles are weighed on their way."""
+
+    process: Process
+    runs: int
+    context: Tensor | None
+    flow: StateFlow | None
+    powers: Tensor | None
+
+    @property
+    def read_target(self) -> bool:
+        return self.flow is None or self.flow.forward_looking
+
+    def log_density(self, k: int, x: Tensor, log_target: Tensor | None) -> Tensor:
+        """``log γ_k: (B,)`` float64. A state outside the support counts as the least likely of its run's others."""
+        power = self.process.times[k].double() if self.powers is None else self.powers[k]
+        log_marginal = self.process.log_marginal(k, x).double()
+        value = log_marginal
+        if log_target is not None:
+            # With density zero, a path that comes back into the support would be gone. Any positive function of a
+            # run's present particles keeps Ẑ unbiased.
+            by_run = log_target.double().reshape(self.runs, -1)
+            least = torch.where(by_run > -torch.inf, by_run, torch.inf).amin(1, keepdim=True)
+            floored = by_run.maximum(torch.where(least.isfinite(), least, 0.0)).flatten()
+            carried = self.process.layout.log_carried(x).double() if self.flow is None else 0.0
+            value = (1 - power) * log_marginal + power * (floored + carried)
+        if self.flow is not None:
+            features, times = self.process.features(k, x)[None], self.process.times[k : k + 1]
+            value = value + self.flow.correction(features, times, self.context)[0]
+        return value
 
 
 def _walk(
     sampler: DiffusionSampler,
     target: Target,
+    densities: _Intermediates,
     count: int,
     threshold: float,
     generator: Generator | None,
-    runs: int,
-    flow: StateFlow | None,
-    powers: Tensor | None,
 ) -> SequentialDraws:
-    """All runs side by side. ``counted`` is what of a particle's log density the last resampling has spent."""
-    process, policy = sampler.process, sampler.policy
+    """All runs side by side. ``counted`` is the part of a particle's log density that resampling has used up."""
+    process, policy, layout, runs = sampler.process, sampler.policy, sampler.process.layout, densities.runs
     x = process.sample_prior(runs * count, target.dim, generator)
     log_ratio = -process.log_prior(x).double()
     counted = torch.zeros_like(log_ratio)
     context = read(policy, target.context, runs * count)
     families, resampled = torch.arange(runs * count, device=x.device), 0
-    reads_target = flow is None or flow.forward_looking
     for k in range(process.steps):
         log_target, score = None, None
         weighs = threshold > 0 and k > 0
         if policy.needs_score:
-            log_target, score = target.log_prob_and_score(process.layout.visited(k, x))
-        elif weighs and reads_target:
-            log_target = target.log_prob(process.layout.visited(k, x))
+            log_target, score = target.log_prob_and_score(layout.visited(k, x))
+        elif weighs and densities.read_target:
+            log_target = target.log_prob(layout.visited(k, x))
         if weighs:
-            known = log_target if reads_target else None
-            log_density = log_ratio + _log_intermediate(process, k, x, known, flow, powers, runs, target.context)
+            read_target = log_target if densities.read_target else None
+            log_density = log_ratio + densities.log_density(k, x, read_target)
             log_weights = (log_density - counted).reshape(runs, count)
             chosen, common = _resampled(log_weights, threshold, generator)
             resampled += int(common.isfinite().sum())
@@ -108,12 +153,12 @@ def _walk(
             score = score if score is None else score[chosen]
         mean, std = kernel(process, policy, k, x, score, context)
         moved = process.transition.draw(mean, std, generator)
-        y = process.layout.advance(k, x, moved)
-        log_ratio = log_ratio + log_normal(process.layout.retraced(k, x), *process.backward(k, y)).double()
+        y = layout.advance(k, x, moved)
+        log_ratio = log_ratio + log_normal(layout.retraced(k, x), *process.backward(k, y)).double()
         log_ratio = log_ratio - process.transition.log_prob(moved, mean, std).double()
         x = y
     ends = x[..., : target.dim]
-    log_weights = log_ratio + target.log_prob(ends).double() + process.layout.log_carried(x).double() - counted
+    log_weights = log_ratio + target.log_prob(ends).double() + layout.log_carried(x).double() - counted
     estimate = _estimate(log_weights.reshape(runs, count), families)
     return SequentialDraws(ends, log_weights, estimate, resampled / (runs * count))
 
@@ -160,32 +205,3 @@ def _powers(sampler: DiffusionSampler, target: Target, count: int, generator: Ge
             both = torch.cov(torch.stack([lift[k][rows], response[k][rows]]))
             powers[k] = (both[0, 1] / both[0, 0].clamp(min=1e-12)).clamp(0.0, 1.0)
     return powers
-
-
-def _log_intermediate(
-    process: Process,
-    k: int,
-    x: Tensor,
-    log_target: Tensor | None,
-    flow: StateFlow | None,
-    powers: Tensor | None,
-    runs: int,
-    context: Tensor | None,
-) -> Tensor:
-    """``log γ_k: (B,)`` float64. A state outside the support counts as the least likely of its run's others.
-
-    Were its density zero, the paths that come back would be lost; any positive function of a run's present particles
-    keeps Ẑ unbiased.
-    """
-    power = process.times[k].double() if powers is None else powers[k]
-    log_marginal = process.log_marginal(k, x).double()
-    value = log_marginal
-    if log_target is not None:
-        by_run = log_target.double().reshape(runs, -1)
-        least = torch.where(by_run > -torch.inf, by_run, torch.inf).amin(1, keepdim=True)
-        floored = by_run.maximum(torch.where(least.isfinite(), least, 0.0)).flatten()
-        carried = process.layout.log_carried(x).double() if flow is None else 0.0
-        value = (1 - power) * log_marginal + power * (floored + carried)
-    if flow is not None:
-        value = value + flow.correction(process.features(k, x)[None], process.times[k : k + 1], context)[0]
-    return value

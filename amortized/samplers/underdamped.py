@@ -13,12 +13,19 @@ from amortized.samplers.base import DiffusionSampler
 
 
 class UDS(DiffusionSampler):
-    """Positions with velocities, noise entering by the velocities alone (arXiv 2503.01006).
+    """Positions with velocities, noise enters through the velocities alone (arXiv 2503.01006).
 
-    ``dim``: D. It has no bridges in closed form, so it takes no mixture to start from, and trains with
-    ``Recipe(bridge_steps=0)``: ``DiffusionGuide(model, sampler=lambda dim, reference: UDS(dim), recipe=...)``.
-    ``langevin``, ``tempered``, ``learned_variance``, ``transition``, ``grid`` and ``embedding`` as in ``PIS``;
-    ``duration`` and ``friction`` as in ``Underdamped``.
+    It has no bridges in closed form. So it starts from no mixture, and trains with ``Recipe(bridge_steps=0)``:
+    ``DiffusionGuide(model, sampler=lambda dim, reference: UDS(dim), recipe=...)``.
+
+    Args:
+        dim: D.
+        steps: K; each costs a target call with ``langevin``.
+        scale: std of positions and velocities under the reference.
+        width: of the network's layers.
+        duration: as in ``Underdamped``.
+        friction: as in ``Underdamped``.
+        langevin, tempered, learned_variance, transition, grid, embedding: as in ``LinearSampler``.
     """
 
     def __init__(

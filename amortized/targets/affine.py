@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from amortized._types import Tensor
+from amortized._types import Tensor, for_rows
 from amortized.targets.base import Target
 from amortized.targets.wrapped import WrappedTarget
 
@@ -49,7 +49,7 @@ class WhitenedTarget(WrappedTarget):
 
     def log_dets(self, count: int) -> Tensor:
         """``log |det L|`` of each of ``count`` rows; ``(count,)`` float64."""
-        return self.log_det.expand(count) if self.log_det.ndim == 0 else self.log_det.repeat(count // len(self.log_det))
+        return self.log_det.expand(count) if self.log_det.ndim == 0 else for_rows(self.log_det, count)
 
     def inside(self, x: Tensor) -> Tensor:
         return self.unwhiten(x)

@@ -1,4 +1,4 @@
-"""What watches a training run: history, progress, a time limit, and stopping on convergence."""
+"""Callbacks of a training run: history, progress, a time limit, and stopping on convergence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amortized.training.evaluation import Evaluation
 
 
 class History:
-    """Keeps the loss of every step, and how many steps were skipped because their gradient was not finite.
+    """Keeps the loss of every step, and counts the steps whose gradient was not finite.
 
     >>> history = History()
     >>> history(TrainingStep(number=1, planned=2, loss=0.5, parts=nn.ModuleDict(), skipped=1))
@@ -44,11 +44,16 @@ class TimeLimit:
 
 
 class Convergence:
-    """Evaluates every ``every`` steps, keeps the best weights, and stops when they have stopped getting better.
+    """Evaluates now and then by ``Evaluation.overlap``, keeps the best weights, and stops when they get no better.
 
-    The criterion is ``Evaluation.overlap``, the smaller of the forward and the reverse overlap of the paths' laws: stop
-    at ``enough``, or when ``patience`` evaluations in a row are not better than the best by ``margin``.
-    ``evaluations`` holds (step, evaluation) pairs; ``restore(parts)`` puts the best weights back.
+    ``evaluations`` holds pairs of a step and its evaluation.
+
+    Args:
+        evaluate: of the averaged weights at a step.
+        every: steps between two evaluations.
+        enough: overlap at which to stop.
+        patience: evaluations in a row without progress at which to stop.
+        margin: progress is an overlap above the best by this much, about the noise of an evaluation by 1,000 paths.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class Convergence:
         return evaluation.overlap >= self.enough or self._waited >= self.patience
 
     def restore(self, parts: nn.Module) -> None:
-        """Judge the last step if that is still to do, and load the weights of the best evaluation."""
+        """Evaluate the last step if need be, and load the weights of the best evaluation."""
         if self._unjudged is not None:
             self._judge(self._unjudged)
         if self.best_weights is not None:
@@ -95,7 +100,7 @@ class Convergence:
 
 
 class ProgressBar:
-    """A tqdm bar with the last evaluation beside it; a context, so that its line always ends."""
+    """A tqdm bar with the last evaluation beside it; leaving its context ends the line."""
 
     def __init__(self, title: str, planned: int, show: bool = True, convergence: Convergence | None = None):
         self.convergence = convergence

@@ -1,4 +1,4 @@
-"""How good a sampler is right now: fresh paths on one side, paths noised back from held-out draws on the other."""
+"""How good a sampler is now, by on-policy paths and by backward paths from held-out draws."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ from amortized.weights import effective_sample_fraction, log_mean_exp
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Bounds and log Z in nats, the rest between 0 and 1; ``overlap`` is the figure that training is judged by.
+    """Figures of a sampler; ``overlap`` is the one that training is judged by.
 
-    ``elbo``, ``log_evidence`` and ``ess_fraction`` come from fresh paths, ``eubo`` from paths noised back from held-out
-    draws. ``overlap = min(E_q[min(1, w/Z)], E_p[min(1, Z/w)])``: both are one minus the total variation distance of the
-    sampler's paths from the target's; the first misses lost modes, the second shows them, and neither has a tail.
+        overlap = min(E_q[min(1, w/Z)], E_p[min(1, Z/w)])
+
+    Both terms are one minus the total variation distance between the sampler's paths and the target's. The first does
+    not see missing modes, the second does, and neither has a heavy tail.
+
+    Args:
+        elbo: mean log weight of on-policy paths, in nats.
+        eubo: mean log weight of backward paths from held-out draws, in nats.
+        log_evidence: log Ẑ of on-policy paths, in nats.
+        ess_fraction: of on-policy paths, between 0 and 1.
+        overlap: between 0 and 1.
     """
 
     elbo: float
@@ -39,11 +47,11 @@ def reverse_log_weights(
     draws: tuple[Tensor, Tensor],
     generator: Generator | None = None,
 ) -> Tensor:
-    """Log weights ``(N,)`` of paths noised back from ``draws``: ends ``(N, D)`` and their ``log R``."""
+    """Log weights ``(N,)`` of backward paths from ``draws``: ends ``(N, D)`` and their ``log R``."""
     chunk = whole_rounds(paths_at_once(process, target.dim), target.contexts)
     pieces = zip(draws[0].split(chunk), draws[1].split(chunk), strict=True)
-    noised = (reverse_rollout(process, policy, target, *piece, generator) for piece in pieces)
-    return torch.cat([log_probs(process, policy, path).log_weight for path in noised])
+    paths = (reverse_rollout(process, policy, target, *piece, generator) for piece in pieces)
+    return torch.cat([log_probs(process, policy, path).log_weight for path in paths])
 
 
 @torch.no_grad()
@@ -55,9 +63,15 @@ def evaluate(
     count: int = 1_000,
     generator: Generator | None = None,
 ) -> Evaluation:
-    """Evaluate on ``count`` fresh paths and on ``held_out``: draws ``(N, D)`` of the target and their ``log R``.
+    """Evaluate on on-policy and on backward paths; every figure is a mean over the target's contexts.
 
-    Of a target with several contexts, every figure is the mean over them of the figure for each.
+    Args:
+        process: the steps.
+        policy: steers them.
+        target: of D variables.
+        held_out: draws ``(N, D)`` of the target that never train, and their ``log R``.
+        count: on-policy paths.
+        generator: of all draws.
     """
     forward = rollout(process, policy, target, count, generator).log_weight
     backward = reverse_log_weights(process, policy, target, held_out, generator)
@@ -74,6 +88,28 @@ def evaluate(
 
 
 def _overlap(log_ratio: Tensor) -> float:
-    """``mean min(1, ratio)``; 0 where the evidence it is relative to is zero or not a number."""
+    """``mean min(1, ratio)``; 0 if the evidence in the ratio is zero or not a number."""
     value = float(log_ratio.clamp(max=0.0).exp().mean())
     return value if math.isfinite(value) else 0.0
+
+
+def evaluation_size(target: Target) -> int:
+    """On-policy paths of an evaluation: about 1,000, and at least 16 for every context."""
+    return whole_rounds(max(1_000, 16 * target.contexts), target.contexts)
+
+
+def refined(
+    process: Process,
+    policy: Policy,
+    target: Target,
+    held_out: tuple[Tensor, Tensor],
+    factors: tuple[int, ...],
+    generator: Generator | None = None,
+    worth: float = 0.03,
+) -> Process:
+    """The process with the fewest of its steps times ``factors`` whose overlap is within ``worth`` of the best."""
+    choices = [process if factor == 1 else process.with_steps(factor * process.steps) for factor in sorted(factors)]
+    overlaps = [
+        evaluate(choice, policy, target, held_out, evaluation_size(target), generator).overlap for choice in choices
+    ]
+    return next(choice for choice, overlap in zip(choices, overlaps, strict=True) if overlap >= max(overlaps) - worth)

@@ -36,7 +36,7 @@ Draw = Callable[[int, Generator | None], tuple[Target, Tensor]]
 
 
 def draws_of(target: Target, ends: Tensor) -> Draw:
-    """Draws with replacement of ``ends: (N, D)``, for ``fit_bridges``."""
+    """Draws with replacement from ``ends: (N, D)``, for ``fit_bridges``."""
 
     def draw(batch: int, generator: Generator | None) -> tuple[Target, Tensor]:
         return target, ends[torch.randint(len(ends), (batch,), generator=generator, device=ends.device)]
@@ -45,18 +45,18 @@ def draws_of(target: Target, ends: Tensor) -> Draw:
 
 
 def check_pair(objective: Objective, behaviour: Behaviour) -> None:
-    """Raise ``ValueError`` where the objective would be biased, or would learn nothing, on the behaviour's paths."""
+    """Raise ``ValueError`` if the objective is biased, or learns nothing, on the behaviour's paths."""
     loss, paths = type(objective).__name__, type(behaviour).__name__
     if objective.on_policy_only and not behaviour.on_policy:
         raise ValueError(
-            f"{loss} is biased on the paths of {paths}: it needs fresh paths of "
-            "the policy; write behaviour=OnPolicy(), or objective=LogVariance(), which takes paths from anywhere"
+            f"{loss} is biased on the paths of {paths}: it needs paths of the policy itself. "
+            "Write behaviour=OnPolicy(), or objective=LogVariance(), which takes paths from anywhere"
         )
     if objective.needs_draws and _simulates(behaviour):
         raise ValueError(
-            f"{loss} learns nothing of the target from the simulated paths of {paths}: it makes likely whatever it is "
-            "shown, and needs paths that are noised back from draws; write behaviour=Replay(buffer, remember=False), "
-            "behaviour=Sleep(), or objective=LogVariance(), which takes paths from anywhere"
+            f"{loss} learns nothing of the target from the simulated paths of {paths}: it needs paths that are noised "
+            "back from draws of the target. Write behaviour=Replay(buffer, remember=False), behaviour=Sleep(), or "
+            "objective=LogVariance(), which takes paths from anywhere"
         )
 
 
@@ -172,7 +172,7 @@ def affordable_steps(loss: Callable[[int], Tensor], steps: int, seconds: float) 
 
 
 def rate(step: float, steps: int) -> float:
-    """The factor of the learning rate: up a line over the first steps, down a cosine over the rest.
+    """Factor of the learning rate: it rises on a line over the first steps, and falls on a cosine over the rest.
 
     >>> [round(rate(step, 100), 2) for step in (0, 5, 52, 100)]
     [0.17, 1.0, 0.51, 0.0]

@@ -1,4 +1,4 @@
-"""What needs no training: the warm-up, whitened coordinates, and a fresh sampler that starts from the mixture."""
+"""Before training: the warm-up, whitened coordinates, and an untrained sampler that starts from the mixture."""
 
 from __future__ import annotations
 
@@ -20,22 +20,31 @@ from amortized.warmup import WarmUp, warm_up
 from amortized.warmup.sharpen import sharpened
 
 RECHECKS = 3
-"""Looks at whether the density is, at a warm-up's draws, what it was taken for: captured, vmap and loop are three."""
+"""Warm-ups at the most before the last: at each one's draws the density may turn out wrong as captured, by vmap or by
+loop, and there are these three."""
 
 MakeSampler = Callable[[int, Reference], DiffusionSampler]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The warm-up and what follows from it: the whitened target, the warm-up's draws there in random order ``ends``
-    ``(N, D)`` with their log R ``log_ends`` ``(N,)``, an untrained sampler, and whether the density is ``dear``."""
+    """The warm-up and what follows from it.
+
+    Args:
+        warm: the warm-up's result.
+        white: the whitened target.
+        sampler: untrained.
+        ends: the warm-up's draws ``(N, D)`` in white coordinates, in random order.
+        log_ends: their log R ``(N,)``.
+        expensive: a particle's density takes over 50 microseconds.
+    """
 
     warm: WarmUp
     white: WhitenedTarget
     sampler: DiffusionSampler
     ends: Tensor
     log_ends: Tensor
-    dear: bool
+    expensive: bool
 
 
 def prepare(
@@ -50,12 +59,20 @@ def prepare(
     max_calls: int = 300_000,
     components: int | None = None,
 ) -> Prepared:
-    """Warm up on ``target``, whiten it, and build a sampler: ``make_sampler(dim, reference)``, else the ``preset``.
+    """Warm up on a target, whiten it, and build an untrained sampler.
 
-    The preset sees the density's gradient as ``langevin`` says or, where that is None, unless the density was measured
-    to be dear: over 50 microseconds a particle. ``seed`` fixes the network's first weights.
-    ``max_calls``, ``max_seconds``: the warm-up's limits, which it looks at between its stages. ``components``: so many
-    Gaussians are drawn to the target by natural gradients, up to 1.5 times ``max_seconds`` after the start.
+    Args:
+        target: of D variables.
+        make_sampler: ``(dim, reference)`` to a sampler; None builds the ``preset``.
+        langevin: whether the preset sees the density's gradient; None: unless the density is expensive.
+        generator: of all draws.
+        seed: fixes the network's first weights.
+        max_seconds: of the warm-up, which looks at its clock between stages.
+        progress: shows the stages.
+        preset: takes ``(dim, reference, langevin=)``.
+        max_calls: of the target in the warm-up.
+        components: so many Gaussians are fitted to the target by natural gradients, until 1.5 ``max_seconds`` after the
+            start; None fits none.
     """
     began = time.perf_counter()
 
@@ -73,10 +90,10 @@ def prepare(
         warm = sharpened(warm, target, components, seconds, generator)
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
     reference = warm.reference()
-    dear = is_dear(target, warm.draws)
-    make = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
+    expensive = is_dear(target, warm.draws)
+    make = make_sampler or partial(preset, langevin=not expensive if langevin is None else langevin)
     with own_randomness(target.device, seed):
         sampler = make(target.dim, reference).to(target.device)
     order = torch.randperm(len(warm.draws), generator=generator, device=target.device)
     log_ends = warm.log_prob[order].double() + white.log_det
-    return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, dear)
+    return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, expensive)

@@ -10,7 +10,7 @@ from typing import cast
 from torch import nn
 
 from amortized._torch import own_randomness
-from amortized._types import Callback, Generator, Tensor, TrainingStep, whole_rounds
+from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours import (
     Behaviour,
     ContextBuffers,
@@ -30,30 +30,33 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Presented, Target
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
-from amortized.training.evaluation import Evaluation, evaluate
+from amortized.training.evaluation import Evaluation, evaluate, evaluation_size, refined
 from amortized.training.loop import Draw, Schedule, TrainingGrid, check_pair, draws_of, fit, fit_bridges
 
 Buffer = ReplayBuffer | ContextBuffers
 PLANNED = 0.85
-"""Part of the time that is planned for; judging takes the rest."""
+"""Part of the time that is planned for steps; evaluations take the rest."""
 
 
 def log_variance(dim: int) -> Objective:
-    """VarGrad, which has nothing to learn beside the policy."""
+    """VarGrad, which learns nothing beside the policy."""
     return LogVariance()
 
 
 def on_policy(buffer: Buffer) -> Behaviour:
-    """Fresh paths of the policy alone, for objectives that need them."""
+    """Paths of the policy alone, for objectives that need them."""
     return OnPolicy()
 
 
 @dataclass(frozen=True)
 class OffPolicy:
-    """Half of a batch fresh, half noised back from replayed draws.
+    """Half of a batch is simulated, half is noised back from replayed draws.
 
-    ``exploration``: the share by which the noise of fresh paths is inflated. ``local_search``: MALA moves 256 of the
-    remembered draws by ``moves`` steps every ``every`` batches, and they join the buffer.
+    Args:
+        exploration: inflates the std of simulated steps by the factor ``1 + exploration``.
+        local_search: MALA moves 256 of the remembered draws, and adds them to the buffer.
+        moves: of MALA, in each search.
+        every: batches between two searches.
     """
 
     exploration: float = 0.0
@@ -70,15 +73,27 @@ class OffPolicy:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much of each part; ``train`` runs it.
+    """How to train a sampler: first maximum likelihood on bridges, then an objective on a behaviour's paths.
 
-    ``bridge_steps`` of maximum likelihood on ``bridge_batch`` noised draws each; then at most ``steps`` of the
-    ``objective`` (made for D variables) on ``batch`` paths of ``behaviour``, which gets a buffer with the warm-up's
-    draws, on the times that ``grid`` lays where they are not those of sampling. Both are judged
-    every ``every`` steps by how far fresh and noised-back paths overlap, on ``held_out`` draws that never train; the
-    best policy is kept, and a stage ends when the overlap reaches ``enough`` or ``patience`` judgements bring nothing.
-    Sampling then takes as many times the steps of training as pays, out of ``refinements``. ``bridge_share`` of the
-    time is for the bridges; ``in_time`` plans so many steps as fit in, by the time that the first ones take.
+    Every ``every`` steps the policy is evaluated by the overlap of on-policy and backward paths. The best policy is
+    kept.
+
+    Args:
+        bridge_steps: of maximum likelihood at the most; 0 skips the stage.
+        bridge_batch: draws, and so bridges, in each of these steps.
+        steps: with the objective at the most.
+        batch: paths in each of these steps.
+        learning_rate: Adam's at its peak.
+        every: steps between two evaluations.
+        enough: overlap that ends a stage.
+        patience: evaluations without progress that end a stage.
+        held_out: draws that never train, for the backward paths.
+        refinements: sampling takes the training's steps times one of these, the smallest that does well.
+        objective: made for D variables.
+        behaviour: made for a buffer that holds the warm-up's draws.
+        grid: lays training on times of its own; None: those of sampling.
+        bridge_share: part of the time for the bridges.
+        in_time: plans as many steps as fit in, by the time of the first ones.
     """
 
     bridge_steps: int = 300
@@ -101,7 +116,7 @@ class Recipe:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
 
     def check_trains(self, name: str, default: Recipe) -> None:
-        """Raises ``ValueError`` where this recipe has another objective than the guide ``name`` is named after."""
+        """Raise ``ValueError`` unless this recipe has the objective that the guide ``name`` is named after."""
         own, given = type(default.objective(1)), type(self.objective(1))
         if own is not given:
             raise ValueError(
@@ -110,7 +125,11 @@ class Recipe:
             )
 
     def with_behaviour(self, exploration: float | None, local_search: bool | None) -> Recipe:
-        """The recipe with these parts of its behaviour changed; ``ValueError`` where it has no such parts."""
+        """The recipe with these parts of its behaviour changed; None changes nothing.
+
+        Raises:
+            ValueError: the behaviour has no such parts.
+        """
         wanted = {"exploration": exploration, "local_search": local_search}
         changes = {name: value for name, value in wanted.items() if value is not None}
         asked = ", ".join(f"{name}={value}" for name, value in changes.items() if value)
@@ -118,8 +137,8 @@ class Recipe:
             objective = self.objective(1)
             if asked and objective.on_policy_only:
                 raise ValueError(
-                    f"{asked}: {type(objective).__name__} trains on its own paths alone, and would be biased on any "
-                    "other; write TBGuide(model, ...) or VarGradGuide(model, ...), which take paths from anywhere"
+                    f"{asked}: {type(objective).__name__} is biased on all but the policy's own paths. "
+                    "Write TBGuide(model, ...) or VarGradGuide(model, ...), which take paths from anywhere"
                 )
             if asked:
                 raise ValueError(f"{asked}: this recipe has a behaviour of its own; write it there")
@@ -129,15 +148,18 @@ class Recipe:
 
 @dataclass
 class Training:
-    """What a run left behind: the loss of each step by stage, and the judgements with the step they were made at.
+    """The record of a run.
 
-    Steps of the bridge stage come first and count on into the off-policy stage. ``sampling``: the process on the grid
-    that sampling should use, where the policy was trained on a coarser one. ``skipped``: steps that had no finite
-    gradient. ``objective``: as trained, with its log Z and flow.
+    Args:
+        sampling: the process on the grid that sampling should use.
+        bridge_losses: of each step of the first stage.
+        losses: of each step of the second stage.
+        evaluations: pairs of a step and its evaluation; steps count through both stages.
+        skipped: steps without a finite gradient.
+        objective: as trained, with its log Z and flow.
     """
 
     sampling: Process
-
     bridge_losses: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
@@ -147,8 +169,16 @@ class Training:
 
 @dataclass(frozen=True)
 class Material:
-    """What there is to train on: a ``target`` or a family of them; ``draw`` for bridges and ``buffer`` for replay, both
-    with draws of it; and ``held_out`` draws ``(N, D)`` of ``judged``, with their log R, that never train."""
+    """All that a sampler trains on.
+
+    Args:
+        target: a density, or a family of them.
+        draw: draws of it, for bridges.
+        buffer: draws of it, for replay.
+        judged: the target of the evaluations.
+        held_out: draws ``(N, D)`` of ``judged`` that never train, and their log R.
+        embedding: reads contexts for the objective.
+    """
 
     target: Presented
     draw: Draw
@@ -168,9 +198,20 @@ def train(
     progress: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> Training:
-    """Train ``sampler`` on ``target`` from the warm-up's ``draws``: ends ``(N, D)`` in random order and their log R.
+    """Train a sampler from draws of its target.
 
-    ``callbacks`` may end a stage, as ``seconds`` of wall clock do.
+    Args:
+        sampler: trained in place.
+        target: of D variables.
+        draws: ends ``(N, D)`` of the warm-up in random order, and their log R.
+        recipe: what to train, and how long.
+        seconds: of wall clock at the most.
+        generator: of all draws.
+        progress: shows a bar for each stage.
+        callbacks: each may end a stage.
+
+    Raises:
+        ValueError: not more draws than ``recipe.held_out``.
     """
     if not 0 < recipe.held_out < len(draws[0]):
         raise ValueError(f"held_out={recipe.held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
@@ -191,7 +232,7 @@ def train_on(
     progress: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> Training:
-    """Train ``sampler`` by the recipe, as ``train`` does, on whatever the material holds."""
+    """Train a sampler on the material, as ``train`` does."""
     deadline = time.perf_counter() + seconds
     process, policy = sampler.process, sampler.policy
     parts = nn.ModuleDict({"process": process, "policy": policy})
@@ -200,7 +241,7 @@ def train_on(
 
     def judge(step: TrainingStep) -> Evaluation:
         averaged = cast(Process, step.parts["process"]), cast(Policy, step.parts["policy"])
-        return evaluate(*averaged, judged, held_out, judged_on(judged), generator)
+        return evaluate(*averaged, judged, held_out, evaluation_size(judged), generator)
 
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
@@ -243,27 +284,7 @@ def train_on(
     return record
 
 
-def judged_on(target: Target) -> int:
-    """How many fresh paths a judgement takes: about 1,000, at least 16 for every context."""
-    return whole_rounds(max(1_000, 16 * target.contexts), target.contexts)
-
-
 def build_objective(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:
-    """The recipe's objective for ``target``, its first weights from the generator's seed alone."""
+    """The recipe's objective for ``target``; the generator's seed alone fixes its first weights."""
     with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
         return recipe.objective(target.dim).to(target.device)
-
-
-def refined(
-    process: Process,
-    policy: Policy,
-    target: Target,
-    held_out: tuple[Tensor, Tensor],
-    factors: tuple[int, ...],
-    generator: Generator | None = None,
-    worth: float = 0.03,
-) -> Process:
-    """The process on the coarsest of its grids times ``factors`` whose overlap is within ``worth`` of the best."""
-    choices = [process if factor == 1 else process.with_steps(factor * process.steps) for factor in sorted(factors)]
-    overlaps = [evaluate(choice, policy, target, held_out, judged_on(target), generator).overlap for choice in choices]
-    return next(choice for choice, overlap in zip(choices, overlaps, strict=True) if overlap >= max(overlaps) - worth)

@@ -60,14 +60,14 @@ def test_chains_start_where_the_replay_would_draw(priority):
 
 def test_everything_found_joins_the_buffer_without_a_weight():
     behaviour = LocalSearch(started(torch.randn(10, 2)), MALASearch(steps=20, step_size=0.1, burn_in=5), chains=6)
-    assert not math.isfinite(behaviour.acceptance)
+    assert not math.isfinite(behaviour.acceptance_rate)
     behaviour.refresh(normal(), seeded())
     buffer = behaviour.replay.buffer
     assert 10 + 6 * 8 < len(buffer) <= 10 + 6 * 15
     new = slice(10, len(buffer))
     torch.testing.assert_close(buffer.log_target[new], normal().log_prob(buffer.ends[new]).double())
     assert buffer.log_weight[new].isnan().all()
-    assert behaviour.acceptance > 0.5
+    assert behaviour.acceptance_rate > 0.5
 
 
 def test_finds_without_a_density_are_left_out():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import amortized.behaviours
+import amortized.processes
 from amortized.behaviours import (
     Behaviour,
     Exploration,
@@ -19,17 +20,18 @@ from amortized.behaviours import (
     Search,
 )
 from amortized.objectives import LogVariance
-from amortized.path import States, log_probs
-from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
+from amortized.path import ScoredPath, States, log_probs
+from amortized.processes.base import Process
 from tests.contracts.discovery import build, concrete_classes
-from tests.known import gaussian, network, seeded
+from tests.known import gaussian, seeded, steering
 
 BATCH, DIM, STEPS = 9, 2, 4
 BEHAVIOURS = concrete_classes(amortized.behaviours, Behaviour)
 every_behaviour = pytest.mark.parametrize("behaviour_class", BEHAVIOURS)
 every_priority = pytest.mark.parametrize("priority_class", concrete_classes(amortized.behaviours, Priority))
 every_search = pytest.mark.parametrize("search_class", concrete_classes(amortized.behaviours, Search))
-every_process = pytest.mark.parametrize("process_class", [OrnsteinUhlenbeck, PinnedBrownian])
+PROCESSES = concrete_classes(amortized.processes, Process)
+every_process = pytest.mark.parametrize("process_class", PROCESSES)
 langevin_or_not = pytest.mark.parametrize("langevin", [False, True], ids=["plain", "langevin"])
 
 
@@ -47,7 +49,7 @@ def fresh(behaviour_class: type[Behaviour]) -> Behaviour:
 
 def propose(behaviour_class, process_class, langevin: bool, seed: int = 0, batches: int = 2) -> list[States]:
     process = process_class(STEPS)
-    policy = network(DIM, 0.1, langevin=langevin)
+    policy = steering(process, DIM, 0.1, langevin=langevin)
     behaviour, generator, target = fresh(behaviour_class), seeded(seed), normal()
     paths = []
     for _ in range(batches):
@@ -63,13 +65,15 @@ def propose(behaviour_class, process_class, langevin: bool, seed: int = 0, batch
 @every_behaviour
 def test_paths_are_whole(behaviour_class, process_class, langevin):
     for path in propose(behaviour_class, process_class, langevin):
-        assert path.states.shape == (STEPS + 1, BATCH, DIM)
+        process = process_class(STEPS)
+        start = process.sample_prior(BATCH, DIM, seeded())
+        assert path.states.shape == (STEPS + 1, *start.shape) and path.ends.shape == (BATCH, DIM)
         assert path.log_target.dtype == torch.float64
         torch.testing.assert_close(path.log_target, normal().log_prob(path.ends).double())
-        if process_class is PinnedBrownian:
+        if (start == 0).all():
             assert (path.states[0] == 0).all()
         if langevin:
-            visited = path.states[:-1].reshape(-1, DIM)
+            visited = process.layout.visited(torch.arange(STEPS), path.states[:-1]).reshape(-1, DIM)
             expected = normal().log_prob_and_score(visited)[1].reshape(STEPS, BATCH, DIM)
             torch.testing.assert_close(path.scores, expected)
         else:
@@ -79,7 +83,8 @@ def test_paths_are_whole(behaviour_class, process_class, langevin):
 @every_process
 @every_behaviour
 def test_an_objective_can_take_them(behaviour_class, process_class):
-    process, policy = process_class(STEPS), network(DIM)
+    process = process_class(STEPS)
+    policy = steering(process, DIM)
     (path,) = propose(behaviour_class, process_class, False, batches=1)
     loss = LogVariance()(log_probs(process, policy, path))
     assert loss.shape == (BATCH,) and loss.isfinite().all()
@@ -98,9 +103,10 @@ def test_the_same_seed_proposes_the_same_paths(behaviour_class, process_class):
 @pytest.mark.parametrize("behaviour_class", [member for member in BEHAVIOURS if member.on_policy])
 def test_a_behaviour_that_says_on_policy_proposes_fair_paths(behaviour_class):
     """Densities that a rollout records are those that scoring finds; 9 paths of 4 steps in single precision."""
-    (path,) = propose(behaviour_class, OrnsteinUhlenbeck, False, batches=1)
-    policy = network(DIM, 0.1)
-    again = log_probs(OrnsteinUhlenbeck(STEPS), policy, path)
+    (path,) = propose(behaviour_class, PROCESSES[0], False, batches=1)
+    assert isinstance(path, ScoredPath)
+    process = PROCESSES[0](STEPS)
+    again = log_probs(process, steering(process, DIM, 0.1), path)
     torch.testing.assert_close(path.log_weight, again.log_weight, rtol=1e-4, atol=1e-4)
 
 
@@ -114,15 +120,16 @@ def filled(count: int = 50) -> ReplayBuffer:
 def test_a_replay_beside_it_remembers_the_fresh_ends_alone(behaviour_class):
     """Three batches shared by a behaviour and a replay: the buffer grows by as many rows as were simulated."""
     behaviour, buffer = fresh(behaviour_class), filled()
-    mixture, generator, policy = Mixture(behaviour, Replay(buffer)), seeded(), network(DIM, 0.1)
+    mixture, generator, process = Mixture(behaviour, Replay(buffer)), seeded(), PROCESSES[0](STEPS)
+    policy = steering(process, DIM, 0.1)
     expected = len(buffer)
     for _ in range(3):
         with torch.no_grad():
-            path = mixture.propose(OrnsteinUhlenbeck(STEPS), policy, normal(), 2 * BATCH, generator)
+            path = mixture.propose(process, policy, normal(), 2 * BATCH, generator)
         which = behaviour.fresh(BATCH)
         assert which.shape == (BATCH,) and which.dtype == torch.bool
         assert behaviour_class.on_policy <= bool(which.all())
-        mixture.observe(log_probs(OrnsteinUhlenbeck(STEPS), policy, path))
+        mixture.observe(log_probs(process, policy, path))
         expected += int(which.sum())
     assert len(buffer) == expected
     assert len(buffer.ends[:expected].unique(dim=0)) == expected
@@ -151,7 +158,7 @@ def test_a_search_leaves_exact_draws_exact(search_class):
     )
     found, again = (search_class()(normal(), starts, seeded(1)) for _ in range(2))
     torch.testing.assert_close(found.log_target, normal().log_prob(found.ends))
-    assert torch.equal(found.ends, again.ends) and 0 < found.acceptance <= 1
+    assert torch.equal(found.ends, again.ends) and 0 < found.acceptance_rate <= 1
     error = (found.ends.mean(0) - torch.tensor([1.0, -1.0])) / deviations
     assert (error.abs() < 5 / 1_000**0.5).all()
     assert ((found.ends.std(0) / deviations).square() - 1).abs().max() < 5 * (2 / 1_000) ** 0.5
@@ -161,5 +168,6 @@ def test_a_search_leaves_exact_draws_exact(search_class):
 @every_priority
 def test_every_search_goes_with_every_priority(search_class, priority_class):
     behaviour = LocalSearch(Replay(filled(), priority_class()), search_class(), chains=20)
-    path = behaviour.propose(OrnsteinUhlenbeck(STEPS), network(DIM), normal(), BATCH, seeded())
-    assert len(behaviour.replay.buffer) == 70 and path.states.shape == (STEPS + 1, BATCH, DIM)
+    process = PROCESSES[0](STEPS)
+    path = behaviour.propose(process, steering(process, DIM), normal(), BATCH, seeded())
+    assert len(behaviour.replay.buffer) == 70 and path.ends.shape == (BATCH, DIM)

@@ -8,10 +8,9 @@ import torch
 
 import amortized.objectives
 import amortized.processes
-from amortized.objectives import MaximumLikelihood, Objective, ReverseKL, ScoreFunction
+from amortized.objectives import Objective
 from amortized.path import ScoredPath, log_probs, rollout, with_log_targets
 from amortized.policies import Policy
-from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
 from tests.contracts.discovery import build, concrete_classes, options
@@ -29,7 +28,12 @@ def name(case) -> str:
     return f"{case.func.__name__}-looking" if isinstance(case, partial) else case.__name__
 
 
-every_case = pytest.mark.parametrize("objective_class", [*OBJECTIVES, *LOOKING], ids=name)
+def declares(case) -> type[Objective]:
+    return case.func if isinstance(case, partial) else case
+
+
+CASES = [*OBJECTIVES, *LOOKING]
+every_case = pytest.mark.parametrize("objective_class", CASES, ids=name)
 
 
 def state_dim(process: Process) -> int:
@@ -62,8 +66,7 @@ def scored(objective: Objective, process: Process, policy: Policy, target, batch
 def test_at_the_solution_there_is_nothing_to_learn(objective_class, process_class, in_double_precision):
     """Target = Z × reference law, zero control: loss 0, a bound −log Z, a likelihood log p₀ − log N − Σ log P_B.
 
-    The slope is 0 for every single batch, but for the likelihood and for the bound through the simulation, where it is
-    so on average.
+    The gradient is 0 for every single batch, unless the objective declares that only its mean is.
     """
     process = process_class(STEPS, SCALE)
     policy, objective = small(process), build(objective_class, **parts(process))
@@ -71,14 +74,14 @@ def test_at_the_solution_there_is_nothing_to_learn(objective_class, process_clas
     objective.initialise(path)
     loss = objective(path)
     expected = torch.zeros(12)
-    if objective_class is MaximumLikelihood:
+    if objective.needs_draws:
         end = log_normal(path.ends, torch.zeros(DIM), torch.full((DIM,), SCALE))
         expected = path.log_prior - end - path.log_backward.sum(0)
-    elif objective_class in (ReverseKL, ScoreFunction):
+    elif not objective.zero_at_optimum:
         expected = expected - LOG_PARTITION
     assert loss.shape == (12,)
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
-    if objective_class not in (MaximumLikelihood, ReverseKL):
+    if objective.still_at_optimum:
         loss.mean().backward()
         assert all(p.grad is None or p.grad.abs().max() < 1e-6 for p in policy.parameters())
 
@@ -97,11 +100,11 @@ def test_away_from_the_solution_there_is(objective_class, process_class, in_doub
 
 
 @every_process
-@pytest.mark.parametrize("objective_class", [c for c in [*OBJECTIVES, *LOOKING] if c is not ScoreFunction], ids=name)
+@pytest.mark.parametrize("objective_class", [case for case in CASES if declares(case).gradient_is_slope], ids=name)
 def test_the_gradient_is_the_slope_of_the_loss(objective_class, process_class, in_double_precision):
     """Central differences of step 1e-5 along two random directions: rounding 1e-10, truncation 1e-9 of a loss of 1.
 
-    The score function's gradient is a slope only on average: tests/objectives/test_score_function.py.
+    A gradient that is a slope only on average has a test of its own beside its objective's others.
     """
     process = process_class(STEPS, SCALE)
     policy, target, objective = small(process, 0.2), skewed(), build(objective_class, **parts(process))
@@ -136,7 +139,7 @@ def test_the_gradient_is_the_slope_of_the_loss(objective_class, process_class, i
 @every_case
 def test_paths_outside_the_support_do_not_poison_the_batch(objective_class):
     """What is learned is what the other paths alone would teach, up to the share that they have of the mean."""
-    process = OrnsteinUhlenbeck(STEPS, SCALE)
+    process = PROCESSES[0](STEPS, SCALE)
     policy, objective = small(process, 0.2), build(objective_class, **parts(process))
     path = scored(objective, process, policy, skewed())
     gradients = []
@@ -146,9 +149,9 @@ def test_paths_outside_the_support_do_not_poison_the_batch(objective_class):
         objective.initialise(batch)
         loss = objective(batch)
         assert loss.isfinite().all()
-        lost = loss[:3].sum() if stray and objective_class is MaximumLikelihood else 0.0
+        unread = loss[:3].sum() if stray and objective.needs_draws else 0.0
         weights = [*policy.parameters(), *objective.parameters()]
-        gradients.append(torch.autograd.grad(loss.sum() - lost, weights, retain_graph=True))
+        gradients.append(torch.autograd.grad(loss.sum() - unread, weights, retain_graph=True))
     for alone, beside in zip(*gradients, strict=True):
         assert alone.isfinite().all() and alone.shape == beside.shape
         torch.testing.assert_close(alone, beside, rtol=1e-4, atol=1e-4)

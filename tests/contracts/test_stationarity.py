@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pytest
 import torch
 
+import amortized.behaviours
 from amortized._types import Generator, Tensor
-from amortized.behaviours import HMCSearch, MALASearch
+from amortized.behaviours import Search
 from amortized.diagnostics.drift import drift
 from amortized.mcmc import tempered_smc
 from amortized.mcmc.state import init
@@ -25,6 +27,7 @@ from amortized.samplers.corrections import corrected
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.targets.callable import DensityTarget
+from tests.contracts.discovery import concrete_classes
 from tests.known import network, seeded
 
 LEVELS = torch.tensor([0.01, 0.1, 0.5, 0.9, 0.99], dtype=torch.float64)
@@ -110,14 +113,12 @@ def by_polish(law: Law, generator: Generator) -> Tensor:
     return polished(sampler, white, COUNT, sampler.sample(None, 2_000, generator), generator)[0]
 
 
-def by_mala_search(law: Law, generator: Generator) -> Tensor:
-    search, starts = MALASearch(), law.draw(COUNT, generator)
+def by_search(law: Law, generator: Generator, search_class: type[Search]) -> Tensor:
+    search, starts = search_class(), law.draw(COUNT, generator)
     return torch.cat([search(law.target(), part, generator).ends for part in starts.split(SEARCHED)])
 
 
-def by_hmc_search(law: Law, generator: Generator) -> Tensor:
-    search, starts = HMCSearch(), law.draw(COUNT, generator)
-    return torch.cat([search(law.target(), part, generator).ends for part in starts.split(SEARCHED)])
+SEARCHES = [found for found in concrete_classes(amortized.behaviours, Search) if found.needs_starts]
 
 
 def by_mover(law: Law, generator: Generator) -> Tensor:
@@ -132,7 +133,9 @@ def by_mover(law: Law, generator: Generator) -> Tensor:
     return torch.cat(moved)
 
 
-@pytest.mark.parametrize("kernel", [by_correction, by_polish, by_mala_search, by_hmc_search, by_mover])
+@pytest.mark.parametrize(
+    "kernel", [by_correction, by_polish, by_mover, *(partial(by_search, search_class=found) for found in SEARCHES)]
+)
 @pytest.mark.parametrize("name", LAWS)
 def test_exact_draws_stay_exact(kernel, name):
     law = LAWS[name]

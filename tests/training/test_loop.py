@@ -129,7 +129,7 @@ def test_every_pair_learns_or_is_refused(objective_class, behaviour_class, proce
     try:
         check_pair(objective, behaviour)
     except ValueError as refusal:
-        assert (objective.on_policy_only or objective.needs_draws) and "write behaviour=" in str(refusal)
+        assert (objective.on_policy_only or objective.needs_draws) and "Write behaviour=" in str(refusal)
     else:
         policy = network(2, width=32, depth=1, state_dim=process.sample_prior(1, 2).shape[-1])
         fit(process, policy, normal(), objective, behaviour, Schedule(200, 64, 2e-2), seeded())

@@ -10,7 +10,8 @@ from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
-from amortized.training.recipe import Recipe, refined, train
+from amortized.training.evaluation import refined
+from amortized.training.recipe import Recipe, train
 from tests.known import gaussian, network, seeded
 
 TINY = Recipe(bridge_steps=6, bridge_batch=16, steps=4, batch=8, every=2, enough=2.0, held_out=32, refinements=(1,))

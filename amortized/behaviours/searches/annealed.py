@@ -12,11 +12,15 @@ from amortized.targets.base import Target
 
 
 class AnnealedSearch(Search):
-    """Carries fresh draws of ``N(0, scale² I)`` to the target by tempered sequential Monte Carlo: ends ≈ exact draws.
+    """Draws of ``N(0, scale² I)`` carried to the target by tempered sequential Monte Carlo: ends ≈ exact draws.
 
-    It starts from no remembered end, so that it finds modes that the buffer misses and weighs them as the target
-    does. ``scale``, in units of x, must reach every mode; ``ess_fraction`` sets how finely the temperatures are spaced.
-    A temperature costs up to 50 target calls a particle. arXiv cond-mat/9803008, Del Moral et al. (2006), JRSS B 68.
+    It reads no remembered end. So it finds modes that the buffer misses, and weighs them as the target does. A
+    temperature costs up to 50 target calls a particle. arXiv cond-mat/9803008; Del Moral et al. (2006), JRSS B 68.
+
+    Args:
+        scale: std of the first particles, in units of x; it must reach every mode.
+        ess_fraction: effective sample size after a temperature, as a share of the particles; a larger one spaces the
+            temperatures more finely.
     """
 
     needs_starts = False

@@ -8,29 +8,41 @@ from typing import NamedTuple
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator, Tensor, renamed
 from amortized.mcmc.state import Info, State, adapted
 from amortized.targets.base import Target
 
 
 class Found(NamedTuple):
-    """What a search brings: ``ends: (N, D)``, ``log_target = log R: (N,)``, its mean ``acceptance``, and ``starts``
-    ``(N,)``, the row that each end was reached from; None where they have no such row."""
+    """The result of a search.
+
+    Args:
+        ends: ``(N, D)``.
+        log_target: ``log R: (N,)``, in nats.
+        acceptance_rate: the mean over chains and moves.
+        starts: ``(N,)``, the row that each end was reached from; None if the search has no such row.
+    """
 
     ends: Tensor
     log_target: Tensor
-    acceptance: float
+    acceptance_rate: float
     starts: Tensor | None = None
+
+    @property
+    def acceptance(self) -> float:
+        """The former name of ``acceptance_rate``."""
+        return renamed("Found.acceptance", "acceptance_rate", self.acceptance_rate)
 
 
 class Search(ABC):
-    """Finds ends in the target's space from ``starts: (B, D)``; ``needs_starts=False`` looks at their shape only."""
+    """Finds ends in the target's space."""
 
     needs_starts: bool = True
+    """False: the search reads only the shape and dtype of ``starts``."""
 
     @abstractmethod
     def __call__(self, target: Target, starts: Tensor, generator: Generator | None = None) -> Found:
-        """Ends and their log R, as many as the search has to give."""
+        """Ends and their log R, as many as the search finds, from ``starts: (B, D)``."""
 
 
 def check_chain(steps: int, step_size: float, burn_in: int | None) -> None:
@@ -53,16 +65,26 @@ def run_chains(
     target_acceptance: float | None,
     burn_in: int | None,
 ) -> tuple[Found, Tensor]:
-    """``steps`` of ``move(state, step_size)``: what was found, and the step size, a scalar, at the end.
+    """``steps`` moves of all chains side by side, with one step size for all.
 
-    Without ``burn_in`` it finds the last state of each chain; with it, every state that a chain moved to from then on.
-    The step, one for all chains, is adapted to their mean acceptance where there is a ``target_acceptance``, during the
-    burn-in or, without one, throughout: from B exact draws the last states are off by an order of 1/B. A step of its
-    own for each chain would follow the chain's place, and shrink the tails whatever B is. Kept states of a burn-in are
-    no exact draws: a state counts once however long its chain stayed. Training off-policy needs none.
+    Without a burn-in the step size adapts throughout: from B exact draws the last states are off by an order of 1/B. A
+    step size of its own for each chain would depend on the chain's place, and shrink the tails whatever B is.
+
+    Args:
+        move: ``(state, step_size)`` to the next state.
+        state: the start.
+        steps: moves of each chain.
+        step_size: a scalar.
+        target_acceptance: adapt the step size to this mean acceptance rate; None keeps it.
+        burn_in: moves during which the step size adapts. Every state that a chain moves to afterwards is returned,
+            once however long the chain stayed: these are no exact draws, and off-policy training needs none. None
+            returns the last state of each chain.
+
+    Returns:
+        What was found, and the last step size, a scalar.
     """
     total = torch.zeros_like(state.log_prob)
-    kept: list[tuple[Tensor, Tensor, Tensor]] = []
+    visits: list[tuple[Tensor, Tensor, Tensor]] = []
     for iteration in range(steps):
         before = state.x
         state, info = move(state, step_size)
@@ -70,12 +92,12 @@ def run_chains(
         if target_acceptance is not None and (burn_in is None or iteration < burn_in):
             step_size = adapted(step_size, info.acceptance_rate, iteration, target_acceptance)
         if burn_in is not None and iteration >= burn_in:
-            kept.append((state.x, state.log_prob, (state.x != before).any(-1)))
+            visits.append((state.x, state.log_prob, (state.x != before).any(-1)))
     ends, log_target = state.x, state.log_prob
     starts = torch.arange(len(ends), device=ends.device)
-    if kept:
-        moved = torch.cat([moved for _, _, moved in kept])
-        ends = torch.cat([x for x, _, _ in kept])[moved]
-        log_target = torch.cat([log_prob for _, log_prob, _ in kept])[moved]
-        starts = starts.repeat(len(kept))[moved]
+    if visits:
+        moved = torch.cat([moved for _, _, moved in visits])
+        ends = torch.cat([x for x, _, _ in visits])[moved]
+        log_target = torch.cat([log_prob for _, log_prob, _ in visits])[moved]
+        starts = starts.repeat(len(visits))[moved]
     return Found(ends, log_target, float(total.mean()) / max(steps, 1), starts), step_size

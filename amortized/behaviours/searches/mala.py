@@ -12,11 +12,15 @@ from amortized.targets.base import Target
 
 
 class MALASearch(Search):
-    """``steps`` MALA moves from every start; ``steps + 1`` target calls a chain.
+    """MALA moves from every start; ``steps + 1`` target calls a chain.
 
-    ``step_size``: h in squared units of x. ``adapt`` fits one for all chains to a mean acceptance of 0.574 and
-    keeps it for the next search. Each chain's last state is found or, with ``burn_in``, every state that it moved to
-    after so many moves, with the step fixed: arXiv 2402.05098 takes ``steps=200, burn_in=100``.
+    Args:
+        steps: moves of each chain.
+        step_size: h in squared units of x.
+        adapt: fit the step size of all chains to a mean acceptance rate of 0.574, the optimum in many dimensions, and
+            keep it for the next search.
+        burn_in: moves before every state that a chain moves to is returned; None returns each chain's last state.
+            arXiv 2402.05098 takes ``steps=200, burn_in=100``.
     """
 
     def __init__(self, steps: int = 50, step_size: float = 0.01, adapt: bool = True, burn_in: int | None = None):

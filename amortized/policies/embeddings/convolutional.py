@@ -1,4 +1,4 @@
-"""Images."""
+"""An embedding of images."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from torch import nn
 from amortized._types import Tensor
 
 SMALLEST = 8
-"""Pixels a side, from which three halvings leave at least one."""
+"""Pixels a side: three halvings leave one."""
 
 
 class Convolutional(nn.Module):
     """Three strided convolutions and a linear layer: images ``(B, H, W)`` or ``(B, C, H, W)`` to ``(B, size)``.
 
-    Each convolution halves both sides and the channels are ``width``, ``2 width``, ``2 width``. The image's size is
-    learned from the first call and fixed from then on. Raises ValueError for anything but one tensor of images of at
-    least 8 by 8 pixels.
+    Each convolution halves both sides. The first call fixes the image's size.
+
+    Args:
+        size: features.
+        width: channels of the first convolution; the others have twice as many.
+
+    Raises:
+        ValueError: in a call, for anything but one tensor of images of at least 8 by 8 pixels.
 
     >>> import torch
     >>> Convolutional(size=8)(torch.randn(5, 28, 28)).shape

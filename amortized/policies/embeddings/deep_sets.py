@@ -1,4 +1,4 @@
-"""Data sets whose rows have no order and whose size varies."""
+"""An embedding of data sets whose rows have no order, and whose size varies."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from torch import nn
 from amortized._types import Tensor
 
 PROJECTIONS = 16
-"""Size of the inverse."""
-
+"""Size of the inverse, whose elements are 512 of the summaries; its cost grows with the cube."""
 START = 0.5
-"""Factor on the projections, so that the inverse starts near the identity."""
+"""Factor on the projections: the inverse starts near the identity."""
 
 
 class DeepSets(nn.Module):
     """``f(mean_i g(r_i), S, log(1 + N))`` of rows ``r_1 … r_N``: the same for any order of the rows, ``(B, size)``.
 
-    Tensors ``(B, N)`` or ``(B, N, F)`` of the same B and N are joined to one row of features for each of the N; a row
-    with a NaN is padding and changes nothing. ``g(r) = [(A r) ∘ (B r), h(r)]`` with a perceptron h: the sufficient
-    statistics of Gaussian models are sums of such products. ``S = (I + Σ_i w_i w_iᵀ)⁻¹`` with ``w_i = C [r_i, h(r_i)]``
-    of size 16: their posterior means and variances are its elements and ratios of them. ``width`` is that of every
-    hidden layer; the number of features is learned from the first call. Raises ValueError for tensors without common
-    rows. Zaheer et al., arXiv 1703.06114; the inverse is ours.
+    Tensors ``(B, N)`` or ``(B, N, F)`` of one B and N are concatenated to N rows of features. A row with a NaN is
+    padding and changes nothing. ``g(r) = [(A r) ∘ (B r), h(r)]`` with a perceptron h, since the sufficient statistics
+    of Gaussian models are sums of such products. ``S = (I + Σ_i w_i w_iᵀ)⁻¹`` with ``w_i = C [r_i, h(r_i)]`` of size
+    16: elements of S and their ratios are posterior means and variances of Gaussian models. The first call fixes F.
+    Zaheer et al., arXiv 1703.06114; the inverse is ours.
+
+    Args:
+        size: features.
+        width: of every hidden layer.
+
+    Raises:
+        ValueError: in a call, for tensors without common rows.
 
     >>> embedding = DeepSets(size=8)
     >>> embedding(torch.randn(5, 20, 3), torch.randn(5, 20)).shape
@@ -42,7 +47,7 @@ class DeepSets(nn.Module):
         self.skip = nn.Linear(summaries, size)
 
     def forward(self, *context: Tensor) -> Tensor:
-        rows = _joined(context)
+        rows = _concatenated(context)
         present = ~rows.isnan().any(-1, keepdim=True)
         rows = torch.where(present, rows, 0.0)
         left, right = self.factors(rows).chunk(2, -1)
@@ -61,10 +66,9 @@ class DeepSets(nn.Module):
 def conditionals(rows: Tensor) -> Tensor:
     """Elements of ``S = (I + Σ_i w_i w_iᵀ)⁻¹``, ``S_jk / S_jj`` and ``log S_jj`` of ``w: (B, N, P)``; ``(B, 2P² + P)``.
 
-    ``− S_jk / S_jj`` for k ≠ j are the coefficients of a ridge regression of w_j on all others. In float64: rows far
-    outside the training range would otherwise lose the diagonal.
+    ``− S_jk / S_jj`` for k ≠ j are the coefficients of a ridge regression of w_j on all others.
     """
-    wide = rows.double()
+    wide = rows.double()  # in single precision, rows far outside the training range lose the diagonal
     identity = torch.eye(rows.shape[-1], dtype=wide.dtype, device=rows.device)
     inverse = torch.linalg.inv(identity + wide.mT @ wide)
     diagonal = inverse.diagonal(dim1=-2, dim2=-1)
@@ -72,7 +76,7 @@ def conditionals(rows: Tensor) -> Tensor:
     return torch.cat(parts, -1).to(rows.dtype)
 
 
-def _joined(context: tuple[Tensor, ...]) -> Tensor:
+def _concatenated(context: tuple[Tensor, ...]) -> Tensor:
     """Rows ``(B, N, F₁ + F₂ + …)`` of tensors ``(B, N)`` and ``(B, N, F)``."""
     shapes = [tuple(tensor.shape) for tensor in context]
     if not context or any(len(shape) not in (2, 3) for shape in shapes) or len({shape[:2] for shape in shapes}) > 1:

@@ -1,4 +1,4 @@
-"""Data sets of fixed shape, as vectors."""
+"""An embedding of data sets of a fixed shape, read as vectors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from amortized._types import Tensor
 class Perceptron(nn.Module):
     """``f([x₁, x₂, …])``: a residual perceptron of all the context's numbers, ``(B, *shape)`` each, to ``(B, size)``.
 
-    ``depth``: residual layers of ``width``. The shapes are learned from the first call and fixed from then on. Raises
-    ValueError for tensors without a common first dimension.
+    The first call fixes the shapes.
+
+    Args:
+        size: features.
+        width: of the hidden layers.
+        depth: residual layers.
+
+    Raises:
+        ValueError: in a call, for tensors without a common first dimension.
 
     >>> Perceptron(size=8)(torch.randn(5, 3, 2), torch.randn(5)).shape
     torch.Size([5, 8])

@@ -11,7 +11,7 @@ from amortized._types import Tensor
 
 
 class CosineTime(nn.Module):
-    """``cos(π j t)`` for j = 0 … size − 1: smooth, bounded features of ``t: (..., 1)``; returns ``(..., size)``.
+    """``cos(π j t)`` for j = 0 … size − 1: smooth, bounded features ``(..., size)`` of ``t: (..., 1)``.
 
     >>> CosineTime(3)(torch.tensor([[0.0], [1.0]])).round().tolist()
     [[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from amortized._types import Sites, Tensor
+from amortized._types import Sites, Tensor, for_rows
 from amortized.targets.conditional.checks import check_held, check_observed, check_sets
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.model import CONTEXT
@@ -83,7 +83,7 @@ class ConditionalTarget:
     def coordinates(self, rows: Tensor, x: Tensor) -> Tensor:
         """``(B, C + 1 + D)``, the joint density's own, from contexts ``(M, C)`` and ``x: (B, D)``."""
         places = self.program.coordinates(rows.to(self.device)).to(self.dtype)
-        return torch.cat([places.repeat(len(x) // len(rows), 1), x.to(self.dtype)], 1)
+        return torch.cat([for_rows(places, len(x)), x.to(self.dtype)], 1)
 
     def _without_context(self, joint: Structure) -> Structure:
         before = self.program.size

@@ -21,7 +21,7 @@ def start() -> State:
 def test_without_a_burn_in_the_last_state_of_each_chain_is_found():
     found, step_size = run_chains(counting, start(), 5, torch.tensor(1.0), None, None)
     assert found.ends[:, 0].tolist() == [5.0, 0.0] and found.log_target.tolist() == [5.0, 0.0]
-    assert found.acceptance == 0.5 and float(step_size) == 1.0
+    assert found.acceptance_rate == 0.5 and float(step_size) == 1.0
 
 
 def test_with_a_burn_in_every_later_move_is_found():

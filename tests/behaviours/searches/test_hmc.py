@@ -9,7 +9,7 @@ from tests.known import gaussian, seeded
 def test_the_step_size_adapts():
     """From a hundred times too short: with the step kept between searches, within 0.1 of 0.75."""
     search, target = HMCSearch(steps=60, step_size=0.01), gaussian([0.0, 0.0], torch.eye(2))
-    acceptance = [search(target, torch.zeros(300, 2), seeded(round_)).acceptance for round_ in range(2)]
+    acceptance = [search(target, torch.zeros(300, 2), seeded(round_)).acceptance_rate for round_ in range(2)]
     assert abs(acceptance[1] - 0.75) < 0.1
     assert search.step_size > 0.5
     fixed = HMCSearch(steps=2, step_size=0.2, adapt=False)
@@ -35,5 +35,5 @@ def test_far_ends_come_home():
 def test_its_cost_is_one_call_a_leapfrog_step():
     target = gaussian([0.0, 0.0], torch.eye(2))
     before = target.calls
-    HMCSearch(steps=7, leapfrogs=3)(target, torch.zeros(10, 2), seeded())
+    HMCSearch(steps=7, num_steps=3)(target, torch.zeros(10, 2), seeded())
     assert target.calls - before == 10 * (7 * 3 + 1)

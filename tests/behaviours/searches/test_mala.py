@@ -17,7 +17,7 @@ def test_the_step_size_adapts_to_the_best_acceptance():
     """From a hundred times too short and too long: with the step kept between searches, within 0.06 of 0.574."""
     for step_size in (0.005, 50.0):
         search, starts = MALASearch(steps=100, step_size=step_size), torch.randn(500, 2, generator=seeded()) + MEAN
-        acceptance = [search(normal(), starts, seeded(round_)).acceptance for round_ in range(2)]
+        acceptance = [search(normal(), starts, seeded(round_)).acceptance_rate for round_ in range(2)]
         assert abs(acceptance[1] - 0.574) < 0.06
         assert 0.1 < search.step_size < 3.0
 
