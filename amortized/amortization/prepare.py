@@ -22,7 +22,7 @@ from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import DeepSets, Perceptron
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.cost import is_dear
+from amortized.targets.cost import is_expensive
 
 SIMULATIONS = 20_000
 SCALED_BY = 2_000
@@ -78,7 +78,7 @@ def prepare_family(
         found, places = _chains(family, deadline, generator)
         x, numbers = torch.cat([x, found]), torch.cat([numbers, places])
     target.joint.recheck(target.coordinates(rows[numbers[-RECHECKED:]], x[-RECHECKED:]))
-    dear = is_dear(target.at(rows[:1]), x)
+    dear = is_expensive(target.at(rows[:1]), x)
     make: Any = make_sampler or partial(preset, langevin=not dear if langevin is None else langevin)
     sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
     return Amortized(family, sampler, pairs, x, numbers)
