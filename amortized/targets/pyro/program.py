@@ -57,8 +57,8 @@ class Program:
         values: Sites = dict(placing.values)
         for name, shape in self.structure.deterministic.items():
             # Pyro repeats a partly observed site for each state of a discrete latent; its unobserved half stands once
-            site: Message = dict(trace.nodes[name])
-            value: Tensor = placing.values.get(name + SECOND, site["value"])
+            site = Message(trace.nodes[name])
+            value = placing.values.get(name + SECOND, site["value"])
             if value.shape == shape:
                 values[name] = value
         return values
@@ -98,7 +98,7 @@ class Program:
         trace = self._trace(self._place(x))
         shapes = self.structure.observed
         trace.compute_log_prob(lambda name, site: name in shapes)
-        sites: dict[str, Message] = {name: dict(trace.nodes[name]) for name in shapes}
+        sites = {name: Message(trace.nodes[name]) for name in shapes}
         return {
             name: torch.where(_counted(site), site["log_prob"], torch.nan)
             for name, site in sites.items()
