@@ -57,8 +57,8 @@ class Program:
         values: Sites = dict(placing.values)
         for name, shape in self.structure.deterministic.items():
             # Pyro repeats a partly observed site for each state of a discrete latent; its unobserved half stands once
-            site = Message(trace.nodes[name])
-            value = placing.values.get(name + SECOND, site["value"])
+            half, site = name + SECOND, Message(trace.nodes[name])
+            value = placing.values[half] if half in placing.values else site["value"]
             if value.shape == shape:
                 values[name] = value
         return values
