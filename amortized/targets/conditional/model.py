@@ -179,7 +179,7 @@ def _same_memory(value: Tensor, part: Tensor) -> bool:
 def as_data_sets(
     model: Callable, amortize: str | Sequence[str] | LocalTo | None, args: Sequence, kwargs: Mapping[str, Any]
 ) -> inspect.BoundArguments:
-    """The arguments of one call of the model as those of ``fit``: amortized arguments get a leading dimension."""
+    """The arguments of one call of the model as those of ``fit``: what is amortized over with one more dimension."""
     arguments = bound(model, args, kwargs)
     if amortize is not None and not isinstance(amortize, LocalTo):
         names = [amortize] if isinstance(amortize, str) else amortize

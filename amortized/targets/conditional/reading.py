@@ -131,7 +131,7 @@ def values_of_sites(
     return {name: [data[name]] for name in names}
 
 
-def program_of(model: Callable, reading: Reading) -> ContextualModel:
+def program_of(model: Callable, read: Reading) -> ContextualModel:
     """The model as a program of its context.
 
     Raises:
@@ -139,13 +139,13 @@ def program_of(model: Callable, reading: Reading) -> ContextualModel:
         ValueError: If it fails for another reason; the message says what was taken for a data set.
     """
     try:
-        return ContextualModel(model, reading.args, reading.kwargs, reading.contexts, reading.first, reading.local)
+        return ContextualModel(model, read.args, read.kwargs, read.contexts, read.first, read.local)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, ModelError):
             raise
-        if said := of_arguments(error, arguments(model, reading.args, reading.kwargs)):
+        if said := of_arguments(error, arguments(model, read.args, read.kwargs)):
             raise ModelError(said) from error
-        part = reading.contexts.parts[0]
+        part = read.contexts.parts[0]
         raise ValueError(
             f"the model fails on the first data set, in which {part.name!r} has shape {tuple(part.shape)}: {error}; "
             f"fit takes data sets along a first dimension, for one of them write [{part.name}]"

@@ -59,7 +59,7 @@ def _first_output(graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | None:
-    """Records ``plain``; ``None`` if that takes over ``seconds``, or gives other densities or scores."""
+    """``plain`` recorded, if that takes at most ``seconds`` and gives the same densities and scores; else ``None``."""
     deadline = time.monotonic() + seconds
     inputs = tuple(_points(reference, size) for size in SIZES)
     try:
@@ -78,7 +78,7 @@ def capture(plain: Vmap, reference: Reference, seconds: float) -> Captured | Non
 
 
 def _points(reference: Reference, size: int) -> Tensor:
-    """``(size, D)`` different points near those of the reference."""
+    """``size`` points near those of the reference, none of them twice."""
     rows = reference.x[torch.arange(size) % len(reference.x)]
     return rows * torch.linspace(1.0, 0.9, size, dtype=rows.dtype, device=rows.device)[:, None]
 

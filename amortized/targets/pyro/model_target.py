@@ -66,4 +66,4 @@ class ModelTarget(Target):
 
     @abstractmethod
     def run(self) -> object:
-        """Runs the model on its data, for the effect handlers around the call; returns what the model returns."""
+        """The model itself on its own data, for the effect handlers around the call."""
