@@ -110,8 +110,8 @@ MUTANTS = [
     mutant(
         "no-gradient-at-the-ends",
         "path.py",
-        "return value.double() + (gradient * (x - x.detach())).sum(-1)",
-        "return value.double()",
+        "log_target=target.log_prob(ends).double() if",
+        "log_target=target.log_prob(ends.detach()).double() if",
         "test_path.py",
         "contracts/test_objectives.py::test_the_gradient_is_the_slope_of_the_loss",
     ),
@@ -846,6 +846,20 @@ MUTANTS = [
         "targets/test_base.py",
     ),
     mutant(
+        "log-density-gradient-sign",
+        "targets/base.py",
+        "return gradient[:, None].to(score) * score, None",
+        "return -gradient[:, None].to(score) * score, None",
+        "targets/test_base.py",
+    ),
+    mutant(
+        "mark-of-a-row-that-a-search-may-draw",
+        "targets/conditional/model.py",
+        "torch.full_like(rows[..., :1], torch.nan)",
+        "torch.full_like(rows[..., :1], 1e9)",
+        "targets/conditional/test_target.py::test_coordinates_hold_rows_as_they_are_also_far_out",
+    ),
+    mutant(
         "whitening-log-det",
         "targets/affine.py",
         "return value.double() + self.log_dets(len(x)), white.to(self.dtype)",
@@ -1476,13 +1490,6 @@ MUTANTS = [
         "systematic(log_weights, draws, generator)[torch.randperm(draws, generator=generator)]",
         "systematic(log_weights, draws, generator)",
         "baselines/test_nested.py::test_draws_come_in_no_order",
-    ),
-    mutant(
-        "log-density-gradient-sign",
-        "baselines/targets.py",
-        "return gradient[:, None] * score, None",
-        "return -gradient[:, None] * score, None",
-        "baselines/test_targets.py",
     ),
     # records of the benchmark
     mutant(

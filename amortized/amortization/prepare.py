@@ -20,7 +20,7 @@ from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import DeepSets, Perceptron
 from amortized.samplers import DiffusionSampler
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.cost import is_dear
+from amortized.targets.cost import is_expensive
 
 SIMULATIONS = 20_000
 """Pairs in the pool, if time allows."""
@@ -91,7 +91,7 @@ def prepare_family(
         found, places = _chains(family, deadline, generator)
         x, numbers = torch.cat([x, found]), torch.cat([numbers, places])
     target.joint.recheck(target.coordinates(rows[numbers[-RECHECKED:]], x[-RECHECKED:]))
-    make = maker(is_dear(target.at(rows[:1]), x))
+    make = maker(is_expensive(target.at(rows[:1]), x))
     sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
     return Amortized(family, sampler, pairs, x, numbers)
 

@@ -1,18 +1,20 @@
-"""Rewrites that keep work off broadcast copies: ``log(expand(s))`` is ``expand(log(s))``, its sum a product."""
+"""Rewrites that do work before a broadcast: ``log(expand(s))`` is ``expand(log(s))``, and its sum is a product."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import fx
+from torch.fx.node import Argument
 
 from amortized._types import Tensor
 from amortized.capture.known import Known
+from amortized.capture.tape import Operation
 from amortized.capture.template import Template
 
 aten = torch.ops.aten
+# an element of the result depends on the elements in its own place only, so these may come before a broadcast
 ELEMENTWISE = {
     aten.neg.default,
     aten.exp.default,
@@ -35,8 +37,8 @@ ELEMENTWISE = {
 }
 
 
-def before_expansion(template: Template, target: Any, args: tuple, known: Known) -> fx.Node | None:
-    """The element-wise operation on what was expanded, expanded afterwards, where that is smaller."""
+def before_expansion(template: Template, target: Operation, args: tuple, known: Known) -> fx.Node | None:
+    """``expand(f(s))`` for an element-wise ``f(expand(s))``, if ``f(s)`` has fewer elements; else ``None``."""
     sources = [_source(argument) for argument in args]
     nodes = [source for source in sources if isinstance(source, fx.Node)]
     if not any(isinstance(a, fx.Node) and a is not s for a, s in zip(args, sources, strict=True)):
@@ -52,13 +54,15 @@ def before_expansion(template: Template, target: Any, args: tuple, known: Known)
     return template.expand(template.call(target, tuple(sources), small), known)
 
 
-def _source(argument: Any) -> Any:
-    expanded = isinstance(argument, fx.Node) and argument.target is aten.expand.default
-    return argument.args[0] if expanded else argument
+def _source(argument: Argument) -> Argument:
+    """``s`` for ``expand(s)``, else the argument itself."""
+    if isinstance(argument, fx.Node) and argument.target is aten.expand.default:
+        return argument.args[0]
+    return argument
 
 
 def sum_inside(template: Template, args: tuple, known: Known) -> fx.Node | None:
-    """``Σ −z = −Σ z``, ``Σ (z ± c) = Σ z ± n c`` and ``Σ z c = c Σ z``, for what does not change along the sum."""
+    """``Σ −z = −Σ z``, ``Σ (z ± c) = Σ z ± n c`` and ``Σ z c = c Σ z`` for a ``c`` that is constant along the sum."""
     node, dims = args
     if node.op != "call_function" or node.kwargs or node.target not in SUMMED:
         return None
@@ -83,16 +87,17 @@ def sum_inside(template: Template, args: tuple, known: Known) -> fx.Node | None:
     return template.call(node.target, (total, constant), known)
 
 
+# the operations whose sum ``sum_inside`` rewrites
 SUMMED = {aten.neg.default, aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
 
 
-def _along(template: Template, argument: Any, before: Known, dims: list[int]) -> Any:
-    """A number, or a node without the summed dimensions, that ``argument`` repeats along them; else ``None``."""
+def _along(template: Template, argument: Argument, before: Known, dims: list[int]) -> float | fx.Node | None:
+    """The number or node, without the summed dimensions, that ``argument`` repeats along them; else ``None``."""
     constant = template.number(argument)
     if constant is not None:
         return constant
     source = _source(argument)
-    if source is argument:
+    if source is argument or not isinstance(source, fx.Node):
         return None
     each = template.known.get(source)
     if each is None or each.one.dim() != before.one.dim() or each.one.dtype != before.one.dtype:

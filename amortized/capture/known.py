@@ -1,4 +1,4 @@
-"""What the recorded runs tell about a node of the new graph."""
+"""What the two recorded runs say about a node of the new graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from amortized._types import Tensor
 
 
 class Known:
-    """What the two recorded runs tell about a node: its values at both batch sizes, and whether they are one number."""
+    """The values of a node at both batch sizes.
+
+    Args:
+        one: What the operation returned at the first batch size: a tensor, or several in a tuple or list.
+        two: The same at the second batch size.
+    """
 
     def __init__(self, one: Any, two: Any):
         self.one = one
@@ -16,7 +21,7 @@ class Known:
 
     @property
     def splat(self) -> float | None:
-        """The number that fills the tensor at both sizes; ``None`` where there is none."""
+        """The one number that fills the tensor at both batch sizes, or ``None``."""
         for value in (self.one, self.two):
             if not isinstance(value, Tensor) or value.numel() == 0 or value.is_complex():
                 return None

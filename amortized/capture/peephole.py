@@ -1,18 +1,22 @@
-"""Rewrites of single tensor operations that change nothing but the cost."""
+"""Rewrites of single tensor operations that change the cost and not the result."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import fx
+from torch.fx.node import Argument
 
 from amortized._types import Tensor
 from amortized.capture.broadcasting import ELEMENTWISE, before_expansion, sum_inside
 from amortized.capture.known import Known
+from amortized.capture.tape import Operation
 from amortized.capture.template import Template
 
 aten = torch.ops.aten
+# these keep the order and the number of the elements
 VIEWS = {
     aten.view.default,
     aten._unsafe_view.default,
@@ -25,12 +29,18 @@ VIEWS = {
     aten.lift_fresh_copy.default,
     aten._reshape_alias.default,
 }
+# of the views, those that fail on a broadcast tensor, which ``reshape`` copies
 RESHAPES = {aten.view.default, aten._unsafe_view.default}
+# these may be the transpose of a matrix, which ``_swaps`` tells from their arguments
 TRANSPOSES = {aten.permute.default, aten.t.default}
 
+Rule = Callable[[Template, tuple, Known], fx.Node | None]
 
-def simplify(template: Template, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node | None:
-    """A cheaper node equal to ``target(*args, **kwargs)``, or ``None``."""
+
+def simplify(
+    template: Template, target: Operation, args: tuple, kwargs: dict[str, Any], known: Known
+) -> fx.Node | None:
+    """A cheaper node that equals ``target(*args, **kwargs)``, or ``None``."""
     if kwargs and target is not aten.clone.default:
         return None
     if target in VIEWS:
@@ -46,7 +56,7 @@ def simplify(template: Template, target: Any, args: tuple, kwargs: dict, known: 
 
 
 def _first_of_chain(template: Template, node: fx.Node, known: Known) -> fx.Node | None:
-    """The ancestor with this very shape, through operations that keep the order and number of the elements."""
+    """The nearest ancestor with this very shape and dtype, through views alone."""
     while True:
         other = template.known.get(node)
         if other is None or not isinstance(other.one, Tensor) or other.one.numel() != known.one.numel():
@@ -58,21 +68,23 @@ def _first_of_chain(template: Template, node: fx.Node, known: Known) -> fx.Node 
         node = node.args[0]  # type: ignore[assignment]
 
 
-def _kept(template: Template, argument: Any, known: Known) -> fx.Node | None:
+def _alike(template: Template, argument: Argument, known: Known) -> fx.Node | None:
     """``argument``, if it has the dtype and the shape of the result."""
     if isinstance(argument, fx.Node) and argument in template.known and known.looks_like(template.known[argument]):
         return argument
     return None
 
 
-def _neutral(neutral: float, both_sides: bool):
+def _neutral(neutral: float, both_sides: bool) -> Rule:
+    """The rule that leaves out an operation with its neutral element: ``x + 0``, ``1 x``, ``x / 1``."""
+
     def rule(template: Template, args: tuple, known: Known) -> fx.Node | None:
         if len(args) != 2:
             return None
         if template.number(args[1]) == neutral:
-            return _kept(template, args[0], known)
+            return _alike(template, args[0], known)
         if both_sides and template.number(args[0]) == neutral:
-            return _kept(template, args[1], known)
+            return _alike(template, args[1], known)
         return None
 
     return rule
@@ -84,14 +96,14 @@ def _negation(template: Template, args: tuple, known: Known) -> fx.Node | None:
         return None
     if inner.target is aten.neg.default:
         return inner.args[0]  # type: ignore[return-value]
-    both = [_kept(template, argument, known) for argument in inner.args]
+    both = [_alike(template, argument, known) for argument in inner.args]
     if inner.target is aten.sub.Tensor and len(inner.args) == 2 and all(both):
         return template.emit(aten.sub.Tensor, (both[1], both[0]), {}, known)
     return None
 
 
 def _sum(template: Template, args: tuple, known: Known) -> fx.Node | None:
-    """A sum over dimensions of one element is a view; others are taken before what they have in common."""
+    """A sum over dimensions of one element is a view. Other sums go inside an operation with a constant."""
     if len(args) != 2 or not args[1]:
         return None
     node, dims = args
@@ -105,7 +117,7 @@ def _sum(template: Template, args: tuple, known: Known) -> fx.Node | None:
 
 
 def _transposed_product(template: Template, args: tuple, known: Known) -> fx.Node | None:
-    """``(A B)ᵀ = Bᵀ Aᵀ``, so that the particles' dimension comes first in memory too: vmap puts it last."""
+    """``(A B)ᵀ = Bᵀ Aᵀ``: vmap puts the particles last, and so they come first in memory too."""
     product = args[0]
     if known.one.dim() != 2 or not _swaps(args):
         return None
@@ -130,13 +142,14 @@ def _transpose(template: Template, node: fx.Node) -> fx.Node:
 
 
 def _copy(template: Template, args: tuple, known: Known) -> fx.Node | None:
-    """A copy that keeps the layout is not needed where nothing is written in place."""
+    """A copy with the same layout is not needed: nothing is written in place."""
     before = template.known[args[0]]
     same = all(a.stride() == b.stride() for a, b in ((before.one, known.one), (before.two, known.two)))
-    return _kept(template, args[0], known) if same else None
+    return _alike(template, args[0], known) if same else None
 
 
-RULES = {
+# one rule for each operation, from its arguments and values to a cheaper node or None
+RULES: dict[Operation, Rule] = {
     aten.add.Tensor: _neutral(0.0, both_sides=True),
     aten.sub.Tensor: _neutral(0.0, both_sides=False),
     aten.mul.Tensor: _neutral(1.0, both_sides=True),

@@ -1,4 +1,4 @@
-"""A recorder of tensor operations: what a function did to its input, with the value of every step."""
+"""Recording: every tensor operation of a function, with its value."""
 
 from __future__ import annotations
 
@@ -6,29 +6,39 @@ import operator
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import fx
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from amortized._types import Tensor
 
 
 class OutOfTime(RuntimeError):
-    """Recording took longer than it may."""
+    """Recording or simplifying passed its deadline."""
+
+
+Operation = Callable[..., Any]
+"""What a step calls: one of torch's operators, or ``operator.getitem``."""
+Kind = Literal["input", "constant", "call", "part"]
 
 
 @dataclass(eq=False)
 class Step:
-    """One operation: ``target(*args, **kwargs)``, its arguments other steps or constants; ``value`` came out.
+    """One operation ``target(*args, **kwargs)`` and the ``value`` that it returned.
 
-    ``kind``: "input", "constant", "call", or "part": ``args[0]``'s element number ``args[1]``.
+    Args:
+        kind: A "part" is element ``args[1]`` of the step ``args[0]``, which returned several tensors.
+        value: A tensor, several in a tuple or list, or a number read off a tensor.
+        target: ``None`` for an input and a constant.
+        args: Other steps, and numbers as they are.
     """
 
-    kind: str
+    kind: Kind
     value: Any
-    target: Any = None
+    target: Operation | None = None
     args: tuple = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
 
@@ -40,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Recording:
-    """The steps from the input (the first step) to the outputs, in order, without those that nothing needs."""
+    """The steps from the input, which is the first, to the outputs, in order. Steps that nothing needs are left out."""
 
     steps: list[Step]
     outputs: tuple[Step, ...]
@@ -50,7 +60,7 @@ class Recording:
         return any(_is_mutable(step.target) for step in self.steps)
 
     def replay(self) -> fx.GraphModule:
-        """The same computation as a function of its input."""
+        """The recorded computation as a function of its input."""
         graph, constants, nodes = fx.Graph(), torch.nn.Module(), {}
         for step in self.steps:
             args, kwargs = replaced((step.args, step.kwargs), Step, nodes.__getitem__)
@@ -61,6 +71,7 @@ class Recording:
                 constants.register_buffer(name, step.value)
                 nodes[step] = graph.get_attr(name)
             else:
+                assert step.target is not None
                 nodes[step] = graph.call_function(step.target, args, kwargs)
         graph.output(tuple(nodes[step] for step in self.outputs))
         return fx.GraphModule(constants, graph)
@@ -69,8 +80,11 @@ class Recording:
 class Tape(TorchDispatchMode):
     """Records every operation below ``torch.func``, where particles are an ordinary dimension of every tensor.
 
-    A Python number read off a tensor becomes a constant of the recording. That is right under vmap alone, which
-    refuses to read a number off anything that depends on a particle.
+    A number that Python reads off a tensor becomes a constant of the recording. So ``function`` must run under vmap:
+    vmap refuses to read a number off anything that depends on a particle.
+
+    Args:
+        deadline: In seconds of ``time.monotonic``.
     """
 
     def __init__(self, deadline: float):
@@ -79,10 +93,15 @@ class Tape(TorchDispatchMode):
         self.steps: list[Step] = []
         self.made: dict[int, Step] = {}
         self.sharing: dict[int, set[int]] = {}
-        self.kept: list[Tensor] = []
+        self.constants: list[Tensor] = []  # held, since another tensor could get the id of one that is gone
 
     def record(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> Recording:
-        """Runs ``function(x)``; raises ``OutOfTime`` at the first operation after the deadline."""
+        """Runs ``function(x)`` and returns what it did.
+
+        Raises:
+            OutOfTime: At the first operation after the deadline.
+            RuntimeError: If the function writes in place in a way that cannot be undone.
+        """
         self._add(Step("input", x))
         with self:
             outputs = tuple(self._step(output) for output in function(x))
@@ -125,7 +144,7 @@ class Tape(TorchDispatchMode):
 
     def _step(self, value: Tensor) -> Step:
         if id(value) not in self.made:
-            self.kept.append(value)
+            self.constants.append(value)
             self._add(Step("constant", value.detach()))
             self.made[id(value)] = self.steps[-1]
         return self.made[id(value)]
@@ -136,7 +155,7 @@ class Tape(TorchDispatchMode):
 
 
 def replaced(argument: Any, kind: type, change: Callable[[Any], Any]) -> Any:
-    """``argument`` with every instance of ``kind`` within its tuples, lists and dictionaries changed."""
+    """``argument`` with ``change`` applied to every instance of ``kind`` in its tuples, lists and dictionaries."""
     if isinstance(argument, kind):
         return change(argument)
     if isinstance(argument, (tuple, list)):
@@ -146,16 +165,16 @@ def replaced(argument: Any, kind: type, change: Callable[[Any], Any]) -> Any:
     return argument
 
 
-def _is_mutable(func: Any) -> bool:
+def _is_mutable(func: Operation | None) -> bool:
     return bool(getattr(getattr(func, "_schema", None), "is_mutable", False))
 
 
-def _out_of_place(func: Any) -> Any:
-    """``aten.add`` for ``aten.add_``; ``None`` where there is none."""
+def _out_of_place(func: OpOverload) -> OpOverload | None:
+    """``aten.add`` for ``aten.add_``, or ``None``."""
     packet = getattr(torch.ops.aten, func._schema.name.split("::")[1].removesuffix("_"), None)
     return getattr(packet, func._overloadname, None)
 
 
-def _has_form_out_of_place(func: Any) -> bool:
+def _has_form_out_of_place(func: OpOverload) -> bool:
     """Whether an operation writes into its first argument, returns it, and has a form that writes nothing."""
     return _is_mutable(func) and func._schema.name.endswith("_") and _out_of_place(func) is not None

@@ -1,8 +1,4 @@
-"""One graph for every batch size, made out of two graphs of the same computation at two batch sizes, and simplified.
-
-Integers that differ between the two are affine in the batch size; what does not depend on the particles' values is
-computed once; operations that change nothing are left out.
-"""
+"""Unifying: one graph for every batch size, out of recordings of the same computation at two batch sizes."""
 
 from __future__ import annotations
 
@@ -13,12 +9,14 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.fx.node import Argument
 
 from amortized._types import Tensor
 from amortized.capture.known import Known
-from amortized.capture.tape import OutOfTime, Recording, Step
+from amortized.capture.tape import Operation, OutOfTime, Recording, Step
 
 aten = torch.ops.aten
+# these read the shape of their argument and not its values, so that their result is a constant
 SHAPE_ONLY = {
     aten.zeros_like.default,
     aten.ones_like.default,
@@ -34,13 +32,19 @@ SHAPE_ONLY = {
 
 
 class CannotUnify(RuntimeError):
-    """The two graphs are not the same computation at two batch sizes."""
+    """The two recordings are not the same computation at two batch sizes."""
 
 
 class Template:
-    """Builds the graph for every batch size; ``build`` returns it as a module ``x: (B, D) -> the traced outputs``.
+    """Builds the graph for every batch size.
 
-    ``rewrite``: finds a cheaper node that equals a call, or ``None``; without it the graph stays as it was recorded.
+    An integer that differs between the recordings is affine in the batch size. A tensor that does not depend on the
+    input is stored as a constant. The same call is made once.
+
+    Args:
+        recordings: Of the same function at two batch sizes.
+        deadline: In seconds of ``time.monotonic``.
+        rewrite: Finds a cheaper node that equals a call, or returns ``None``. Without it nothing is simplified.
     """
 
     def __init__(self, recordings: tuple[Recording, Recording], deadline: float, rewrite: Rewrite | None = None):
@@ -55,9 +59,15 @@ class Template:
         self.new: dict[Step, fx.Node] = {}
         self.depends: dict[Step, bool] = {}
         self.known: dict[fx.Node, Known] = {}
-        self.emitted: dict[Any, fx.Node] = {}
+        self.emitted: dict[tuple, fx.Node] = {}
 
     def build(self) -> fx.GraphModule:
+        """The module ``x: (B, D) -> the recorded outputs``.
+
+        Raises:
+            CannotUnify: If the recordings differ in more than the batch size.
+            OutOfTime: After the deadline.
+        """
         first, second = self.recordings
         if len(first.steps) != len(second.steps):
             raise CannotUnify(f"{len(first.steps)} operations at one batch size, {len(second.steps)} at another")
@@ -89,33 +99,33 @@ class Template:
         if one.kind == "constant":
             raise CannotUnify("a constant that differs between batch sizes")
         args, kwargs = self._unify((one.args, one.kwargs), (two.args, two.kwargs))
+        assert one.target is not None
         self.new[one] = self.call(one.target, args, known, kwargs)
 
-    def call(self, target: Any, args: tuple, known: Known, kwargs: dict[str, Any] | None = None) -> fx.Node:
-        """``target(*args, **kwargs)`` in the new graph, or something cheaper that equals it."""
+    def call(self, target: Operation, args: tuple, known: Known, kwargs: dict[str, Any] | None = None) -> fx.Node:
+        """A node that equals ``target(*args, **kwargs)``, rewritten if a rule applies."""
         simpler = self.rewrite(self, target, args, kwargs or {}, known) if self.rewrite else None
         return simpler or self.emit(target, args, kwargs or {}, known)
 
-    def number(self, argument: Any) -> float | None:
-        """The number that an argument is, as a Python scalar or as a constant tensor filled with it."""
+    def number(self, argument: Argument) -> float | None:
+        """The number that an argument is: a Python scalar, or a stored tensor filled with one number."""
         if isinstance(argument, (int, float)):
             return float(argument)
-        stored = isinstance(argument, fx.Node) and (
-            argument.op == "get_attr"
-            or (argument.target is aten.expand.default and getattr(argument.args[0], "op", "") == "get_attr")
-        )
-        return self.known[argument].splat if stored else None
+        if not isinstance(argument, fx.Node):
+            return None
+        source = argument.args[0] if argument.target is aten.expand.default else argument
+        return self.known[argument].splat if getattr(source, "op", "") == "get_attr" else None
 
-    def emit(self, target: Any, args: tuple, kwargs: dict, known: Known) -> fx.Node:
-        """A call in the new graph; the one made before, where the same call was."""
+    def emit(self, target: Operation, args: tuple, kwargs: dict[str, Any], known: Known) -> fx.Node:
+        """The node ``target(*args, **kwargs)``, which is made once."""
         key = (target, repr((args, sorted(kwargs.items()))))
         if key not in self.emitted:
             self.emitted[key] = self.graph.call_function(target, args, kwargs)
             self.known[self.emitted[key]] = known
         return self.emitted[key]
 
-    def size(self, one: int, two: int) -> Any:
-        """An integer that may depend on the batch size B, as ``a B + c``."""
+    def size(self, one: int, two: int) -> int | fx.Node:
+        """An integer that is ``one`` and ``two`` at the two batch sizes; ``a B + c`` in the graph if they differ."""
         if one == two:
             return one
         slope, rest = divmod(two - one, self.sizes[1] - self.sizes[0])
@@ -125,7 +135,7 @@ class Template:
         node = self.batch if slope == 1 else self._arithmetic(operator.mul, self.batch, slope)
         return node if offset == 0 else self._arithmetic(operator.add, node, offset)
 
-    def _arithmetic(self, target: Any, node: fx.Node, number: int) -> fx.Node:
+    def _arithmetic(self, target: Operation, node: fx.Node, number: int) -> fx.Node:
         key = (target, node.name, number)
         if key not in self.emitted:
             self.emitted[key] = self.graph.call_function(target, (node, number))
@@ -147,7 +157,7 @@ class Template:
         raise CannotUnify(f"the arguments {one} and {two}")
 
     def _constant(self, known: Known) -> fx.Node | None:
-        """A stored tensor, stretched along the dimensions that follow the batch size; ``None`` where it is neither."""
+        """A stored tensor, broadcast along the dimensions that follow the batch size, or ``None``."""
         one, two = known.one, known.two
         if one.dim() != two.dim():
             return None
@@ -173,7 +183,8 @@ class Template:
         return self.graph.get_attr(name)
 
 
-Rewrite = Callable[[Template, Any, tuple, dict[str, Any], Known], fx.Node | None]
+Rewrite = Callable[[Template, Operation, tuple, dict[str, Any], Known], fx.Node | None]
+"""Template, target, args, kwargs and values of a call to a cheaper node that equals it, or ``None``."""
 
 
 def _equal(one: Tensor, two: Tensor) -> bool:

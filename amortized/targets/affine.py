@@ -1,4 +1,4 @@
-"""A target seen through an affine map, one for each context, so that its posterior has mean 0 and covariance I."""
+"""A target in affine coordinates in which its posterior has mean 0 and covariance I."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from amortized.targets.wrapped import WrappedTarget
 
 
 class WhitenedTarget(WrappedTarget):
-    """``log R(m + L u) + log |det L|`` as a density of ``u``: the same Z, moments near (0, I).
+    """A target in whitened coordinates ``u``, where ``x = m + L u``; it has the same Z.
 
-    ``shift: (D,)`` and lower-triangular ``scale_tril: (D, D)`` are kept in float64; ``u`` lives in ``dtype``
-    (torch's default, the network's), the wrapped target is called in its own; log densities are float64.
-    For a target of M contexts the map may be one for each: ``(M, D)`` and ``(M, D, D)``.
+        log R'(u) = log R(m + L u) + log |det L|,    ∇ log R'(u) = Lᵀ ∇ log R(m + L u)
+
+    The maps and the log densities are float64: far from the origin float32 would lose the digits of ``u``.
+
+    Args:
+        target: The density of ``x``, called in its own dtype.
+        shift: m, ``(D,)``, or ``(M, D)`` for a target of M contexts.
+        scale_tril: L, lower triangular, ``(D, D)`` or ``(M, D, D)``; gradients reach both maps.
+        dtype: Of ``u``; torch's default dtype, which the network has, if left out.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> narrow = DensityTarget(lambda x: -0.5 * ((x - 3.0) / 0.1).square().sum(-1), dim=1)
@@ -33,7 +39,7 @@ class WhitenedTarget(WrappedTarget):
         self.context, self.numbers = target.context, target.numbers
 
     def _each(self, x: Tensor) -> Tensor:
-        """``(B, D)`` in float64, as ``(B / M, M, D)`` where every context has a map of its own."""
+        """``(B, D)`` in float64; reshaped to ``(B / M, M, D)`` if each context has its own map."""
         return x.double().unflatten(0, (-1, len(self.shift))) if self.shift.ndim > 1 else x.double()
 
     def unwhiten(self, u: Tensor) -> Tensor:

@@ -11,11 +11,14 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from amortized._types import Generator, Sites, Tensor
 from amortized.targets.troubles import Troubles
 
-NAN, INFINITE, STEEP = "a log density of NaN", "a log density of +inf", "a finite log density without finite gradient"
+NAN = "a log density of NaN"
+INFINITE = "a log density of +inf"
+STEEP = "a finite log density without finite gradient"
+"""The kinds of non-finite values, as ``Target.troubles`` names them."""
 
 
 class Presented(Protocol):
-    """What training takes: a density, or a family of them that presents some at a time."""
+    """What training takes: one density, or a family of densities that presents some of its members at each step."""
 
     @property
     def dim(self) -> int: ...
@@ -24,19 +27,30 @@ class Presented(Protocol):
     def device(self) -> torch.device: ...
 
     def presented(self, generator: Generator | None = None) -> Target:
-        """What one training step looks at."""
+        """The density of one training step."""
         ...
 
 
 class Target(ABC):
     """An unnormalized log density ``log R(x)`` in unconstrained space, Jacobians included.
 
-    ``calls`` counts evaluations, one per particle, a gradient included in its evaluation. One bad particle never stops
-    a batch, and each is counted by kind: where the density is NaN or +inf, ``log R`` is -inf and the score 0; where the
-    density is finite and its gradient is not, ``log R`` stays and the score is 0, so that both ways to ask agree.
-    Weights, HMC and MALA are exact for any finite score, so such a point costs speed alone. ``nonfinite`` counts both.
-    ``context: (M, C)``: what the density is conditioned on, where that varies: row i of every batch belongs to context
-    ``i mod M``, so a batch holds a multiple of M particles. ``numbers: (M,)`` are the contexts' places in a collection.
+    A subclass gives the raw ``_log_prob`` and ``_log_prob_and_score``, and ``constrain``. This class does the rest:
+
+    - **Gradients.** ``log_prob`` is differentiable. Its gradient is the score, which comes with the value.
+    - **Counts.** ``calls`` counts evaluations, one for each particle; a gradient belongs to its evaluation.
+      ``nonfinite`` counts bad particles, and ``troubles()`` names each kind: NaN, +inf, a finite density without
+      finite gradient, and each class of exception that a user's model raises.
+    - **Bad particles.** No bad particle stops a batch. A density of NaN or +inf becomes ``log R = -inf`` with score 0.
+      A finite density without finite gradient keeps its ``log R`` and has score 0. Weights, HMC and MALA are exact for
+      any finite score, so such a point only costs speed.
+
+    A density may depend on a ``context: (M, C)``. Row i of every batch then belongs to context ``i mod M``, so a batch
+    holds a multiple of M particles. ``numbers: (M,)`` are the places of the contexts in a collection.
+
+    Args:
+        dim: D, the number of unconstrained variables.
+        dtype: Of ``x`` and of the score.
+        device: Of ``x``.
     """
 
     context: Tensor | None = None
@@ -51,23 +65,28 @@ class Target(ABC):
 
     @property
     def nonfinite(self) -> int:
+        """The number of evaluations at which the density, or its gradient, was not finite or the model raised."""
         return self._troubles.total
 
     def troubles(self) -> list[str]:
-        """What went wrong in evaluations so far, one sentence for each kind; empty where nothing did."""
+        """One sentence for each kind of evaluation that went wrong so far; empty if none did."""
         return self._troubles.sentences()
 
     def recheck(self, x: Tensor) -> bool:
-        """Whether the density is at draws ``x: (N, D)`` what was checked when it was built; it is mended if not."""
+        """Compares the density at draws ``x: (N, D)`` with its plain definition, and mends it if they differ.
+
+        Returns:
+            False if the density had to be mended: values from before may be wrong.
+        """
         return True
 
     @property
     def contexts(self) -> int:
-        """M, how many contexts take turns along a batch; 1 for a single density."""
+        """M, the number of contexts that take turns along a batch; 1 for a single density."""
         return 1 if self.context is None else len(self.context)
 
     def presented(self, generator: Generator | None = None) -> Target:
-        """What one training step looks at: this density. A family of densities gives some of its members."""
+        """The density of one training step: this one. A family of densities gives some of its members."""
         return self
 
     @abstractmethod
@@ -83,9 +102,13 @@ class Target(ABC):
         """The model's own sites ``{name: (B, *event)}`` at ``x: (B, D)``, deterministic sites included."""
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """``log R(x)``: ``(B, D) -> (B,)`` in nats; -inf where the density is not a number.
+        """``log R(x)`` in nats, differentiable in ``x``.
 
-        Where ``x`` requires a gradient, it is the score of ``log_prob_and_score``; no second derivative is there.
+        Args:
+            x: ``(B, D)``. If it requires a gradient, that is the score; it cannot be differentiated again.
+
+        Returns:
+            ``(B,)``; -inf where the raw density is NaN or +inf.
         """
         if x.requires_grad and torch.is_grad_enabled():
             return _WithScore.apply(x, self)
@@ -94,30 +117,37 @@ class Target(ABC):
         return _or_zero(value)
 
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``log R(x)`` and ``∇ log R(x)``: ``(B, D) -> (B,), (B, D)``; detached from any graph."""
-        value, score = self._log_prob_and_score(x)
-        followed = score.isfinite().all(-1)
-        self._count(x, value, followed)
-        value = _or_zero(value)
-        return value, torch.where((followed & (value > -torch.inf))[:, None], score, 0.0)
+        """``log R(x)`` in nats and the score ``∇ log R(x)``, detached from any graph.
 
-    def _count(self, x: Tensor, value: Tensor, followed: Tensor) -> None:
-        """The particles; by kind those whose raw ``value: (B,)`` or gradient (not ``followed: (B,)``) is not finite."""
+        Args:
+            x: ``(B, D)``.
+
+        Returns:
+            ``(B,)`` and ``(B, D)``; the score is 0 where it, or the density, is not finite.
+        """
+        value, score = self._log_prob_and_score(x)
+        is_score_finite = score.isfinite().all(-1)
+        self._count(x, value, is_score_finite)
+        value = _or_zero(value)
+        return value, torch.where((is_score_finite & (value > -torch.inf))[:, None], score, 0.0)
+
+    def _count(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
+        """Counts the particles, and by kind those whose raw value or score is not finite; all masks ``(B,)``."""
         self.calls += x.shape[0]
         self._troubles.evaluations += x.shape[0]
-        finite = value.isfinite()
-        if bool((finite & followed).all()):  # a device is asked once where all is well, not once for each kind
+        is_finite = value.isfinite()
+        if bool((is_finite & is_score_finite).all()):  # a good batch waits for the device once, not once for each kind
             return
         self._add(NAN, value.isnan(), x)
         self._add(INFINITE, value == torch.inf, x)
-        self._add(STEEP, finite & ~followed, x)
+        self._add(STEEP, is_finite & ~is_score_finite, x)
 
     def _add(self, kind: str, bad: Tensor, x: Tensor) -> None:
         if count := int(bad.sum()):
             self._troubles.add(kind, count, lambda: self._fault(x[bad][:1]))
 
     def _fault(self, x: Tensor) -> str:
-        """A word on what is at fault at one point ``x: (1, D)``; empty where nothing is known."""
+        """What is at fault at one point ``x: (1, D)``, in a few words; empty if nothing is known."""
         return ""
 
 
@@ -138,5 +168,5 @@ class _WithScore(torch.autograd.Function):
 
 
 def _or_zero(value: Tensor) -> Tensor:
-    """Log densities, -inf for those that are not a number: density zero."""
+    """Log densities, with -inf, density zero, in place of NaN and +inf."""
     return torch.where(value < torch.inf, value, -torch.inf)

@@ -9,7 +9,14 @@ from amortized.targets.base import Target
 
 
 class DensityTarget(Target):
-    """The target whose log density is ``log_density(x: (B, D)) -> (B,)``.
+    """A target from a function of your own.
+
+    Args:
+        log_density: ``(B, D) -> (B,)`` in nats, differentiable by torch; each value may depend on its own row only.
+        dim: D, the number of variables, each on the whole real line.
+        dtype: Of ``x``; torch's default dtype if left out.
+        device: Of ``x``.
+        name: Under which ``constrain`` returns ``x``.
 
     >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=3)
     >>> value, score = normal.log_prob_and_score(torch.ones(2, 3))

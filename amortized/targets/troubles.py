@@ -1,4 +1,4 @@
-"""What goes wrong where a density is evaluated, counted by kind."""
+"""Evaluations of a density that went wrong, counted by kind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 
 class OutsideSupport(ValueError):
-    """What a model raises at values where it means its density to be zero.
+    """Raised by a model at values of its latents where its density is zero on purpose.
 
-    Any other exception counts as a mistake of the model, is counted by kind, and told after ``fit``.
-    ``pyro.factor("inside", torch.where(rate > 0, 0.0, -torch.inf))`` says the same and is a hundred times faster,
-    since a Python branch on a value has to be run for one particle after the other.
+    Any other exception counts as a mistake of the model: ``fit`` counts it by kind and warns of it.
+    ``pyro.factor("inside", torch.where(rate > 0, 0.0, -torch.inf))`` means the same and is a hundred times faster:
+    a Python branch on a value runs for one particle after the other.
 
     >>> def model(rate):
     ...     if rate < 0:
@@ -29,7 +29,7 @@ class _Kind:
 
 
 class Troubles:
-    """How many of ``evaluations`` went wrong, by kind, each kind with a word on the first of them.
+    """Counts of the ``evaluations`` that went wrong, by kind, with a detail of the first one of each kind.
 
     >>> troubles = Troubles()
     >>> troubles.evaluations += 200
@@ -48,23 +48,35 @@ class Troubles:
         return sum(kind.count for kind in self.kinds.values())
 
     def add(self, kind: str, count: int, detail: Callable[[], str], own: bool = False) -> None:
-        """``count`` more of a kind; ``detail()`` is asked at the first alone. ``own``: an exception of the model's."""
+        """Counts evaluations that went wrong.
+
+        Args:
+            kind: Its name, as it stands in ``sentences()``.
+            count: Number of evaluations.
+            detail: Called at the first of the kind only, since it may run the model again.
+            own: Whether the model's own code raised an exception.
+        """
         if kind in self.kinds:
             self.kinds[kind].count += count
         else:
             self.kinds[kind] = _Kind(count, detail(), own)
 
     def raised(self, error: Exception) -> None:
-        """One point at which the model raised ``error``; nothing where the model says so on purpose.
+        """Counts one point at which the model raised ``error``, unless it is an ``OutsideSupport``.
 
-        That a matrix cannot be factored is numerical trouble and no exception of the model's own.
+        A failed matrix factorisation counts as numerical, not as the model's own exception.
         """
         if not isinstance(error, OutsideSupport):
             own = not isinstance(error, torch.linalg.LinAlgError)  # pyright: ignore
             self.add(class_name(error), 1, lambda: f"“{first_line(error)}”", own)
 
     def sentences(self, points: str = "points", only_own: bool = False) -> list[str]:
-        """One sentence for each kind; ``only_own``: for each kind of exception of the model's own."""
+        """One sentence for each kind.
+
+        Args:
+            points: What an evaluation is called in the sentence.
+            only_own: Leaves out kinds that are not exceptions of the model's own code.
+        """
         return [
             f"{name} at {kind.count:,} ({percent(kind.count, self.evaluations)} %) of {self.evaluations:,} "
             + (f"{points}, {kind.detail}" if kind.detail else points)
@@ -74,7 +86,8 @@ class Troubles:
 
 
 def percent(count: int, total: int) -> str:
-    """
+    """``count`` as a percentage of ``total``, with two digits.
+
     >>> percent(3, 3), percent(1, 8), percent(1, 300)
     ('100', '12', '0.33')
     """
@@ -83,12 +96,12 @@ def percent(count: int, total: int) -> str:
 
 
 def class_name(error: Exception) -> str:
-    """The name by which a user knows an exception's class: torch's ``_LinAlgError`` is ``torch.linalg.LinAlgError``."""
+    """The public name of an exception's class: torch's ``_LinAlgError`` is ``torch.linalg.LinAlgError``."""
     return type(error).__name__.removeprefix("_")
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an exception's message, two where it ends with a colon, without Pyro's table of shapes.
+    """The first line of an exception's message; two lines if the first ends with a colon. Leaves out Pyro's shapes.
 
     >>> first_line(ValueError("at site 'y':\\nbad value\\nTrace Shapes:\\n Param Sites:"))
     "at site 'y': bad value"

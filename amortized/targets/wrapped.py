@@ -24,7 +24,7 @@ class WrappedTarget(Target):
     def troubles(self) -> list[str]:
         return self.target.troubles()
 
-    def _count(self, x: Tensor, value: Tensor, followed: Tensor) -> None:
+    def _count(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
         self.calls += x.shape[0]
 
     def recheck(self, x: Tensor) -> bool:

@@ -15,7 +15,7 @@ from amortized.processes.reference import Reference
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.cost import is_dear
+from amortized.targets.cost import is_expensive
 from amortized.warmup import WarmUp, warm_up
 from amortized.warmup.sharpen import sharpened
 
@@ -90,7 +90,7 @@ def prepare(
         warm = sharpened(warm, target, components, seconds, generator)
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
     reference = warm.reference()
-    expensive = is_dear(target, warm.draws)
+    expensive = is_expensive(target, warm.draws)
     make = make_sampler or partial(preset, langevin=not expensive if langevin is None else langevin)
     with own_randomness(target.device, seed):
         sampler = make(target.dim, reference).to(target.device)

@@ -24,7 +24,16 @@ from amortized.targets.pyro.trace import (
 
 
 def check_observed(program: ContextualModel, rows: Tensor) -> None:
-    """Raises ``ModelError`` where data of the context enter a site in another form than their own."""
+    """Refuses a model in which data of the context enter a site in another form than their own.
+
+    Args:
+        program: The model of one context.
+        rows: ``(N, C)``, the contexts.
+
+    Raises:
+        ModelError: If no site observes a part as it is, if another observed site is computed from a part, or if no
+            continuous latent site is there.
+    """
     names = program.contexts.names
     if not program.sites:
         raise ModelError(
@@ -51,9 +60,13 @@ def check_observed(program: ContextualModel, rows: Tensor) -> None:
 
 
 def check_held(program: ContextualModel) -> None:
-    """Raises ``ModelError``, naming the argument, where its change is felt though the sites that observe it are held.
+    """Refuses a model that reads an argument in another place than at the sites that observe it.
 
-    Such a model, ``obs=y[t]`` with a mean that reads ``y[t − 1]``, would see the data of ``fit`` there for ever.
+    An example is ``obs=y[t]`` with a mean of ``y[t − 1]``: that mean would keep the data of ``fit`` for ever. The check
+    changes the argument and holds those sites: the density must not move.
+
+    Raises:
+        ModelError: It names the argument.
     """
     names = [part.name for part in program.contexts.parts if not part.argument]
     if not names:
@@ -76,18 +89,18 @@ def check_held(program: ContextualModel) -> None:
 
 
 def _shifted(arguments: dict[str, Any], values: list[Tensor]) -> dict[str, Tensor]:
-    """The arguments in whose memory some of the values lie, these elements raised by one."""
+    """The arguments in whose memory some of the values lie, with these elements raised by one."""
     shifted = {}
     for name, argument in arguments.items():
         if not isinstance(argument, Tensor) or not argument.is_contiguous():
             continue
         inside = [value for value in values if _same_storage(value, argument)]
-        changed = argument.clone()
+        if not inside:
+            continue
+        shifted[name] = argument.clone()
         for value in inside:
             offset = value.storage_offset() - argument.storage_offset()
-            changed.as_strided(value.size(), value.stride(), offset).add_(1)
-        if inside:
-            shifted[name] = changed
+            shifted[name].as_strided(value.size(), value.stride(), offset).add_(1)
     return shifted
 
 
@@ -96,20 +109,23 @@ def _same_storage(value: Tensor, argument: Tensor) -> bool:
 
 
 def check_sets(program: ContextualModel, rows: Tensor) -> None:
-    """Raises ``ModelError``, naming the site, where the smallest of ``rows: (N, C)`` has another density alone.
+    """Refuses a model that uses the number of rows of a set: missing rows are masked and still counted.
 
-    That is so where a model uses the number of rows: the rows that a smaller set lacks are masked, not taken out.
+    The check compares the smallest set of ``rows: (N, C)``, with its missing rows, with the same set alone.
+
+    Raises:
+        ModelError: It names the site whose density differs.
     """
-    known = program.present(rows)
-    if known is None:
+    present = program.present(rows)
+    if present is None:
         return
-    present = known.sum(1)
-    smallest, count, total = int(present.argmin()), int(present.min()), int(present.max())
+    counts = present.sum(1)
+    smallest, count, total = int(counts.argmin()), int(counts.min()), int(counts.max())
     values = zip(program.contexts.names, program.values(rows[smallest]), strict=True)
     arguments = program.called_with({name: value[:count] for name, value in values})
     with undisturbed(rows.device), torch.no_grad():
         padded = _statements(poutine.trace(program.run).get_trace(rows[smallest]))
-        latents = {name: _kept(site, total, count) for name, site in padded.items() if not site["is_observed"]}
+        latents = {name: _present_value(site, total, count) for name, site in padded.items() if not site["is_observed"]}
         alone = poutine.trace(poutine.condition(program.model, latents))
         for name, site in _statements(alone.get_trace(*arguments.args, **arguments.kwargs)).items():
             one, other = float(_log_prob(site, count, count)), float(_log_prob(padded[name], total, count))
@@ -126,7 +142,7 @@ def _statements(trace: poutine.Trace) -> dict[str, Message]:
     return {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
 
 
-def _kept(site: Message, total: int, count: int) -> Tensor:
+def _present_value(site: Message, total: int, count: int) -> Tensor:
     """A latent's value without the rows that are missing."""
     return _first(site["value"], site, total, count, site["fn"].event_dim)
 

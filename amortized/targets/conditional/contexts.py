@@ -1,4 +1,4 @@
-"""What varies from data set to data set: arguments or observed sites of a model, and their place in a flat row."""
+"""The arguments or observed sites that vary from data set to data set, and their places in a flat row."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ from amortized.targets.pyro.data import as_tensors
 
 @dataclass(frozen=True)
 class LocalTo:
-    """The latents are local to the plate of this name: every row of the model's arguments is a data set of its own."""
+    """Says that all latents are local to one plate: each row of the model's arguments is a data set of its own.
+
+    Args:
+        plate: Name of the plate, ``pyro.plate(plate, len(data))`` in the model.
+    """
 
     plate: str
 
 
 @dataclass(frozen=True)
 class ContextPart:
-    """One argument or site: ``shape`` and ``dtype`` of its value for one data set; ``argument`` says which it is."""
+    """One argument or observed site of a context.
+
+    Args:
+        name: Of the argument or site.
+        shape: Of its value for one data set.
+        dtype: Of its value.
+        argument: Whether it is an argument of the model; else it is a site.
+    """
 
     name: str
     shape: torch.Size
@@ -32,7 +43,10 @@ class ContextPart:
 class Contexts:
     """The parts of a context, side by side in rows ``(M, C)``.
 
-    ``ragged``: the parts are sets of up to ``shape[0]`` rows; what is missing from a smaller one is NaN in its row.
+    Args:
+        parts: In the order of their places.
+        dtype: Of the rows, wide enough for every part.
+        ragged: Whether parts are sets of up to ``shape[0]`` rows; the missing rows of a smaller set are NaN.
 
     >>> contexts = Contexts([ContextPart("y", torch.Size([3]), torch.float32, True)], torch.float32)
     >>> contexts.size, contexts.split(torch.zeros(5, 3))[0].shape
@@ -51,18 +65,23 @@ class Contexts:
         return tuple(part.name for part in self.parts)
 
     def split(self, rows: Tensor) -> list[Tensor]:
-        """``(..., C)`` to one tensor ``(..., *shape)`` for every part, in the rows' own dtype."""
+        """``(..., C)`` to one tensor ``(..., *shape)`` for each part, in the rows' dtype."""
         pieces = rows.split(self.sizes, -1)
         return [piece.reshape(rows.shape[:-1] + part.shape) for piece, part in zip(pieces, self.parts, strict=True)]
 
     def ordered(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
-        """One value for each part, in their order, from values by place and by name.
+        """One value for each part, in their order.
 
-        Raises ``ValueError`` for a name that no part has, for a part without a value, and for one that has two.
+        Args:
+            data: Values of the first parts, by place.
+            named: Values of the others, by name.
+
+        Raises:
+            ValueError: If a name is no part, or a part has no value or two.
         """
-        known = ", ".join(f"{name}=" for name in self.names)
+        names = ", ".join(f"{name}=" for name in self.names)
         if unknown := [name for name in named if name not in self.names]:
-            raise ValueError(f"{unknown[0]}= is neither an option here nor one of the guide's data: write {known}...")
+            raise ValueError(f"{unknown[0]}= is neither an option here nor one of the guide's data: write {names}...")
         if len(data) > len(self.parts):
             raise ValueError(f"{len(data)} values for {self.names}: pass one for each, in this order")
         values = dict(zip(self.names, data, strict=False))
@@ -76,11 +95,17 @@ class Contexts:
         return tuple(values[name] for name in self.names)
 
     def rows(self, values: Sequence[Any]) -> tuple[Tensor, bool]:
-        """``(M, C)`` from the values of all parts, and whether they were those of one data set alone.
+        """Rows from the values of all parts.
 
-        A value of a part's own shape is one data set, with one more leading dimension a batch; of sets, a list of them
-        is a batch. Arrays and lists of numbers become tensors, and whole numbers floats or back where nothing is lost.
-        Raises ``ValueError``, naming the part, for another shape, a dtype that loses digits, and for NaN.
+        Args:
+            values: One for each part. A value of the part's own shape is one data set; one more leading dimension, or a
+                list of sets, is a batch. Arrays and lists of numbers become tensors.
+
+        Returns:
+            ``(M, C)``, and whether the values were those of one data set rather than a batch.
+
+        Raises:
+            ValueError: If a part has another shape, a dtype that would lose digits, or NaN. It names the part.
         """
         columns, alone = [], []
         for part, value in zip(self.parts, self.ordered(values, {}), strict=True):
@@ -128,7 +153,7 @@ class Contexts:
         return column.flatten(1), single
 
     def _tensors(self, part: ContextPart, value: Any) -> Any:
-        """Numbers, arrays and lists as tensors, their floats in the part's own dtype."""
+        """Numbers, arrays and lists as tensors, with floats in the part's own dtype."""
         dtype = part.dtype if part.dtype.is_floating_point else None
         if isinstance(value, (bool, int, float)):
             return as_tensors([value], part.name, dtype)[0]
@@ -153,18 +178,18 @@ class Contexts:
         return value.detach().to(self.dtype)
 
     def _check_sets(self, columns: list[Tensor]) -> None:
-        known = [self.present(column, part) for column, part in zip(columns, self.parts, strict=True)]
-        for part, one in zip(self.parts, known, strict=True):
-            if not torch.equal(one, known[0]):
+        present = [self.present(column, part) for column, part in zip(columns, self.parts, strict=True)]
+        for part, rows in zip(self.parts, present, strict=True):
+            if not torch.equal(rows, present[0]):
                 raise ValueError(f"{part.name!r} and {self.parts[0].name!r} differ in the number of rows of a set")
 
     def present(self, column: Tensor, part: ContextPart) -> Tensor:
-        """Which rows of a set are there: ``(..., size of the part)`` to ``(..., shape[0])`` bool."""
+        """Which rows of a set are there: ``(..., size of the part)`` to ``(..., rows)`` bool."""
         return ~column.reshape(column.shape[:-1] + (part.shape[0], -1)).isnan().any(-1)
 
 
 def _stacked(part: ContextPart, values: Sequence[Any]) -> Tensor:
-    """A list of data sets as one tensor."""
+    """A list of data sets as one tensor ``(M, *shape)``."""
     if not values:
         raise ValueError(f"{part.name!r} is an empty list: pass at least one data set")
     if others := sorted({type(one).__name__ for one in values if not isinstance(one, Tensor)}):

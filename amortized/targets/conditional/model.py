@@ -1,4 +1,4 @@
-"""A model whose context is one more site: the joint density of latents and data, out of one for given data."""
+"""A model in which the data set is one more site: its density is then the joint density of latents and data."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from amortized.targets.pyro.arguments import bound_arguments
 from amortized.targets.pyro.trace import Message, ModelError, is_deterministic, is_factor, sample_sites, undisturbed
 
 CONTEXT = "_context"
+"""Name of the added site; no Python argument and hardly a site of a model starts with an underscore."""
 UNIT = 2.0**-10
 """Of the coordinates of a search: small, so that a search stays near the first data set; a power of two is exact."""
 
@@ -26,11 +27,19 @@ UNIT = 2.0**-10
 class ContextualModel:
     """The model as a program without arguments, whose first site holds the context; nobody infers that site.
 
-    Its last coordinate tells two meanings of the others apart. Where it is a number, they are
-    ``(row − first row) / UNIT``: so structure and points of finite density are searched for. Where it is NaN, they are
-    the row itself, with every digit and with the NaN of missing rows; no search draws a NaN.
-    ``args``, ``kwargs``: of one data set. ``sites`` maps every observed site whose value is a part of the context to
-    that part's name.
+    The site has C + 1 coordinates, and the last one says what the others mean. A number: they are
+    ``(row − first row) / UNIT``, the form in which structure and points of finite density are searched for. NaN: they
+    are the row itself, with every digit. No search draws a NaN, and sums and products of rows keep it.
+
+    ``sites`` maps every observed site whose value is a part of the context to the name of that part.
+
+    Args:
+        model: The Pyro model.
+        args: Its positional arguments, with the first data set alone.
+        kwargs: Its keyword arguments, likewise.
+        contexts: The parts of a context, and their places in a row.
+        first: The row ``(C,)`` of the first data set.
+        local: Whether a data set is one row of a plate, so that the model gets a leading dimension of 1.
     """
 
     def __init__(
@@ -49,7 +58,7 @@ class ContextualModel:
         self.local = local
         self.sites = self._observed()
 
-    def __call__(self) -> Any:
+    def __call__(self) -> object:
         place = dist.ImproperUniform(constraints.real, (), (self.size,))
         return self.run(self.row(pyro.sample(CONTEXT, place)))
 
@@ -63,13 +72,12 @@ class ContextualModel:
         return torch.cat([rows, torch.full_like(rows[..., :1], torch.nan)], -1)
 
     def row(self, coordinates: Tensor) -> Tensor:
-        """The inverse of ``coordinates``; a row near the first data set where a search drew the coordinates."""
+        """The inverse of ``coordinates``; for coordinates that a search drew, a row near the first data set."""
         given, searched = coordinates.detach().split([self.contexts.size, 1], -1)
         return torch.where(searched.isnan(), given, self.first.to(given) + UNIT * given)
 
-    def run(self, row: Tensor, simulate: bool = False) -> Any:
-        """The model on the data of one ``row: (C,)``; with ``simulate`` its data are drawn, and what was theirs is not
-        looked at."""
+    def run(self, row: Tensor, simulate: bool = False) -> object:
+        """Runs the model on the data set of one ``row: (C,)``; with ``simulate`` it draws the data instead."""
         values = self.values(row)
         given = {part.name: value for part, value in zip(self.contexts.parts, values, strict=True)}
         arguments = self.called_with(given)
@@ -78,14 +86,16 @@ class ContextualModel:
             return self.model(*arguments.args, **arguments.kwargs)
 
     def called_with(self, values: Mapping[str, Any]) -> inspect.BoundArguments:
-        """The model's arguments with some of them replaced; values of sites, which are none, are left out."""
+        """The model's arguments with these values; values of sites are left out."""
         plain = self.arguments
-        mine = {name: value for name, value in values.items() if name in plain.arguments}
-        return inspect.BoundArguments(plain.signature, {**plain.arguments, **mine})  # type: ignore[arg-type]
+        given = {name: value for name, value in values.items() if name in plain.arguments}
+        return inspect.BoundArguments(plain.signature, {**plain.arguments, **given})  # type: ignore[arg-type]
 
     def values(self, row: Tensor) -> list[Tensor]:
-        """The parts as the model takes them: own shapes and dtypes; missing rows of a set hold the first data set's
-        first row."""
+        """The parts in the shapes and dtypes that the model takes.
+
+        Missing rows of a set become the first row of the first data set: a NaN would reach the gradient of the others.
+        """
         values = []
         firsts = self.contexts.split(self.first.to(row))
         for part, value, first in zip(self.contexts.parts, self.contexts.split(row), firsts, strict=True):
@@ -96,33 +106,36 @@ class ContextualModel:
         return values
 
     def present(self, row: Tensor) -> Tensor | None:
-        """Which rows of a set are there; None where the parts are no sets."""
+        """Which rows of a set are there, ``(..., rows)`` bool; ``None`` if the parts are not sets."""
         part = self.contexts.parts[0]
         return self.contexts.present(row[..., : part.shape.numel()], part) if self.contexts.ragged else None
 
     def _observed(self) -> dict[str, str]:
-        """Sites that observe a part as it is, in the memory of the argument itself or by their own name."""
+        """Sites that observe a part as it is: the argument itself, in its memory, or the site that the user named."""
         values = {part.name: value for part, value in zip(self.contexts.parts, self.values(self.first), strict=True)}
         arguments = self.called_with(values)
         with undisturbed(self.first.device), torch.no_grad():
             trace = poutine.trace(self.model).get_trace(*arguments.args, **arguments.kwargs)
         self.shapes: dict[str, torch.Size] = {}
         found: dict[str, str] = {}
-        for site in sample_sites(trace).values():
+        for name, site in sample_sites(trace).items():
             if is_deterministic(site) or is_factor(site) or not is_data(site):
                 continue
             for part in self.contexts.parts:
-                same = (
-                    site["name"] == part.name if not part.argument else _same_memory(site["value"], values[part.name])
-                )
-                if same:
-                    found[site["name"]] = part.name
-                    self.shapes[site["name"]] = site["value"].shape
+                if name == part.name if not part.argument else _same_memory(site["value"], values[part.name]):
+                    found[name] = part.name
+                    self.shapes[name] = site["value"].shape
         return found
 
 
 class Presenting(Messenger):
-    """Gives observed sites their part of the context, or draws them; ``present`` masks the missing rows of a set."""
+    """Gives observed sites their part of the context, or draws them; masks the missing rows of a set.
+
+    Args:
+        observed: Values by site.
+        present: ``(rows,)`` bool, or ``None`` if the parts are not sets.
+        simulate: Draws the sites and ignores ``observed``.
+    """
 
     def __init__(self, observed: Mapping[str, Tensor], present: Tensor | None, simulate: bool):
         super().__init__()
@@ -140,7 +153,7 @@ class Presenting(Messenger):
             message["mask"] = mask if message["mask"] is None else mask & message["mask"]
 
     def _mask(self, message: Message, value: Tensor, present: Tensor) -> Tensor:
-        """In the plate over the rows: of those of its size, the one where the value's first dimension lies."""
+        """``present`` in the plate over the rows: first choice is the plate of the value's own first dimension."""
         batch_dims = value.ndim - message["fn"].event_dim
         frames = [
             frame for frame in message["cond_indep_stack"] if frame.vectorized and frame.size == present.shape[-1]
@@ -154,7 +167,7 @@ class Presenting(Messenger):
 
 
 def is_data(site: Message) -> bool:
-    """Whether a site of a plain trace was observed."""
+    """Whether a site of a plain trace is observed."""
     return bool(site["is_observed"]) and isinstance(site["value"], Tensor)
 
 

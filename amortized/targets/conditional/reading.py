@@ -1,8 +1,9 @@
-"""Which data sets a call holds: the contexts among a model's arguments, and the program of a context."""
+"""The data sets among the arguments of a call, and the model as a program of one data set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -22,7 +23,21 @@ from amortized.targets.pyro.trace import (
 
 
 class Reading:
-    """The contexts among a model's arguments, and the arguments of the first data set alone."""
+    """The contexts among a model's arguments, and the arguments of one data set.
+
+    ``rows: (N, C)`` are the contexts and ``contexts`` their parts. ``args`` and ``kwargs`` hold one data set, the first
+    or, of sets, the longest, whose row is ``first: (C,)``.
+
+    Args:
+        model: The Pyro model.
+        amortize: Names of arguments or observed sites, or ``LocalTo`` a plate.
+        args: Arguments of ``fit``.
+        kwargs: Keyword arguments of ``fit``.
+
+    Raises:
+        ModelError: If a name is neither an argument nor an observed site.
+        ValueError: If an argument holds no data sets, or two arguments hold different numbers of them.
+    """
 
     def __init__(
         self,
@@ -51,11 +66,8 @@ class Reading:
         longest = max(range(len(values[names[0]])), key=lambda m: values[names[0]][m].numel()) if ragged else 0
         firsts = {name: values[name][longest] for name in names}
         parts = [ContextPart(name, one.shape, one.dtype, name not in sites) for name, one in firsts.items()]
-        dtypes = [part.dtype for part in parts if part.dtype.is_floating_point]
-        widest = torch.get_default_dtype()
-        for dtype in dtypes:
-            widest = torch.promote_types(widest, dtype)
-        self.contexts = Contexts(parts, widest, ragged)
+        floats = [part.dtype for part in parts if part.dtype.is_floating_point]
+        self.contexts = Contexts(parts, reduce(torch.promote_types, floats, torch.get_default_dtype()), ragged)
         self.rows, _ = self.contexts.rows([sets if ragged else torch.stack(sets) for sets in values.values()])
         self.first = self.rows[longest]
         arguments.arguments.update({name: one for name, one in firsts.items() if name not in sites})
@@ -63,7 +75,7 @@ class Reading:
 
 
 def _names(amortize: str | Sequence[str] | LocalTo, arguments: Mapping[str, Any]) -> list[str]:
-    """What ``amortize`` names; for ``LocalTo``, all tensors that have as many rows as the first tensor has."""
+    """The names in ``amortize``; for ``LocalTo``, all tensors with as many rows as the first tensor."""
     if not isinstance(amortize, LocalTo):
         if not amortize:
             raise ValueError(f"amortize={amortize!r} names nothing: write amortize='y', the data's name")
@@ -100,7 +112,11 @@ def _listed(name: str, value: Any) -> list[Tensor]:
 def values_of_sites(
     model: Callable, args: Sequence, kwargs: Mapping[str, Any], names: Sequence[str]
 ) -> dict[str, list[Tensor]]:
-    """The values of observed sites, each as one data set; ``ModelError`` for a name that is no such site."""
+    """The values of observed sites, each as one data set.
+
+    Raises:
+        ModelError: If a name is neither an argument nor an observed site.
+    """
     if not names:
         return {}
     with undisturbed(), torch.no_grad():
@@ -117,7 +133,12 @@ def values_of_sites(
 
 
 def program_of(model: Callable, read: Reading) -> ContextualModel:
-    """The model as a program of its context; says what a data set was taken for where the model fails on the first."""
+    """The model as a program of its context.
+
+    Raises:
+        ModelError: If the model fails on the first data set because of its arguments.
+        ValueError: If it fails for another reason; the message says what was taken for a data set.
+    """
     try:
         return ContextualModel(model, read.args, read.kwargs, read.contexts, read.first, read.local)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Pairs of latents and data from a model's own prior: exact posterior draws for contexts that nobody had to observe."""
+"""Pairs of latents and data from a model's prior: each is an exact posterior draw for its own data."""
 
 from __future__ import annotations
 
@@ -21,21 +21,28 @@ from amortized.targets.pyro.trace import (
 )
 
 CHUNK = 4_096
+"""Pairs simulated together, to bound the memory."""
 COMPARED = 3
+"""Contexts at which simulated and observed data are compared; each takes two plain runs of the model."""
 
 
 class _Sampling(LatentMessenger):
-    """Leaves every site to its distribution, and parameters at the values that the density has."""
+    """Draws every site from its distribution, with parameters at the values of the density."""
 
     def is_latent(self, message: Message) -> bool:
         return False
 
 
 def simulate(target: ConditionalTarget, rows: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """``(z, c) ~ p(z, c)``: one pair for each of ``rows: (N, C)``, whose covariates and sizes of sets are kept.
+    """Draws ``(z, c) ~ p(z, c)``, one pair for each of the rows.
 
-    Returns unconstrained ``x: (N, D)`` and contexts ``(N, C)``. The model runs on all rows together where vmap can
-    take its draws, else row by row. The same seed gives the same pairs.
+    Args:
+        target: The conditional target.
+        rows: ``(N, C)``, contexts from which each pair takes its covariates and the size of its set.
+        seed: The same seed gives the same pairs.
+
+    Returns:
+        Unconstrained latents ``(N, D)`` and contexts ``(N, C)``.
     """
     with undisturbed(target.device), torch.no_grad():
         torch.manual_seed(seed)
@@ -54,7 +61,7 @@ def simulate(target: ConditionalTarget, rows: Tensor, seed: int = 0) -> tuple[Te
 
 
 def _one(target: ConditionalTarget, row: Tensor) -> tuple[Sites, Tensor]:
-    """The latents and the context of one draw of the joint law."""
+    """The latents and the context of one draw of the joint distribution."""
     sites = sample_sites(_trace(target, row))
     return {name: sites[name]["value"] for name in target.latents}, _drawn(target, row, sites)
 
@@ -65,7 +72,7 @@ def _trace(target: ConditionalTarget, row: Tensor) -> poutine.Trace:
 
 
 def _drawn(target: ConditionalTarget, row: Tensor, sites: dict[str, Message]) -> Tensor:
-    """The row with what was drawn in the place of its data; what is masked there stays as it is, or missing."""
+    """The row with drawn data in place of its own; masked elements stay, and missing rows stay missing."""
     program = target.program
     parts = dict(zip(program.contexts.names, program.contexts.split(row), strict=True))
     for site, name in program.sites.items():
@@ -76,9 +83,16 @@ def _drawn(target: ConditionalTarget, row: Tensor, sites: dict[str, Message]) ->
 
 
 def check_simulation(target: ConditionalTarget, rows: Tensor) -> None:
-    """Raises ``ModelError`` where simulated data have another density than the same data when observed.
+    """Refuses a model whose simulated data have another density than the same data when observed.
 
-    That is so where the model uses an observed value in another place too. ``rows: (N, C)``; three are tried.
+    Such a model uses an observed value in another place too.
+
+    Args:
+        target: The conditional target.
+        rows: ``(N, C)``; the first three are tried.
+
+    Raises:
+        ModelError: It names the sites or arguments at fault.
     """
     with undisturbed(target.device), torch.no_grad():
         torch.manual_seed(0)

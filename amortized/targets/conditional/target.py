@@ -1,4 +1,4 @@
-"""The posteriors of a model for every data set at once: one joint density, presented for some contexts at a time."""
+"""The posteriors of a model for every data set: one joint density, evaluated at some contexts at a time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,25 @@ from amortized.targets.wrapped import WrappedTarget
 
 
 class ConditionalTarget:
-    """``log R(x; c) = log p(z(x), c) + Σ log |det dz/dx|`` of a Pyro model, for every context c.
+    """The log joint density of a Pyro model for every context c, that is, for every data set.
 
-    ``amortize`` names the arguments, or observed sites, that make up the context: a string, several, or ``LocalTo`` a
-    plate. In ``args`` and ``kwargs`` the named arguments have one more leading dimension: the data sets ``rows``; sets
-    of different size are lists of tensors. Raises ``ModelError`` for a name that is neither, for data that no site
-    observes, for latents that are not local to the plate, and what ``PyroTarget`` raises.
+        log R(x; c) = log p(z(x), c) + Σ log |det dz/dx|
+
+    ``at(rows)`` is the ``Target`` given some contexts, and ``rows: (N, C)`` are those of ``args`` and ``kwargs``.
+
+    Args:
+        model: The Pyro model.
+        amortize: Names of the arguments, or observed sites, that make up the context, or ``LocalTo`` a plate.
+        args: Arguments of the model. The named ones hold data sets along one more leading dimension; sets of
+            different size are a list of tensors.
+        kwargs: Keyword arguments, likewise.
+        seed: As in ``PyroTarget``.
+        capture_seconds: As in ``PyroTarget``.
+
+    Raises:
+        ModelError: If a name is neither argument nor observed site, if no site observes the data, if a latent is not
+            local to the plate, and where ``PyroTarget`` raises it.
+        ValueError: If an argument holds no data sets.
 
     >>> import pyro, pyro.distributions as dist
     >>> def model(y):
@@ -50,18 +63,18 @@ class ConditionalTarget:
         capture_seconds: float = 20.0,
     ):
         local = amortize if isinstance(amortize, LocalTo) else None
-        read = Reading(model, amortize, args, dict(kwargs or {}))
-        self.rows = read.rows
-        self.contexts = read.contexts
-        self.program = program_of(model, read)
-        check_observed(self.program, read.rows)
-        check_data_sets(self.program, read.rows, seed)
+        reading = Reading(model, amortize, args, dict(kwargs or {}))
+        self.rows = reading.rows
+        self.contexts = reading.contexts
+        self.program = program_of(model, reading)
+        check_observed(self.program, self.rows)
+        check_data_sets(self.program, self.rows, seed)
         check_held(self.program)
         self.joint = PyroTarget(self.program, seed=seed, capture_seconds=capture_seconds)
         self.structure = self._without_context(self.joint.structure)
         self.dim, self.dtype, self.device = self.structure.dim, self.joint.dtype, self.joint.device
         self._check_latents(local)
-        check_sets(self.program, read.rows)
+        check_sets(self.program, self.rows)
 
     @property
     def calls(self) -> int:
@@ -73,15 +86,20 @@ class ConditionalTarget:
 
     @property
     def latents(self) -> dict[str, LatentSite]:
-        """As ``PyroTarget.latents``: in the order of their places in ``x``."""
+        """Latent sites by name, in the order of their places in ``x``."""
         return self.structure.latents
 
     def at(self, rows: Tensor, numbers: Tensor | None = None) -> GivenTarget:
-        """The densities given these contexts ``(M, C)``; row i of a batch belongs to context ``i mod M``."""
+        """The density given contexts ``(M, C)``; row i of a batch belongs to context ``i mod M``.
+
+        Args:
+            rows: The contexts.
+            numbers: ``(M,)``, their places in a collection, by which a replay buffer remembers them.
+        """
         return GivenTarget(self, rows, numbers)
 
     def coordinates(self, rows: Tensor, x: Tensor) -> Tensor:
-        """``(B, C + 1 + D)``, the joint density's own, from contexts ``(M, C)`` and ``x: (B, D)``."""
+        """The joint density's coordinates ``(B, C + 1 + D)`` for contexts ``(M, C)`` and ``x: (B, D)``."""
         places = self.program.coordinates(rows.to(self.device)).to(self.dtype)
         return torch.cat([for_rows(places, len(x)), x.to(self.dtype)], 1)
 
@@ -98,11 +116,11 @@ class ConditionalTarget:
         for name, site in self.latents.items():
             frames = {plate: size for plate, size, _ in site.plates}
             if local is not None and frames.get(local.plate) != 1:
-                found = f"its plates are {sorted(frames)}" if frames else "it is in no plate"
+                cause = f"its plates are {sorted(frames)}" if frames else "it is in no plate"
                 if local.plate in frames:
-                    found = f"the plate has {frames[local.plate]} rows for one row of data (write len(data) there)"
+                    cause = f"the plate has {frames[local.plate]} rows for one row of data (write len(data) there)"
                 raise ModelError(
-                    f"amortize=LocalTo({local.plate!r}): latent site {name!r} is not local to that plate, {found}; "
+                    f"amortize=LocalTo({local.plate!r}): latent site {name!r} is not local to that plate, {cause}; "
                     f"move it into with pyro.plate({local.plate!r}, len(data)):, or amortize over whole data sets by "
                     "naming the arguments"
                 )
@@ -114,7 +132,7 @@ class ConditionalTarget:
 
 
 class GivenTarget(WrappedTarget, ModelTarget):
-    """A conditional target at M contexts."""
+    """The density of a conditional target given M contexts; ``ConditionalTarget.at`` makes it."""
 
     def __init__(self, family: ConditionalTarget, rows: Tensor, numbers: Tensor | None = None):
         super().__init__(family.structure)
@@ -125,14 +143,14 @@ class GivenTarget(WrappedTarget, ModelTarget):
 
     @property
     def observations(self) -> Sites:
-        """Of the one context, of a set its own rows alone; raises ``ValueError`` where there are several contexts."""
+        """Data of the one context, without missing rows; raises ``ValueError`` if there are several contexts."""
         program, row = self.family.program, self._only_row()
         values = dict(zip(program.contexts.names, program.values(row), strict=True))
         return {site: values[name].reshape(program.shapes[site])[: self.rows] for site, name in program.sites.items()}
 
     @property
     def rows(self) -> int | None:
-        """How many rows the one set has; None where contexts are no sets. Its padding lies behind them."""
+        """The number of rows of the one set, which come before its missing rows; ``None`` if contexts are not sets."""
         present = self.family.program.present(self._only_row())
         return None if present is None else int(present.sum())
 
@@ -144,7 +162,7 @@ class GivenTarget(WrappedTarget, ModelTarget):
         """As ``PyroTarget.check_unchanged``."""
         self.family.joint.check_unchanged()
 
-    def run(self) -> Any:
+    def run(self) -> object:
         return self.family.program.run(self._only_row())
 
     def _only_row(self) -> Tensor:

@@ -1,10 +1,10 @@
-"""Ways to evaluate a one-particle program on a batch of particles: vmap, an outer plate, a loop."""
+"""Three ways to evaluate a program of one particle on a batch: vmap, an outer plate, a loop."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pyro
 import pyro.poutine as poutine
@@ -18,10 +18,13 @@ from amortized.targets.pyro.substitutes import Substitutes
 from amortized.targets.pyro.trace import Message, ModelError, Placing, undisturbed
 
 FAILURES = (RuntimeError, ValueError, ArithmeticError)
+"""What a model may raise at some values of its latents; a ``TypeError`` is a mistake at all of them."""
+Result = TypeVar("Result")
+"""Tensors, or tuples, lists and dictionaries of them, with the particles along the first dimension."""
 
 
 class Batching(ABC):
-    """How to get ``(B,)`` densities, and scores, out of a program for one particle."""
+    """Densities ``(B,)`` and scores of a batch, out of a program of one particle."""
 
     name: str
 
@@ -37,7 +40,7 @@ class Batching(ABC):
         """``(B, D) -> (B,), (B, D)``, detached."""
 
     @abstractmethod
-    def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
+    def map(self, function: Callable[[Any], Result], inputs: Any) -> Result:
         """``function`` of one particle over the first dimension of every tensor in ``inputs``."""
 
     def _score(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,10 +52,12 @@ class Batching(ABC):
 
 
 class Vmap(Batching):
-    """``torch.func.vmap`` of the conditioned trace.
+    """``torch.func.vmap`` of the program.
 
-    With ``own_memory`` every tensor that the model allocates has particles of its own, so that it may be filled in
-    place: ``states = torch.zeros(100); states[0] = x``, which plain vmap refuses.
+    Args:
+        program: The model, for one particle.
+        own_memory: Gives every particle its own copy of each tensor that the model allocates. The model may then fill
+            it in place, ``states = torch.zeros(100); states[0] = x``, which plain vmap refuses.
     """
 
     name = "vmap"
@@ -70,17 +75,16 @@ class Vmap(Batching):
         return value, score
 
     def log_prob_and_score_by_pieces(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with ``x`` cut into latents beforehand, which leaves less to do for a captured gradient."""
+        """The same, with ``x`` cut into latents first: the recorded gradient then needs no scatter into ``x``."""
         latents = self.program.structure.latents
         pieces = dict(zip(latents, x.split([latent.size for latent in latents.values()], 1), strict=True))
         with torch.no_grad():
             scores, value = self.map(torch.func.grad_and_value(self.program.log_prob_of_pieces), pieces)
             return value, torch.cat([scores[name] for name in latents], 1)
 
-    def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
-        def substituted(particle: Any) -> Any:
-            first = pytree.tree_leaves(particle)[0]
-            with Substitutes(torch.zeros_like(first.reshape(-1)[0]) if self.own_memory else None):
+    def map(self, function: Callable[[Any], Result], inputs: Any) -> Result:
+        def substituted(particle: Any) -> Result:
+            with Substitutes(_zero_of(particle) if self.own_memory else None):
                 return function(particle)
 
         device = pytree.tree_leaves(inputs)[0].device
@@ -89,7 +93,7 @@ class Vmap(Batching):
 
 
 class Loop(Batching):
-    """One particle after the other, with plain autograd: the yardstick of all other ways."""
+    """One particle after the other, with plain autograd: the definition that the other ways are compared with."""
 
     name = "loop"
 
@@ -99,23 +103,30 @@ class Loop(Batching):
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._score(x)
 
-    def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
-        leaves, spec = pytree.tree_flatten(inputs)
-        with undisturbed(leaves[0].device):
-            results = [function(pytree.tree_unflatten(list(rows), spec)) for rows in zip(*leaves, strict=True)]
-        flat = [pytree.tree_flatten(result) for result in results]
-        columns = zip(*(row for row, _ in flat), strict=True)
-        return pytree.tree_unflatten([torch.stack(column) for column in columns], flat[0][1])
+    def map(self, function: Callable[[Any], Result], inputs: Any) -> Result:
+        with undisturbed(pytree.tree_leaves(inputs)[0].device):
+            return _one_by_one(function, inputs)
 
 
-def drawn_together(function: Callable[[Any], Any], inputs: Any) -> Any:
-    """``function`` of one particle over the first dimension of every tensor in ``inputs``, each with draws of its own.
+def _one_by_one(function: Callable[[Any], Result], inputs: Any) -> Result:
+    leaves, spec = pytree.tree_flatten(inputs)
+    results = [function(pytree.tree_unflatten(list(rows), spec)) for rows in zip(*leaves, strict=True)]
+    return pytree.tree_map(lambda *values: torch.stack(values), *results)
 
-    By vmap where that can take the function's draws, else by a loop.
+
+def _zero_of(particle: Any) -> Tensor:
+    """A scalar 0 that belongs to the particle, so that vmap sees a batch in whatever it is added to."""
+    return torch.zeros_like(pytree.tree_leaves(particle)[0].reshape(-1)[0])
+
+
+def drawn_together(function: Callable[[Any], Result], inputs: Any) -> Result:
+    """``function`` of one particle, which draws at random, over the first dimension of every tensor in ``inputs``.
+
+    Uses vmap, with other draws for each particle, or a loop if vmap cannot run the function.
     """
 
-    def with_own_memory(particle: Any) -> Any:
-        with Substitutes(torch.zeros_like(pytree.tree_leaves(particle)[0].reshape(-1)[0])):
+    def with_own_memory(particle: Any) -> Result:
+        with Substitutes(_zero_of(particle)):
             return function(particle)
 
     try:
@@ -123,13 +134,11 @@ def drawn_together(function: Callable[[Any], Any], inputs: Any) -> Any:
     except FAILURES as error:
         if isinstance(error, (NotImplementedError, ModelError)):
             raise
-        leaves, spec = pytree.tree_flatten(inputs)
-        each = [function(pytree.tree_unflatten(list(rows), spec)) for rows in zip(*leaves, strict=True)]
-        return pytree.tree_map(lambda *values: torch.stack(values), *each)
+        return _one_by_one(function, inputs)
 
 
 class _PlatePlacing(Placing):
-    """All particles at once, along a plate dimension left of the model's own ``depth`` plate dimensions."""
+    """All particles at once, along a plate dimension to the left of the model's own plate dimensions."""
 
     def __init__(self, program: Program, x: Tensor):
         super().__init__(program.structure.parameters, program.structure.latents, {})
@@ -148,7 +157,7 @@ class _PlatePlacing(Placing):
 
 
 class Plate(Loop):
-    """The model once, under an outer plate of particles: right only for models whose every site keeps to its plates."""
+    """The model once, under an outer plate of particles; right only if every site keeps to its plates."""
 
     name = "plate"
 
@@ -167,10 +176,16 @@ class Plate(Loop):
         return total + sum(placing.log_dets.values())
 
 
-def isolated(evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Exception], Any]) -> Any:
-    """``evaluate(x)``, halving the batch where it raises, so that only the particles at fault get ``failed(error)``.
+def isolated(evaluate: Callable[[Tensor], Result], x: Tensor, failed: Callable[[Exception], Result]) -> Result:
+    """``evaluate(x)``; if it raises, halves the batch until only the particles at fault get ``failed(error)``.
 
-    A ``ModelError`` is no particle's fault and passes.
+    Args:
+        evaluate: ``(B, D)`` to tensors with B rows.
+        x: ``(B, D)``.
+        failed: From the exception at one particle to tensors with one row.
+
+    Raises:
+        ModelError: Since no single particle is at fault.
     """
     try:
         return evaluate(x)

@@ -1,4 +1,4 @@
-"""The computation of a batched density recorded once, so that Python and Pyro are no longer run for each call."""
+"""A batched density recorded once: calls then run no Pyro and little Python."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from amortized._types import Tensor
 from amortized.capture.peephole import simplify
 from amortized.capture.tape import Tape
 from amortized.capture.template import Template
-from amortized.targets.pyro.batching import Batching, Vmap
+from amortized.targets.pyro.batching import Batching, Result, Vmap
 from amortized.targets.pyro.checks.agreement import disagreement
 from amortized.targets.pyro.checks.loop_values import LoopValues
 
 SIZES = (5, 9)
+"""Batch sizes of the two recordings. Odd and larger than most shapes of a model, so that they stand out in a shape."""
 CHECKED = (1, 4, 33)
+"""Batch sizes at which the graph is compared with vmap: one, one below and one above ``SIZES``."""
 
 
 class Captured(Batching):
-    """The graph of ``vmap(grad_and_value)``, valid for every batch size."""
+    """The recorded graph of ``vmap(grad_and_value)``, for every batch size."""
 
     name = "vmap (captured)"
 
@@ -43,12 +45,12 @@ class Captured(Batching):
         with torch.no_grad():
             return self.with_score(x)
 
-    def map(self, function: Callable[[Any], Any], inputs: Any) -> Any:
+    def map(self, function: Callable[[Any], Result], inputs: Any) -> Result:
         return self.plain.map(function, inputs)
 
 
 def _first_output(graph: fx.GraphModule) -> fx.GraphModule:
-    """The same graph up to its first output, without what only the second needs."""
+    """The same graph with its first output alone."""
     shortened = fx.Graph()
     outputs = shortened.graph_copy(graph.graph, {})
     shortened.output(outputs[0])  # type: ignore[index]
@@ -62,7 +64,7 @@ def capture(plain: Vmap, reference: LoopValues, seconds: float) -> Captured | No
     inputs = tuple(_points(reference, size) for size in SIZES)
     try:
         first, second = (Tape(deadline).record(plain.log_prob_and_score_by_pieces, x) for x in inputs)
-    except Exception:  # whatever is beyond recording, plain vmap remains
+    except Exception:  # any model that cannot be recorded still has plain vmap
         return None
     for rewrite in (simplify, None):
         try:

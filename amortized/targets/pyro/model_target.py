@@ -1,4 +1,4 @@
-"""The contract of a density that has a probabilistic program behind it."""
+"""The contract of a target that comes from a Pyro model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from amortized.targets.pyro.trace import LatentSite
 
 
 class ModelTarget(Target):
-    """A target whose sites, data and likelihood have names, which the program's ``structure`` holds."""
+    """A target from a Pyro model: its sites have names, its data and likelihood can be asked for.
+
+    Args:
+        structure: The static facts of the model, with the latents' places in ``x``.
+    """
 
     def __init__(self, structure: Structure):
         super().__init__(structure.dim, structure.dtype, structure.device)
@@ -25,12 +29,12 @@ class ModelTarget(Target):
 
     @property
     def observations(self) -> Sites:
-        """Observed sites by name with their data; a site that observes a function of the latents is not among them."""
+        """Data by observed site; without the sites that observe a function of the latents."""
         return self.structure.observations
 
     @property
     def observed(self) -> Collection[str]:
-        """Names of all likelihood sites, those that observe a function of the latents among them."""
+        """Names of all likelihood sites, with those that observe a function of the latents."""
         return self.structure.observed
 
     @property
@@ -50,9 +54,15 @@ class ModelTarget(Target):
 
     @abstractmethod
     def pointwise_log_likelihood(self, x: Tensor) -> Sites:
-        """``(B, D)`` to ``{observed site: (B, *batch)}`` in nats; NaN where a mask leaves an element out.
+        """The log likelihood of every element of the data, in nats.
 
-        Sites under a summed-out latent are left out."""
+        Args:
+            x: ``(B, D)``.
+
+        Returns:
+            ``{observed site: (B, *batch)}``, NaN where a mask leaves an element out. A site that depends on a
+            summed-out latent has no such terms and is left out.
+        """
 
     @abstractmethod
     def run(self) -> object:

@@ -1,4 +1,4 @@
-"""A Pyro model as pure functions of one particle: the density, the sites, and the way back."""
+"""A Pyro model as pure functions of one particle: its density, its sites, and the inverse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amortized.targets.pyro.trace import Inverting, LatentMessenger, Message, Pl
 
 
 class Program:
-    """The model with its arguments: each method is a function of one particle ``x: (D,)``, to be batched by others."""
+    """A model with its arguments. Each method is a function of one particle ``x: (D,)``; ``Batching`` batches it."""
 
     def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], structure: Structure):
         self.model = model
@@ -40,7 +40,7 @@ class Program:
         return self._log_prob(self._place(x))
 
     def log_prob_of_pieces(self, pieces: Sites) -> Tensor:
-        """The same, at the coordinates ``{latent: (size,)}``."""
+        """``log_prob`` at the coordinates ``{latent: (size,)}``."""
         return self._log_prob(Placing(self.structure.parameters, self.structure.latents, pieces))
 
     def _log_prob(self, placing: Placing) -> Tensor:
@@ -51,19 +51,20 @@ class Program:
         return torch.as_tensor(log_joint, dtype=self.structure.dtype, device=self.structure.device)
 
     def sites(self, x: Tensor) -> Sites:
-        """Values of the latent and deterministic sites; a deterministic site of a summed-out latent is left out."""
+        """Values of the latent and deterministic sites, without those that depend on a summed-out latent."""
         placing = self._place(x)
         trace = self._trace(placing)
-        shapes = self.structure.deterministic
-        values: dict[str, Any] = {name: trace.nodes[name]["value"] for name in shapes}
-        # a completed site is its second half, also where Pyro repeats it for the states of a summed-out latent
-        own = placing.values
-        halves = {name: own[name + SECOND] if name + SECOND in own else values[name] for name in shapes}
-        fixed = {name: value for name, value in halves.items() if value.shape == shapes[name]}
-        return {**placing.values, **fixed}
+        values: Sites = dict(placing.values)
+        for name, shape in self.structure.deterministic.items():
+            # Pyro repeats a partly observed site for each state of a discrete latent; its unobserved half stands once
+            half, site = name + SECOND, Message(trace.nodes[name])
+            value = placing.values[half] if half in placing.values else site["value"]
+            if value.shape == shape:
+                values[name] = value
+        return values
 
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
-        """Values of the latent sites and their log-determinants."""
+        """Values of the latent sites, and ``log |det d value / dx|`` of each."""
         placing = self._place(x)
         self._trace(placing)
         return placing.values, placing.log_dets
@@ -75,13 +76,13 @@ class Program:
         return torch.cat([latent.gather(inverting.found[name]) for name, latent in self.structure.latents.items()])
 
     def terms(self, x: Tensor) -> Sites:
-        """The log probability of every sample site, summed over its plates, for error messages."""
+        """The log probability of every sample site, summed over its plates."""
         trace = self._trace(self._place(x))
         trace.compute_log_prob()
         return {name: site["log_prob_sum"] for name, site in trace.nodes.items() if "log_prob_sum" in site}
 
     def guilty(self, x: Tensor) -> list[str]:
-        """Names of the sample sites whose log probability at ``x: (D,)``, or its gradient, is not finite."""
+        """Names of the sample sites whose log probability, or its gradient, is not finite at ``x: (D,)``."""
         x = x.detach().requires_grad_()
         found = []
         for name, term in self.terms(x).items():
@@ -93,23 +94,20 @@ class Program:
         return found
 
     def pointwise(self, x: Tensor) -> Sites:
-        """The log probability of every observed site, one number for each element of its batch.
-
-        NaN where a mask leaves the element out. A site that depends on a summed-out latent has no such number of its
-        own and is left out.
-        """
+        """``ModelTarget.pointwise_log_likelihood`` of one particle."""
         trace = self._trace(self._place(x))
         shapes = self.structure.observed
         trace.compute_log_prob(lambda name, site: name in shapes)
-        sites = {
-            name: trace.nodes[name] for name, shape in shapes.items() if trace.nodes[name]["log_prob"].shape == shape
+        sites = {name: Message(trace.nodes[name]) for name in shapes}
+        return {
+            name: torch.where(_counted(site), site["log_prob"], torch.nan)
+            for name, site in sites.items()
+            if site["log_prob"].shape == shapes[name]
         }
-        return {name: torch.where(_counted(dict(site)), site["log_prob"], torch.nan) for name, site in sites.items()}
 
 
 def _counted(site: Message) -> Tensor:
-    """Which elements of an observed site's batch have an element that no mask leaves out."""
-    there = unmasked(site)
-    return (
-        there.reshape(there.shape[: there.ndim - site["fn"].event_dim] + (-1,)).any(-1).expand(site["log_prob"].shape)
-    )
+    """Which elements of an observed site's batch have at least one entry that no mask leaves out."""
+    entries = unmasked(site)
+    batch_shape = entries.shape[: entries.ndim - site["fn"].event_dim]
+    return entries.reshape(*batch_shape, -1).any(-1).expand(site["log_prob"].shape)

@@ -1,4 +1,4 @@
-"""Operations of a model replaced by equal ones: a Cholesky factor that fails alone, a Bernoulli that batches well."""
+"""Equal operations in place of a model's own, which fail under vmap, or at all particles because of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from amortized._types import Tensor
 
 
 def cholesky_or_nan(matrix: Tensor, upper: bool = False) -> Tensor:
-    """The Cholesky factor of ``(..., n, n)``; NaN, instead of an error, where a matrix is not positive definite.
+    """The Cholesky factor of ``(..., n, n)``; NaN in place of an error where a matrix is not positive definite.
 
     >>> cholesky_or_nan(torch.stack([torch.eye(1), -torch.eye(1)])).flatten().tolist()
     [1.0, nan]
@@ -23,7 +23,7 @@ def cholesky_or_nan(matrix: Tensor, upper: bool = False) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """``(1 − y) x − log sigmoid(x)``: two operations where vmap's own decomposition takes fourteen.
+    """``(1 − y) x − log sigmoid(x)``: two operations, where vmap's own decomposition has fourteen.
 
     >>> cross_entropy(torch.zeros(1), torch.ones(1)).item() == functional.softplus(torch.zeros(1)).item()
     True
@@ -31,8 +31,8 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return (1 - target) * logits - functional.logsigmoid(logits)
 
 
-def fill(target: Tensor, index: Any, value: Any) -> None:
-    """``target[index] = value``, where a boolean mask and a number are meant as ``masked_fill_``, which batches."""
+def fill(target: Tensor, index: Any, value: Tensor | float) -> None:
+    """``target[index] = value``, by ``masked_fill_``, which vmap can run, for a boolean mask and a number."""
     if isinstance(index, Tensor) and index.dtype == torch.bool and isinstance(value, (int, float)):
         target.masked_fill_(index.reshape(index.shape + (1,) * (target.dim() - index.dim())), value)
     else:
@@ -40,7 +40,7 @@ def fill(target: Tensor, index: Any, value: Any) -> None:
 
 
 def binomial(count: Tensor, prob: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Binomial draws where both counts and probabilities have every dimension, which vmap's own rule takes for granted.
+    """Binomial draws, with counts and probabilities broadcast first, as vmap's rule needs them.
 
     >>> binomial(torch.tensor([3.0]), torch.ones(2, 1)).tolist()
     [[3.0], [3.0]]
@@ -49,12 +49,14 @@ def binomial(count: Tensor, prob: Tensor, generator: torch.Generator | None = No
 
 
 class Substitutes(TorchFunctionMode):
-    """Within it a model's operations that fail under vmap, or fail for all particles at once, are replaced by others.
+    """A context in which a model's operations are replaced by equal ones that vmap can run.
 
-    ``zero``, a scalar 0 of the particle at hand, is added to all that the model allocates, where it is given.
+    Args:
+        zero: A scalar 0 of the particle, added to every floating tensor that the model allocates: vmap then gives each
+            particle its own memory. ``None`` leaves the tensors as they are.
     """
 
-    replaced: dict[Any, Callable] = {
+    replaced: dict[Callable, Callable] = {
         torch.linalg.cholesky: cholesky_or_nan,
         torch.cholesky: cholesky_or_nan,
         torch.Tensor.cholesky: cholesky_or_nan,

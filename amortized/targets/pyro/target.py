@@ -1,4 +1,4 @@
-"""A target from a Pyro model: its log joint density in unconstrained space, batched over particles."""
+"""A Pyro model's log joint density in unconstrained space, batched over particles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
 from amortized.targets.pyro.arguments import Arguments
-from amortized.targets.pyro.batching import FAILURES, Batching, Loop, Vmap, isolated
+from amortized.targets.pyro.batching import FAILURES, Batching, Loop, Result, Vmap, isolated
 from amortized.targets.pyro.captured import Captured, capture
 from amortized.targets.pyro.checks.agreement import choose, still_agreeing
 from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at, nowhere_finite
@@ -24,21 +24,33 @@ from amortized.targets.pyro.trace import undisturbed
 from amortized.targets.troubles import class_name, first_line
 
 SLOW_MS = 50.0
-CHUNK = {"cpu": 2048, "cuda": 65536}  # on a CPU a chunk should stay in its cache
+"""A check looks at four points, which take 0.2 s at most, or at one where a gradient takes longer than this."""
+CHUNK = {"cpu": 2048, "cuda": 65536}
+"""Particles evaluated together: on a CPU few enough for its cache, on a GPU enough to fill it."""
 
 
 class PyroTarget(ModelTarget):
-    """``log R(x) = log p(z(x), data) + Σ log |det dz/dx|`` of a Pyro model, at unconstrained ``x: (B, D)``, in nats.
+    """The log joint density of a Pyro model, in nats, at unconstrained ``x: (B, D)``.
 
-    Finite discrete latents are summed out and parameters (``pyro.param``, ``nn.Parameter``) held at their values.
-    The density is batched by vmap where that agrees with a plain loop at random points, and recorded once so that
-    Pyro is not run again; ``capture_seconds`` bounds the time for that. Dtype and device are the model's own.
+        log R(x) = log p(z(x), data) + Σ log |det dz/dx|
 
-    A particle at which the model raises has density zero, and is counted and told unless it raises ``OutsideSupport``.
+    Finite discrete latents are summed out. Parameters (``pyro.param``, ``nn.Parameter``) stay at their values. Dtype
+    and device are the model's own. The density is batched by vmap if that agrees with a plain loop at random points.
+    It is recorded once, so that Pyro does not run again. A particle at which the model raises has density zero; it is
+    counted, and a warning follows, unless the exception is ``OutsideSupport``.
 
-    Raises ``ModelError`` for a model without continuous latent sites, with an infinite discrete latent, with a random
-    density, with latent sites that come and go, or whose density is finite with its gradient at none of 64 dispersed
-    starts. Warns where no batching agrees with the loop, and where the model raises at draws of its prior.
+    Args:
+        model: Any Pyro model with a continuous latent site.
+        args: Positional arguments of the model, its data among them.
+        kwargs: Keyword arguments of the model.
+        seed: Of the points at which the ways to batch are compared.
+        capture_seconds: Time limit for the recording; 0 does without it.
+
+    Raises:
+        ModelError: If the model has no continuous latent site, an infinite discrete latent, a random density, or
+            latent sites that come and go; or if density and gradient are finite at none of 64 dispersed starts.
+
+    Warns if no way to batch agrees with the loop, and if the model raises at draws of its prior.
 
     >>> import pyro, pyro.distributions as dist
     >>> def model(y):
@@ -67,11 +79,13 @@ class PyroTarget(ModelTarget):
         self._first_parameters = {name: value.clone() for name, value in structure.parameters.items()}
         self._batch, self._reference = choose(self.program, seed)
         self._next_look = 0.0
-        self._told = False
+        self._has_warned = False
         if isinstance(self._batch, Vmap):
             self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
         else:  # under vmap a branch on a value raises, so neither sites nor exceptions can depend on one
-            self._told = _tell(troubles_of_prior(self.program, seed).sentences("draws of its prior", only_own=True))
+            self._has_warned = _tell(
+                troubles_of_prior(self.program, seed).sentences("draws of its prior", only_own=True)
+            )
 
     @property
     def batching(self) -> str:
@@ -79,13 +93,13 @@ class PyroTarget(ModelTarget):
         return self._batch.name
 
     def batched(self, program: Program) -> Batching:
-        """Another program in the way of this one, not captured; by the loop where this one is not under vmap."""
+        """Another program batched as this one is, but not recorded; by the loop if this one is not under vmap."""
         plain = self._batch.plain if isinstance(self._batch, Captured) else self._batch
         return Vmap(program, plain.own_memory) if isinstance(plain, Vmap) else Loop(program)
 
     @property
     def moved(self) -> list[str]:
-        """Names of parameters that have changed since: the density holds their first values where it was captured."""
+        """Names of parameters that changed after the target was built; a recorded density has their first values."""
         return [
             name
             for name, first in self._first_parameters.items()
@@ -93,12 +107,12 @@ class PyroTarget(ModelTarget):
         ]
 
     def recheck(self, x: Tensor) -> bool:
-        """As ``Target.recheck``: a batching that differs from the loop at the draws gives way, with one warning.
+        """As ``Target.recheck``: a way to batch that differs from the loop at the draws is replaced, with a warning.
 
-        Tells of the model's own exceptions on the way to the draws, where none were met at draws of the prior.
+        Also warns of the model's own exceptions during the warm-up, unless it has warned of some at draws of the prior.
         """
-        if not self._told:
-            self._told = _tell(self._troubles.sentences("points of the warm-up", only_own=True))
+        if not self._has_warned:
+            self._has_warned = _tell(self._troubles.sentences("points of the warm-up", only_own=True))
         before = self._batch
         if type(before) is not Loop:
             points, far = far_draws(self._cast(x))
@@ -108,9 +122,9 @@ class PyroTarget(ModelTarget):
         return self._batch is before
 
     def difference_from_model(self) -> str | None:
-        """How a fresh plain run of the model differs from when the density was captured; ``None`` where it does not.
+        """How a plain run of the model differs now from when the target was built, in words; ``None`` if it does not.
 
-        At four points or, where a gradient takes over 50 ms, at one of them.
+        Looks at four points, or at one if a gradient takes over 50 ms.
         """
         first = self._reference.at_most(SLOW_MS)
         try:
@@ -123,10 +137,12 @@ class PyroTarget(ModelTarget):
         return f"the log density at one point was {first.value[worst].item():.6g} and is {value[worst].item():.6g}"
 
     def check_unchanged(self) -> None:
-        """Raises ``RuntimeError`` where a plain run of the model no longer gives the density that was captured.
+        """Compares a plain run of the model with the density that was captured.
 
-        It looks again after twenty times as long as the last look took, so that it takes no more than that part of the
-        time; what changes in between is seen at the next look.
+        The next comparison is made after twenty times the time that this one took: checks cost at most 5 % of the time.
+
+        Raises:
+            RuntimeError: If the model, its data or a global that it reads has changed.
         """
         began = time.perf_counter()
         if began < self._next_look:
@@ -138,15 +154,12 @@ class PyroTarget(ModelTarget):
             )
         self._next_look = time.perf_counter() + 20 * (time.perf_counter() - began)
 
-    def run(self) -> Any:
+    def run(self) -> object:
         return self.program.model(*self.program.args, **self.program.kwargs)
 
     def constrain(self, x: Tensor) -> Sites:
-        """``(B, D)`` to the values ``{site: (B, *shape)}`` of latent and deterministic sites; NaN where one fails."""
-        shapes = {
-            **{name: latent.shape for name, latent in self.latents.items()},
-            **self.structure.deterministic,
-        }
+        """``(B, D)`` to the values ``{site: (B, *shape)}`` of latent and deterministic sites; NaN at exceptions."""
+        shapes = {name: latent.shape for name, latent in self.latents.items()} | self.structure.deterministic
         with torch.no_grad():
             return self._in_parts(
                 lambda part: self._batch.map(self.program.sites, part),
@@ -158,7 +171,7 @@ class PyroTarget(ModelTarget):
             )
 
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
-        """``(B, D)`` to ``{latent: (B, *shape)}`` and ``{latent: (B,)}``: values and ``log |det d value / dx|``.
+        """Values ``{latent: (B, *shape)}`` and ``log |det d value / dx|`` ``{latent: (B,)}`` at ``x: (B, D)``.
 
         Both are differentiable in ``x``; the second is in nats.
         """
@@ -167,7 +180,8 @@ class PyroTarget(ModelTarget):
     def unconstrain(self, sites: Sites) -> Tensor:
         """The inverse of ``constrain``: ``{latent: (B, *shape)}`` to ``(B, D)``; other sites are ignored.
 
-        Raises ``ValueError`` where a latent site is missing.
+        Raises:
+            ValueError: If a latent site is missing.
         """
         missing = [name for name in self.latents if name not in sites]
         if missing:
@@ -179,11 +193,11 @@ class PyroTarget(ModelTarget):
             return self._batch.map(self.program.pointwise, self._cast(x))
 
     def check_arguments(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:
-        """Raises ``ValueError`` where arguments differ in number, names, shapes or dtypes from those built on."""
+        """Raises ``ValueError`` if arguments differ from the target's own in number, names, shapes or dtypes."""
         self.arguments.check(args, kwargs)
 
     def check_starts(self, x: Tensor) -> None:
-        """Raises ``ModelError``, naming the site at fault, where density and gradient are finite nowhere in x."""
+        """Raises ``ModelError``, which names the site at fault, if density and gradient are finite nowhere in ``x``."""
         value, score = self._log_prob_and_score(x)
         if not (value.isfinite() & score.isfinite().all(-1)).any():
             raise nowhere_finite(self.program, self._cast(x), None)
@@ -203,18 +217,20 @@ class PyroTarget(ModelTarget):
         )
 
     def _raised(self, error: Exception) -> Tensor:
-        """The log density of a particle on which the model raises, which is counted."""
+        """Counts the exception; returns the log density -inf of its particle."""
         self._troubles.raised(error)
         return torch.full((1,), -torch.inf, dtype=self.dtype, device=self.device)
 
-    def _in_parts(self, evaluate: Callable[[Tensor], Any], x: Tensor, failed: Callable[[Exception], Any]) -> Any:
-        """``evaluate`` chunk by chunk, to bound the memory; ``failed`` stands for a particle on which it raises."""
-        chunks = x.split(CHUNK.get(x.device.type, 2048))
+    def _in_parts(
+        self, evaluate: Callable[[Tensor], Result], x: Tensor, failed: Callable[[Exception], Result]
+    ) -> Result:
+        """``isolated`` in chunks, to bound the memory."""
+        chunks = x.split(CHUNK.get(x.device.type, CHUNK["cpu"]))
         parts = [isolated(evaluate, chunk, failed) for chunk in chunks]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
 
     def _fault(self, x: Tensor) -> str:
-        """The sites whose own log probability, or its gradient, is not finite in a plain run at ``x: (1, D)``."""
+        """The sites whose log probability, or its gradient, is not finite in a plain run at ``x: (1, D)``."""
         try:
             with undisturbed(self.device), torch.enable_grad():
                 guilty = self.program.guilty(self._cast(x[0].detach()))
@@ -224,7 +240,7 @@ class PyroTarget(ModelTarget):
 
 
 def _tell(sentences: list[str]) -> bool:
-    """Warns of a model's own exceptions; whether there was one."""
+    """Warns of a model's own exceptions, and returns whether there were any."""
     if sentences:
         tell(
             f"the model raises in part of its space: {'; '.join(sentences)}. Such points count as density zero; "
