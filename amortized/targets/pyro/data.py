@@ -21,11 +21,16 @@ Message = dict[str, Any]
 def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
     """``value`` with every array, Series, DataFrame and list of numbers in it as a tensor of its own memory.
 
-    Floats get ``dtype``, by default torch's default dtype; whole numbers become int64, truth values bool. A DataFrame
-    becomes ``(rows, columns)``. Tensors stay as they are, and so do numbers, strings, None, tuples of numbers (sizes,
-    settings) and lists that hold anything but numbers; what lies inside tuples, lists and dicts is converted there.
+    A DataFrame becomes ``(rows, columns)``. Whole numbers become int64, truth values bool. Tensors, numbers, strings,
+    None, tuples of numbers (sizes, settings) and lists of other things stay. Parts of containers are converted in place.
 
-    Raises ``ValueError``, with the name, for an array that holds anything but numbers.
+    Args:
+        value: Any argument of a model.
+        name: Its name, for error messages.
+        dtype: Of floats; torch's default dtype by default.
+
+    Raises:
+        ValueError: An array holds something other than numbers, or ``dtype`` would round its differences away.
 
     >>> as_tensors([1, 2], "counts"), as_tensors(np.ones(2), "y").dtype, as_tensors({"x": [[0.5], [1.0]]}, "d")
     (tensor([1, 2]), torch.float32, {'x': tensor([[0.5000],
@@ -53,22 +58,23 @@ def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
 
 
 class Casting(Messenger):
-    """Gives observed sites ``as_taken`` values."""
+    """Gives observed sites values that their distributions take."""
 
     def _pyro_sample(self, message: Message) -> None:
         cast_data(message)
 
 
 def cast_data(message: Message) -> None:
-    """The value of an observed site ``as_taken`` by its distribution, in the message itself."""
+    """Puts what ``as_taken`` makes of an observed site's value into the message."""
     if message["is_observed"]:
         message["value"] = as_taken(message["value"], message["fn"])
 
 
 def as_taken(value: Any, fn: Any) -> Any:
-    """A whole number as a tensor; 0/1 data as floats where the density raises on truth values or int64.
+    """An observed value that the density of ``fn`` takes: 0/1 data as floats, if it raises on int64 or truth values.
 
-    Any other value stays as it is. Nothing is lost: the support holds 0 and 1 alone, or the values are truth values.
+    A Python number becomes a tensor; any other value stays. The cast is exact: the support is {0, 1}, or the values
+    are truth values.
 
     >>> import pyro.distributions as dist
     >>> as_taken(torch.tensor([1, 0]), dist.Bernoulli(0.5)), as_taken(torch.tensor([1, 0]), dist.Poisson(0.5))
@@ -84,7 +90,7 @@ def as_taken(value: Any, fn: Any) -> Any:
         fn.log_prob(value)
     except (RuntimeError, TypeError):
         return value.to(_dtype(fn))
-    except ValueError:  # a shape, or a value outside the support: named by the checks
+    except ValueError:  # a wrong shape or a value outside the support: ``checks.observed`` names it
         return value
     return value
 
@@ -100,7 +106,7 @@ def same_values(one: Any, other: Any) -> bool:
 
 
 def _dtype(fn: Any) -> torch.dtype:
-    """The widest of the distribution's parameters and the default: a narrower value would round them in place."""
+    """The widest dtype of the distribution's parameters and the default: a narrower value would round the density."""
     dtype = torch.get_default_dtype()
     for _, parameter, _ in parameters_of(fn):
         dtype = torch.promote_types(dtype, parameter.dtype)
@@ -108,7 +114,7 @@ def _dtype(fn: Any) -> torch.dtype:
 
 
 def _is_boolean(fn: Any) -> bool:
-    """Whether the support is 0 and 1, also of a mixture of such distributions."""
+    """Whether the support is {0, 1}, also of a mixture of such distributions."""
     try:
         support = fn.support
     except (NotImplementedError, AttributeError):
@@ -123,7 +129,7 @@ def _is_number(value: Any) -> bool:
 
 
 def is_text_of_numbers(value: Any) -> bool:
-    """Whether it is a number as text, or a list of such.
+    """Whether a value is a number as text, or a list of such texts.
 
     >>> is_text_of_numbers("1.5"), is_text_of_numbers([["1"], ["2"]]), is_text_of_numbers(["a", "1"])
     (True, True, False)
@@ -137,14 +143,14 @@ def is_text_of_numbers(value: Any) -> bool:
 
 
 def _leaves(value: Any) -> list[Any]:
-    """What a nested list holds; a list that holds none is a leaf, so that no empty list counts as numbers."""
+    """What a nested list holds; an empty list is a leaf itself, so that it does not count as numbers."""
     if isinstance(value, list) and value:
         return [leaf for part in value for leaf in _leaves(part)]
     return [value]
 
 
 def _rectangular(value: list) -> np.ndarray | None:
-    """A nested list of numbers as an array; None where its rows have different lengths."""
+    """A nested list of numbers as an array; None if its rows have different lengths."""
     try:
         return np.asarray(value)
     except ValueError:
@@ -177,19 +183,19 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
 
 
 def _check_digits(array: np.ndarray, name: str, dtype: torch.dtype) -> None:
-    """Raises ``ValueError`` where rounding to ``dtype`` takes over a thousandth of what the values differ by."""
+    """Raises ``ValueError`` if rounding to ``dtype`` moves a value by over a thousandth of the standard deviation."""
     known = array[np.isfinite(array)].astype(np.float64)
-    spread = float(known.std()) if known.size else 0.0
-    lost = float(np.abs(torch.tensor(known, dtype=dtype).double().numpy() - known).max(initial=0.0))
-    if lost > 1e-3 * spread > 0:
+    std = float(known.std()) if known.size else 0.0
+    rounding = float(np.abs(torch.tensor(known, dtype=dtype).double().numpy() - known).max(initial=0.0))
+    if rounding > 1e-3 * std > 0:
         raise ValueError(
-            f"argument {name!r} differs by {spread:.2g} and would be rounded by {lost:.1g}: write "
+            f"the values of argument {name!r} differ by {std:.2g} and would be rounded by {rounding:.1g}: write "
             f"{name} - {name}.min(), or torch.as_tensor({name}) to compute in float64"
         )
 
 
 def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
-    """An array of Python's objects, all of which must be numbers, as one of numbers."""
+    """An array of Python objects as an array of numbers; raises ``ValueError`` if one of them is no number."""
     strange = [element for element in array.reshape(-1).tolist() if not _is_number(element)]
     if strange:
         text = [element for element in strange if isinstance(element, str)]
@@ -209,7 +215,7 @@ def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def _promoted(columns: list[Tensor]) -> list[Tensor]:
-    """Columns in the one dtype that holds them all."""
+    """Columns in one dtype that holds them all."""
     widest = columns[0].dtype
     for column in columns:
         widest = torch.promote_types(widest, column.dtype)
@@ -217,7 +223,7 @@ def _promoted(columns: list[Tensor]) -> list[Tensor]:
 
 
 def _rebuilt(value: Any, parts: dict[Any, Any]) -> Any:
-    """The container with these parts in the place of its own; itself where none has changed."""
+    """The container with these parts in place of its own; the container itself if none has changed."""
     if isinstance(value, Mapping):
         same = all(parts[key] is value[key] for key in value)
         return value if same else parts

@@ -120,7 +120,7 @@ def test_what_is_no_number_is_refused_by_name(value, message):
 def test_digits_that_matter_are_not_rounded_away():
     """Julian dates a few hours apart: in float32 they lie a quarter of a day apart."""
     days = 2_459_000 + np.array([0.0, 0.41, 0.93, 1.15])
-    with pytest.raises(ValueError, match=r"argument 'days' differs by 0.45 and would be rounded by 0.1: write days - "):
+    with pytest.raises(ValueError, match=r"argument 'days' differ by 0.45 and would be rounded by 0.1: write days - "):
         as_tensors(days, "days")
     assert as_tensors(days - days.min(), "days").dtype == torch.float32
     assert as_tensors(days, "days", torch.float64)[1] == days[1]
