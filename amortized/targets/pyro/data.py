@@ -22,7 +22,7 @@ def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
     """``value`` with every array, Series, DataFrame and list of numbers in it as a tensor of its own memory.
 
     A DataFrame becomes ``(rows, columns)``. Whole numbers become int64, truth values bool. Tensors, numbers, strings,
-    None, tuples of numbers (sizes, settings) and lists of other things stay. Parts of containers are converted in place.
+    None, tuples of numbers (sizes, settings) and lists of other things stay. Containers keep their structure.
 
     Args:
         value: Any argument of a model.

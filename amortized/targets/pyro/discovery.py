@@ -66,7 +66,7 @@ class Discovering(LatentMessenger):
             unconstrained_shape = torch.Size(bijection(fn.support).inverse_shape(shape))
         except NotImplementedError as error:
             raise ModelError(
-                f"latent site {name!r}: there is no bijection from unconstrained space onto {fn.support}, the support of "
+                f"latent site {name!r}: there is no bijection from R^n onto {fn.support}, the support of "
                 f"{type(fn).__name__}; write it with sites that have one, for instance a normalised dist.Normal"
             ) from error
         frames = [frame for frame in message["cond_indep_stack"] if frame.vectorized]
@@ -94,7 +94,7 @@ class Discovering(LatentMessenger):
             return None
         batch = message["fn"].batch_shape
         if self.halves.first_is_latent:
-            raise ModelError(f"site {name!r} has an obs_mask and no data: write obs=y, or leave obs_mask out")
+            raise ModelError(f"site {name!r} has obs_mask without data: write obs=y, or leave obs_mask out")
         if torch.broadcast_shapes(known.shape, batch) != batch:
             raise ModelError(
                 f"site {name!r}: its obs_mask has shape {tuple(known.shape)} and its distribution batch shape "

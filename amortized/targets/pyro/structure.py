@@ -138,8 +138,8 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
         auxiliary = [other for other in observed if other.startswith(f"{name}_")]
         if auxiliary and _is_masked_delta(site) and same_values(site["value"], other.nodes[name]["value"]):
             raise ModelError(
-                f"observed site {name!r} is reparametrized to {auxiliary[0]!r}, whose density lacks the Jacobian; leave "
-                f"{name!r} out of the config of poutine.reparam, which is for latent sites"
+                f"observed site {name!r} is reparametrized to {auxiliary[0]!r}, whose density lacks the Jacobian; "
+                f"leave {name!r} out of the config of poutine.reparam, which is for latent sites"
             )
     depths = [-frame.dim for site in sites.values() for frame in site["cond_indep_stack"] if frame.vectorized]
     return Structure(

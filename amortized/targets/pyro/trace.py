@@ -108,7 +108,7 @@ def differ(one: float, other: float) -> bool:
 
 
 def is_deterministic(site: Message) -> bool:
-    """Whether a site of a plain trace is a function of others: ``pyro.deterministic``, or left by a reparametrization."""
+    """Whether a site of a plain trace is a function of others: ``pyro.deterministic``, or reparametrized."""
     *_, fn = _layers(site["fn"])
     if site["is_observed"] and isinstance(fn, dist.Delta):
         return bool((fn.v == site["value"]).all())

@@ -1,4 +1,4 @@
-"""Whether the data at a site are those of its distribution: their shape, and their support."""
+"""Whether the data of a site fit its distribution: their shape, and its support."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ Objection = Callable[[], str | None]
 
 
 def check_shape(name: str, site: Message, objection: Objection, hint: str = "") -> str | None:
-    """Raises ``ModelError`` where data and distribution do not fit, or where each would be repeated for the other.
+    """Whether data and distribution have the same shape, or the distribution can be repeated for the data.
 
-    Returns what to warn of: one value that is used for all elements. ``hint`` ends what is said.
+    Args:
+        name: The user's name of the site.
+        site: The site of a trace.
+        objection: What Pyro says against the site.
+        hint: The end of every message.
+
+    Returns:
+        What to warn of: one value used for all elements; None if nothing.
+
+    Raises:
+        ModelError: They do not fit, or values would count several times.
     """
     value, fn = site["value"], site["fn"]
     if isinstance(value, (list, tuple, Tensor)) and math.prod(_shape(value)) == 0:
@@ -34,7 +44,7 @@ def check_shape(name: str, site: Message, objection: Objection, hint: str = "") 
     if other_event:
         if objection() is not None:
             raise ModelError(f"{what}, and its distribution has shape {fits}: pass {name} of shape {fits}{hint}")
-        own, batch, event = tuple(value.shape), fits, ()  # it is broadcast over the event as over a batch
+        own, batch, event = tuple(value.shape), fits, ()  # Pyro broadcasts the data over the event as over a batch
     try:
         together = tuple(torch.broadcast_shapes(own, batch))
     except RuntimeError as error:
@@ -69,7 +79,7 @@ def check_shape(name: str, site: Message, objection: Objection, hint: str = "") 
 
 
 def check_support(name: str, site: Message, objection: Objection) -> None:
-    """Raises ``ModelError`` for data outside the distribution's support, where a mask does not leave them out."""
+    """Raises ``ModelError`` for data outside the distribution's support that no mask leaves out."""
     value, fn = site["value"], site["fn"]
     if not isinstance(value, Tensor) or (found := inside(value, fn)) is None or found.all():
         return
@@ -95,7 +105,7 @@ def check_support(name: str, site: Message, objection: Objection) -> None:
     raise ModelError(
         f"observed site {name!r}: {count} are outside the support of "
         f"{_kind(fn)}, {described(fn.support)} (the first is {first}); correct the data, or write a distribution "
-        "that has such values"
+        "that can have such values"
     )
 
 
@@ -119,7 +129,7 @@ def _kind(fn: Any) -> str:
 
 
 def _around(name: str, site: Message, own: tuple[int, ...], fits: tuple[int, ...]) -> str:
-    """What the data do not fit: a plate around the site, or the distribution's own shape; and what to write."""
+    """What the data do not fit, a plate around the site or the distribution's shape; and what to write."""
     fn = site["fn"]
     by_rows = len(own) == len(fn.batch_shape) and len(own) + len(fn.event_shape) == site["value"].ndim
     for frame in site["cond_indep_stack"] if by_rows else ():

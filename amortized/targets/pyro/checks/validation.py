@@ -98,9 +98,7 @@ def check(call: Call, seed: int, hint: str = "") -> poutine.Trace | None:
             user_name, objection = whole_name(name, runs.trace.nodes), partial(runs.objection, (name,))
             if message := check_shape(user_name, site, objection, hint):
                 tell(message)
-            if (
-                runs.has_fixed_value(name) and name not in runs.varying_supports
-            ):  # else it may be inside at another point
+            if runs.has_fixed_value(name) and name not in runs.varying_supports:
                 check_support(user_name, site, objection)
     _check_something_observed(runs.trace, call)
     check_finite(call, are_finite)
