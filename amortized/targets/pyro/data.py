@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -46,14 +48,20 @@ def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
     if isinstance(value, Mapping):
         return _rebuilt(value, {key: as_tensors(part, f"{name}[{key!r}]", dtype) for key, part in value.items()})
     if isinstance(value, list) and value and all(_is_number(part) for part in _leaves(value)):
-        if (array := _rectangular(value)) is not None:
+        array = None
+        with suppress(ValueError):  # rows of different lengths: the parts are converted one by one
+            array = np.asarray(value)
+        if array is not None:
             return _tensor(array, name, dtype)
     if isinstance(value, (list, tuple)):
         parts = [as_tensors(part, f"{name}[{place}]", dtype) for place, part in enumerate(value)]
         return _rebuilt(value, dict(enumerate(parts)))
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):
         columns = [_tensor(np.asarray(value[key]), f"{name}[{key!r}]", dtype) for key in value.columns]
-        return torch.stack(_promoted(columns), -1) if columns else torch.empty(len(value), 0, dtype=dtype)
+        if not columns:
+            return torch.empty(len(value), 0, dtype=dtype)
+        widest = reduce(torch.promote_types, [column.dtype for column in columns])
+        return torch.stack([column.to(widest) for column in columns], -1)
     return _tensor(value, name, dtype) if hasattr(type(value), "__array__") else value
 
 
@@ -89,7 +97,8 @@ def as_taken(value: Any, fn: Any) -> Any:
     try:
         fn.log_prob(value)
     except (RuntimeError, TypeError):
-        return value.to(_dtype(fn))
+        dtypes = [parameter.dtype for _, parameter, _ in parameters_of(fn)]  # a narrower value would round the density
+        return value.to(reduce(torch.promote_types, dtypes, torch.get_default_dtype()))
     except ValueError:  # a wrong shape or a value outside the support: ``checks.observed`` names it
         return value
     return value
@@ -103,14 +112,6 @@ def same_values(one: Any, other: Any) -> bool:
     """
     one, other = torch.as_tensor(one), torch.as_tensor(other)
     return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
-
-
-def _dtype(fn: Any) -> torch.dtype:
-    """The widest dtype of the distribution's parameters and the default: a narrower value would round the density."""
-    dtype = torch.get_default_dtype()
-    for _, parameter, _ in parameters_of(fn):
-        dtype = torch.promote_types(dtype, parameter.dtype)
-    return dtype
 
 
 def _is_boolean(fn: Any) -> bool:
@@ -149,14 +150,6 @@ def _leaves(value: Any) -> list[Any]:
     return [value]
 
 
-def _rectangular(value: list) -> np.ndarray | None:
-    """A nested list of numbers as an array; None if its rows have different lengths."""
-    try:
-        return np.asarray(value)
-    except ValueError:
-        return None
-
-
 def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise ValueError(
@@ -164,16 +157,13 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
             f"pyro.sample(..., obs_mask=) as another argument, ~{name}.mask"
         )
     array = np.asarray(value)
-    if array.dtype == object:
-        array = _of_numbers(array, name)
+    if array.dtype.kind in "OUS":
+        array = _of_numbers(array.astype(str) if array.dtype.kind == "S" else array, name)
     kind = array.dtype.kind
     if kind not in "biuf":
-        numbers = kind == "U" and is_text_of_numbers(array.reshape(-1).tolist())
-        labels = kind in "US" and not numbers
-        advice = f"pandas.factorize({name})[0] for labels, or " * labels + f"{name}.astype(float)"
-        if numbers:
-            raise ValueError(f"argument {name!r} holds numbers as text, {str(array.flat[0])!r:.40}: write {advice}")
-        raise ValueError(f"argument {name!r} holds {array.dtype} values, which are no numbers: write {advice}")
+        raise ValueError(
+            f"argument {name!r} holds {array.dtype} values, which are no numbers: write {name}.astype(float)"
+        )
     if kind == "f":
         _check_digits(array, name, dtype)
     wanted = {"b": torch.bool, "f": dtype}.get(kind, torch.int64)
@@ -195,7 +185,7 @@ def _check_digits(array: np.ndarray, name: str, dtype: torch.dtype) -> None:
 
 
 def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
-    """An array of Python objects as an array of numbers; raises ``ValueError`` if one of them is no number."""
+    """An array of Python objects or texts as an array of numbers; raises ``ValueError`` if one of them is no number."""
     strange = [element for element in array.reshape(-1).tolist() if not _is_number(element)]
     if strange:
         text = [element for element in strange if isinstance(element, str)]
@@ -212,14 +202,6 @@ def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
                 advice = f"pandas.to_numeric({name}, errors='coerce'), which makes it NaN"
         raise ValueError(f"argument {name!r} holds {first!r:.40}, {words}: write {advice}")
     return np.array(array.tolist()).reshape(array.shape)
-
-
-def _promoted(columns: list[Tensor]) -> list[Tensor]:
-    """Columns in one dtype that holds them all."""
-    widest = columns[0].dtype
-    for column in columns:
-        widest = torch.promote_types(widest, column.dtype)
-    return [column.to(widest) for column in columns]
 
 
 def _rebuilt(value: Any, parts: dict[Any, Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from amortized._types import Sites, Tensor
 from amortized.targets.pyro.arguments import Call
 from amortized.targets.pyro.bijections import bijection
-from amortized.targets.pyro.checks.ranges import can_be_drawn
+from amortized.targets.pyro.checks.ranges import draw_or_none
 from amortized.targets.pyro.trace import (
     LatentMessenger,
     LatentSite,
@@ -81,7 +80,10 @@ class Discovering(LatentMessenger):
         self.dim += size
         draw = torch.rand(size, generator=self.generator, dtype=self.dtype, device="cpu") * 2 - 1
         self.pieces[name] = (draw * (self.spread or 1.0)).to(self.device)
-        for own in _own_draw(fn):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            own = draw_or_none(fn)  # also for its dtype and device
+        if own is not None:
             self.drawn.append(own)
             if self.spread is None:
                 place_of_own = site.gather(cast(Any, bijection(fn.support)).inv(own)).to(self.device, self.dtype)
@@ -124,18 +126,6 @@ class Discovering(LatentMessenger):
             "integrate it by hand (for instance GammaPoisson for a Poisson of a Gamma rate), or observe it: "
             "pyro.sample(..., obs=value)"
         )
-
-
-def _own_draw(fn: Any) -> Iterator[Tensor]:
-    """One draw of a distribution, for its dtype and device; none from a distribution that cannot draw."""
-    if not can_be_drawn(fn):
-        return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield fn.sample()
-    except NotImplementedError:
-        return
 
 
 def passing(call: Call, parameters: Sites, seed: int, most: int, dtype: torch.dtype, device: torch.device):

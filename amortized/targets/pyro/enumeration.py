@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, NamedTuple
 
 import pyro.ops.special
@@ -120,9 +121,7 @@ def _sum_over_states(group: list[Factor]) -> Tensor:
             f"sites {first!r} and {second!r} share a summed-out latent and have scales of {one:g} and {other:g}, so "
             "there is no sum over its states; put them all under one poutine.scale, or in one plate with subsample="
         )
-    dtype = torch.float16
-    for factor in group:
-        dtype = torch.promote_types(dtype, factor.term.dtype)
+    dtype = reduce(torch.promote_types, [factor.term.dtype for factor in group], torch.float16)
     tree: OrderedDict[frozenset[str], list[Tensor]] = OrderedDict()
     for factor in group:
         tensor = factor.term.to(dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from amortized._types import Tensor
 from amortized.targets.pyro.batching import FAILURES
 from amortized.targets.pyro.bijections import bijection
-from amortized.targets.pyro.checks.ranges import can_be_drawn
+from amortized.targets.pyro.checks.ranges import draw_or_none
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import (
     LatentMessenger,
@@ -35,9 +34,8 @@ class _DrawnFromPrior(LatentMessenger):
     def coordinates(self, message: Message) -> Tensor:
         fn = message["fn"]
         transform: Any = bijection(fn.support)
-        if can_be_drawn(fn):
-            with suppress(NotImplementedError):
-                return transform.inv(fn.sample())
+        if (draw := draw_or_none(fn)) is not None:
+            return transform.inv(draw)
         return torch.randn(transform.inverse_shape(fn.batch_shape + fn.event_shape))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyro.distributions as dist
@@ -52,6 +53,13 @@ def can_be_drawn(fn: Any) -> bool:
     shapes = [value for name, value, _ in parameters if name == "concentration"]
     sound = [value.isfinite() for _, value, _ in parameters] + [(k > 0) & (k < SHARPEST) for k in shapes]
     return all(bool(good.all()) for good in sound)
+
+
+def draw_or_none(fn: Any) -> Tensor | None:
+    """One draw of a distribution; None from one that cannot draw."""
+    with suppress(NotImplementedError):
+        return fn.sample() if can_be_drawn(fn) else None
+    return None
 
 
 def beyond_bounds(value: Tensor, constraint: Constraint) -> Tensor | None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, cast
 
 import pyro
@@ -147,10 +148,9 @@ class Runs:
     ) -> poutine.Trace:
         """A trace in the dtype of the arguments; with ``validated``, under Pyro's validation, with their densities."""
         model, args, kwargs = self.call
-        dtype = torch.get_default_dtype()
-        for leaf in pytree.tree_leaves((tuple(args), dict(kwargs))):
-            if isinstance(leaf, Tensor) and leaf.is_floating_point():
-                dtype = torch.promote_types(dtype, leaf.dtype)
+        leaves = pytree.tree_leaves((tuple(args), dict(kwargs)))
+        floats = [leaf.dtype for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+        dtype = reduce(torch.promote_types, floats, torch.get_default_dtype())
         with undisturbed(), torch.no_grad(), warnings.catch_warnings(), pyro.validation_enabled(validated is not None):
             warnings.simplefilter("ignore")
             torch.manual_seed(seed)
