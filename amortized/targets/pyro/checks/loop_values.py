@@ -100,12 +100,12 @@ def loop_values(program: Program, seed: int) -> LoopValues:
         ModelError: They are finite at no point, with the site at fault; or the density is random.
     """
     structure, loop = program.structure, Loop(program)
-    starts = points_at_many_scales(MOST_POINTS, structure.dim, structure.dtype, structure.device, seed)
-    found, seconds, failure = [], [], None
-    for start in starts.split(1):
+    points = points_at_many_scales(MOST_POINTS, structure.dim, structure.dtype, structure.device, seed)
+    rows, seconds, failure = [], [], None
+    for point in points.split(1):
         began = time.perf_counter()
         try:
-            value, score = loop.log_prob_and_score(start)
+            value, score = loop.log_prob_and_score(point)
         except ModelError:
             raise
         except FAILURES as error:
@@ -113,14 +113,14 @@ def loop_values(program: Program, seed: int) -> LoopValues:
             continue
         if value.isfinite().all() and score.isfinite().all():
             seconds.append(time.perf_counter() - began)
-            found.append((start, value, score))
-        if len(found) == COMPARED:
+            rows.append((point, value, score))
+        if len(rows) == COMPARED:
             break
-    if not found:
-        raise nowhere_finite(program, starts, failure)
+    if not rows:
+        raise nowhere_finite(program, points, failure)
     extremes = extreme_points(structure.dim, structure.dtype, structure.device, seed)
-    x, value, score = _columns(found)
-    return _beside(loop, x, value, score, extremes, min(seconds))
+    x, value, score = _columns(rows)
+    return _with_extremes(loop, x, value, score, extremes, min(seconds))
 
 
 def far_draws(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,18 +135,18 @@ def loop_values_at(program: Program, points: Tensor, extremes: Tensor, milliseco
     """The loop's values at these points; those without a finite density and score count as extreme points."""
     loop = Loop(program)
     nothing = points.new_full((1,), torch.nan), torch.full_like(points[:1], torch.nan)
-    found = [(point, *isolated(loop.log_prob_and_score, point, lambda _: nothing)) for point in points.split(1)]
-    x, value, score = _columns(found)
+    rows = [(point, *isolated(loop.log_prob_and_score, point, lambda _: nothing)) for point in points.split(1)]
+    x, value, score = _columns(rows)
     usable = value.isfinite() & score.isfinite().all(-1)
     extremes = torch.cat([x[~usable], extremes])
-    return _beside(loop, x[usable], value[usable], score[usable], extremes, milliseconds / 1e3)
+    return _with_extremes(loop, x[usable], value[usable], score[usable], extremes, milliseconds / 1e3)
 
 
 def _columns(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
     return [torch.cat(column) for column in zip(*rows, strict=True)]
 
 
-def _beside(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tensor, seconds: float) -> LoopValues:
+def _with_extremes(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tensor, seconds: float) -> LoopValues:
     """The record with the loop's densities at the extreme points, as many as there is time for."""
     noise = _rounding_noise(loop, x, value, score)
     deadline, far = time.perf_counter() + EXTREMES_WITHIN, []
@@ -186,13 +186,11 @@ def _rounding_noise(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tupl
 
 def nowhere_finite(program: Program, starts: Tensor, failure: Exception | None) -> ModelError:
     """The error for a model whose density is finite at no start; it names the sites at fault."""
-    missing = {name: int(value.isnan().sum()) for name, value in program.structure.observations.items()}
-    for name, count in missing.items():
-        if count:
+    for name, value in program.structure.observations.items():
+        if count := int(value.isnan().sum()):
             return ModelError(
-                f"observed site {name!r}: {count} of its {program.structure.observations[name].numel()} values are "
-                "NaN, so the log density is NaN; drop these rows, or fill them (torch.nan_to_num) under "
-                "poutine.mask(mask=known)"
+                f"observed site {name!r}: {count} of its {value.numel()} values are NaN, so the log density is NaN; "
+                "drop these rows, or fill them (torch.nan_to_num) under poutine.mask(mask=known)"
             )
     try:
         with undisturbed(starts.device), torch.no_grad():

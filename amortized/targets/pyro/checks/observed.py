@@ -77,27 +77,26 @@ def check_shape(name: str, site: Message, objection: Objection, hint: str = "") 
 def check_support(name: str, site: Message, objection: Objection) -> None:
     """Raises ``ModelError`` for data outside the distribution's support that no mask leaves out."""
     value, fn = site["value"], site["fn"]
-    if not isinstance(value, Tensor) or (found := inside(value, fn)) is None or found.all():
+    if not isinstance(value, Tensor) or (in_support := inside(value, fn)) is None or in_support.all():
         return
-    known = unmasked(site)
-    per_value = found.shape == value.shape
-    each = found if per_value else found.reshape(found.shape + (1,) * (value.ndim - found.ndim)).expand(value.shape)
-    wrong = ~each & known
+    per_value, visible = in_support.shape == value.shape, unmasked(site)
+    event_dims = (1,) * (value.ndim - in_support.ndim)
+    wrong = ~in_support.reshape(in_support.shape + event_dims).expand(value.shape) & visible
     if not wrong.any() or objection() is None:
         return
-    missing = int((value.isnan() & known).sum())
-    if missing:
+    nans = int((value.isnan() & visible).sum())
+    if nans:
         line = f"obs={name}.nan_to_num() under poutine.mask(mask=~{name}.isnan())"
         if name != site["name"]:  # the half that an obs_mask calls known
             line = f"obs_mask=~{name}.isnan()"
         raise ModelError(
-            f"observed site {name!r}: {missing} of its {value.numel()} values are NaN; drop these rows, or write {line}"
+            f"observed site {name!r}: {nans} of its {value.numel()} values are NaN; drop these rows, or write {line}"
         )
     place = tuple(wrong.nonzero()[0].tolist())
     first = f"{value[place].item():g}" + (f" at {list(place)}" if place else "")
     count = f"{int(wrong.sum())} of its {value.numel()} values"
     if not per_value:
-        count = f"{int((~found).sum())} of its {found.numel()} {tuple(fn.event_shape)} vectors"
+        count = f"{int((~in_support).sum())} of its {in_support.numel()} {tuple(fn.event_shape)} vectors"
     raise ModelError(
         f"observed site {name!r}: {count} are outside the support of "
         f"{_kind(fn)}, {described(fn.support)} (the first is {first}); correct the data, or write a distribution "

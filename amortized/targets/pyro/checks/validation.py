@@ -70,8 +70,8 @@ def check_data_sets(program: ContextualModel, rows: Tensor, seed: int) -> None:
 def check(call: Call, seed: int, hint: str = "") -> poutine.Trace | None:
     """Runs the model near 0 in unconstrained space and at draws of its prior, and judges every site.
 
-    Warns of a parameter that is outside its constraint in a part of the prior, of a model that observes nothing, and of
-    what else Pyro's own validation objects to.
+    Warns of a parameter outside its constraint in a part of the prior, and of a model that observes nothing. Warns of
+    whatever else Pyro's own validation objects to.
 
     Args:
         call: The model with its arguments.
