@@ -1,4 +1,4 @@
-"""Bijections from R^n onto the supports of latent sites, those that ``biject_to`` lacks included."""
+"""Bijections from R^n onto the supports of latent sites, with those that ``biject_to`` lacks or rounds."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from amortized._types import Tensor
 
 
 def _exp(logarithm: Tensor) -> Tensor:
-    """``exp``, at least the smallest normal number.
-
-    Below it numbers lose their digits and end at 0, at which a Dirichlet's density is no number.
-    """
+    """``exp``, at least the smallest normal number: below it digits vanish, and a Dirichlet's density at 0 is NaN."""
     return logarithm.clamp(min=math.log(torch.finfo(logarithm.dtype).tiny)).exp()
 
 
 class SimplexTransform(Transform):
-    """Stick breaking, ``y_k = z_k Π_{j<k} (1 − z_j)``, ``z_k = sigmoid(x_k − log(n − k))``, in logarithms.
+    """Stick breaking from R^n onto the simplex, computed in logarithms.
 
-    Every part has all its digits, the last one too. torch's own ``StickBreakingTransform`` computes it as 1 minus the
-    others: it ends at 1.2e-7 in float32, where a Dirichlet of concentration 0.1 has a tenth of its mass.
+    ``y_k = z_k Π_{j<k} (1 − z_j)``, ``z_k = sigmoid(x_k − log(n − k))``;
     ``log |det dy/dx| = Σ log y_k + log(1 − z_k)``.
+
+    Every part keeps all its digits. ``StickBreakingTransform`` of torch computes the last part as 1 minus the others:
+    it cannot be below 1.2e-7 in float32, where a Dirichlet of concentration 0.1 has a tenth of its mass.
 
     >>> SimplexTransform()(torch.zeros(2)), SimplexTransform()(torch.tensor([50.0]))
     (tensor([0.3333, 0.3333, 0.3333]), tensor([1.0000e+00, 1.9287e-22]))
@@ -65,10 +64,13 @@ class SimplexTransform(Transform):
 
 
 class CorrelationTransform(Transform):
-    """``y_ij = tanh(x_ij) Π_{k<j} sech(x_ik)`` below the diagonal, ``y_ii = Π_{k<i} sech(x_ik)``: unit rows.
+    """R^{n(n-1)/2} onto Cholesky factors of correlation matrices, whose rows have length 1.
 
-    The map of torch's ``CorrCholeskyTransform`` with all digits of the diagonal: ``sech`` in logarithms, not
-    ``√(1 − tanh²)``. ``log |det dy/dx| = Σ_{j<i} 2 log sech x_ij + Σ_{k<j} log sech x_ik``.
+    ``y_ij = tanh(x_ij) Π_{k<j} sech(x_ik)`` below the diagonal, ``y_ii = Π_{k<i} sech(x_ik)`` on it;
+    ``log |det dy/dx| = Σ_{j<i} 2 log sech x_ij + Σ_{k<j} log sech x_ik``.
+
+    The map of torch's ``CorrCholeskyTransform``. Its ``√(1 − tanh²)`` rounds the diagonal; ``sech`` in logarithms
+    does not.
 
     >>> CorrelationTransform()(torch.tensor([20.0]))
     tensor([[1.0000e+00, 0.0000e+00],
@@ -89,7 +91,7 @@ class CorrelationTransform(Transform):
         return TriangularTransform(unit_diagonal=True).inverse_shape(shape)
 
     def _sech(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x in a matrix, the logarithm of its ``sech``, and the sum of these to the left of each place."""
+        """x as a matrix, its ``log sech``, and the sum of ``log sech`` to the left of each element."""
         matrix = TriangularTransform(unit_diagonal=True)._call(x).tril(-1)
         log_sech = math.log(2) + 0.5 * (logsigmoid(2 * matrix) + logsigmoid(-2 * matrix))
         return matrix, log_sech, pad(log_sech.cumsum(-1)[..., :-1], [1, 0])
@@ -109,9 +111,9 @@ class CorrelationTransform(Transform):
 
 
 class TriangularTransform(Transform):
-    """``R^{n(n+1)/2}`` (or ``R^{n(n-1)/2}`` where the diagonal is 1) onto lower triangular matrices, row by row.
+    """``R^{n(n+1)/2}`` onto lower triangular matrices, row by row; ``R^{n(n-1)/2}`` with a diagonal of ones.
 
-    ``L_ij = x_k`` below the diagonal, ``L_ii = exp x_k`` (or 1) on it; its sum is ``log |det dL/dx|``.
+    ``L_ij = x_k`` below the diagonal, ``L_ii = exp x_k`` (or 1) on it; ``log |det dL/dx| = Σ log L_ii``.
 
     >>> TriangularTransform()(torch.zeros(3)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
@@ -167,7 +169,8 @@ class TriangularTransform(Transform):
 def bijection(support: constraints.Constraint) -> Transform:
     """The transform from unconstrained space onto ``support``.
 
-    Raises ``NotImplementedError`` for a support without one (the sphere, discrete sets).
+    Raises:
+        NotImplementedError: There is none, for instance onto a sphere or a discrete set.
 
     >>> bijection(constraints.positive_definite)(torch.zeros(3)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]

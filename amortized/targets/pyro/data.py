@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,16 @@ Message = dict[str, Any]
 def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
     """``value`` with every array, Series, DataFrame and list of numbers in it as a tensor of its own memory.
 
-    Floats get ``dtype``, by default torch's default dtype; whole numbers become int64, truth values bool. A DataFrame
-    becomes ``(rows, columns)``. Tensors stay as they are, and so do numbers, strings, None, tuples of numbers (sizes,
-    settings) and lists that hold anything but numbers; what lies inside tuples, lists and dicts is converted there.
+    A DataFrame becomes ``(rows, columns)``. Whole numbers become int64, truth values bool. Tensors, numbers, strings,
+    None, tuples of numbers (sizes, settings) and lists of other things stay. Containers keep their structure.
 
-    Raises ``ValueError``, with the name, for an array that holds anything but numbers.
+    Args:
+        value: Any argument of a model.
+        name: Its name, for error messages.
+        dtype: Of floats; torch's default dtype by default.
+
+    Raises:
+        ValueError: An array holds something other than numbers, or ``dtype`` would round its differences away.
 
     >>> as_tensors([1, 2], "counts"), as_tensors(np.ones(2), "y").dtype, as_tensors({"x": [[0.5], [1.0]]}, "d")
     (tensor([1, 2]), torch.float32, {'x': tensor([[0.5000],
@@ -41,34 +48,41 @@ def as_tensors(value: Any, name: str, dtype: torch.dtype | None = None) -> Any:
     if isinstance(value, Mapping):
         return _rebuilt(value, {key: as_tensors(part, f"{name}[{key!r}]", dtype) for key, part in value.items()})
     if isinstance(value, list) and value and all(_is_number(part) for part in _leaves(value)):
-        if (array := _rectangular(value)) is not None:
+        array = None
+        with suppress(ValueError):  # rows of different lengths: the parts are converted one by one
+            array = np.asarray(value)
+        if array is not None:
             return _tensor(array, name, dtype)
     if isinstance(value, (list, tuple)):
         parts = [as_tensors(part, f"{name}[{place}]", dtype) for place, part in enumerate(value)]
         return _rebuilt(value, dict(enumerate(parts)))
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):
         columns = [_tensor(np.asarray(value[key]), f"{name}[{key!r}]", dtype) for key in value.columns]
-        return torch.stack(_promoted(columns), -1) if columns else torch.empty(len(value), 0, dtype=dtype)
+        if not columns:
+            return torch.empty(len(value), 0, dtype=dtype)
+        widest = reduce(torch.promote_types, [column.dtype for column in columns])
+        return torch.stack([column.to(widest) for column in columns], -1)
     return _tensor(value, name, dtype) if hasattr(type(value), "__array__") else value
 
 
 class Casting(Messenger):
-    """Gives observed sites ``as_taken`` values."""
+    """Gives observed sites values that their distributions take."""
 
     def _pyro_sample(self, message: Message) -> None:
         cast_data(message)
 
 
 def cast_data(message: Message) -> None:
-    """The value of an observed site ``as_taken`` by its distribution, in the message itself."""
+    """Puts what ``as_taken`` makes of an observed site's value into the message."""
     if message["is_observed"]:
         message["value"] = as_taken(message["value"], message["fn"])
 
 
 def as_taken(value: Any, fn: Any) -> Any:
-    """A whole number as a tensor; 0/1 data as floats where the density raises on truth values or int64.
+    """An observed value that the density of ``fn`` takes: 0/1 data as floats, if it raises on int64 or truth values.
 
-    Any other value stays as it is. Nothing is lost: the support holds 0 and 1 alone, or the values are truth values.
+    A Python number becomes a tensor; any other value stays. The cast is exact: the support is {0, 1}, or the values
+    are truth values.
 
     >>> import pyro.distributions as dist
     >>> as_taken(torch.tensor([1, 0]), dist.Bernoulli(0.5)), as_taken(torch.tensor([1, 0]), dist.Poisson(0.5))
@@ -83,8 +97,9 @@ def as_taken(value: Any, fn: Any) -> Any:
     try:
         fn.log_prob(value)
     except (RuntimeError, TypeError):
-        return value.to(_dtype(fn))
-    except ValueError:  # a shape, or a value outside the support: named by the checks
+        dtypes = [parameter.dtype for _, parameter, _ in parameters_of(fn)]  # a narrower value would round the density
+        return value.to(reduce(torch.promote_types, dtypes, torch.get_default_dtype()))
+    except ValueError:  # a wrong shape or a value outside the support: ``checks.observed`` names it
         return value
     return value
 
@@ -99,16 +114,8 @@ def same_values(one: Any, other: Any) -> bool:
     return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
-def _dtype(fn: Any) -> torch.dtype:
-    """The widest of the distribution's parameters and the default: a narrower value would round them in place."""
-    dtype = torch.get_default_dtype()
-    for _, parameter, _ in parameters_of(fn):
-        dtype = torch.promote_types(dtype, parameter.dtype)
-    return dtype
-
-
 def _is_boolean(fn: Any) -> bool:
-    """Whether the support is 0 and 1, also of a mixture of such distributions."""
+    """Whether the support is {0, 1}, also of a mixture of such distributions."""
     try:
         support = fn.support
     except (NotImplementedError, AttributeError):
@@ -123,7 +130,7 @@ def _is_number(value: Any) -> bool:
 
 
 def is_text_of_numbers(value: Any) -> bool:
-    """Whether it is a number as text, or a list of such.
+    """Whether a value is a number as text, or a list of such texts.
 
     >>> is_text_of_numbers("1.5"), is_text_of_numbers([["1"], ["2"]]), is_text_of_numbers(["a", "1"])
     (True, True, False)
@@ -137,18 +144,10 @@ def is_text_of_numbers(value: Any) -> bool:
 
 
 def _leaves(value: Any) -> list[Any]:
-    """What a nested list holds; a list that holds none is a leaf, so that no empty list counts as numbers."""
+    """What a nested list holds; an empty list is a leaf itself, so that it does not count as numbers."""
     if isinstance(value, list) and value:
         return [leaf for part in value for leaf in _leaves(part)]
     return [value]
-
-
-def _rectangular(value: list) -> np.ndarray | None:
-    """A nested list of numbers as an array; None where its rows have different lengths."""
-    try:
-        return np.asarray(value)
-    except ValueError:
-        return None
 
 
 def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
@@ -158,16 +157,13 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
             f"pyro.sample(..., obs_mask=) as another argument, ~{name}.mask"
         )
     array = np.asarray(value)
-    if array.dtype == object:
-        array = _of_numbers(array, name)
+    if array.dtype.kind in "OUS":
+        array = _of_numbers(array.astype(str) if array.dtype.kind == "S" else array, name)
     kind = array.dtype.kind
     if kind not in "biuf":
-        numbers = kind == "U" and is_text_of_numbers(array.reshape(-1).tolist())
-        labels = kind in "US" and not numbers
-        advice = f"pandas.factorize({name})[0] for labels, or " * labels + f"{name}.astype(float)"
-        if numbers:
-            raise ValueError(f"argument {name!r} holds numbers as text, {str(array.flat[0])!r:.40}: write {advice}")
-        raise ValueError(f"argument {name!r} holds {array.dtype} values, which are no numbers: write {advice}")
+        raise ValueError(
+            f"argument {name!r} holds {array.dtype} values, which are no numbers: write {name}.astype(float)"
+        )
     if kind == "f":
         _check_digits(array, name, dtype)
     wanted = {"b": torch.bool, "f": dtype}.get(kind, torch.int64)
@@ -177,19 +173,19 @@ def _tensor(value: Any, name: str, dtype: torch.dtype) -> Tensor:
 
 
 def _check_digits(array: np.ndarray, name: str, dtype: torch.dtype) -> None:
-    """Raises ``ValueError`` where rounding to ``dtype`` takes over a thousandth of what the values differ by."""
+    """Raises ``ValueError`` if rounding to ``dtype`` moves a value by over a thousandth of the standard deviation."""
     known = array[np.isfinite(array)].astype(np.float64)
-    spread = float(known.std()) if known.size else 0.0
-    lost = float(np.abs(torch.tensor(known, dtype=dtype).double().numpy() - known).max(initial=0.0))
-    if lost > 1e-3 * spread > 0:
+    std = float(known.std()) if known.size else 0.0
+    rounding = float(np.abs(torch.tensor(known, dtype=dtype).double().numpy() - known).max(initial=0.0))
+    if rounding > 1e-3 * std > 0:
         raise ValueError(
-            f"argument {name!r} differs by {spread:.2g} and would be rounded by {lost:.1g}: write "
+            f"the values of argument {name!r} differ by {std:.2g} and would be rounded by {rounding:.1g}: write "
             f"{name} - {name}.min(), or torch.as_tensor({name}) to compute in float64"
         )
 
 
 def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
-    """An array of Python's objects, all of which must be numbers, as one of numbers."""
+    """An array of Python objects or texts as an array of numbers; raises ``ValueError`` if one of them is no number."""
     strange = [element for element in array.reshape(-1).tolist() if not _is_number(element)]
     if strange:
         text = [element for element in strange if isinstance(element, str)]
@@ -208,16 +204,8 @@ def _of_numbers(array: np.ndarray, name: str) -> np.ndarray:
     return np.array(array.tolist()).reshape(array.shape)
 
 
-def _promoted(columns: list[Tensor]) -> list[Tensor]:
-    """Columns in the one dtype that holds them all."""
-    widest = columns[0].dtype
-    for column in columns:
-        widest = torch.promote_types(widest, column.dtype)
-    return [column.to(widest) for column in columns]
-
-
 def _rebuilt(value: Any, parts: dict[Any, Any]) -> Any:
-    """The container with these parts in the place of its own; itself where none has changed."""
+    """The container with these parts in place of its own; the container itself if none has changed."""
     if isinstance(value, Mapping):
         same = all(parts[key] is value[key] for key in value)
         return value if same else parts

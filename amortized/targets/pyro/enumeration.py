@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, NamedTuple
 
 import pyro.ops.special
@@ -21,7 +22,7 @@ from amortized.targets.pyro.trace import Message, ModelError, sample_sites
 
 
 class Factor(NamedTuple):
-    """One site's term of the joint density, for all states of the summed-out sites that it depends on."""
+    """One site's term of the joint density, for all states of the summed-out sites behind it."""
 
     site: str
     term: Tensor
@@ -31,10 +32,13 @@ class Factor(NamedTuple):
 
 
 class Enumerator:
-    """``log Σ_z p(x, z, data)`` by running the model once with every value of z along dimensions of its own.
+    """``log Σ_z p(x, z, data)``: runs the model once, with all values of each z along a dimension of its own.
 
-    A mask stands inside of the sum over the states and a scale outside: what a masked site observes says nothing about
-    z, and z itself is summed with its whole prior, so that a state that nothing depends on counts once.
+    A mask stands inside the sum over the states: what a masked site observes says nothing about z. The prior of z is
+    never masked, so that the states of a z that nothing depends on sum to 1. A scale stands outside the sum.
+
+    Args:
+        plate_depth: How many dimensions, from the right, belong to plates.
     """
 
     def __init__(self, plate_depth: int):
@@ -65,7 +69,7 @@ class Enumerator:
 
 
 def _in_parallel(site: Any) -> Any:
-    """How a discrete latent is summed out, whatever ``infer=`` says of other ways: all of its states, at once."""
+    """The configuration that sums a discrete latent over all its states at once, whatever ``infer=`` says."""
     latent = site["type"] == "sample" and not site["is_observed"] and not isinstance(site["fn"], _Subsample)
     if latent and getattr(site["fn"], "has_enumerate_support", False):
         return {"enumerate": "parallel", "expand": False, "num_samples": None}
@@ -77,14 +81,14 @@ def is_enumerated(site: Message) -> bool:
 
 
 def without_mask(fn: Any) -> Any:
-    """The distribution under ``fn.mask(...)``, which means what ``poutine.mask`` does: its own term would be 0."""
+    """The distribution inside ``fn.mask(...)``: with its mask the prior of z would count as 1 for each state."""
     while isinstance(fn, MaskedDistribution):
         fn = fn.base_dist
     return fn
 
 
 def term(site: Message) -> Tensor:
-    """The packed log probability of a site without its scale: masked where it is data or a continuous latent."""
+    """The packed log probability of a site without its scale; masked unless the site is summed out."""
     mask = None if is_enumerated(site) else site["packed"]["mask"]
     return packed.scale_and_mask(site["packed"]["unscaled_log_prob"], mask=mask)
 
@@ -93,14 +97,14 @@ def _scale(site: Message) -> float:
     scale = torch.as_tensor(site["scale"])
     if scale.numel() > 1:
         raise ModelError(
-            f"site {site['name']!r}: a scale of shape {tuple(scale.shape)} beside a summed-out latent; type one "
-            "number, poutine.scale(scale=2.0)"
+            f"site {site['name']!r} depends on a summed-out latent and has a scale of shape {tuple(scale.shape)}; type "
+            "one number, poutine.scale(scale=2.0)"
         )
     return float(scale)
 
 
 def _connected(factors: list[Factor]) -> list[list[Factor]]:
-    """Factors that share a summed-out latent, directly or through others, in groups."""
+    """Groups of factors that share a summed-out latent, directly or through others."""
     groups: list[list[Factor]] = []
     for factor in factors:
         near = [group for group in groups if any(factor.summed & other.summed for other in group)]
@@ -114,12 +118,10 @@ def _sum_over_states(group: list[Factor]) -> Tensor:
     if len(scales) > 1:
         (one, first), (other, second) = list(scales.items())[:2]
         raise ModelError(
-            f"sites {first!r} and {second!r} share a summed-out latent and have scales of {one:g} and {other:g}, which "
-            "leaves no sum over its states; put them all under one poutine.scale, or in one plate with subsample="
+            f"sites {first!r} and {second!r} share a summed-out latent and have scales of {one:g} and {other:g}, so "
+            "there is no sum over its states; put them all under one poutine.scale, or in one plate with subsample="
         )
-    dtype = torch.float16
-    for factor in group:
-        dtype = torch.promote_types(dtype, factor.term.dtype)
+    dtype = reduce(torch.promote_types, [factor.term.dtype for factor in group], torch.float16)
     tree: OrderedDict[frozenset[str], list[Tensor]] = OrderedDict()
     for factor in group:
         tensor = factor.term.to(dtype)
@@ -130,7 +132,7 @@ def _sum_over_states(group: list[Factor]) -> Tensor:
 
 
 class _SafeLog(torch.autograd.Function):
-    """``log x`` whose gradient at 0 is finite, as ``pyro.ops.special.safe_log`` has it, written for ``torch.func``."""
+    """``log x`` with a finite gradient at 0: ``pyro.ops.special.safe_log``, but for ``torch.func``."""
 
     generate_vmap_rule = True
 
@@ -150,7 +152,7 @@ class _SafeLog(torch.autograd.Function):
 
 @contextmanager
 def batchable_logarithm() -> Iterator[None]:
-    """Within it, Pyro's ``safe_log``, on which sums over discrete states rest, works under ``torch.func``."""
+    """Within it Pyro's ``safe_log``, which sums over discrete states use, works under ``torch.func``."""
     own = pyro.ops.special._SafeLog
     pyro.ops.special._SafeLog = _SafeLog
     try:

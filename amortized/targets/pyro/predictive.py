@@ -16,7 +16,7 @@ from amortized.targets.pyro.trace import LatentMessenger, Message, is_factor, sa
 
 
 class _Redrawing(LatentMessenger):
-    """Latents at the values given, where any are; what was observed is drawn, or kept as it is."""
+    """Fixes latents at given values; draws observed sites anew unless ``keep``."""
 
     def __init__(self, target: ModelTarget, given: Sites, keep: bool):
         super().__init__(target.parameters)
@@ -33,18 +33,26 @@ class _Redrawing(LatentMessenger):
 
 
 def _as_many(fn: Any, shape: torch.Size) -> Any:
-    """The distribution with a batch for data of this shape: it may stand once for all of them, without a plate."""
-    rows = shape[: len(shape) - len(fn.event_shape)]
-    alike = all(own in (1, data) for own, data in zip(reversed(fn.batch_shape), reversed(rows), strict=False))
-    more = len(rows) >= len(fn.batch_shape) and rows != fn.batch_shape
-    return fn.expand(rows) if alike and more else fn
+    """The distribution expanded to data of this shape: without a plate it may stand once for all of them."""
+    batch = shape[: len(shape) - len(fn.event_shape)]
+    broadcasts = all(own in (1, data) for own, data in zip(reversed(fn.batch_shape), reversed(batch), strict=False))
+    is_larger = len(batch) >= len(fn.batch_shape) and batch != fn.batch_shape
+    return fn.expand(batch) if broadcasts and is_larger else fn
 
 
 def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Sites:
-    """``y ~ p(y | z)``: observed sites ``{name: (B, *shape)}`` drawn anew at latents ``{name: (B, *shape)}``.
+    """``y ~ p(y | z)``: observed sites drawn anew at draws of the latents.
 
-    A summed-out discrete latent of each datum, a label, is drawn anew too. One that several data share is not known
-    from draws of the others, so sites outside its plates are left out. Empty where a site's distribution cannot draw.
+    A summed-out discrete latent of each datum, such as a label, is drawn from its prior. If several data share one, the
+    other latents do not tell its value, and observed sites outside its plates are left out.
+
+    Args:
+        target: The density with the model behind it.
+        sites: Draws of the latents, ``{name: (B, *shape)}``.
+        seed: Of the draws.
+
+    Returns:
+        ``{observed site: (B, *shape)}``; empty if a distribution of the model has no method to draw.
 
     >>> import pyro, pyro.distributions as dist
     >>> from amortized.targets.pyro.target import PyroTarget
@@ -67,17 +75,24 @@ def posterior_predictive(target: ModelTarget, sites: Sites, seed: int = 0) -> Si
 
 
 def prior_predictive(target: ModelTarget, count: int, seed: int = 0) -> tuple[Sites, Sites]:
-    """``z ~ p(z), y ~ p(y | z)``: latent and deterministic sites, and observed ones, each ``{name: (count, *shape)}``.
+    """``z ~ p(z), y ~ p(y | z)``: draws of the whole model.
 
-    Both are empty where a site's distribution cannot draw, or where the model has a factor, or a site that observes a
-    function of the latents, which no draw obeys.
+    Args:
+        target: The density with the model behind it.
+        count: How many draws.
+        seed: Of the draws.
+
+    Returns:
+        Latent and deterministic sites, and observed sites, each ``{name: (count, *shape)}``. Both are empty if a
+        distribution cannot draw. They are empty too for a model with a factor, or with a site that observes a
+        function of the latents: no draw obeys these.
     """
     names, data = [*target.latents, *target.deterministic], target.observations
 
     def simulate(_: Tensor) -> tuple[Sites, Sites]:
         sampled = sample_sites(_trace(target, {}))
         if any(is_factor(site) for site in sampled.values()):
-            raise NotImplementedError("a factor is no distribution")
+            raise NotImplementedError("a factor cannot be drawn")
         return tuple({name: sampled[name]["value"] for name in wanted} for wanted in (names, data))  # type: ignore[return-value]
 
     if set(target.observed) - set(data):
@@ -87,9 +102,9 @@ def prior_predictive(target: ModelTarget, count: int, seed: int = 0) -> tuple[Si
 
 
 def unmasked_elements(target: ModelTarget, sites: Sites) -> Sites:
-    """Which elements of every observation count, ``{name: bool (*shape)}``: all but those that the model masks.
+    """Which elements of every observation the model does not mask, ``{name: bool (*shape)}``.
 
-    The mask is the one at the first of the draws ``{name: (B, *shape)}``.
+    The mask is that at the first of the draws ``sites: {name: (B, *shape)}``.
     """
     sampled, data = _at_the_first(target, sites), target.observations
     marks = _without_padding({name: unmasked(sampled[name])[None] for name in data}, data)
@@ -97,12 +112,12 @@ def unmasked_elements(target: ModelTarget, sites: Sites) -> Sites:
 
 
 def _without_padding(values: Sites, data: Sites) -> Sites:
-    """``{name: (B, rows, ...)}`` with as many rows as the data have: of a set, those behind them are padding."""
+    """``{name: (B, rows, ...)}`` with as many rows as the data have: a data set may have padding behind them."""
     return {name: value[:, : len(data[name])] if data[name].ndim else value for name, value in values.items()}
 
 
 def _predictable(target: ModelTarget, given: Sites) -> list[str]:
-    """Observed sites whose every datum has summed-out latents of its own."""
+    """Observed sites inside the plates of every summed-out latent."""
     if not target.discrete:
         return list(target.observations)
     sampled = _at_the_first(target, given)
@@ -122,7 +137,7 @@ def _trace(target: ModelTarget, given: Sites, keep: bool = False) -> poutine.Tra
 
 
 def _draw_each(function: Callable[[Any], Any], inputs: Any, device: torch.device, seed: int) -> Any:
-    """Draws for every element of the inputs; None where a distribution has no method to draw."""
+    """Draws of ``function`` for every element of the inputs; None if a distribution has no method to draw."""
     with undisturbed(device), torch.no_grad(), placement(device):
         torch.manual_seed(seed)
         try:

@@ -1,4 +1,4 @@
-"""What one run of a model tells about it: its latent sites and their places in x, its observations, its dtype."""
+"""The structure of a model, found in one run: its latent sites and their places in x, its observations, its dtype."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from amortized.targets.pyro.trace import (
     ModelError,
     Placing,
     is_deterministic,
-    is_factor,
+    is_likelihood,
     moving_mask,
     undisturbed,
 )
@@ -33,11 +33,19 @@ from amortized.targets.troubles import OutsideSupport
 
 @dataclass(frozen=True)
 class Structure:
-    """The static facts of a model: everything about it that may not depend on the values of its latents.
+    """What is the same in every run of a model, whatever the values of its latents are.
 
-    ``observed``: likelihood sites with the shapes of their batches; ``observations``: the values of those whose value
-    is data and not itself a function of the latents. ``discrete``: finite latents to be summed out. ``plate_depth``:
-    the number of tensor dimensions that plates use.
+    Args:
+        latents: Continuous latent sites by name, in the order of their places in x.
+        dim: D, the number of coordinates.
+        dtype: Of the density.
+        device: On which the model runs.
+        discrete: Names of the finite latents that are summed out.
+        deterministic: Sites that are functions of others, with the shapes of their values.
+        observed: Likelihood sites, with the shapes of their batches.
+        observations: Values of those likelihood sites whose value is data and no function of the latents.
+        plate_depth: How many tensor dimensions plates use.
+        parameters: Values at which the model's parameters are held.
     """
 
     latents: dict[str, LatentSite]
@@ -53,15 +61,17 @@ class Structure:
 
 
 def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: int) -> Structure:
-    """Runs the model until it comes to its end, near 0 or further out, in the first dtype and device in which it does.
+    """Runs the model near 0 and further out, in several dtypes and devices, until a run comes to its end.
 
-    Raises ``ModelError`` for a structure that cannot be a target, and what the model itself raised where no run passed.
+    Raises:
+        ModelError: The structure cannot be that of a target.
+        Exception: What the model itself raised first, if no run came to its end.
     """
     call, settings = (model, args, kwargs), _settings(args, kwargs)
     first_failure: Exception | None = None
     for most, (dtype, device) in [(most, setting) for most in (FEW, MANY) for setting in settings]:
         if most == MANY and not isinstance(first_failure, RuntimeError):
-            break  # they have been tried
+            break  # ``passing`` has tried all points: only a RuntimeError may be due to the dtype or device
         try:
             found, trace = passing(call, {}, seed, most, dtype, device)
             own_dtype, own_device = _own_setting(found, trace, dtype, device)
@@ -82,8 +92,8 @@ def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: i
     assert first_failure is not None
     if "on the same device" in str(first_failure):
         raise ModelError(
-            "the model mixes tensors of several devices; it runs where its arguments are or device= says: pass tensors "
-            "that it holds as arguments of fit, or write TENSOR.to(x.device) where it uses them"
+            "the model mixes tensors of several devices, and it runs on that of its arguments or of device=. Pass the "
+            "tensors that it holds as arguments of fit, or write TENSOR.to(x.device) where it uses them"
         ) from first_failure
     if "Expected mask to be a boolean but got <class 'int'>" in str(first_failure):
         raise ModelError("obs_mask is True or False, which Pyro cannot negate; type obs_mask=torch.tensor(True)")
@@ -91,7 +101,7 @@ def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: i
 
 
 def _settings(args: Sequence, kwargs: Mapping[str, Any]) -> list[tuple[torch.dtype, torch.device]]:
-    """Dtypes and devices to try: the default, those of the tensors among the arguments, float64."""
+    """Dtypes and devices to try: the defaults, those of the tensors among the arguments, float64."""
     leaves = pytree.tree_leaves((tuple(args), dict(kwargs)))
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
     home = torch.get_default_device()
@@ -100,7 +110,7 @@ def _settings(args: Sequence, kwargs: Mapping[str, Any]) -> list[tuple[torch.dty
 
 
 def _own_setting(found: Discovering, trace, dtype, device) -> tuple[torch.dtype, torch.device]:
-    """The widest dtype among the latents' own draws and the terms of the density; the device that is not the CPU."""
+    """The widest dtype among draws and terms of the density, and the device that is not the CPU if there is one."""
     for name, site in trace.nodes.items():
         if isinstance(site.get("fn"), _Subsample) and (site["fn"].subsample_size or site["fn"].size) < site["fn"].size:
             raise ModelError(
@@ -117,11 +127,7 @@ def _own_setting(found: Discovering, trace, dtype, device) -> tuple[torch.dtype,
 
 def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: torch.device) -> Structure:
     sites = {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
-    observed = [
-        name
-        for name, site in sites.items()
-        if site["is_observed"] and name not in found.latents and not is_deterministic(site) and not is_factor(site)
-    ]
+    observed = [name for name, site in sites.items() if is_likelihood(site) and name not in found.latents]
     if not found.latents:
         listed = ", ".join(repr(name) for name in observed) or "none at all"
         raise ModelError(
@@ -129,11 +135,11 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
             f"({listed}) or discrete; leave at least one without obs=: x = pyro.sample('x', dist.Normal(0., 1.))"
         )
     for name, site in sites.items():
-        halves = [other for other in observed if other.startswith(f"{name}_")]
-        if halves and _is_masked_delta(site) and same_values(site["value"], other.nodes[name]["value"]):
+        auxiliary = [other for other in observed if other.startswith(f"{name}_")]
+        if auxiliary and _is_masked_delta(site) and same_values(site["value"], other.nodes[name]["value"]):
             raise ModelError(
-                f"observed site {name!r} is reparametrized to {halves[0]!r}, whose density lacks the Jacobian; leave "
-                f"{name!r} out of what poutine.reparam is given, it is for latent sites"
+                f"observed site {name!r} is reparametrized to {auxiliary[0]!r}, whose density lacks the Jacobian; "
+                f"leave {name!r} out of the config of poutine.reparam, which is for latent sites"
             )
     depths = [-frame.dim for site in sites.values() for frame in site["cond_indep_stack"] if frame.vectorized]
     return Structure(
@@ -155,7 +161,7 @@ def _summarise(found: Discovering, trace, other, dtype: torch.dtype, device: tor
 
 
 def _check(structure: Structure, pieces: Sites, run: Callable[[], Any]) -> None:
-    """Raises ``ModelError`` for an ``obs_mask`` that latents decide, and for states that cannot be tried at once."""
+    """Raises ``ModelError`` if latents decide an ``obs_mask``, or if states cannot be tried all at once."""
     if any(latent.known is not None for latent in structure.latents.values()):
         _check_masks(structure, run)
     if structure.discrete:
@@ -190,6 +196,6 @@ def _check_masks(structure: Structure, run: Callable[[], Any]) -> None:
 
 
 def _is_masked_delta(site: Message) -> bool:
-    """Whether a site is what a reparametrization leaves behind: of no density, and not ``pyro.deterministic``."""
+    """Whether a reparametrization left the site behind: it has no density and is not ``pyro.deterministic``."""
     made = is_deterministic(site) and not site["infer"].get("_deterministic", False)
     return made and isinstance(site["fn"], dist.MaskedDistribution)

@@ -1,4 +1,4 @@
-"""One pass through a Pyro model at one point of unconstrained space: the messenger and what surrounds it."""
+"""One pass through a Pyro model at one point of unconstrained space: its sites, and the messengers that fix them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from amortized.targets.pyro.missing import Halves, unknown_only
 
 
 class ModelError(ValueError):
-    """A model that cannot be a target; the message names the site, what was found and what to type."""
+    """A model that cannot be a target: the message says what was found, at which site, and what to type."""
 
     def __init__(self, message: str):
         super().__init__(message.partition("\n")[0])  # Pyro's trace adds a table of shapes to what is raised inside
@@ -33,10 +33,16 @@ class ModelError(ValueError):
 class LatentSite:
     """Where one latent site lies in ``x: (D,)`` and in the model's own space.
 
-    ``shape``: of its value, plates and event together. ``unconstrained_shape``, of ``size`` numbers: of its
-    coordinates ``x[slice]``. ``event_dim``: how many of the value's last dimensions are no plates. ``support``: the
-    constraint seen when the model was first traced. ``plates``: (name, size, dim) of the vectorized plates around it.
-    ``known``: elements of its batch that ``obs_mask`` has observed, bool ``(*batch)``; they have no coordinates.
+    Args:
+        name: Its name.
+        support: The constraint of its values, as in the first trace of the model.
+        shape: Of its value: plates and event together.
+        event_dim: How many of the value's last dimensions belong to the event.
+        plates: (name, size, dim) of each vectorized plate around it.
+        unconstrained_shape: Of its coordinates, those of known elements included.
+        size: How many coordinates it has in x.
+        slice: Which coordinates of x these are.
+        known: Elements of its batch that ``obs_mask`` has observed, bool ``(*batch)``; they have no place in x.
     """
 
     name: str
@@ -51,7 +57,7 @@ class LatentSite:
 
     @cached_property
     def places(self) -> Tensor:
-        """Where the coordinates stand among those of all elements, known and unknown: ``(size,)``."""
+        """Indices of the coordinates among those of all elements, known and unknown: ``(size,)``."""
         assert self.known is not None
         each = (~self.known).reshape(self.known.shape + (1,) * (len(self.unconstrained_shape) - self.known.ndim))
         return each.expand(self.unconstrained_shape).reshape(-1).nonzero()[:, 0]
@@ -73,12 +79,12 @@ class LatentSite:
 
 
 def is_random_choice(message: Message) -> bool:
-    """Whether a site is left for inference: neither observed, nor fixed by a handler, nor a plate's subsample."""
+    """Whether a site is left to inference: not observed, not fixed by a handler, not a plate's subsample."""
     return not (message["is_observed"] or message["done"] or isinstance(message["fn"], _Subsample))
 
 
 def is_discrete(message: Message) -> bool:
-    """Whether a site's values can be counted, by its distribution's own word or its support's."""
+    """Whether a site's values can be counted, as its distribution or its support says."""
     fn = message["fn"]
     if getattr(fn, "has_enumerate_support", False):
         return True
@@ -102,7 +108,7 @@ def differ(one: float, other: float) -> bool:
 
 
 def is_deterministic(site: Message) -> bool:
-    """Whether a site of a plain trace is a function of others: said to be, or made so by a reparametrization."""
+    """Whether a site of a plain trace is a function of others: ``pyro.deterministic``, or reparametrized."""
     *_, fn = _layers(site["fn"])
     if site["is_observed"] and isinstance(fn, dist.Delta):
         return bool((fn.v == site["value"]).all())
@@ -114,8 +120,14 @@ def is_factor(site: Message) -> bool:
     return isinstance(fn, dist.Unit)
 
 
+def is_likelihood(site: Message) -> bool:
+    """Whether a site observes something: it is no plate, no factor and no function of other sites."""
+    plate = isinstance(site["fn"], _Subsample)
+    return bool(site["is_observed"]) and not (plate or is_deterministic(site) or is_factor(site))
+
+
 def unmasked(site: Message) -> Tensor:
-    """Which elements of a site's value count, in the value's shape: no handler masks them, nor the distribution."""
+    """Which elements of a site's value neither a handler nor its distribution masks, bool in the value's shape."""
     value, fn = site["value"], site["fn"]
     inside = [(layer._mask, layer.event_dim) for layer in _layers(fn) if isinstance(layer, dist.MaskedDistribution)]
     counts = torch.ones_like(value, dtype=torch.bool)
@@ -128,7 +140,7 @@ def unmasked(site: Message) -> Tensor:
 
 
 def _layers(fn: Any) -> Iterator[Any]:
-    """A distribution, and those that it is made of: independent, masked, expanded."""
+    """A distribution, and the distributions inside its wrappers: independent, masked, expanded."""
     yield fn
     while hasattr(fn, "base_dist"):
         fn = fn.base_dist
@@ -137,9 +149,9 @@ def _layers(fn: Any) -> Iterator[Any]:
 
 @contextmanager
 def undisturbed(device: torch.device | None = None) -> Iterator[None]:
-    """Runs Pyro code with validation off, and leaves random states, parameter store and validation as they were.
+    """Runs Pyro code with validation off; restores random states, parameter store and validation afterwards.
 
-    Without a ``device`` the random states of every CUDA device that is in use are kept.
+    Without a ``device`` it restores the random states of every CUDA device in use.
     """
     store = pyro.get_param_store()
     cuda: list[Any] = [device] if device is not None and device.type == "cuda" else []
@@ -157,8 +169,8 @@ def undisturbed(device: torch.device | None = None) -> Iterator[None]:
 class LatentMessenger(Messenger):
     """Fixes every latent site of one pass as ``poutine.condition`` does, and every parameter at its first value.
 
-    Sub-classes say where a site's value comes from. Transforms come from the site's support in this very pass,
-    since it may depend on another site. ``log_dets[name] = log |det d value / d coordinates|``, summed over all of it.
+    Sub-classes say where a site's coordinates come from. The transform comes from the site's support in this very
+    pass, since another site may decide the support. ``log_dets[name] = log |det d value / d coordinates|``, one number.
     """
 
     def __init__(self, parameters: Sites):
@@ -169,14 +181,14 @@ class LatentMessenger(Messenger):
         self.halves = Halves()
 
     def coordinates(self, message: Message) -> Tensor:
-        """All of a latent's coordinates, in their own shape; those of known elements do not matter."""
+        """A latent's coordinates in their own shape; those of known elements may be any numbers."""
         raise NotImplementedError
 
     def total(self, log_det: Tensor) -> Tensor:
         return log_det.sum()
 
     def value(self, message: Message) -> Tensor:
-        """The latent's value, its log-determinant recorded on the way."""
+        """The latent's value; records its log-determinant."""
         coordinates = self.coordinates(message)
         transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
@@ -208,7 +220,7 @@ class LatentMessenger(Messenger):
 class Placing(LatentMessenger):
     """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each.
 
-    Raises ``ModelError`` in a pass that meets other latent sites than the first trace did, one more or one less.
+    Raises ``ModelError`` if a pass meets other latent sites than the first trace did.
     """
 
     def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], pieces: Sites):
@@ -235,7 +247,7 @@ class Placing(LatentMessenger):
         return latent.spread(self.pieces[latent.name])
 
     def check_mask(self, latent: LatentSite, known: Tensor | None) -> None:
-        """Raises ``ModelError`` where other elements are known than at first; unseen by vmap, see ``check_masks``."""
+        """Raises ``ModelError`` if other elements are known than at first; ``structure`` checks it under vmap."""
         first = latent.known
         assert first is not None
         if known is None or not (is_batchedtensor(known) or torch.equal(known.expand_as(first), first)):
@@ -250,13 +262,13 @@ class Placing(LatentMessenger):
 def moving_mask(name: str) -> ModelError:
     return ModelError(
         f"site {name!r}: its obs_mask depends on a latent, or on data that are amortized over, so the number of "
-        "unknown elements is random; compute obs_mask from data that stay as they are, or leave terms out with "
-        "poutine.mask"
+        "unknown elements is random; compute obs_mask from data that stay as they are, or write poutine.mask(mask=...) "
+        "to leave terms out"
     )
 
 
 def check_complete(latents: Mapping[str, LatentSite], sampled: Collection[str]) -> None:
-    """Raises ``ModelError`` where a run of the model sampled fewer latent sites than there are."""
+    """Raises ``ModelError`` if a run of the model sampled fewer latent sites than the first trace did."""
     if len(sampled) < len(latents):
         missing = next(name for name in latents if name not in sampled)
         raise depends_on_value(missing, "was sampled when the model was first traced and is not now")
@@ -271,7 +283,7 @@ def depends_on_value(name: str, found: str) -> ModelError:
 
 
 class Inverting(LatentMessenger):
-    """Latents from given constrained values; ``found[name]`` are their unconstrained coordinates."""
+    """Latents at given constrained values; ``found[name]`` are their unconstrained coordinates."""
 
     def __init__(self, parameters: Sites, given: Sites):
         super().__init__(parameters)

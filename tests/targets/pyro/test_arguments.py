@@ -77,7 +77,7 @@ def test_a_call_has_its_arguments_converted():
         (
             (1, 2),
             {"max_seconds": "60"},
-            r"max_seconds=60 is an option of the guide, .* taking.*: write DiffusionGuide\(model, max_seconds=60\).fit\(x, y",
+            r"max_seconds=60 is an option of the guide, .* taking.* DiffusionGuide\(model, max_seconds=60\).fit\(x, y",
         ),
     ],
 )

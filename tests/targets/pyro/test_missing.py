@@ -159,7 +159,7 @@ def test_predictions_and_the_prior_agree():
     "obs, known, found",
     [
         (Y, True, "obs_mask is True or False"),
-        (None, KNOWN, "'y_unobserved': obs_mask without data"),
+        (None, KNOWN, "'y_unobserved' has obs_mask without data"),
     ],
 )
 def test_refusals(obs, known, found):

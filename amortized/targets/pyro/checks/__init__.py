@@ -1,0 +1,1 @@
+"""What is checked of a model, its data and its density; ``amortized.targets.pyro`` says when."""

@@ -1,4 +1,4 @@
-"""The choice of a batching: the first that agrees with the loop, at ordinary points and beside extreme ones."""
+"""The choice of a batching: the first that agrees with the plain loop at ordinary points and beside extreme ones."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import ModelError
 from amortized.targets.troubles import first_line
 
-BRANCHES = (
+ADVICE = (
     "Replace Python branches on tensor values by torch.where, and float(x) or x.item() by tensor operations, to make "
     "it fast"
 )
 
 
 def choose(program: Program, seed: int) -> tuple[Batching, LoopValues]:
-    """The fastest batching that agrees with the loop; one warning names the cause and the cost where it is not vmap."""
+    """The fastest batching that agrees with the loop; if that is not vmap, one warning names the cause and the cost."""
     truth = loop_values(program, seed)
     candidates: list[Batching] = [Vmap(program), Vmap(program, own_memory=True)]
     if not program.structure.discrete:
         candidates.append(Plate(program))
-    chosen, causes = first_agreeing(candidates, truth)
+    chosen, causes = _first_agreeing(candidates, truth)
     if isinstance(chosen, Plate):
-        _tell(f"is batched by an outer plate instead of vmap ({'; '.join(causes)})")
+        _warn(f"is batched by an outer plate instead of vmap ({'; '.join(causes)})")
     if chosen is None:
-        _tell(f"{one_by_one(truth)} ({'; '.join(causes)}). {BRANCHES}")
+        _warn(f"{_one_by_one(truth)} ({'; '.join(causes)}). {ADVICE}")
     return chosen or Loop(program), truth
 
 
 def still_agreeing(batching: Batching, fallbacks: Sequence[Batching], truth: LoopValues) -> Batching:
-    """``batching`` where it agrees with the loop at points found later, else the first fallback that does, or the loop.
+    """The first of ``batching``, the fallbacks and the loop that agrees with the loop at points found later.
 
-    One warning says what differed.
+    If it is not ``batching``, one warning says what differed.
     """
-    chosen, causes = first_agreeing([batching, *fallbacks], truth)
+    chosen, causes = _first_agreeing([batching, *fallbacks], truth)
     if chosen is None:
-        _tell(f"{one_by_one(truth)} (at draws of the posterior: {'; '.join(causes)}). {BRANCHES}")
+        _warn(f"{_one_by_one(truth)} (at draws of the posterior: {'; '.join(causes)}). {ADVICE}")
     elif chosen is not batching:
-        _tell(f"is batched by {chosen.name} from now on (at draws of the posterior: {'; '.join(causes)})")
+        _warn(f"is batched by {chosen.name} from now on (at draws of the posterior: {'; '.join(causes)})")
     return chosen or Loop(batching.program)
 
 
-def one_by_one(truth: LoopValues) -> str:
+def _one_by_one(truth: LoopValues) -> str:
     return (
         f"runs one particle after the other, {truth.milliseconds:.1f} ms for each gradient, a hundred times slower "
         "than a batch"
     )
 
 
-def first_agreeing(candidates: Sequence[Batching], truth: LoopValues) -> tuple[Batching | None, list[str]]:
-    """The first of the candidates that agrees with the loop, if one does, and why those before it do not."""
+def _first_agreeing(candidates: Sequence[Batching], truth: LoopValues) -> tuple[Batching | None, list[str]]:
+    """The first candidate that agrees with the loop, None if none does; and why those before it do not."""
     causes: list[str] = []
     for candidate in candidates:
         try:
@@ -72,11 +72,11 @@ def first_agreeing(candidates: Sequence[Batching], truth: LoopValues) -> tuple[B
 
 
 def disagreement(candidate: Batching, truth: LoopValues) -> str | None:
-    """How a batch differs from the loop's points one by one, in words; ``None`` where it does not.
+    """How a batch differs from the loop's points one by one, in words; None if it does not.
 
-    The points are taken together first, then beside the extreme ones: a model that asks ``(rate > 1e6).any()`` must not
-    change one particle for the sake of another. An extreme point is held against the loop and, since rounding there
-    knows no bounds, against the candidate's own value for it alone.
+    The points are evaluated together first, then beside the extreme ones: a model that asks ``(rate > 1e6).any()`` must
+    not change one particle because of another. At an extreme point rounding has no bound. So its value may differ from
+    the loop's if it is the candidate's own value for that point alone.
     """
     differs = truth.differs(*candidate.log_prob_and_score(truth.x))
     if differs is not None:
@@ -101,9 +101,9 @@ def disagreement(candidate: Batching, truth: LoopValues) -> str | None:
 
 
 def _close(one: Tensor, other: Tensor) -> Tensor:
-    """Whether log densities are equal up to what may be the rounding of extreme values."""
+    """Whether log densities are equal up to a thousandth, which may be the rounding of extreme values."""
     return (one == other) | ((one - other).abs() <= 1e-3 * other.abs().clamp(min=1))
 
 
-def _tell(what: str) -> None:
+def _warn(what: str) -> None:
     tell(f"the log density of this model {what}")

@@ -1,4 +1,4 @@
-"""Whether an argument that holds NaN or inf is why a model has no finite density."""
+"""Whether an argument with NaN or inf is the reason why a model has no finite density."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from amortized.targets.pyro.trace import ModelError
 
 
 def check_finite(call: Call, is_finite: Callable[[Call], bool]) -> None:
-    """Raises ``ModelError`` for an argument with NaN or inf without which the density would be finite, as it is not.
+    """Raises ``ModelError`` if the density is not finite, and would be without the NaN or inf of an argument.
 
-    NaN behind a mask, and inf as a bound, are legal: the density is finite with them. ``is_finite`` runs the model.
+    NaN behind a mask and inf as a bound are legal: the density is finite with them.
+
+    Args:
+        call: The model with its arguments.
+        is_finite: Runs a call, and says whether its density is finite.
     """
     model, args, kwargs = call
     program = getattr(model, "__self__", None)
-    if isinstance(program, ContextualModel):  # its data sets were judged when they were read, its other arguments not
+    if isinstance(program, ContextualModel):  # its data sets were judged when read, its other arguments were not
         values = zip(program.contexts.names, program.values(program.first), strict=True)
         plain = program.called_with(dict(values))
         model, args, kwargs = call = (program.model, plain.args, plain.kwargs)
-    holes = {name: value for name, value in parts_by_name(model, args, kwargs).items() if _has_holes(value)}
-    if not holes or is_finite(call):
+    suspects = {name: value for name, value in parts_by_name(model, args, kwargs).items() if _has_holes(value)}
+    if not suspects or is_finite(call):
         return
-    each = [[value] for value in holes.values()]
-    for guilty in (*each, list(holes.values())):  # one alone, or all of them together
-        if is_finite((model, *_without_holes(guilty, args, kwargs))):
-            name = next(name for name, value in holes.items() if value is guilty[0])
-            raise ModelError(_said(name, guilty[0]))
+    each = [[value] for value in suspects.values()]
+    for guilty in (*each, list(suspects.values())):  # one alone, or all of them together
+        if is_finite((model, *_filled_call(guilty, args, kwargs))):
+            name = next(name for name, value in suspects.items() if value is guilty[0])
+            raise ModelError(_message(name, guilty[0]))
 
 
-def _without_holes(guilty: Sequence[Tensor], args: Sequence, kwargs: Mapping[str, Any]) -> tuple[tuple, dict[str, Any]]:
+def _filled_call(guilty: Sequence[Tensor], args: Sequence, kwargs: Mapping[str, Any]) -> tuple[tuple, dict[str, Any]]:
     """The arguments of a call with these tensors filled."""
     chosen = {id(value) for value in guilty}
     return pytree.tree_map(lambda part: _filled(part) if id(part) in chosen else part, (tuple(args), dict(kwargs)))
@@ -47,12 +51,12 @@ def _has_holes(value: Any) -> bool:
 
 
 def _filled(value: Tensor) -> Tensor:
-    """With its first finite value in the place of what is not finite, which is as likely as any to be legal."""
+    """The tensor with its first finite value, which is probably legal, instead of what is not finite."""
     finite = value.isfinite()
     return torch.where(finite, value, value[finite][0] if finite.any() else torch.ones_like(value))
 
 
-def _said(name: str, value: Tensor) -> str:
+def _message(name: str, value: Tensor) -> str:
     bad = ~value.isfinite()
     kind = " and ".join(word for word, found in (("NaN", value.isnan()), ("inf", value.isinf())) if found.any())
     if value.ndim == 0:
@@ -61,6 +65,6 @@ def _said(name: str, value: Tensor) -> str:
     keep = f"{name}.isfinite()" + ("" if value.ndim == 1 else ".flatten(1).all(1)" if value.ndim > 2 else ".all(1)")
     return (
         f"argument {name!r} holds {kind} at {int(bad.sum())} of its {value.numel()} values, the first at {place}, and "
-        f"the density of the model is not finite with it; keep the other rows of all arguments, {name}[keep] with "
+        f"the density of the model is not finite with it. Keep the other rows of all arguments, {name}[keep] with "
         f"keep = {keep}"
     )

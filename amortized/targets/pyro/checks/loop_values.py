@@ -1,4 +1,4 @@
-"""Densities and scores by the plain loop at a few points: what every batching has to give too."""
+"""What the plain loop gives at a few points, densities and scores: every batching is compared with it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,32 @@ from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import ModelError, undisturbed
 
 MOST_POINTS = 64
+"""Points tried before a density counts as finite nowhere: its support may be a small part of the space."""
 COMPARED = 4
-SPREADS = (0.0, 0.3, 1.0, 2.0, 0.1, 3.0, 0.01, 10.0)
-FAR = (10.0, 30.0, 100.0)  # exp(10) and exp(30) are extreme scales, exp(100) is beyond float32
-EXTREMES_WITHIN = 0.5  # seconds; they are points of a plain loop
+"""Points compared; each costs a gradient by the loop, which may take a tenth of a second."""
+STDS = (0.0, 0.3, 1.0, 2.0, 0.1, 3.0, 0.01, 10.0)
+"""Standard deviations of the points, in turn: scales of ten orders after ``exp``; the first point is 0."""
+FAR = (10.0, 30.0, 100.0)
+"""Distances of extreme points: exp(10) and exp(30) are extreme scales, exp(100) is beyond float32."""
+EXTREMES_WITHIN = 0.5
+"""Seconds for the extreme points, which the loop takes one by one."""
+NOISE_FACTOR = 20
+"""Times the change under a few units in the last place of x that counts as rounding: batched sums differ in order."""
 
 
 @dataclass(frozen=True)
 class LoopValues:
-    """Densities and scores by the plain loop at a few points, and how far rounding moves them.
+    """Densities and scores by the plain loop at N points, and how far rounding moves them.
 
-    ``extremes: (E, D)`` are points beside which the others must not change, with their densities, -inf if not finite.
+    Args:
+        x: The points, ``(N, D)``.
+        value: Their log densities, ``(N,)``, in nats.
+        score: Their scores, ``(N, D)``.
+        value_noise: What counts as rounding of each log density, ``(N,)``.
+        score_noise: What counts as rounding of each largest component of a score, ``(N,)``.
+        milliseconds: Time of one gradient.
+        extremes: Extreme points, ``(E, D)``; values at x must not depend on whether these are in the same batch.
+        extreme_value: Their log densities, ``(E,)``; -inf if not finite.
     """
 
     x: Tensor
@@ -36,14 +51,14 @@ class LoopValues:
     extreme_value: Tensor
 
     def at_most(self, milliseconds: float) -> LoopValues:
-        """The same or, where a gradient takes longer, its last point alone: the first may be 0, where slopes vanish."""
+        """All points or, if a gradient takes longer, the last alone: the first may be 0, where slopes vanish."""
         if self.milliseconds <= milliseconds:
             return self
         names = ("x", "value", "score", "value_noise", "score_noise")
         return replace(self, **{name: getattr(self, name)[-1:] for name in names})
 
     def differs(self, value: Tensor, score: Tensor) -> str | None:
-        """What differs beyond rounding, in words; ``None`` where nothing does."""
+        """What differs beyond rounding, in words; None if nothing does."""
         if not len(value):
             return None
         tolerance = 1e-4 if value.dtype == torch.float32 else 1e-8
@@ -64,14 +79,14 @@ class LoopValues:
 
 
 def points_at_many_scales(count: int, dim: int, dtype: torch.dtype, device: torch.device, seed: int) -> Tensor:
-    """``(count, dim)`` normal draws, their standard deviations cycling through ``SPREADS`` (the first point is 0)."""
+    """``(count, dim)`` normal draws whose standard deviations cycle through ``STDS``; the first point is 0."""
     generator = torch.Generator("cpu").manual_seed(seed)
-    spreads = torch.tensor(SPREADS, device="cpu").repeat(count // len(SPREADS) + 1)[:count, None]
-    return (torch.randn(count, dim, generator=generator, device="cpu") * spreads).to(device, dtype)
+    stds = torch.tensor(STDS, device="cpu").repeat(count // len(STDS) + 1)[:count, None]
+    return (torch.randn(count, dim, generator=generator, device="cpu") * stds).to(device, dtype)
 
 
 def extreme_points(dim: int, dtype: torch.dtype, device: torch.device, seed: int) -> Tensor:
-    """Points far out on either side in all coordinates, and in random ones."""
+    """Points far out on either side in all coordinates, and in random directions."""
     generator = torch.Generator("cpu").manual_seed(seed)
     far = torch.tensor(FAR, device="cpu")[:, None] * torch.ones(dim, device="cpu")
     random = torch.randn(2, dim, generator=generator, device="cpu") * far[:1]
@@ -79,17 +94,18 @@ def extreme_points(dim: int, dtype: torch.dtype, device: torch.device, seed: int
 
 
 def loop_values(program: Program, seed: int) -> LoopValues:
-    """The loop's densities and scores at the first few of the dispersed starts at which they are finite.
+    """The loop's values at the first few points, of many scales, with a finite density and score.
 
-    Raises ``ModelError`` where they are finite at no start, naming the site at fault, or where the density is random.
+    Raises:
+        ModelError: They are finite at no point, with the site at fault; or the density is random.
     """
     structure, loop = program.structure, Loop(program)
-    starts = points_at_many_scales(MOST_POINTS, structure.dim, structure.dtype, structure.device, seed)
-    found, seconds, failure = [], [], None
-    for start in starts.split(1):
+    points = points_at_many_scales(MOST_POINTS, structure.dim, structure.dtype, structure.device, seed)
+    rows, seconds, failure = [], [], None
+    for point in points.split(1):
         began = time.perf_counter()
         try:
-            value, score = loop.log_prob_and_score(start)
+            value, score = loop.log_prob_and_score(point)
         except ModelError:
             raise
         except FAILURES as error:
@@ -97,41 +113,41 @@ def loop_values(program: Program, seed: int) -> LoopValues:
             continue
         if value.isfinite().all() and score.isfinite().all():
             seconds.append(time.perf_counter() - began)
-            found.append((start, value, score))
-        if len(found) == COMPARED:
+            rows.append((point, value, score))
+        if len(rows) == COMPARED:
             break
-    if not found:
-        raise nowhere_finite(program, starts, failure)
+    if not rows:
+        raise nowhere_finite(program, points, failure)
     extremes = extreme_points(structure.dim, structure.dtype, structure.device, seed)
-    x, value, score = _columns(found)
-    return _beside(loop, x, value, score, extremes, min(seconds))
+    x, value, score = _columns(rows)
+    return _with_extremes(loop, x, value, score, extremes, min(seconds))
 
 
 def far_draws(x: Tensor) -> tuple[Tensor, Tensor]:
-    """A handful of draws ``x: (N, D)``, the central and the outermost among them, and points ten times as far out."""
+    """Four of the draws ``x: (N, D)``, from the central to the outermost, and points ten times as far out."""
     away = (x - x.mean(0)) / x.std(0, correction=0).clamp(min=torch.finfo(x.dtype).tiny)
     order = away.square().nanmean(-1).argsort()  # a data set lacks what is NaN in it
-    handful = x[torch.stack([order[0], order[len(x) // 3], order[(2 * len(x)) // 3], order[-1]])]
-    return handful, x.mean(0) + 10 * (handful - x.mean(0))
+    chosen = x[torch.stack([order[0], order[len(x) // 3], order[(2 * len(x)) // 3], order[-1]])]
+    return chosen, x.mean(0) + 10 * (chosen - x.mean(0))
 
 
 def loop_values_at(program: Program, points: Tensor, extremes: Tensor, milliseconds: float) -> LoopValues:
-    """The reference at these points; those without a finite density and score are counted among the extreme ones."""
+    """The loop's values at these points; those without a finite density and score count as extreme points."""
     loop = Loop(program)
     nothing = points.new_full((1,), torch.nan), torch.full_like(points[:1], torch.nan)
-    found = [(point, *isolated(loop.log_prob_and_score, point, lambda _: nothing)) for point in points.split(1)]
-    x, value, score = _columns(found)
+    rows = [(point, *isolated(loop.log_prob_and_score, point, lambda _: nothing)) for point in points.split(1)]
+    x, value, score = _columns(rows)
     usable = value.isfinite() & score.isfinite().all(-1)
     extremes = torch.cat([x[~usable], extremes])
-    return _beside(loop, x[usable], value[usable], score[usable], extremes, milliseconds / 1e3)
+    return _with_extremes(loop, x[usable], value[usable], score[usable], extremes, milliseconds / 1e3)
 
 
 def _columns(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
     return [torch.cat(column) for column in zip(*rows, strict=True)]
 
 
-def _beside(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tensor, seconds: float) -> LoopValues:
-    """The reference with the loop's densities at the extreme points, as many as time is left for."""
+def _with_extremes(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tensor, seconds: float) -> LoopValues:
+    """The record with the loop's densities at the extreme points, as many as there is time for."""
     noise = _rounding_noise(loop, x, value, score)
     deadline, far = time.perf_counter() + EXTREMES_WITHIN, []
     for point in extremes.split(1):
@@ -143,12 +159,12 @@ def _beside(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes: Tenso
 
 
 def or_zero(value: Tensor) -> Tensor:
-    """Log densities, -inf where they are no number: density zero."""
+    """Log densities, -inf instead of what is not finite: density zero."""
     return torch.where(value.isfinite(), value, -torch.inf)
 
 
 def _rounding_noise(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-    """Twenty times the change under a few units in the last place of x; a change at equal x is refused."""
+    """Twenty times the change under a few units in the last place of x; raises ``ModelError`` on one at equal x."""
     if not len(x):
         return value, value
     with undisturbed(x.device):
@@ -158,24 +174,23 @@ def _rounding_noise(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tupl
         row = int((again - value).abs().nan_to_num(torch.inf).argmax())
         raise ModelError(
             f"the model's log density is random: {value[row].item():.8g} and then {again[row].item():.8g} at the same "
-            "point; draw random numbers outside of the model, or by pyro.sample at a site that is inferred"
+            "point. Draw random numbers outside the model, or make them a latent: noise = pyro.sample('noise', ...)"
         )
     step = 4 * torch.finfo(x.dtype).eps
     nearby = x * (1 + step) + step * 1e-3
     near_value, near_score = isolated(loop.log_prob_and_score, nearby, lambda _: (value[:1], score[:1]))
     value_change, score_change = (near_value - value).abs(), (near_score - score).abs().amax(-1)
-    return 20 * torch.nan_to_num(value_change, 0.0, 0.0, 0.0), 20 * torch.nan_to_num(score_change, 0.0, 0.0, 0.0)
+    value_noise, score_noise = (torch.nan_to_num(change, 0.0, 0.0, 0.0) for change in (value_change, score_change))
+    return NOISE_FACTOR * value_noise, NOISE_FACTOR * score_noise
 
 
 def nowhere_finite(program: Program, starts: Tensor, failure: Exception | None) -> ModelError:
     """The error for a model whose density is finite at no start; it names the sites at fault."""
-    missing = {name: int(value.isnan().sum()) for name, value in program.structure.observations.items()}
-    for name, count in missing.items():
-        if count:
+    for name, value in program.structure.observations.items():
+        if count := int(value.isnan().sum()):
             return ModelError(
-                f"observed site {name!r}: {count} of its {program.structure.observations[name].numel()} values are "
-                "NaN, so the log density is NaN; drop these rows, or fill them (torch.nan_to_num) under "
-                "poutine.mask(mask=known)"
+                f"observed site {name!r}: {count} of its {value.numel()} values are NaN, so the log density is NaN; "
+                "drop these rows, or fill them (torch.nan_to_num) under poutine.mask(mask=known)"
             )
     try:
         with undisturbed(starts.device), torch.no_grad():

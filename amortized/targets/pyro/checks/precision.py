@@ -1,4 +1,4 @@
-"""How far rounding moves a model's log density: a comparison with the same model in float64."""
+"""How far rounding moves a model's log density: the model is compared with itself in float64."""
 
 from __future__ import annotations
 
@@ -19,21 +19,26 @@ from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.target import PyroTarget
 
 POINTS = 64
-"""Draws to compare at: enough for an RMS that is good to a tenth."""
+"""Draws to compare at: the RMS of 64 normal numbers is good to a tenth."""
 
 PARTS = (1, 8)
-"""Where these are cut: what the first part took tells what the next one will."""
+"""Where the draws are cut into parts: the time of one part predicts that of the next."""
 
 SECONDS = 1.0
-"""That one part may take: a diagnosis has this for a figure that hardly ever decides."""
+"""Time that one part may take: the figure seldom decides a diagnosis."""
 
 
 def rounding_rms(target: PyroTarget, x: Tensor) -> float | str:
-    """RMS over 64 draws ``x: (N, D)`` of ``log R(x)`` in the model's dtype less that in float64, in nats.
+    """RMS of ``log R(x)`` in the model's dtype less ``log R(x)`` in float64, less their mean difference, in nats.
 
-    Their mean difference is taken off first: it moves log Z and no draw, and is a thousandth of an RMS that matters.
-    A word on why not, where the model does not run in float64 or a part of the draws takes over 1 s. Draws where either
-    density is zero are left out.
+    The mean difference moves log Z and no draw. Draws at which either density is zero are left out.
+
+    Args:
+        target: The density.
+        x: Draws ``(N, D)``; the first 64 are compared.
+
+    Returns:
+        The RMS; or a sentence on why there is none: the model does not run in float64, or would take over 1 s.
 
     >>> import pyro, pyro.distributions as dist
     >>> def model():
@@ -84,8 +89,8 @@ def _in_float64(target: PyroTarget) -> Callable[[Tensor], Tensor]:
     return log_prob
 
 
-def _double(arguments: Any) -> Any:
-    return pytree.tree_map_only(Tensor, lambda t: t.double() if t.is_floating_point() else t, arguments)
+def _double(values: Any) -> Any:
+    return pytree.tree_map_only(Tensor, lambda t: t.double() if t.is_floating_point() else t, values)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""Where values may lie: the parameters of a distribution, whether they are inside their constraints, and in words."""
+"""Constraints of parameters and data: which values keep them, and what they are in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyro.distributions as dist
@@ -12,15 +13,16 @@ from pyro.distributions import constraints
 from amortized._types import Tensor
 
 ROUNDING = 1e-6
-"""How far outside counts as rounding, relative to the bound: a share of 1 − 1e-7 is a probability."""
+"""How far beyond a bound counts as rounding, relative to 1 + the bound: about ten units of float32's last place."""
 SHARPEST = 1e12
-"""Concentration from which a von Mises law is not drawn from: 1 + 1/k loses its digits in float64 at 1e16."""
+"""Largest concentration at which a von Mises law is drawn: 1 + 1/k loses its digits in float64 at 1e16."""
 INNER = ("base_dist", "component_distribution", "mixture_distribution")
+"""Attributes that hold the distributions inside a distribution."""
 Constraint = constraints.Constraint
 
 
 def parameters_of(fn: Any) -> Iterator[tuple[str, Tensor, Constraint]]:
-    """Parameters that a distribution, or one inside it, was given, with their constraints.
+    """Name, value and constraint of each parameter of a distribution and of those inside it.
 
     >>> import pyro.distributions as dist
     >>> [name for name, _, _ in parameters_of(dist.Normal(torch.zeros(2), 1.0).to_event(1).mask(False))]
@@ -37,9 +39,9 @@ def parameters_of(fn: Any) -> Iterator[tuple[str, Tensor, Constraint]]:
 
 
 def can_be_drawn(fn: Any) -> bool:
-    """Whether ``fn.sample()`` comes to its end: not from a flat law, nor with parameters of a far prior draw.
+    """Whether ``fn.sample()`` comes to its end, which it does not for a flat law or for extreme parameters.
 
-    ``VonMises(0, k).sample()`` never returns where k is 0, infinite, or so large that its rejection accepts nothing.
+    ``VonMises(0, k).sample()`` never returns if k is 0, infinite, or so large that its rejection accepts nothing.
 
     >>> import pyro.distributions as dist
     >>> can_be_drawn(dist.VonMises(0.0, 1.0)), can_be_drawn(dist.VonMises(0.0, torch.inf))
@@ -53,10 +55,17 @@ def can_be_drawn(fn: Any) -> bool:
     return all(bool(good.all()) for good in sound)
 
 
-def beyond_bounds(value: Tensor, constraint: Constraint) -> Tensor | None:
-    """Which elements are finite and clearly beyond a bound; None for a constraint that is none of bounds.
+def draw_or_none(fn: Any) -> Tensor | None:
+    """One draw of a distribution; None from one that cannot draw."""
+    with suppress(NotImplementedError):
+        return fn.sample() if can_be_drawn(fn) else None
+    return None
 
-    A value at its bound, or one that is not finite, is what rounding makes of a far tail, and is not counted.
+
+def beyond_bounds(value: Tensor, constraint: Constraint) -> Tensor | None:
+    """Which elements are finite and clearly beyond a bound; None for a constraint without bounds.
+
+    A value at its bound, or one that is not finite, may be the rounding of a far tail and does not count.
 
     >>> beyond_bounds(torch.tensor([-1.0, 0.0, 2.0]), constraints.positive).tolist()
     [True, False, False]
@@ -67,19 +76,19 @@ def beyond_bounds(value: Tensor, constraint: Constraint) -> Tensor | None:
         low, high = 0.0, 1.0
     if low is None and high is None:
         return None
-    bad = torch.zeros_like(value, dtype=torch.bool)
+    beyond = torch.zeros_like(value, dtype=torch.bool)
     if low is not None:
-        bad = bad | (value < low - ROUNDING * (1 + abs(low)))
+        beyond = beyond | (value < low - ROUNDING * (1 + abs(low)))
     if high is not None:
-        bad = bad | (value > high + ROUNDING * (1 + abs(high)))
-    return bad & value.isfinite()
+        beyond = beyond | (value > high + ROUNDING * (1 + abs(high)))
+    return beyond & value.isfinite()
 
 
 def inside(value: Tensor, fn: Any) -> Tensor | None:
-    """``fn.support.check(value)``: bool for each element or event; None where the distribution cannot say.
+    """Which values, or events, are in the support of ``fn``, bool; None if the distribution cannot say.
 
-    A simplex may be a little off one, since torch's check is finer than float32 data are; counts of a multinomial may
-    have any sum, which its density takes from them.
+    The parts of a simplex may sum to 1 within a thousandth: torch's check is finer than float32. Counts of a
+    multinomial may have any sum, which the density takes from them.
     """
     try:
         support = fn.support
@@ -93,7 +102,7 @@ def inside(value: Tensor, fn: Any) -> Tensor | None:
 
 
 def described(constraint: Constraint) -> str:
-    """A constraint in words, to follow "must be".
+    """A constraint in words that follow "must be".
 
     >>> described(constraints.positive), described(constraints.nonnegative_integer), described(constraints.boolean)
     ('above 0', 'whole numbers from 0', '0 or 1')
@@ -121,7 +130,7 @@ def described(constraint: Constraint) -> str:
 
 
 def remedy(parameter: str, limits: str) -> str:
-    """What to write for a parameter that is at times outside of ``limits``, in the words of ``described``."""
+    """What to write for a parameter that is sometimes outside ``limits``, given in the words of ``described``."""
     if limits in ("above 0", "at least 0"):
         return f"give it a positive prior, dist.HalfNormal(1.0), or write {parameter}.exp()"
     if limits == "between 0 and 1":
@@ -130,7 +139,7 @@ def remedy(parameter: str, limits: str) -> str:
 
 
 def same_constraint(one: Any, other: Any) -> bool:
-    """Whether two constraints are of one kind with equal bounds, at any depth; not, where that cannot be told.
+    """Whether two constraints are of one kind with equal bounds, at any depth; False if that cannot be told.
 
     >>> same_constraint(constraints.interval(0.0, 1.0), constraints.interval(0.0, 2.0))
     False
@@ -155,7 +164,7 @@ def _inner(constraint: Constraint) -> Constraint:
 
 
 def _number(bound: Any) -> str | None:
-    """A bound, or ``low to high`` where it differs between elements."""
+    """A bound in words: ``low…high`` if it differs between elements."""
     if bound is None:
         return None
     values = torch.as_tensor(bound).reshape(-1).unique().tolist()

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, cast
 
 import pyro
@@ -33,6 +34,7 @@ from amortized.targets.pyro.trace import (
     is_deterministic,
     is_discrete,
     is_factor,
+    is_likelihood,
     is_random_choice,
     sample_sites,
     undisturbed,
@@ -138,7 +140,7 @@ class Runs:
         self.other = self.other or trace
         first = sample_sites(self.trace)
         for name, site in sample_sites(trace).items():
-            if is_data(site) and name in first and not same_constraint(_support(first[name]), _support(site)):
+            if is_likelihood(site) and name in first and not same_constraint(_support(first[name]), _support(site)):
                 self.varying_supports.add(name)
 
     def _run(
@@ -146,10 +148,9 @@ class Runs:
     ) -> poutine.Trace:
         """A trace in the dtype of the arguments; with ``validated``, under Pyro's validation, with their densities."""
         model, args, kwargs = self.call
-        dtype = torch.get_default_dtype()
-        for leaf in pytree.tree_leaves((tuple(args), dict(kwargs))):
-            if isinstance(leaf, Tensor) and leaf.is_floating_point():
-                dtype = torch.promote_types(dtype, leaf.dtype)
+        leaves = pytree.tree_leaves((tuple(args), dict(kwargs)))
+        floats = [leaf.dtype for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+        dtype = reduce(torch.promote_types, floats, torch.get_default_dtype())
         with undisturbed(), torch.no_grad(), warnings.catch_warnings(), pyro.validation_enabled(validated is not None):
             warnings.simplefilter("ignore")
             torch.manual_seed(seed)
@@ -158,7 +159,7 @@ class Runs:
             trace.compute_log_prob(lambda name, site: name in (validated or ()))
             return trace
 
-    def is_data(self, name: str) -> bool:
+    def has_fixed_value(self, name: str) -> bool:
         """Whether an observed site has the same value in two runs, so that no latent decides it."""
         values = [trace.nodes[name]["value"] for trace in (self.trace, self.other) if trace and name in trace.nodes]
         return len(values) == 2 and same_values(*values)
@@ -181,12 +182,6 @@ class Runs:
             values = [torch.as_tensor(trace.log_prob_sum()) for trace in (self.trace, self.other) if trace is not None]
             return any(bool(value.isfinite()) for value in values)
         return False
-
-
-def is_data(site: Message) -> bool:
-    """Whether a site is a likelihood: observed, and neither a plate nor a factor nor a function of other sites."""
-    plate = isinstance(site["fn"], _Subsample)
-    return bool(site["is_observed"]) and not (plate or is_deterministic(site) or is_factor(site))
 
 
 def _support(site: Message) -> Any:

@@ -1,4 +1,4 @@
-"""Whether a model may be run with all states of its discrete latents at once; the error names the site where not."""
+"""Whether a model may be run with all states of its discrete latents at once; an error names the site if not."""
 
 from __future__ import annotations
 
@@ -28,51 +28,56 @@ from amortized.targets.pyro.trace import (
 from amortized.targets.troubles import OutsideSupport, first_line
 
 RUNS = 8
-"""With random states: a site that half of them have is missed with probability 1 %."""
-EQUAL = 8
-"""With one state for all elements, as many as there are up to this: where a model reduces over states, each differs."""
+"""Runs with random states: a site that half of the states have is in all or in none with probability 1 %."""
+EQUAL_RUNS = 8
+"""At most so many runs with one state for all elements: a model that reduces over elements differs in each."""
 
 Place = Callable[[], LatentMessenger]
 """Fixes the continuous latents at one point, the same each time."""
 
 
 def check_states(run: Callable[[], Any], place: Place, plate_depth: int) -> None:
-    """Raises ``ModelError`` where the sites, or a site's density, are not those of a run with one state at a time.
+    """Raises ``ModelError`` if the sites, or a site's density, are not those of runs with one state at a time.
 
-    ``run``: the model on its arguments. A sum over states along new dimensions on the left is silently wrong where a
-    model reduces over them or indexes them, as ``z[0]`` and ``z.any()`` do.
+    States lie along new dimensions on the left. A model that indexes or reduces these dimensions, as ``z[0]`` and
+    ``z.any()`` do, has a density without any error that is wrong.
+
+    Args:
+        run: The model on its arguments.
+        place: Fixes the continuous latents.
+        plate_depth: How many dimensions, from the right, belong to plates.
     """
     runs = [_one_at_a_time(run, _Choosing(torch.Generator().manual_seed(seed)), place) for seed in range(RUNS)]
     most = max(int(site["infer"].get("_states", 0)) for site in runs[0].values())
-    runs += [_one_at_a_time(run, _Choosing(state), place) for state in range(min(most, EQUAL))]
+    runs += [_one_at_a_time(run, _Choosing(state), place) for state in range(min(most, EQUAL_RUNS))]
     for one, other in pairwise(runs):
-        if changed := [name for name in [*one, *other] if (name in one) != (name in other)]:
+        if differing := [name for name in [*one, *other] if (name in one) != (name in other)]:
             raise ModelError(
-                f"the set of sites is random: {changed[0]!r} is sampled in some runs only, as a discrete site decides; "
-                "sample the same sites in every run, for instance a count as one site, "
-                "pyro.sample('count', dist.Categorical(probs)), and poutine.mask(mask=...) for what does not count"
+                f"the set of sites is random: {differing[0]!r} is sampled in some runs only, as a discrete site "
+                "decides. Sample the same sites in every run: a count as one site, pyro.sample('count', "
+                "dist.Categorical(probs)), and under poutine.mask(mask=...) what does not count"
             )
     together = _together(run, place, plate_depth)
     for one in runs:
-        _compare(one, together)
+        _compare_densities(one, together)
 
 
-def _compare(one: dict[str, Message], together: dict[str, Message]) -> None:
+def _compare_densities(one: dict[str, Message], together: dict[str, Message]) -> None:
     states = {name: site["infer"]["_state"] for name, site in one.items() if "_state" in site["infer"]}
     for name, site in together.items():
         if isinstance(site["fn"], _Subsample):
             continue
-        want, got = _total(one[name], name in states), float(_at(site, together, states).sum())
+        want, got = _sum_of_terms(one[name], name in states), float(_at(site, together, states).sum())
         if differ(want, got):
             raise ModelError(
-                f"site {name!r} has log density {want:.6g} at one state of {_names(states)}, and {got:.6g} at the same "
-                "state when all are tried at once, along new dimensions on the left; keep a site in the "
-                "plates of what it depends on, and count from the right: table[..., z], .sum(-1), not z[0] or .any()"
+                f"site {name!r} has log density {want:.6g} at one state of {_listed(states)}, and {got:.6g} there "
+                "when all are tried at once, along new dimensions on the left. Keep a site in the plates of what "
+                "it depends on, and count from the right: table[..., z], .sum(-1), not z[0] or .any()"
             )
 
 
 class _Choosing(Messenger):
-    """Gives every discrete latent a random state, whatever its probability, or one for all elements; notes which."""
+    """Gives every discrete latent random states, whatever their probabilities, or one state; notes which."""
 
     def __init__(self, chosen: torch.Generator | int):
         super().__init__()
@@ -101,8 +106,8 @@ def _one_at_a_time(run: Callable[[], Any], choosing: _Choosing, place: Place) ->
     return sample_sites(trace)
 
 
-def _total(site: Message, is_state: bool) -> float:
-    """The sum of a site's log probabilities without its scale, the mask's too where it is a state's own."""
+def _sum_of_terms(site: Message, is_state: bool) -> float:
+    """The sum of a site's log probabilities without its scale; the mask counts unless the site is summed out."""
     each, mask = site["unscaled_log_prob"], site["mask"]
     if is_state or mask is None:
         return float(each.sum())
@@ -122,7 +127,7 @@ def _together(run: Callable[[], Any], place: Place, plate_depth: int) -> dict[st
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise ModelError(
-                f"the model cannot be run with all states of {_names(seen.dims)} at once, along new dimensions on the "
+                f"the model cannot be run with all states of {_listed(seen.dims)} at once, along new dimensions on the "
                 f"left ({type(error).__name__}: {first_line(error)}); count dimensions from the right "
                 "and let shapes broadcast, or write the sum as dist.MixtureSameFamily"
             ) from error
@@ -141,7 +146,7 @@ def _at(site: Message, sites: dict[str, Message], states: dict[str, Tensor]) -> 
 
 
 class _Enumerated(Messenger):
-    """Which dimension belongs to which summed-out site, so far."""
+    """Notes which dimension belongs to which summed-out site."""
 
     def __init__(self):
         super().__init__()
@@ -152,13 +157,13 @@ class _Enumerated(Messenger):
             self.dims[message["name"]] = message["infer"]["_enumerate_dim"]
 
     def behind(self, value: Tensor) -> list[str]:
-        """The sites along whose dimensions the value varies."""
+        """The sites along whose dimensions a value varies; all of them if that cannot be told."""
         varies = [name for name, dim in self.dims.items() if value.ndim >= -dim and value.shape[dim] > 1]
         return varies or list(self.dims)
 
 
 class _Branching(TorchFunctionMode):
-    """Within it a Python number out of the many that a summed-out site stands for is a ``ModelError`` with its name."""
+    """Raises ``ModelError``, with the site, if the model makes one Python number of the values of a summed-out site."""
 
     numbers = {
         torch.Tensor.__bool__,
@@ -176,12 +181,12 @@ class _Branching(TorchFunctionMode):
         if func in self.numbers and args[0].numel() > 1 and self.seen.dims:
             names = self.seen.behind(args[0])
             raise ModelError(
-                f"Python's control flow (if, while, int(), .item()) looks at the summed-out site {_names(names)}, "
+                f"Python's control flow (if, while, int(), .item()) looks at the summed-out site {_listed(names)}, "
                 f"which holds all of its values at once; type torch.where({names[-1]} == 1, one, other), or index a "
                 f"tensor with it, table[..., {names[-1]}]"
             )
         return func(*args, **(kwargs or {}))
 
 
-def _names(sites: Any) -> str:
+def _listed(sites: Any) -> str:
     return ", ".join(map(repr, sites))

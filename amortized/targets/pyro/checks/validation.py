@@ -16,11 +16,11 @@ from amortized.targets.pyro.arguments import Call, argument_names, call_with_ten
 from amortized.targets.pyro.checks.finite import check_finite
 from amortized.targets.pyro.checks.observed import check_shape, check_support
 from amortized.targets.pyro.checks.ranges import inside, remedy
-from amortized.targets.pyro.checks.runs import Runs, is_data
+from amortized.targets.pyro.checks.runs import Runs
 from amortized.targets.pyro.failures import in_words, tell
 from amortized.targets.pyro.missing import whole_name
 from amortized.targets.pyro.structure import Structure, discover
-from amortized.targets.pyro.trace import ModelError, is_deterministic, is_factor, sample_sites
+from amortized.targets.pyro.trace import ModelError, is_deterministic, is_factor, is_likelihood, sample_sites
 
 SUSPECTS = 3
 """Data sets outside the first one's support that are judged by their own: a smaller set has missing rows."""
@@ -70,8 +70,8 @@ def check_data_sets(program: ContextualModel, rows: Tensor, seed: int) -> None:
 def check(call: Call, seed: int, hint: str = "") -> poutine.Trace | None:
     """Runs the model near 0 in unconstrained space and at draws of its prior, and judges every site.
 
-    Warns of a parameter that is outside its constraint in a part of the prior, of a model that observes nothing, and of
-    what else Pyro's own validation objects to.
+    Warns of a parameter outside its constraint in a part of the prior, and of a model that observes nothing. Warns of
+    whatever else Pyro's own validation objects to.
 
     Args:
         call: The model with its arguments.
@@ -94,11 +94,11 @@ def check(call: Call, seed: int, hint: str = "") -> poutine.Trace | None:
     if runs.trace is None:
         return check_finite(call, are_finite)
     for name, site in sample_sites(runs.trace).items():
-        if is_data(site):
+        if is_likelihood(site):
             user_name, objection = whole_name(name, runs.trace.nodes), partial(runs.objection, (name,))
             if message := check_shape(user_name, site, objection, hint):
                 tell(message)
-            if runs.is_data(name) and name not in runs.varying_supports:  # else it may be inside at another point
+            if runs.has_fixed_value(name) and name not in runs.varying_supports:
                 check_support(user_name, site, objection)
     _check_something_observed(runs.trace, call)
     check_finite(call, are_finite)
@@ -128,8 +128,8 @@ def _check_parameters(runs: Runs) -> None:
 def _check_something_observed(trace: poutine.Trace, call: Call) -> None:
     """Warns if neither data nor a factor say anything of the latents."""
     sites = {name: site for name, site in sample_sites(trace).items() if not isinstance(site["fn"], _Subsample)}
-    latents = [name for name, site in sites.items() if not (is_deterministic(site) or is_data(site))]
-    if not latents or any(is_data(site) or is_factor(site) for site in sites.values()):
+    latents = [name for name, site in sites.items() if not (is_deterministic(site) or is_likelihood(site))]
+    if not latents or any(is_likelihood(site) or is_factor(site) for site in sites.values()):
         return
     name = next((name for name in argument_names(call[0]) if name in latents), "y")
     tell(f"no site is observed: these are prior draws; write pyro.sample({name!r}, ..., obs={name}) for the data")
