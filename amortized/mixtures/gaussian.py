@@ -10,7 +10,6 @@ import torch
 
 from amortized._types import Generator, Tensor
 
-
 SHRINKAGES = (1.0, 1e-2, 1e-4, 1e-7, 1e-10)
 """Parts of the identity in a correlation matrix, largest first: the smallest that can be factored is used."""
 

@@ -14,8 +14,9 @@ from amortized.warmup.checks import Conclusion, conclude
 from amortized.warmup.high_dimension import many_dimensions
 from amortized.warmup.modes import find_modes
 from amortized.warmup.polish import Polish
+from amortized.warmup.rays import normal_rays
 from amortized.warmup.record import WarmUp
-from amortized.warmup.screening import Screening, normal_rays
+from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
 from amortized.warmup.tempering import Tempering, wide_gaussian
 

@@ -1,4 +1,4 @@
-"""The warm-up's mixture, moved closer to the target by natural gradients where that is better and no mode is missing."""
+"""The warm-up's mixture, moved closer to the target by natural gradients where no mode is lost by it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from amortized.mcmc.state import State
 from amortized.mcmc.tempered_smc import Result
 from amortized.warmup.checks import conclude
 from amortized.warmup.polish import WeightCheck
-from amortized.warmup.screening import Screening, normal_rays
+from amortized.warmup.rays import normal_rays
+from amortized.warmup.screening import Screening
 from amortized.weights import Estimate
 from tests.known import isotropic
 

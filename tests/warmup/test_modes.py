@@ -1,10 +1,10 @@
 """The search for modes ends where there are no more, and refuses what has no top."""
 
 import pytest
-import torch
 
 from amortized.warmup.modes import Improper, find_modes, refuse_improper
-from amortized.warmup.screening import Screening, normal_rays
+from amortized.warmup.rays import normal_rays
+from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
 from tests.known import isotropic, seeded
 

@@ -8,7 +8,8 @@ import torch
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.gaussians import LocalGaussians
 from amortized.targets.callable import DensityTarget
-from amortized.warmup.screening import FEWEST, MOST, Screening, cube_rays, explained, normal_rays, separate
+from amortized.warmup.rays import cube_rays, explained, normal_rays
+from amortized.warmup.screening import FEWEST, MOST, Screening, separate
 from tests.known import seeded
 
 DIM = 4
