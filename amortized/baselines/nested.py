@@ -31,7 +31,7 @@ LARGE = 20
 """Dimensions above which points move by slices: random walks of dynesty's 25 steps no longer decorrelate there."""
 
 LOWEST = -1e300
-"""What dynesty is told where the density is zero: it wants finite numbers."""
+"""The log likelihood for dynesty where the density is zero: it wants a finite value."""
 
 
 def run(
@@ -121,8 +121,8 @@ def warn_of_the_edge(u: np.ndarray, log_weights: Tensor) -> None:
     if share > EDGE_SHARE:
         warnings.warn(
             f"{share:.0%} of the weight lies at the edge of nested sampling's cube, over 7 standard deviations from "
-            "the prior's mean, which it hardly resolves: log Z and the draws may be far off. Compare smc.run, or shift and "
-            "scale the model's sites so that their priors are near the posterior",
+            "the prior's mean, which it hardly resolves: log Z and the draws may be far off. Compare smc.run, or shift "
+            "and scale the model's sites so that their priors are near the posterior",
             stacklevel=3,
         )
 
@@ -148,6 +148,7 @@ class Cube:
 
 
 def _dynesty() -> Any:
+    """The package, which is optional."""
     try:
         return importlib.import_module("dynesty")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Pyro's own No-U-Turn sampler on any target: the baseline that every comparison runs against."""
+"""Pyro's own No-U-Turn sampler on any target, the baseline of every comparison."""
 
 from __future__ import annotations
 
@@ -107,11 +107,12 @@ def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int,
 
 
 def available_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def can_fork(target: Target) -> bool:
-    """Autograd's device threads do not survive a fork, so none may have been started."""
+    """Whether processes can be forked: autograd's device threads do not survive it, so none may have been started."""
     return sys.platform == "linux" and target.device.type == "cpu" and not torch.cuda.is_available()
 
 
@@ -140,6 +141,7 @@ def in_processes(task: Callable[[int], Chain], count: int, jobs: int) -> list[Ch
 
 
 def receive(process: Any, receiver: Connection) -> dict[int, Chain] | Exception:
+    """The chains of a process by their indices, or the error that ended it."""
     try:
         return receiver.recv()
     except EOFError:
@@ -148,6 +150,7 @@ def receive(process: Any, receiver: Connection) -> dict[int, Chain] | Exception:
 
 
 def work(task: Callable[[int], Chain], indices: range, sender: Connection) -> None:
+    """What a forked process does: its tasks, one after the other, and one message at the end."""
     torch.set_num_threads(1)
     try:
         sender.send({index: task(index) for index in indices})

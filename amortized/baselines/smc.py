@@ -102,7 +102,7 @@ def mover(target: Target, generator: torch.Generator, max_num_steps: int) -> tem
 def pool_islands(
     results: Sequence[tempered_smc.Result], evidences: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """The particles ``(islands · N, D)`` of all islands, resampled by their islands' Z and shuffled."""
+    """The particles ``(islands · N, D)`` of all islands, resampled by the Z of their islands and shuffled."""
     states = torch.cat([result.state.x for result in results])
     share = evidences.to(states.device).repeat_interleave(len(states) // len(results))
     rows = systematic(share, len(states), generator)
@@ -110,7 +110,7 @@ def pool_islands(
 
 
 def effective_families(results: Sequence[tempered_smc.Result], evidences: torch.Tensor) -> float:
-    """``1 / Σ share²`` over the families of all islands; a run's own error² is ``Σ share² − 1/N``."""
+    """ESS ``1 / Σ share²`` over the families of all islands; the squared std error of one is ``Σ share² − 1/N``."""
     squares = [result.log_evidence.std_error**2 + 1 / len(result.state.x) for result in results]
     shares = evidences.softmax(0)
     return float(1 / (shares.square() * torch.tensor(squares, dtype=torch.float64)).sum())

@@ -103,7 +103,7 @@ def weight_attributes(log_weights: Tensor) -> dict[str, float]:
 
 
 def around(target: Target, start: Tensor) -> Callable[[], None]:
-    """A Pyro model of ``x − start: (D,)`` with the target's density."""
+    """A Pyro model of ``x − start: (D,)`` with the target's density, so that guides begin at the start."""
     flat = dist.Normal(torch.zeros_like(start), 1.0).to_event(1).mask(False)
 
     def model() -> None:

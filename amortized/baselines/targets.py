@@ -18,8 +18,10 @@ from amortized.weights import Estimate
 def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[str, Any] | None = None) -> Target:
     """The density of a Pyro model called with ``args`` and ``kwargs``, or the target itself.
 
-    Raises ``ValueError`` for arguments beside a target, which holds its data already, ``TypeError`` for anything that
-    cannot be called, and ``ModelError`` where the model has no usable density.
+    Raises:
+        TypeError: for what cannot be called.
+        ValueError: for arguments beside a target, which holds its data already.
+        ModelError: where the model has no usable density.
 
     >>> import pyro, pyro.distributions as dist
     >>> def model(y):
@@ -79,7 +81,7 @@ class Run:
 
 
 class LogDensity(torch.autograd.Function):
-    """``log R(x)``, ``(B, D) -> (B,)``, whose gradient comes with the value and costs no backward pass."""
+    """``log R(x)``: ``(B, D) -> (B,)`` for autograd. The gradient comes with the value, without a backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, target: Target) -> Tensor:  # type: ignore[override]

@@ -124,8 +124,8 @@ def ascend_bfgs(
         first_step: length of the first trial step from each start, ``(S,)``; 1 by default.
 
     >>> bowl = lambda x: (-0.5 * (x - 3).square().sum(-1), 3 - x)
-    >>> state, best, _ = ascend_bfgs(bowl, torch.zeros(2, 1, dtype=torch.float64), torch.Generator().manual_seed(0))
-    >>> state.x.flatten().tolist(), round(float(best.elbo[0]), 4)
+    >>> found = ascend_bfgs(bowl, torch.zeros(2, 1, dtype=torch.float64), torch.Generator().manual_seed(0))
+    >>> found.state.x.flatten().tolist(), round(float(found.best.elbo[0]), 4)
     ([3.0, 3.0], 0.9189)
     """
     state = init(log_prob_and_score, start.clone())

@@ -29,7 +29,7 @@ LEAST_RISE = 0.02
 
 
 NEAR = 10.0
-"""Nats below the best bound within which a Gaussian is kept: one of less has under e⁻¹⁰ of the best one's mass."""
+"""Nats below the best bound within which a Gaussian is of use: beyond, it has under e⁻¹⁰ of the best one's mass."""
 
 
 class LocalGaussians(NamedTuple):

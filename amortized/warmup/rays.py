@@ -50,8 +50,8 @@ def normal_rays(known: GaussianMixture, count: int, generator: Generator | None)
 
     - From the origin: N(0, I), 0.5 to 60 times as long.
     - From a mode: the mode's Gaussian, from 1.5 times as long to 60 stds away.
-    - From the centroid of one, two or three near modes, or of all: the average shape of a mode, since few modes span
-      few axes, at 0.25 to 1.2 times the root mean square distance of the modes from their centre.
+    - From the centroid of one, two or three near modes, or of all: the average shape of a mode, at 0.25 to 1.2 times
+      the root mean square distance of the modes from their centre. Few modes span too few axes for another shape.
 
     Centroids lie nearer to an unknown mode than known modes do. That counts, since a ball's share of a sphere falls
     with the power D of the distance.

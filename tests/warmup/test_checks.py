@@ -64,7 +64,7 @@ def test_an_unfinished_run_has_no_evidence_to_agree_with():
     assert conclude((UNFINISHED, run(-3.0)), GOOD)[0]
 
 
-def test_a_search_that_was_cut_costs_the_trust_and_a_shorter_one_is_told():
+def test_a_search_that_was_cut_costs_the_trust_and_a_shorter_one_is_reported():
     screening = Screening(isotropic(2), normal_rays, 60.0, None)
     screening.wanted, screening.looked = 1_048_576, 65_536
     trusted, _, status = conclude((run(5.0), run(5.0)), GOOD, screening)

@@ -20,7 +20,7 @@ def test_points_are_timed_only_where_they_are_looked_at(monkeypatch):
     assert len(modes.weights) == 1 and timed == [1]
 
 
-def test_what_climbs_without_end_is_improper():
+def test_a_density_without_a_top_is_improper():
     refuse_improper(1e11)
     with pytest.raises(Improper, match="the posterior looks improper"):
         refuse_improper(1e13)
