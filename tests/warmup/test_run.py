@@ -206,7 +206,7 @@ def test_a_spent_budget_is_said():
 
 
 def test_an_unfinished_tempering_does_not_condemn_good_weights():
-    """One Gaussian, found by the optimisation; no time is left to temper. Its weights are even, so its log Z is right."""
+    """One Gaussian, found by the optimisation; no time is left to temper. Its weights are even and its log Z right."""
     found = warm_up(gaussian(torch.ones(2), torch.ones(2)), draws=500, generator=seeded(), max_calls=4_000)
     assert found.status.count("not finished") == 2
     assert found.trustworthy and abs(found.log_evidence.value - 7.0) < 0.03
