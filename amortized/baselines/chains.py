@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from amortized._types import Generator, Tensor
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
-from amortized.baselines.targets import Run
+from amortized.baselines.record import Run
 from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.results.draws import Draws

@@ -9,8 +9,8 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.baselines.chains import ChainOptions, Kernel, sample_chains
+from amortized.baselines.record import Run
 from amortized.baselines.renamed import renamed
-from amortized.baselines.targets import Run
 from amortized.mcmc import hmc
 from amortized.mcmc.state import Info, LogDensityAndScore, State
 from amortized.results.draws import Draws

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from amortized.baselines.chains import ChainOptions, sample_chains
+from amortized.baselines.record import Run
 from amortized.baselines.renamed import renamed
-from amortized.baselines.targets import Run
 from amortized.mcmc import mala
 from amortized.results.draws import Draws
 from amortized.targets.base import Target

@@ -13,8 +13,8 @@ from scipy.special import ndtri
 
 from amortized._types import Tensor
 from amortized.baselines.counts import check_counts
+from amortized.baselines.record import Run
 from amortized.baselines.reference import DiagonalGaussian, covering_gaussian
-from amortized.baselines.targets import Run
 from amortized.baselines.together import Together
 from amortized.results.draws import Draws
 from amortized.targets.base import Target

@@ -17,7 +17,8 @@ from pyro.infer import NUTS
 from amortized._types import Tensor
 from amortized.baselines.chains import chain_draws
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
-from amortized.baselines.targets import LogDensity, Run
+from amortized.baselines.record import Run
+from amortized.baselines.targets import LogDensity
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.warmup.starts import uniform_starts

@@ -9,9 +9,9 @@ import torch
 from tqdm.auto import tqdm
 
 from amortized.baselines.counts import check_counts
+from amortized.baselines.record import Run
 from amortized.baselines.reference import broad_gaussian
 from amortized.baselines.renamed import renamed
-from amortized.baselines.targets import Run
 from amortized.mcmc import tempered_smc
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.results.draws import Draws

@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from amortized._torch import placement
 from amortized.baselines.counts import check_counts
-from amortized.baselines.targets import LogDensity, Run
+from amortized.baselines.record import Run
+from amortized.baselines.targets import LogDensity
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.pyro.trace import undisturbed

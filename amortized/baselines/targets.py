@@ -1,18 +1,15 @@
-"""What every baseline begins and ends with: a density, or a Pyro model and its arguments; the record of its draws."""
+"""What every baseline is given: a density, or a Pyro model and its arguments."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from amortized._types import Tensor
-from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.pyro.target import PyroTarget
-from amortized.weights import Estimate
 
 
 def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[str, Any] | None = None) -> Target:
@@ -42,46 +39,8 @@ def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[st
     return target
 
 
-class Run:
-    """A baseline at work: its target, its clock, its target calls, and the record at its end.
-
-    Args:
-        target: a density, or a Pyro model. Building its density counts as time.
-        args: of the model.
-        kwargs: of the model.
-    """
-
-    def __init__(self, target: Target | Callable, args: Sequence = (), kwargs: Mapping[str, Any] | None = None):
-        self.started = time.perf_counter()
-        self.target = as_target(target, args, kwargs)
-        self.calls_before = self.target.calls
-
-    def draws(
-        self,
-        method: str,
-        states: Tensor,
-        attributes: Mapping[str, float | int | str],
-        chains: int = 1,
-        log_weights: Tensor | None = None,
-        log_evidence: Estimate | None = None,
-    ) -> Draws:
-        """The record of unconstrained ``states: (N, D)``, chain after chain."""
-        return Draws(
-            sites=self.target.constrain(states),
-            method=method,
-            states=states,
-            target=self.target,
-            chains=chains,
-            log_weights=log_weights,
-            log_evidence=log_evidence,
-            seconds=time.perf_counter() - self.started,
-            target_calls=self.target.calls - self.calls_before,
-            attributes=dict(attributes),
-        )
-
-
 class LogDensity(torch.autograd.Function):
-    """``log R(x)``: ``(B, D) -> (B,)`` for autograd. The gradient comes with the value, without a backward pass."""
+    """``log R(x)``, ``(B, D) -> (B,)``, whose gradient comes with the value and costs no backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, target: Target) -> Tensor:  # type: ignore[override]

@@ -4,7 +4,7 @@ import torch
 
 from amortized.baselines import mala
 from amortized.baselines.chains import ChainOptions, chain_draws, metric, sample_chains
-from amortized.baselines.targets import Run
+from amortized.baselines.record import Run
 from amortized.mcmc import mala as kernel
 from amortized.targets.callable import DensityTarget
 from tests.baselines import known
