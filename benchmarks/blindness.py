@@ -19,8 +19,9 @@ from amortized._types import Generator, Tensor
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.callable import DensityTarget
 from amortized.warmup.modes import find_modes
+from amortized.warmup.rays import Law, cube_rays, normal_rays
 from amortized.warmup.run import STARTS
-from amortized.warmup.screening import Law, Screening, cube_rays, normal_rays
+from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
 
 RATIOS = (1, 2, 3, 5, 10, 30, 100)

@@ -677,8 +677,8 @@ MUTANTS = [
     mutant(
         "unfinished-run-keeps-its-log-z",
         "mcmc/tempered_smc.py",
-        "Estimate(log_evidence, std_error) if finished else",
-        "Estimate(log_evidence, std_error) if True else",
+        "Estimate(log_evidence, _std_error(eve)) if finished else",
+        "Estimate(log_evidence, _std_error(eve)) if True else",
         "mcmc/test_tempered_smc.py::test_stopping_early_is_said",
     ),
     mutant(

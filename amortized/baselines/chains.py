@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +12,7 @@ from tqdm.auto import tqdm
 
 from amortized._types import Generator, Tensor
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
+from amortized.baselines.record import Run
 from amortized.mcmc.state import Info, LogDensityAndScore, State, adapted, init
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.results.draws import Draws
@@ -71,18 +71,17 @@ class ChainOptions:
 
 
 @torch.no_grad()
-def sample_chains(method: str, target: Target, kernel: Kernel, options: ChainOptions) -> Draws:
+def sample_chains(run: Run, method: str, kernel: Kernel, options: ChainOptions) -> Draws:
     """Chains by a kernel that is fixed after the warm-up.
 
     Raises:
         ValueError: where no start has a finite density.
     """
-    started, calls = time.perf_counter(), target.calls
-    generator = torch.Generator(target.device).manual_seed(options.seed)
+    generator = torch.Generator(run.target.device).manual_seed(options.seed)
     draws, thin = options.draws, options.thin
     moves = options.warmup + draws * thin
     with tqdm(total=moves, desc=method, unit=" moves", disable=not options.progress) as bar:
-        white, state, step_size = adapt(target, kernel, options, generator, bar)
+        white, state, step_size = adapt(run.target, kernel, options, generator, bar)
         states, acceptance_rate = [], 0.0
         for _ in range(draws):
             for _ in range(thin):
@@ -96,7 +95,7 @@ def sample_chains(method: str, target: Target, kernel: Kernel, options: ChainOpt
         "warmup": options.warmup,
         "thin": thin,
     }
-    return chain_draws(method, target, torch.stack(states, 1), started, target.calls - calls, attributes)
+    return chain_draws(run, method, torch.stack(states, 1), attributes)
 
 
 def adapt(
@@ -137,37 +136,14 @@ def metric(states: Tensor, full_mass: bool) -> tuple[Tensor, Tensor]:
     return states.mean(0), states.std(0).clamp(min=SMALLEST_STD).diag()
 
 
-def chain_draws(
-    method: str,
-    target: Target,
-    states: Tensor,
-    started: float,
-    target_calls: int,
-    attributes: Mapping[str, float | int | str],
-) -> Draws:
-    """The record of chains, with R-hat and ESS in unconstrained space.
+def chain_draws(run: Run, method: str, states: Tensor, attributes: Mapping[str, float | int | str]) -> Draws:
+    """The record of chains ``states: (chains, draws, D)``.
 
-    Args:
-        method: name of the method.
-        target: whose ``constrain`` gives the sites.
-        states: unconstrained, ``(chains, draws, D)``.
-        started: when the method began, by ``time.perf_counter``.
-        target_calls: density calls, one a particle.
-        attributes: of the method. Added are ``rhat``, the largest split R-hat of a coordinate, and ``ess``, the
-            smallest effective sample size.
+    Adds to the attributes ``rhat``, the largest split R-hat of an unconstrained coordinate, and ``ess``, the smallest
+    effective sample size.
     """
-    flat = states.flatten(0, 1)
-    return Draws(
-        sites=target.constrain(flat),
-        method=method,
-        states=flat,
-        target=target,
-        chains=len(states),
-        seconds=time.perf_counter() - started,
-        target_calls=target_calls,
-        attributes={
-            **attributes,
-            "rhat": float(split_gelman_rubin(states).max()),
-            "ess": float(effective_sample_size(states).min()),
-        },
-    )
+    convergence = {
+        "rhat": float(split_gelman_rubin(states).max()),
+        "ess": float(effective_sample_size(states).min()),
+    }
+    return run.draws(method, states.flatten(0, 1), {**attributes, **convergence}, chains=len(states))

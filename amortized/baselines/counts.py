@@ -1,15 +1,15 @@
-"""How many of everything: what is too few is said before a run, not after it."""
+"""Checks of counts: too few draws or chains raise before a run, not after it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 DRAWS_OF_A_CHAIN = 4
-"""The fewest whose halves R-hat can compare."""
+"""Fewest draws of a chain: R-hat compares its halves, and needs a variance in each."""
 
 
 def check_counts(counts: Mapping[str, tuple[int, int]]) -> None:
-    """Raises ``ValueError`` for the first count below its least, each given as ``(count, least)`` under its name.
+    """Raises ``ValueError`` for the first count below its least; ``counts`` maps a name to ``(count, least)``.
 
     >>> check_counts({"chains": (4, 1), "draws": (3, 4)})
     Traceback (most recent call last):

@@ -9,8 +9,8 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.baselines.chains import ChainOptions, Kernel, sample_chains
+from amortized.baselines.record import Run
 from amortized.baselines.renamed import renamed
-from amortized.baselines.targets import as_target
 from amortized.mcmc import hmc
 from amortized.mcmc.state import Info, LogDensityAndScore, State
 from amortized.results.draws import Draws
@@ -36,9 +36,7 @@ def run(
     """Chains of HMC as one batch; a trajectory is about a quarter of a Gaussian's period. Neal, arXiv 1206.1901.
 
     Args:
-        target: a density, or a Pyro model.
-        args: of the model.
-        kwargs: of the model.
+        target: a density, or a Pyro model, whose arguments are ``args`` and ``kwargs``.
         chains: how many.
         warmup: moves that adapt the step size and the metric, and are thrown away.
         draws: states of each chain.
@@ -62,7 +60,7 @@ def run(
     (torch.Size([160, 2]), 8)
     """
     options = ChainOptions(target_acceptance_rate, chains, warmup, draws, thin, full_mass, seed, progress)
-    return sample_chains("hmc", as_target(target, args, kwargs), kernel(max_num_steps), options)
+    return sample_chains(Run(target, args, kwargs), "hmc", kernel(max_num_steps), options)
 
 
 def kernel(max_num_steps: int) -> Kernel:

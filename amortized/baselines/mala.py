@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from amortized.baselines.chains import ChainOptions, sample_chains
+from amortized.baselines.record import Run
 from amortized.baselines.renamed import renamed
-from amortized.baselines.targets import as_target
 from amortized.mcmc import mala
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
@@ -33,9 +33,7 @@ def run(
     Roberts and Tweedie (1996), Bernoulli 2(4).
 
     Args:
-        target: a density, or a Pyro model.
-        args: of the model.
-        kwargs: of the model.
+        target: a density, or a Pyro model, whose arguments are ``args`` and ``kwargs``.
         chains: how many.
         warmup: moves that adapt the step size h and the metric C, and are thrown away.
         draws: states of each chain.
@@ -58,4 +56,4 @@ def run(
     (torch.Size([160, 2]), 8)
     """
     options = ChainOptions(target_acceptance_rate, chains, warmup, draws, thin, full_mass, seed, progress)
-    return sample_chains("mala", as_target(target, args, kwargs), mala.step, options)
+    return sample_chains(Run(target, args, kwargs), "mala", mala.step, options)

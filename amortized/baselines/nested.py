@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,8 +13,8 @@ from scipy.special import ndtri
 
 from amortized._types import Tensor
 from amortized.baselines.counts import check_counts
+from amortized.baselines.record import Run
 from amortized.baselines.reference import DiagonalGaussian, covering_gaussian
-from amortized.baselines.targets import as_target
 from amortized.baselines.together import Together
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
@@ -32,7 +31,7 @@ LARGE = 20
 """Dimensions above which points move by slices: random walks of dynesty's 25 steps no longer decorrelate there."""
 
 LOWEST = -1e300
-"""What dynesty is told where the density is zero: it wants finite numbers."""
+"""The log likelihood for dynesty where the density is zero: it wants a finite value."""
 
 
 def run(
@@ -53,9 +52,7 @@ def run(
     Skilling (2006), Bayesian Analysis 1(4); Speagle, arXiv 1904.02180.
 
     Args:
-        target: a density, or a Pyro model.
-        args: of the model.
-        kwargs: of the model.
+        target: a density, or a Pyro model, whose arguments are ``args`` and ``kwargs``.
         live_points: points of a shell; the error of log Z falls with their square root.
         draws: resampled from the weighted points.
         max_calls: ends the search early. It counts the points that dynesty tries, without the pilot's and the first
@@ -75,8 +72,8 @@ def run(
     """
     dynesty = _dynesty()
     check_counts({"live_points": (live_points, 2), "draws": (draws, 1)})
-    started, target = time.perf_counter(), as_target(target, args, kwargs)
-    calls = target.calls
+    this = Run(target, args, kwargs)
+    target = this.target
     cube = Cube(target, covering_gaussian(target, seed))
     found, finished = search(dynesty, cube, live_points, max_calls, seed, progress)
     log_weights = torch.from_numpy(np.asarray(found.logwt))
@@ -84,22 +81,15 @@ def run(
     generator = torch.Generator("cpu").manual_seed(seed)
     rows = systematic(log_weights, draws, generator)[torch.randperm(draws, generator=generator)]
     states = torch.from_numpy(found.samples)[rows].to(target.device, target.dtype)
-    return Draws(
-        sites=target.constrain(states),
-        method="nested",
-        states=states,
-        target=target,
-        log_evidence=Estimate(float(found.logz[-1]), float(found.logzerr[-1])),
-        seconds=time.perf_counter() - started,
-        target_calls=target.calls - calls,
-        attributes={
-            "ess": float(effective_sample_size(log_weights)),
-            "iterations": int(found.niter),
-            "efficiency": float(found.eff) / 100,
-            "information": float(found.information[-1]),
-            "finished": int(finished),
-        },
-    )
+    attributes = {
+        "ess": float(effective_sample_size(log_weights)),
+        "iterations": int(found.niter),
+        "efficiency": float(found.eff) / 100,
+        "information": float(found.information[-1]),
+        "finished": int(finished),
+    }
+    evidence = Estimate(float(found.logz[-1]), float(found.logzerr[-1]))
+    return this.draws("nested", states, attributes, log_evidence=evidence)
 
 
 def search(
@@ -130,9 +120,9 @@ def warn_of_the_edge(u: np.ndarray, log_weights: Tensor) -> None:
     share = float(log_weights.softmax(0)[at_edge].sum())
     if share > EDGE_SHARE:
         warnings.warn(
-            f"{share:.0%} of the weight lies at the edge of nested sampling's cube, over 7 standard deviations from the prior's "
-            "mean, which it hardly resolves: log Z and the draws may be far off. Compare smc.run, or shift and scale "
-            "the model's sites so that their priors are near the posterior",
+            f"{share:.0%} of the weight lies at the edge of nested sampling's cube, over 7 standard deviations from "
+            "the prior's mean, which it hardly resolves: log Z and the draws may be far off. Compare smc.run, or shift "
+            "and scale the model's sites so that their priors are near the posterior",
             stacklevel=3,
         )
 
@@ -158,6 +148,7 @@ class Cube:
 
 
 def _dynesty() -> Any:
+    """The package, which is optional."""
     try:
         return importlib.import_module("dynesty")
     except ImportError as error:

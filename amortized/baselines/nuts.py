@@ -1,11 +1,10 @@
-"""Pyro's own No-U-Turn sampler on any target: the baseline that every comparison runs against."""
+"""Pyro's own No-U-Turn sampler on any target, the baseline of every comparison."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from pyro.infer import NUTS
 from amortized._types import Sites, Tensor
 from amortized.baselines.chains import chain_draws
 from amortized.baselines.counts import DRAWS_OF_A_CHAIN, check_counts
-from amortized.baselines.targets import as_target
+from amortized.baselines.record import Run
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.warmup.starts import uniform_starts
@@ -50,9 +49,7 @@ def run(
     on, as those with ``ImproperUniform``.
 
     Args:
-        target: a density, or a Pyro model.
-        args: of the model.
-        kwargs: of the model.
+        target: a density, or a Pyro model, whose arguments are ``args`` and ``kwargs``.
         chains: how many.
         draws: states of each chain.
         warmup: moves that adapt the step size and the metric, and are thrown away.
@@ -75,10 +72,8 @@ def run(
     (torch.Size([100, 1]), 2, 0)
     """
     check_counts({"chains": (chains, 1), "draws": (draws, DRAWS_OF_A_CHAIN), "warmup": (warmup, 0)})
-    started, target = time.perf_counter(), as_target(target, args, kwargs)
-    calls = target.calls
-    starts = uniform_starts(target, chains, seed)
-    evaluations = target.calls - calls
+    this = Run(target, args, kwargs)
+    target, starts = this.target, uniform_starts(this.target, chains, seed)
 
     def one_chain(index: int) -> Chain:
         return run_chain(target, starts[index], draws, warmup, seed * 1_000 + index, full_mass)
@@ -91,8 +86,7 @@ def run(
         results = [one_chain(index) for index in range(chains)]
     states = torch.from_numpy(np.stack([chain.states for chain in results])).to(target.device)
     divergences = sum(chain.divergences for chain in results)
-    calls = evaluations + sum(chain.calls for chain in results)
-    return chain_draws("nuts", target, states, started, calls, {"divergences": divergences})
+    return chain_draws(this, "nuts", states, {"divergences": divergences})
 
 
 def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int, full_mass: bool = False) -> Chain:
@@ -117,11 +111,12 @@ def run_chain(target: Target, start: Tensor, draws: int, warmup: int, seed: int,
 
 
 def available_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def can_fork(target: Target) -> bool:
-    """Autograd's device threads do not survive a fork, so none may have been started."""
+    """Whether processes can be forked: autograd's device threads do not survive it, so none may have been started."""
     return sys.platform == "linux" and target.device.type == "cpu" and not torch.cuda.is_available()
 
 
@@ -150,6 +145,7 @@ def in_processes(task: Callable[[int], Chain], count: int, jobs: int) -> list[Ch
 
 
 def receive(process: Any, receiver: Connection) -> dict[int, Chain] | Exception:
+    """The chains of a process by their indices, or the error that ended it."""
     try:
         return receiver.recv()
     except EOFError:
@@ -158,6 +154,7 @@ def receive(process: Any, receiver: Connection) -> dict[int, Chain] | Exception:
 
 
 def work(task: Callable[[int], Chain], indices: range, sender: Connection) -> None:
+    """What a forked process does: its tasks, one after the other, and one message at the end."""
     torch.set_num_threads(1)
     try:
         sender.send({index: task(index) for index in indices})

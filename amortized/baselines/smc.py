@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ import torch
 from tqdm.auto import tqdm
 
 from amortized.baselines.counts import check_counts
+from amortized.baselines.record import Run
 from amortized.baselines.reference import broad_gaussian
 from amortized.baselines.renamed import renamed
-from amortized.baselines.targets import as_target
 from amortized.mcmc import tempered_smc
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.results.draws import Draws
@@ -42,9 +41,7 @@ def run(
     particles, resampled by the Ẑ of their islands. Del Moral, Doucet and Jasra (2006), JRSS B 68.
 
     Args:
-        target: a density, or a Pyro model.
-        args: of the model.
-        kwargs: of the model.
+        target: a density, or a Pyro model, whose arguments are ``args`` and ``kwargs``.
         particles: of an island. More lessen the bias of log Ẑ: on Manywell-32 -0.27 nats with 512, -0.09 with 2,048.
         islands: independent runs; more lessen the error of log Ẑ.
         ess_fraction: part of the ESS that each temperature keeps.
@@ -69,8 +66,8 @@ def run(
     if islands < 2:
         raise ValueError(f"islands={islands}: the error of log Z is from their spread; write islands=8")
     check_counts({"particles": (particles, 4)})
-    started, target = time.perf_counter(), as_target(target, args, kwargs)
-    calls = target.calls
+    this = Run(target, args, kwargs)
+    target = this.target
     generator = torch.Generator(target.device).manual_seed(seed)
     results = [
         tempered_smc.run(target, base, particles, generator, ess_fraction, mover(target, generator, max_num_steps))
@@ -78,21 +75,17 @@ def run(
     ]
     evidences = torch.tensor([result.log_evidence.value for result in results], dtype=torch.float64)
     states = pool_islands(results, evidences, generator)
-    return Draws(
-        sites=target.constrain(states),
-        method="smc",
-        states=states,
-        target=target,
-        log_evidence=log_evidence(evidences),
-        seconds=time.perf_counter() - started,
-        target_calls=target.calls - calls,
-        attributes={
-            "ess": effective_families(results, evidences),
-            "islands": islands,
-            "temperatures": sum(len(result.temperatures) for result in results) / islands,
-            "acceptance_rate": sum(result.acceptance_rate for result in results) / islands,
-        },
-    )
+    attributes = {"islands": islands, **island_attributes(results, evidences)}
+    return this.draws("smc", states, attributes, log_evidence=log_evidence(evidences))
+
+
+def island_attributes(results: Sequence[tempered_smc.Result], evidences: torch.Tensor) -> dict[str, float]:
+    """The ESS of all islands, and the means of their ladders' lengths and of their acceptance rates."""
+    return {
+        "ess": effective_families(results, evidences),
+        "temperatures": sum(len(result.temperatures) for result in results) / len(results),
+        "acceptance_rate": sum(result.acceptance_rate for result in results) / len(results),
+    }
 
 
 def bases(target: Target, seed: int, islands: int) -> list[GaussianMixture]:
@@ -109,7 +102,7 @@ def mover(target: Target, generator: torch.Generator, max_num_steps: int) -> tem
 def pool_islands(
     results: Sequence[tempered_smc.Result], evidences: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """The particles ``(islands · N, D)`` of all islands, resampled by their islands' Z and shuffled."""
+    """The particles ``(islands · N, D)`` of all islands, resampled by the Z of their islands and shuffled."""
     states = torch.cat([result.state.x for result in results])
     share = evidences.to(states.device).repeat_interleave(len(states) // len(results))
     rows = systematic(share, len(states), generator)
@@ -117,7 +110,7 @@ def pool_islands(
 
 
 def effective_families(results: Sequence[tempered_smc.Result], evidences: torch.Tensor) -> float:
-    """``1 / Σ share²`` over the families of all islands; a run's own error² is ``Σ share² − 1/N``."""
+    """ESS ``1 / Σ share²`` over the families of all islands; the squared std error of one is ``Σ share² − 1/N``."""
     squares = [result.log_evidence.std_error**2 + 1 / len(result.state.x) for result in results]
     shares = evidences.softmax(0)
     return float(1 / (shares.square() * torch.tensor(squares, dtype=torch.float64)).sum())

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from amortized._torch import placement
 from amortized.baselines.counts import check_counts
-from amortized.baselines.targets import as_target
+from amortized.baselines.record import Run
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 from amortized.targets.pyro.trace import undisturbed
@@ -53,9 +53,7 @@ def run(
     Kucukelbir et al. (2017), JMLR 18; Kingma et al., arXiv 1606.04934.
 
     Args:
-        target: a density, or a Pyro model.
-        args: of the model.
-        kwargs: of the model.
+        target: a density, or a Pyro model, whose arguments are ``args`` and ``kwargs``.
         guide: makes an autoguide of a model: ``AutoNormal``, or ``partial(AutoIAFNormal, num_transforms=2)``.
         steps: most steps of Adam; fewer where the bound no longer rises at the smallest rate.
         particles: draws of each step.
@@ -77,8 +75,8 @@ def run(
     ('AutoNormal', True)
     """
     check_counts({"steps": (steps, 1), "particles": (particles, 1), "draws": (draws, 2)})
-    started, target = time.perf_counter(), as_target(target, args, kwargs)
-    calls = target.calls
+    this = Run(target, args, kwargs)
+    target = this.target
     start = uniform_starts(target, 1, seed)[0]
     model = around(target, start)
     with undisturbed(target.device), pyro.get_param_store().scope(), placement(target.device):
@@ -90,18 +88,9 @@ def run(
             log_weights, _, trace = vectorized_importance_weights(model, family, num_samples=draws, max_plate_nesting=0)
     log_weights = cast(Tensor, log_weights).double()
     states = (start + cast(Tensor, trace.nodes["x"]["value"])).to(target.dtype)
-    attributes = {"steps": steps_taken, "fit_seconds": fitted - started, **weight_attributes(log_weights)}
-    return Draws(
-        sites=target.constrain(states),
-        method=type(family).__name__,
-        states=states,
-        target=target,
-        log_weights=log_weights,
-        log_evidence=log_evidence(log_weights),
-        seconds=time.perf_counter() - started,
-        target_calls=target.calls - calls,
-        attributes=attributes,
-    )
+    attributes = {"steps": steps_taken, "fit_seconds": fitted - this.started, **weight_attributes(log_weights)}
+    evidence = log_evidence(log_weights)
+    return this.draws(type(family).__name__, states, attributes, log_weights=log_weights, log_evidence=evidence)
 
 
 def weight_attributes(log_weights: Tensor) -> dict[str, float]:
@@ -114,7 +103,7 @@ def weight_attributes(log_weights: Tensor) -> dict[str, float]:
 
 
 def around(target: Target, start: Tensor) -> Callable[[], None]:
-    """A Pyro model of ``x − start: (D,)`` with the target's density."""
+    """A Pyro model of ``x − start: (D,)`` with the target's density, so that guides begin at the start."""
     flat = dist.Normal(torch.zeros_like(start), 1.0).to_event(1).mask(False)
 
     def model() -> None:

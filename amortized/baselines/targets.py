@@ -12,8 +12,10 @@ from amortized.targets.pyro.target import PyroTarget
 def as_target(target: Target | Callable, args: Sequence = (), kwargs: Mapping[str, Any] | None = None) -> Target:
     """The density of a Pyro model called with ``args`` and ``kwargs``, or the target itself.
 
-    Raises ``ValueError`` for arguments beside a target, which holds its data already, ``TypeError`` for anything that
-    cannot be called, and ``ModelError`` where the model has no usable density.
+    Raises:
+        TypeError: for what cannot be called.
+        ValueError: for arguments beside a target, which holds its data already.
+        ModelError: where the model has no usable density.
 
     >>> import pyro, pyro.distributions as dist
     >>> def model(y):

@@ -1,4 +1,4 @@
-"""Calls from many threads, answered together: a function of a batch, for code that asks for one point at a time."""
+"""One batched call for calls from many threads, for code that asks for one point at a time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import numpy as np
 
 
 class Together:
-    """A pool whose tasks run in ``size`` threads at once, and whose ``call`` waits until every one of them calls.
+    """A pool of threads whose tasks call ``evaluate`` together.
 
-    ``evaluate: (B, D) -> (B,)`` is then called once for them all, in the order of the tasks, so that what comes out
-    does not depend on which thread was first.
+    A ``call`` waits until every running task calls. Then ``evaluate`` is called once for all, in the order of the
+    tasks, so that the results do not depend on which thread is first. The threads end with the ``with`` block.
 
-    Its threads end with its ``with``.
+    Args:
+        evaluate: ``(B, D) -> (B,)``.
+        size: threads, and so most points of a batch.
 
     >>> with Together(lambda points: points.sum(-1), size=3) as pool:
     ...     pool.map(lambda x: pool.call(np.array([x, 1.0])), [1.0, 2.0, 3.0, 4.0])
@@ -41,14 +43,14 @@ class Together:
         self.threads.shutdown()
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """``[function(item) for item in items]``. Raises the first error of a task, when all have ended."""
+        """``[function(item) for item in items]``. Raises the first error of a task, after all tasks have ended."""
         tasks, results = list(items), []
         for begin in range(0, len(tasks), self.size):
             results += self._batch(function, tasks[begin : begin + self.size])
         return results
 
     def call(self, point: np.ndarray) -> float:
-        """``evaluate`` at ``point: (D,)``, within a task of ``map`` together with the points of the others."""
+        """``evaluate`` at ``point: (D,)``: within a task of ``map`` together with the points of the other tasks."""
         task = self.tasks.get(get_ident())
         if task is None:
             return float(self.evaluate(point[None])[0])
@@ -82,7 +84,7 @@ class Together:
         return results
 
     def _answer(self) -> None:
-        """Evaluate all points that wait, where no task is still on its way to a point."""
+        """Evaluates all points that wait, once every running task has one."""
         if self.error is None and self.waiting and len(self.waiting) == self.running:
             order = sorted(self.waiting)
             try:

@@ -20,8 +20,9 @@ from amortized.targets.cost import seconds_a_particle
 from amortized.targets.pyro.trace import ModelError
 from amortized.training.evaluation import reverse_log_weights
 from amortized.warmup.modes import Improper, find_modes
+from amortized.warmup.rays import cube_rays
 from amortized.warmup.run import MANY
-from amortized.warmup.screening import Screening, cube_rays
+from amortized.warmup.screening import Screening
 from amortized.warmup.tempering import wide_gaussian
 from amortized.weights import Estimate, log_evidence, systematic
 

@@ -1,4 +1,4 @@
-"""The Metropolis-adjusted Langevin algorithm, batched, with the score of the current state kept."""
+"""The Metropolis-adjusted Langevin algorithm, batched; the score of the current state is computed once."""
 
 from __future__ import annotations
 

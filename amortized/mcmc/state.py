@@ -1,9 +1,9 @@
-"""What every kernel in this folder shares: the chains' state, the Metropolis step, and the adaptation of the step size."""
+"""What every kernel in this folder shares: the chains' state, the Metropolis step, and step size adaptation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 
@@ -16,6 +16,7 @@ FIRST_GAIN, GAIN_DECAY = 2.0, 0.6
 """Robbins-Monro gain ``2 i^-0.6``: a power between 0.5 and 1 makes the step size converge; 2 crosses decades early."""
 
 
+@runtime_checkable
 class Density(Protocol):
     """Anything with a log density and a score, as a ``Target`` or a ``GaussianMixture``."""
 
@@ -50,7 +51,7 @@ Move = Callable[[State, Tensor], tuple[State, Info]]
 
 def evaluator(target: Density | LogDensityAndScore) -> LogDensityAndScore:
     """The function ``x -> (log_prob, score)`` of a target, or the function itself."""
-    return getattr(target, "log_prob_and_score", target)
+    return target.log_prob_and_score if isinstance(target, Density) else target
 
 
 def init(target: Density | LogDensityAndScore, x: Tensor) -> State:

@@ -212,10 +212,13 @@ def run(
 
         state, acceptance_rate = mover.moves(tempered, now.tempered(ladder[-1]), factors)
         now = _evaluated(density, base, state.x)
-    shares = torch.bincount(eve, minlength=particles).double() / particles
-    std_error = float((shares.square().sum() - 1 / particles).clamp(min=0).sqrt())
-    finished = ladder[-1] >= 1.0
+    state, finished = State(now.x, now.log_prob, now.score), ladder[-1] >= 1.0
     # Z of the temperature that was reached is not the target's, and would be read as such
-    estimate = Estimate(log_evidence, std_error) if finished else Estimate(math.nan, math.nan)
-    families = int((shares > 0).sum())
-    return Result(State(now.x, now.log_prob, now.score), estimate, tuple(ladder), families, acceptance_rate, finished)
+    estimate = Estimate(log_evidence, _std_error(eve)) if finished else Estimate(math.nan, math.nan)
+    return Result(state, estimate, tuple(ladder), len(eve.unique()), acceptance_rate, finished)
+
+
+def _std_error(eve: Tensor) -> float:
+    """Of log Z, from the shares of the particles ``(N,)`` that descend from each first particle."""
+    shares = torch.bincount(eve, minlength=len(eve)).double() / len(eve)
+    return float((shares.square().sum() - 1 / len(eve)).clamp(min=0).sqrt())

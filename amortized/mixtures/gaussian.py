@@ -97,7 +97,7 @@ class GaussianMixture:
         )
 
     def widened(self, scales: tuple[float, ...], shares: tuple[float, ...]) -> GaussianMixture:
-        """Every component repeated with its standard deviations times each of ``scales``, weighted by ``shares``."""
+        """Copies of every component, its stds times each of ``scales``, with weights in proportion to ``shares``."""
         factor = torch.tensor(scales, dtype=self.means.dtype, device=self.means.device)
         share = torch.tensor(shares, dtype=self.means.dtype, device=self.means.device)
         return GaussianMixture(

@@ -14,7 +14,7 @@ from amortized._types import Generator, Tensor
 class ProductMixture:
     """The law of ``x = shift + scale_tril @ u`` where ``u ~ Π_i Σ_j w_ij N(m_ij, s_ij²)``.
 
-    With J modes in each coordinate it has J^D modes, from 3 D J numbers.
+    With J modes in each coordinate it has J^D modes, from 3 D J parameters.
 
     Args:
         weights: w, ``(D, J)``; a weight may be 0.

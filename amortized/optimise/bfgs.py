@@ -12,9 +12,6 @@ from amortized._types import Generator, Tensor
 from amortized.mcmc.state import LogDensityAndScore, State, init
 from amortized.optimise.gaussians import LocalGaussians, concatenated, local_gaussians
 
-NEAR = 10.0
-"""Nats below the best bound within which a Gaussian is kept: one of less has under e⁻¹⁰ of the best one's mass."""
-
 LOOKS = 17
 """Points of a path at which a Gaussian is tried, evenly in the logarithm of the iteration: most changes come early."""
 
@@ -88,8 +85,17 @@ def _updated(inverse: Tensor, move: Tensor, fall: Tensor, first: bool) -> Tensor
     return torch.where(usable[:, None, None], updated, inverse)
 
 
+def _newton_step(inverse: Tensor, score: Tensor) -> Tensor:
+    return (inverse @ score[:, :, None])[..., 0]
+
+
+def _assign(record: State | LocalGaussians, rows: Tensor, values: State | LocalGaussians) -> None:
+    for field, value in zip(record, values, strict=True):
+        field[rows] = value
+
+
 def _steepest(score: Tensor, length: Tensor) -> Tensor:
-    """Multiples ``(S, D, D)`` of the identity that make the first step along ``score: (S, D)`` as long as ``length``."""
+    """Multiples ``(S, D, D)`` of the identity with which a step along ``score: (S, D)`` has ``length: (S,)``."""
     factor = length / score.norm(dim=-1).clamp(min=1e-300)
     return factor[:, None, None] * torch.eye(score.shape[1], dtype=score.dtype, device=score.device)
 
@@ -118,42 +124,36 @@ def ascend_bfgs(
         first_step: length of the first trial step from each start, ``(S,)``; 1 by default.
 
     >>> bowl = lambda x: (-0.5 * (x - 3).square().sum(-1), 3 - x)
-    >>> state, best, _ = ascend_bfgs(bowl, torch.zeros(2, 1, dtype=torch.float64), torch.Generator().manual_seed(0))
-    >>> state.x.flatten().tolist(), round(float(best.elbo[0]), 4)
+    >>> found = ascend_bfgs(bowl, torch.zeros(2, 1, dtype=torch.float64), torch.Generator().manual_seed(0))
+    >>> found.state.x.flatten().tolist(), round(float(found.best.elbo[0]), 4)
     ([3.0, 3.0], 0.9189)
     """
     state = init(log_prob_and_score, start.clone())
-    starts = len(start)
     inverse = _steepest(state.score, torch.ones_like(state.log_prob) if first_step is None else first_step)
     best = LocalGaussians(start.clone(), inverse.clone(), torch.full_like(state.log_prob, -torch.inf))
     active = (state.log_prob > -torch.inf).nonzero()[:, 0]
     looks = {int(look) for look in torch.logspace(math.log10(3), math.log10(iterations), LOOKS)} | {iterations}
     tried: list[LocalGaussians] = [best]
-    can_restart = torch.ones(starts, dtype=torch.bool, device=start.device)
+    can_restart = torch.ones_like(state.log_prob, dtype=torch.bool)
     for iteration in range(1, iterations + 1):
         if active.numel() == 0 or stop():
             break
         here = State(*(field[active] for field in state))
-        direction = (inverse[active] @ here.score[:, :, None])[..., 0]
-        slope = (direction * here.score).sum(-1)
-        there, found = line_search(log_prob_and_score, here, direction, slope)
+        direction = _newton_step(inverse[active], here.score)
+        there, found = line_search(log_prob_and_score, here, direction, (direction * here.score).sum(-1))
         inverse[active] = _updated(inverse[active], there.x - here.x, here.score - there.score, iteration == 1)
-        for field, value in zip(state, there, strict=True):
-            field[active] = value
-        newton = (inverse[active] @ there.score[:, :, None])[..., 0]
-        decrement = 0.5 * (newton * there.score).sum(-1)
+        _assign(state, active, there)
+        decrement = 0.5 * (_newton_step(inverse[active], there.score) * there.score).sum(-1)
         going = found & (decrement > CONVERGED)
         look = active if iteration in looks else active[~going]
         if look.numel():
-            step = (inverse[look] @ state.score[look, :, None])[..., 0]
-            seen = local_gaussians(log_prob_and_score, state.x[look] + step, inverse[look], generator)
-            tried.append(seen.take((seen.elbo > best.elbo.max() - NEAR).nonzero()[:, 0]))
-            for field, value in zip(best, best.take(look).better_of(seen), strict=True):
-                field[look] = value
+            mean = state.x[look] + _newton_step(inverse[look], state.score[look])
+            seen = local_gaussians(log_prob_and_score, mean, inverse[look], generator)
+            tried.append(seen.near(best))
+            _assign(best, look, best.take(look).better_of(seen))
         # a direction that does not rise may come from a wrong H: one restart along the score
         restart = active[~found & can_restart[active]]
         can_restart[active] = found
         inverse[restart] = _steepest(state.score[restart], torch.ones_like(state.log_prob[restart]))
         active = torch.cat([active[going], restart])
-    good = concatenated(*tried)
-    return Ascent(state, best, good.take((good.elbo > best.elbo.max() - NEAR).nonzero()[:, 0]))
+    return Ascent(state, best, concatenated(*tried).near(best))

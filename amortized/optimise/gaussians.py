@@ -28,6 +28,10 @@ LEAST_RISE = 0.02
 """Nats a dimension by which a bound must rise for another step: the loss from a variance 1.3 times the right one."""
 
 
+NEAR = 10.0
+"""Nats below the best bound within which a Gaussian is of use: beyond, it has under e⁻¹⁰ of the best one's mass."""
+
+
 class LocalGaussians(NamedTuple):
     """S Gaussians, each with its bound on log Z.
 
@@ -53,6 +57,10 @@ class LocalGaussians(NamedTuple):
             torch.where(wins[:, None, None], other.scale_tril, self.scale_tril),
             torch.where(wins, other.elbo, self.elbo),
         )
+
+    def near(self, best: LocalGaussians) -> LocalGaussians:
+        """Those within 10 nats of the highest bound in ``best``."""
+        return self.take((self.elbo > best.elbo.max() - NEAR).nonzero()[:, 0])
 
 
 def concatenated(*parts: LocalGaussians) -> LocalGaussians:

@@ -15,7 +15,7 @@ LEAST_RISE = 1e-6
 
 
 def _direction(score: Tensor, moves: list[Tensor], falls: list[Tensor]) -> Tensor:
-    """The inverse Hessian of −log R times the score, by the two-loop recursion over ``moves`` and falls of the score."""
+    """The inverse Hessian of −log R times the score, by two loops over ``moves`` and ``falls`` of the score."""
     pairs = list(zip(moves, falls, strict=True))
     usable = [(move * fall).sum(-1) > POSITIVE * move.norm(dim=-1) * fall.norm(dim=-1) for move, fall in pairs]
     inverse = [

@@ -45,6 +45,10 @@ def _tolerance(first: Estimate, second: Estimate, bounds: tuple[float, float]) -
     return max(least, min(3 * math.hypot(first.std_error, second.std_error), most))
 
 
+def _agree(first: Estimate, second: Estimate, bounds: tuple[float, float]) -> bool:
+    return abs(first.value - second.value) < _tolerance(first, second, bounds)
+
+
 def _surpassed(estimates: Sequence[Estimate], check: WeightCheck) -> bool:
     """Whether many good importance weights found all the mass that the runs found: runs that lost modes find less."""
     found = check.log_evidence
@@ -57,6 +61,17 @@ def _mean(first: Estimate, second: Estimate) -> Estimate:
     precision = [1 / max(run.std_error, SMALLEST_STD_ERROR) ** 2 for run in (first, second)]
     value = (precision[0] * first.value + precision[1] * second.value) / sum(precision)
     return Estimate(value, sum(precision) ** -0.5)
+
+
+def _tempering_in_words(runs: Sequence[tempered_smc.Result], agree: bool, surpassed: bool) -> str:
+    """What both runs say of log Z, and what it means where they do not agree."""
+    narrow, wide = (str(run.log_evidence) if run.finished else "not finished" for run in runs)
+    text = f"tempering gives log Z {narrow} from the modes, {wide} from a wide Gaussian"
+    if agree:
+        return text
+    if surpassed:
+        return f"{text} (one lost modes: importance weights find as much or more)"
+    return f"{text} (these disagree: modes or their weights may be wrong)"
 
 
 def _weights_in_words(check: WeightCheck, tails_seen: bool, wanted: str = "") -> list[str]:
@@ -88,25 +103,17 @@ def conclude(
     """
     estimates, weighed = [run.log_evidence for run in runs if run.finished], check.log_evidence
     both = len(estimates) == 2
-    runs_agree = both and abs(estimates[0].value - estimates[1].value) < _tolerance(*estimates, RUNS_AGREE)
+    runs_agree = both and _agree(estimates[0], estimates[1], RUNS_AGREE)
     surpassed = not runs_agree and _surpassed(estimates, check)
     tempered = _mean(*estimates) if runs_agree else max(estimates, default=weighed)
-    tolerance = _tolerance(tempered, weighed, WEIGHTS_AGREE)
-    near = surpassed or (bool(estimates) and abs(weighed.value - tempered.value) < tolerance)
+    near = surpassed or (bool(estimates) and _agree(weighed, tempered, WEIGHTS_AGREE))
     tails_seen = check.k_hat < TAILS_SEEN and near
-    narrow, wide = (str(run.log_evidence) if run.finished else "not finished" for run in runs)
-    disagreement = (
-        " (one lost modes: importance weights find as much or more)"
-        if surpassed
-        else " (these disagree: modes or their weights may be wrong)"
-    )
+    tolerance = _tolerance(tempered, weighed, WEIGHTS_AGREE)
+    wanted = f" and log Z within {tolerance:.2f} of {tempered.value:.2f}" if estimates else ""
     parts = [
         "" if both else "the budget ended before the tempering did: raise max_calls or max_seconds",
-        f"tempering gives log Z {narrow} from the modes, {wide} from a wide Gaussian"
-        + (disagreement if both and not runs_agree else ""),
-        *_weights_in_words(
-            check, tails_seen, f" and log Z within {tolerance:.2f} of {tempered.value:.2f}" if estimates else ""
-        ),
+        _tempering_in_words(runs, runs_agree or not both, surpassed),
+        *_weights_in_words(check, tails_seen, wanted),
         str(screening or ""),
         f"{check.acceptance_rate:.0%} of the jumps between modes were accepted",
         UNSEEN,

@@ -34,7 +34,7 @@ SHARE = 0.6
 
 
 def _first_draws(optima: Tensor, gaussian: LocalGaussians, count: int, generator: Generator | None) -> Tensor:
-    """Draws ``(count, D)`` of the Gaussian, in equal parts around its own mean and around optima far from all others."""
+    """Draws ``(count, D)`` of the Gaussian, in equal parts around its own mean and around optima that are distinct."""
     scale_tril, centres = gaussian.scale_tril[0], gaussian.mean
     for optimum in optima:
         gap = torch.linalg.solve_triangular(scale_tril, (centres - optimum).mT, upper=False).mT

@@ -1,4 +1,4 @@
-"""Optimisation runs from dispersed starts and from points that no known mode explains, and the Gaussians where they end."""
+"""Optimisation runs from starts and from points that no known mode explains, and the Gaussians where they end."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from amortized.warmup.checks import Conclusion, conclude
 from amortized.warmup.high_dimension import many_dimensions
 from amortized.warmup.modes import find_modes
 from amortized.warmup.polish import Polish
+from amortized.warmup.rays import normal_rays
 from amortized.warmup.record import WarmUp
-from amortized.warmup.screening import Screening, normal_rays
+from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
 from amortized.warmup.tempering import Tempering, wide_gaussian
 
@@ -77,6 +78,11 @@ def warm_up(
     whole = wide_gaussian(modes, 1.0)
     stop = budget.beyond(TEMPERING_SHARE)
     tempering = Tempering(target, modes, whole.means[0], whole.scale_trils[0], generator, stop)
+    return _agreed(tempering, optima, draws, budget)
+
+
+def _agreed(tempering: Tempering, optima: State, draws: int, budget: Budget) -> WarmUp:
+    """Tempered runs, polished draws and their checks, with twice the particles until all agree or time is short."""
     particles = PARTICLES
     while True:
         before = budget.spent
@@ -85,7 +91,7 @@ def warm_up(
         polish = Polish(tempering, optima)
         state, check = polish.run(tempering.pool(draws))
         tempering.mixture = polish.mixture
-        conclusion = conclude(runs, check, screening)
+        conclusion = conclude(runs, check, budget.screening)
         budget.say(conclusion.status)
         # with twice the particles the next round costs as much as this one, and its tempering once more
         after_another = 2 * budget.spent - before + tempered

@@ -1,4 +1,4 @@
-"""The warm-up's mixture, moved closer to the target by natural gradients where that is better and no mode is missing."""
+"""The warm-up's mixture, moved closer to the target by natural gradients."""
 
 from __future__ import annotations
 
@@ -39,9 +39,14 @@ def sharpened(
 ) -> WarmUp:
     """``warm`` with a mixture that is nearer to the target in KL(mixture ‖ target); draws, scale and log Z stay.
 
-    The old components and new ones around random draws follow `nearest_mixture`. The old mixture stays where it is
-    within 0.02 nats of log Z, where the new bound ``E[log R − log q]`` is not clearly higher, where the new mixture
-    misses a mode, or where a product explains the draws better: ``status`` says which. Arenz et al., arXiv 2209.11533.
+    The old components and new ones around random draws follow `nearest_mixture`. The old mixture stays
+
+    - where its bound ``E[log R − log q]`` is within 0.02 nats of log Z,
+    - where the new bound is not clearly higher,
+    - where the new mixture misses a mode,
+    - or where a product explains the draws better.
+
+    ``status`` says which. Arenz et al., arXiv 2209.11533.
 
     Args:
         warm: a warm-up.

@@ -1,11 +1,10 @@
 """What all batched chains share: seeds, counts, starts, the metric, and the record."""
 
-import time
-
 import torch
 
 from amortized.baselines import mala
 from amortized.baselines.chains import ChainOptions, chain_draws, metric, sample_chains
+from amortized.baselines.record import Run
 from amortized.mcmc import mala as kernel
 from amortized.targets.callable import DensityTarget
 from tests.baselines import known
@@ -51,7 +50,9 @@ def test_the_record_of_chains_that_disagree_says_so():
     target = known.skewed_mixture()
     states = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0))
     states[1] += 10.0
-    draws = chain_draws("two", target, states, time.perf_counter(), 7, {"divergences": 0})
+    run = Run(target)
+    target.calls += 7
+    draws = chain_draws(run, "two", states, {"divergences": 0})
     assert float(draws.attributes["rhat"]) > 2 and float(draws.attributes["ess"]) < 20
     assert draws.states is not None and torch.equal(draws.states, states.flatten(0, 1))
     assert (draws.chains, draws.target_calls, draws.attributes["divergences"]) == (2, 7, 0)
@@ -65,5 +66,5 @@ def test_the_step_is_fixed_once_draws_are_kept():
         return kernel.step(log_prob_and_score, state, step_size, generator)
 
     options = ChainOptions(0.574, chains=8, warmup=40, draws=10, thin=2, full_mass=True, seed=0, progress=False)
-    sample_chains("mala", isotropic(2), watched, options)
+    sample_chains(Run(isotropic(2)), "mala", watched, options)
     assert len(set(steps[:40])) > 30 and len(set(steps[40:])) == 1 and len(steps) == 60

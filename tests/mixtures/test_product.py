@@ -23,7 +23,7 @@ def test_the_density_integrates_to_one():
 
 
 def test_draws_have_the_moments_of_the_density():
-    """Mean of u: (1, 1), so of x: (5, 0.5). 40,000 draws, five standard errors of a deviation of about 4.5."""
+    """Mean of u: (1, 1), so of x: (5, 0.5). 40,000 draws, five standard errors of a std of about 4.5."""
     x = law().sample(40_000, torch.Generator().manual_seed(0))
     assert (x.mean(0) - torch.tensor([5.0, 0.5])).abs().max() < 0.12
     assert abs(float((x[:, 0] < 3).double().mean()) - 0.25 - 0.75 * 0.0228) < 0.013

@@ -18,7 +18,7 @@ def wells(count, dim, share=0.8):
 
 
 def test_every_well_gets_its_weight_and_gaussians_stay_single():
-    """Weights as in the draws themselves; the wells are five deviations apart."""
+    """Weights as in the draws themselves; the wells are five stds apart."""
     x = torch.cat([wells(2000, 6), torch.randn(2000, 6, generator=seeded(3), dtype=torch.float64)], 1)
     product = fit_product(x, seeded()).product
     assert (product.weights > 0).sum(-1).tolist()[6:] == 6 * [1]
@@ -30,7 +30,7 @@ def test_every_well_gets_its_weight_and_gaussians_stay_single():
 
 
 def test_held_out_value_is_that_of_fresh_draws():
-    """Half of 2,000 draws judge: five standard errors of a log density of deviation √3."""
+    """Half of 2,000 draws judge: five standard errors of a log density of std √3."""
     x = torch.randn(2000, 6, generator=seeded(4), dtype=torch.float64)
     fitted = fit_product(x, seeded())
     fresh = torch.randn(20_000, 6, generator=seeded(5), dtype=torch.float64)

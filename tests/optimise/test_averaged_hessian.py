@@ -29,7 +29,7 @@ def test_a_gaussian_is_found_with_its_evidence():
 def test_a_skewed_density_reaches_its_own_optimum():
     """R = exp(2x − eˣ), log Z = 0: at the optimum E_q[eˣ] = 2 and 1/v = E_q[eˣ] = 2, so v = .5, m = log 2 − .25.
 
-    The Hessian is averaged over up to 32 points, the score over 64 antithetic ones: deviations of about 0.1.
+    The Hessian is averaged over up to 32 points, the score over 64 antithetic ones: errors of about 0.1.
     """
     found = nearest_gaussian(
         lambda x: ((2 * x - x.exp()).sum(-1), 2 - x.exp()), torch.full((40,), math.log(2.0)).double(), 0.3, seeded()

@@ -1,4 +1,4 @@
-"""The climb: exact on ill-scaled Gaussians, finds separate modes, survives walls."""
+"""BFGS: exact on ill-scaled Gaussians, finds separate modes, survives walls."""
 
 import math
 
@@ -21,7 +21,7 @@ def test_an_ill_scaled_gaussian_gives_its_own_moments_and_evidence():
         return -0.5 * z.square().sum(-1), -z / sd
 
     generator = torch.Generator().manual_seed(0)
-    _, best, _ = ascend_bfgs(density, starts(8, 12), generator)
+    best = ascend_bfgs(density, starts(8, 12), generator).best
     found = refine(density, best, generator)
     assert found.elbo.numel() == 1
     assert ((found.mean[0] - mean) / sd).abs().max() < 1e-3
@@ -38,7 +38,7 @@ def test_two_modes_are_told_apart():
         return terms.logsumexp(0), -share[0, :, None] * (x - 4) - 4 * share[1, :, None] * (x + 4)
 
     generator = torch.Generator().manual_seed(0)
-    _, best, _ = ascend_bfgs(density, starts(24, 3, 5.0), generator)
+    best = ascend_bfgs(density, starts(24, 3, 5.0), generator).best
     found = refine(density, best, generator)
     assert sorted(round(float(value)) for value in found.mean[:, 0]) == [-4, 4]
     assert distinct(found).tolist() == [0, 1]
@@ -51,12 +51,12 @@ def test_a_wall_of_minus_infinity_stops_no_chain():
         score = torch.stack([1 / x[:, 0] - 1, -x[:, 1]], -1)
         return torch.where(inside, value, -torch.inf), torch.where(inside[:, None], score, 0.0)
 
-    state, _, _ = ascend_bfgs(density, starts(6, 2).abs(), torch.Generator().manual_seed(0))
+    state = ascend_bfgs(density, starts(6, 2).abs(), torch.Generator().manual_seed(0)).state
     assert torch.allclose(state.x, torch.tensor([1.0, 0.0], dtype=torch.float64).expand(6, 2), atol=1e-2)
 
 
 def test_a_short_first_step_stays_in_a_narrow_basin():
-    """A spike of deviation .01 at 1, below the top at 0: a first step of 1 leaves its basin, one of .001 does not."""
+    """A spike of std .01 at 1, below the optimum at 0: a first step of 1 leaves its basin, one of .001 does not."""
 
     def density(x):
         terms = torch.stack([20 - 20 * x.square().sum(-1), 4 - 0.5 * ((x - 1) / 0.01).square().sum(-1)])
@@ -64,6 +64,6 @@ def test_a_short_first_step_stays_in_a_narrow_basin():
         return terms.logsumexp(0), -40 * share[0, :, None] * x - share[1, :, None] * (x - 1) / 1e-4
 
     start = torch.full((1, 1), 1.01, dtype=torch.float64)
-    for length, top in ((None, 0.0), (torch.tensor([1e-3], dtype=torch.float64), 1.0)):
-        state, _, _ = ascend_bfgs(density, start, torch.Generator().manual_seed(0), first_step=length)
-        assert abs(float(state.x) - top) < 1e-3
+    for length, optimum in ((None, 0.0), (torch.tensor([1e-3], dtype=torch.float64), 1.0)):
+        state = ascend_bfgs(density, start, torch.Generator().manual_seed(0), first_step=length).state
+        assert abs(float(state.x) - optimum) < 1e-3

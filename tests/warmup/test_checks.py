@@ -8,7 +8,8 @@ from amortized.mcmc.state import State
 from amortized.mcmc.tempered_smc import Result
 from amortized.warmup.checks import conclude
 from amortized.warmup.polish import WeightCheck
-from amortized.warmup.screening import Screening, normal_rays
+from amortized.warmup.rays import normal_rays
+from amortized.warmup.screening import Screening
 from amortized.weights import Estimate
 from tests.known import isotropic
 
@@ -63,7 +64,7 @@ def test_an_unfinished_run_has_no_evidence_to_agree_with():
     assert conclude((UNFINISHED, run(-3.0)), GOOD)[0]
 
 
-def test_a_search_that_was_cut_costs_the_trust_and_a_shorter_one_is_told():
+def test_a_search_that_was_cut_costs_the_trust_and_a_shorter_one_is_reported():
     screening = Screening(isotropic(2), normal_rays, 60.0, None)
     screening.wanted, screening.looked = 1_048_576, 65_536
     trusted, _, status = conclude((run(5.0), run(5.0)), GOOD, screening)

@@ -3,7 +3,8 @@
 import pytest
 
 from amortized.warmup.modes import Improper, find_modes, refuse_improper
-from amortized.warmup.screening import Screening, normal_rays
+from amortized.warmup.rays import normal_rays
+from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
 from tests.known import isotropic, seeded
 
@@ -19,7 +20,7 @@ def test_points_are_timed_only_where_they_are_looked_at(monkeypatch):
     assert len(modes.weights) == 1 and timed == [1]
 
 
-def test_what_climbs_without_end_is_improper():
+def test_a_density_without_a_top_is_improper():
     refuse_improper(1e11)
     with pytest.raises(Improper, match="the posterior looks improper"):
         refuse_improper(1e13)

@@ -115,7 +115,7 @@ def test_twenty_five_modes_with_even_weights():
     assert found.trustworthy and abs(found.log_evidence.value) < 0.05
 
 
-def test_a_narrow_mode_beside_a_wide_one_that_takes_the_climbs():
+def test_a_narrow_mode_beside_a_wide_one_that_takes_the_optimisation_runs():
     """Deviations 1 and .5, 24 apart, D = 10: no start lies in the narrow basin. Binomial error 1.5 points."""
     means = torch.stack([torch.zeros(10), 24 / 10**0.5 * torch.ones(10)]).double()
     sds = torch.tensor([[1.0], [0.5]], dtype=torch.float64)
@@ -127,7 +127,7 @@ def test_a_narrow_mode_beside_a_wide_one_that_takes_the_climbs():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
-def test_five_modes_of_which_the_widest_takes_47_of_48_climbs(seed):
+def test_five_modes_of_which_the_widest_takes_47_of_48_runs(seed):
     target, parts = five_modes()
     found = warm_up(target, generator=seeded(seed), max_seconds=300.0)
     share = torch.bincount(parts(found.draws).argmax(1), minlength=5) / len(found.draws)
@@ -159,7 +159,7 @@ def test_an_asymmetric_density_with_its_evidence():
 
 
 def test_an_uncovered_neck_is_reported():
-    # A centred hierarchy, unbounded as the scale goes to zero: the climbs meet density that no draws explain.
+    # A centred hierarchy, unbounded as the scale goes to zero: the optimisation meets density that no draws explain.
     y = torch.tensor([28.0, 8, -3, 7, -1, 1, 18, 12], dtype=torch.float64)
     error = torch.tensor([15.0, 10, 16, 11, 9, 11, 10, 18], dtype=torch.float64)
 
@@ -206,7 +206,7 @@ def test_a_spent_budget_is_said():
 
 
 def test_an_unfinished_tempering_does_not_condemn_good_weights():
-    """One Gaussian, found by the climbs; no time is left to temper. Its weights are even: log Z is theirs and right."""
+    """One Gaussian, found by the optimisation; no time is left to temper. Its weights are even and its log Z right."""
     found = warm_up(gaussian(torch.ones(2), torch.ones(2)), draws=500, generator=seeded(), max_calls=4_000)
     assert found.status.count("not finished") == 2
     assert found.trustworthy and abs(found.log_evidence.value - 7.0) < 0.03

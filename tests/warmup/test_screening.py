@@ -8,7 +8,8 @@ import torch
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.gaussians import LocalGaussians
 from amortized.targets.callable import DensityTarget
-from amortized.warmup.screening import FEWEST, MOST, Screening, cube_rays, explained, normal_rays, separate
+from amortized.warmup.rays import cube_rays, explained, normal_rays
+from amortized.warmup.screening import FEWEST, MOST, Screening, separate
 from tests.known import seeded
 
 DIM = 4
@@ -44,7 +45,7 @@ def test_the_basin_of_an_unknown_narrow_mode_is_met(law):
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_known_modes_leave_nothing_to_climb_from(law):
+def test_known_modes_leave_nothing_to_start_from(law):
     screening = Screening(density(BOTH), law, 60.0, seeded())
     assert len(screening.run(BOTH, [0, 1], 2**15, lambda: False).x) == 0
     assert screening.calls <= screening.target.calls and screening.calls >= 2**15

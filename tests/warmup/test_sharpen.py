@@ -37,7 +37,7 @@ def test_unequal_modes_are_kept_and_the_mixture_is_nearer(monkeypatch):
     assert abs(bound(TARGET, found.mixture, seeded()).value) < 0.01
     left = found.mixture.means[:, 0] < 0
     assert abs(float(found.mixture.weights[left].sum()) - 0.05) < 0.01
-    assert len(found.mixture.weights) == 8 and "natural gradients took" in found.status
+    assert len(found.mixture.weights) == 8 and "natural gradients raised" in found.status
     assert found.target_calls >= 100 + 150 * 8 * 32
     torch.testing.assert_close(found.draws, warm.draws, rtol=0.0, atol=0.0)
 

@@ -9,7 +9,7 @@ from tests.known import isotropic, seeded
 
 
 def test_starts_are_drawn_at_every_scale_in_turn():
-    """400 numbers a scale: five standard errors of a deviation, 5/√800."""
+    """400 numbers a scale: five standard errors of a std, 5/√800."""
     x = normal_starts(isotropic(4), 400, seeded())
     for turn, scale in enumerate(SCALES):
         assert abs(float(x[turn :: len(SCALES)].std()) / scale - 1) < 5 / 800**0.5
