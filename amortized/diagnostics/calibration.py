@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.calibration_bands import Band, UniformRanks, uniform_ranks
-from amortized.diagnostics.comparison import aligned
+from amortized.diagnostics.comparison import aligned, label
 
 FALSE_ALARMS = 0.01
 """Probability that exact posteriors fail, over all checks together."""
@@ -241,7 +241,7 @@ def _scalars(truths: Sites, draws: Sites) -> dict[str, tuple[Tensor, Tensor]]:
         for index in np.ndindex(tuple(truth.shape[1:])):
             one, drawn = truth[(slice(None), *index)].double(), draws[site][(slice(None), slice(None), *index)].double()
             if bool((one != one[0]).any()) or bool((drawn != one[0]).any()):
-                found[site + (f"[{', '.join(map(str, index))}]" if index else "")] = one, drawn
+                found[label(site, index)] = one, drawn
     if not found:
         raise ValueError(
             f"truths: no value of {sorted(truths)} varies; draw them from the prior, one for each data set"

@@ -71,7 +71,7 @@ def drift(
     coordinates: Callable[[Tensor], Tensor] = lambda x: x,
     names: Sequence[str] = (),
 ) -> Drift | None:
-    """The largest ``z = E_w[f(x_n) − f(x_0)] / std error`` over 2 D + 1 functions f; 0 on average if the draws are right.
+    """The largest ``z = E_w[f(x_n) − f(x_0)] / std error`` over 2 D + 1 functions f; small if the draws are right.
 
     1,000 chains of 8 HMC moves start from the draws with their weights. f is each coordinate, its square, and the log
     density. A chain does not leave a mode, so this test cannot see that a far mode was missed.

@@ -119,7 +119,9 @@ class MassSearch:
 
     def _starts(self, generator: Generator) -> Tensor:
         """Where optimisation runs start: a few of the sampler's own draws, and Cauchy draws three times as wide."""
-        noise = torch.randn(FAR_STARTS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device)
+        noise = torch.randn(
+            FAR_STARTS, self.white.dim, generator=generator, dtype=torch.float64, device=self.white.device
+        )
         far = noise / torch.randn(FAR_STARTS, 1, generator=generator, dtype=torch.float64, device=self.white.device)
         return self.white.unwhiten(torch.cat([self.ends[:OWN_STARTS].double(), 3 * far])).double()
 

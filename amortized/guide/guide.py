@@ -23,7 +23,7 @@ from amortized.guide.options import Settings, limit, whole_seed
 from amortized.guide.pyro_protocol import emit, quantiles_of
 from amortized.guide.replicas import alike, record_of
 from amortized.guide.single import Single
-from amortized.report import gather, write
+from amortized.report import contents_of, write
 from amortized.results.draws import Draws
 from amortized.results.posterior import Posterior, check_count
 from amortized.samplers import DiffusionSampler, GFlowNet
@@ -278,8 +278,9 @@ class DiffusionGuide(AutoGuide):
         fitted = self._fitted("report")
         training = self.training_record if isinstance(fitted, Single) else None
         draws, worst = record_of([self, *self.others], fitted.ordered(data, named), after=baselines)
-        told: Any = dict(title=title, training=training, recipe=self.recipe, baselines=baselines, code=code)
-        return write(path, gather(worst, draws, self.model, **told))
+        shown = contents_of(worst, draws, self.model)
+        parts: Any = dict(title=title or shown.title, training=training, enough=self.recipe.enough, code=code)
+        return write(path, replace(shown, baselines=tuple(baselines), **parts))
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

@@ -34,14 +34,23 @@ CASES = {
     "undefined, forward": (rows.undefined_weights(NONE, NONE), rows.undefined_weights(some(math.nan), NONE)),
     "undefined, reverse": (rows.undefined_weights(NONE, NONE), rows.undefined_weights(NONE, some(math.nan))),
     "optimum": (rows.unexplained_optimum(met(9.0, None), 0.5), rows.unexplained_optimum(met(11.0, None), 0.99)),
-    "optimum, searched": (rows.unexplained_optimum(met(11.0, searched(0.0)), 0.8), rows.unexplained_optimum(met(11.0, searched(0.1)), 0.8)),
-    "optimum, uneven": (rows.unexplained_optimum(met(11.0, searched(0.0)), 0.61), rows.unexplained_optimum(met(11.0, searched(0.0)), 0.59)),
+    "optimum, searched": (
+        rows.unexplained_optimum(met(11.0, searched(0.0)), 0.8),
+        rows.unexplained_optimum(met(11.0, searched(0.1)), 0.8),
+    ),
+    "optimum, uneven": (
+        rows.unexplained_optimum(met(11.0, searched(0.0)), 0.61),
+        rows.unexplained_optimum(met(11.0, searched(0.0)), 0.59),
+    ),
     "effective, few": (rows.uneven_weights(0.5, 201, GENERIC), rows.uneven_weights(0.5, 199, GENERIC)),
     "tail": (rows.heavy_tail(0.69, 0.5, True, GENERIC), rows.heavy_tail(0.71, 0.5, True, GENERIC)),
     "tail, even": (rows.heavy_tail(2.0, 0.91, False, GENERIC), rows.heavy_tail(2.0, 0.89, False, GENERIC)),
     "tail, others": (rows.heavy_tail(2.0, 0.61, True, GENERIC), rows.heavy_tail(2.0, 0.61, False, GENERIC)),
     "upper bound": (rows.no_upper_bound(NONE), rows.no_upper_bound(some(-math.inf))),
-    "gap": (rows.open_bracket(bracket(NONE, NONE + 0.1), GENERIC), rows.open_bracket(bracket(NONE, NONE + 0.3), GENERIC)),
+    "gap": (
+        rows.open_bracket(bracket(NONE, NONE + 0.1), GENERIC),
+        rows.open_bracket(bracket(NONE, NONE + 0.3), GENERIC),
+    ),
     "unseen": (rows.unseen_draws(0.019, GENERIC), rows.unseen_draws(0.021, GENERIC)),
     "evidence": (
         rows.other_evidence(Estimate(0.0, 0.1), Estimate(0.49, 0.1), GENERIC),
@@ -63,7 +72,10 @@ USABLE_CASES = {
     "effective": (rows.uneven_weights(0.31, 1_000, GENERIC), rows.uneven_weights(0.29, 1_000, GENERIC)),
     "warm-up": (rows.doubtful_warm_up(True, "", GENERIC), rows.doubtful_warm_up(False, "the runs differ", GENERIC)),
     "outside": (rows.paths_outside(some(-math.inf, 5)), rows.paths_outside(some(-math.inf, 6))),
-    "troubles": (rows.undefined_density(Checks(troubled=0.005)), rows.undefined_density(Checks(troubles=("NaN",), troubled=0.006))),
+    "troubles": (
+        rows.undefined_density(Checks(troubled=0.005)),
+        rows.undefined_density(Checks(troubles=("NaN",), troubled=0.006)),
+    ),
     "rounding": (rows.rounded_density(0.1), rows.rounded_density(0.11)),
 }
 
@@ -100,9 +112,15 @@ def test_what_was_not_looked_at_passes_and_says_so(word):
 
 def test_the_advice_follows_what_drifts_and_how_many_sites_there_are():
     off = Drift(-6.0, "tau²", 5)
-    assert rows.drifting_chains(off, ("tau",), GENERIC).advice == NON_CENTRED != rows.drifting_chains(off, ("mu",), GENERIC).advice
+    assert (
+        rows.drifting_chains(off, ("tau",), GENERIC).advice
+        == NON_CENTRED
+        != rows.drifting_chains(off, ("mu",), GENERIC).advice
+    )
     hierarchy, single = Checks(uncovered=20.0, sites=2), Checks(uncovered=20.0)
-    assert rows.unexplained_optimum(hierarchy, 0.5).advice == NON_CENTRED != rows.unexplained_optimum(single, 0.5).advice
+    assert (
+        rows.unexplained_optimum(hierarchy, 0.5).advice == NON_CENTRED != rows.unexplained_optimum(single, 0.5).advice
+    )
 
 
 def test_an_improper_posterior_is_not_trusted():

@@ -277,7 +277,8 @@ def test_advice_is_two_sentences_that_can_be_followed():
     remedies = in_python("DiffusionGuide", 3, 7, 60.0, 0.9)
     few = diagnose(GOOD[:50], GOOD, Estimate(3.0, 0.01), True, remedies=remedies, checks=bad)
     assert few.advice.startswith(
-        "A few paths have almost all the weight; log Z differs from the warm-up's log Z; and 2 more, in the table. Train"
+        "A few paths have almost all the weight; log Z differs from the warm-up's log Z; and 2 more, in the table. "
+        "Train longer"
     )
     assert "seed=3, max_seconds=600, recipe=Recipe(steps=5_000, enough=0.97" in few.advice
     lost = diagnose(
