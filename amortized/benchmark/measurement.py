@@ -58,14 +58,11 @@ def compared(
     A draw outside the support has no score: the target's 0 there would pass for a stationary point.
     """
     log_prob, scores = problem.target.log_prob_and_score(draws)
+    labels = None if problem.mode is None else problem.mode(draws)
+    scores = torch.where((log_prob == -torch.inf)[:, None], torch.nan, scores)
     found = metrics.measure(
-        draws,
-        log_weights,
-        reverse_log_weights=backward,
-        exact=exact,
-        labels=None if problem.mode is None else problem.mode(draws),
-        mode_weights=problem.mode_weights,
-        scores=torch.where((log_prob == -torch.inf)[:, None], torch.nan, scores),
+        metrics.Sampled(draws, log_weights, backward, labels, scores),
+        metrics.Truth(exact, problem.mode_weights),
         generator=Generator(log_weights.device).manual_seed(EXACT_SEED),
     ).as_json()
     estimate = found.pop("log_evidence")

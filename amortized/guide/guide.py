@@ -278,9 +278,8 @@ class DiffusionGuide(AutoGuide):
         fitted = self._fitted("report")
         training = self.training_record if isinstance(fitted, Single) else None
         draws, worst = record_of([self, *self.others], fitted.ordered(data, named), after=baselines)
-        shown = contents_of(worst, draws, self.model)
-        parts: Any = dict(title=title or shown.title, training=training, enough=self.recipe.enough, code=code)
-        return write(path, replace(shown, baselines=tuple(baselines), **parts))
+        shown = replace(contents_of(worst, draws, self.model), training=training, enough=self.recipe.enough)
+        return write(path, replace(shown, title=title or shown.title, baselines=tuple(baselines), code=code))
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

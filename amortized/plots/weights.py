@@ -38,11 +38,11 @@ def weights(axes: Axes, log_weights: np.ndarray, evidence: Estimate, khat: float
 
 
 def tail(axes: Axes, log_weights: np.ndarray, khat: float) -> Axes:
-    """The share of larger weights against each of the largest weights, and the Pareto law of shape k = k-hat.
+    """The tail of the weights: the share of weights above each, and the Pareto law of shape k = k-hat.
 
         P(w > u + e) = q (1 + k e / s)^(−1/k),    s = k m / (2^k − 1)
 
-    u is the smallest weight of the tail, q the tail's share of the weights, and m the median of the excesses e.
+    u is the weight where the tail begins. q is the share of the weights above u, and m the median of their excesses.
 
     Args:
         axes: where it is drawn.

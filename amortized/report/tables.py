@@ -15,6 +15,7 @@ MARKED = 0.2
 """Standard deviations between two means from which the report marks them: a shift that a plot shows clearly."""
 
 UNKNOWN = "–"
+"""A figure that a method does not have."""
 
 
 @dataclass(frozen=True)
