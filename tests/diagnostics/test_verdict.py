@@ -298,3 +298,8 @@ def test_where_no_warm_up_was_there_is_no_row_of_it():
     found = diagnose(GOOD, GOOD, None, True)
     assert found.verdict == TRUSTWORTHY and "warm-up" not in str(found)
     assert "warm-up's log Z" in str(diagnose(GOOD, GOOD, Estimate(0.0, 0.01), True))
+
+
+def test_the_name_of_the_last_release_warns():
+    with pytest.deprecated_call(match="mode_search"):
+        assert Checks(mode_search=SEARCHED).exploration is SEARCHED
