@@ -51,9 +51,13 @@ def pair(axes: Axes, ours: Pair, others: Sequence[Pair | None] = ()) -> Axes:
     return axes
 
 
+def both(draws: Mapping[str, np.ndarray], horizontal: str, vertical: str) -> Pair | None:
+    return (draws[horizontal], draws[vertical]) if {horizontal, vertical} <= draws.keys() else None
+
+
 def finite_pairs(draws: Pair) -> Pair:
-    both = np.isfinite(draws[0]) & np.isfinite(draws[1])
-    return draws[0][both], draws[1][both]
+    rows = np.isfinite(draws[0]) & np.isfinite(draws[1])
+    return draws[0][rows], draws[1][rows]
 
 
 def with_margin(low: float, high: float) -> tuple[float, float]:
@@ -88,12 +92,7 @@ def pairs(figure: FigureBase, ours: Arrays, baselines: Mapping[str, Arrays], nam
             elif column == row:
                 marginal(axes, vertical, own[vertical], [draws.get(vertical) for draws in others])
             else:
-                names_of_both = {horizontal, vertical}
-                pair(
-                    axes,
-                    (own[horizontal], own[vertical]),
-                    [(d[horizontal], d[vertical]) if names_of_both <= d.keys() else None for d in others],
-                )
+                pair(axes, (own[horizontal], own[vertical]), [both(draws, horizontal, vertical) for draws in others])
                 axes.set_ylabel(vertical if column == 0 else "")
             if column and row != column:
                 axes.tick_params(labelleft=False)
