@@ -28,14 +28,14 @@ class Row:
 
 
 class CostRow(NamedTuple):
-    """What one method cost and found, as text; ``error``: of its log evidence; ``remarks``: its own diagnostics."""
+    """What one method cost and found, as text; ``difference``: its log evidence minus the truth."""
 
     method: str
     draws: str
     seconds: str
     target_calls: str
     log_evidence: str
-    error: str
+    difference: str
     remarks: str
 
 
@@ -68,7 +68,7 @@ def cost_rows(contents: Contents) -> list[CostRow]:
                 seconds=f"{draws.seconds:.1f}" if draws.seconds else UNKNOWN,
                 target_calls=f"{draws.target_calls:,}" if draws.target_calls else UNKNOWN,
                 log_evidence=UNKNOWN if evidence is None else str(evidence),
-                error=evidence_error(evidence, contents.truth),
+                difference=difference_from(evidence, contents.truth),
                 remarks=weights_text(contents.diagnosis) if is_guide else attributes(draws.attributes),
             )
         )
@@ -96,8 +96,8 @@ def attributes(known: Mapping[str, float | int | str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items()) or UNKNOWN
 
 
-def evidence_error(evidence: Estimate | None, truth: float | None) -> str:
-    """The estimate minus the true log evidence, in nats."""
+def difference_from(evidence: Estimate | None, truth: float | None) -> str:
+    """The log evidence minus the truth, in nats."""
     return UNKNOWN if evidence is None or truth is None else f"{evidence.value - truth:+.3f}"
 
 

@@ -20,4 +20,4 @@ def test_costs_say_what_is_not_known():
     assert guide[:6] == ("guide", "200", "3.0", "12", "-2.000 ± 0.010", "+0.000")
     assert guide.remarks == "effective draws 90%, Pareto k-hat 0.30"
     assert nuts == ("nuts", "200", "2.0", "99", "–", "–", "–")
-    assert tables.cost_rows(replace(made(), truth=None))[0].error == "–"
+    assert tables.cost_rows(replace(made(), truth=None))[0].difference == "–"
