@@ -105,6 +105,8 @@ def cost_table(file: ModelFile, contents: Contents) -> str:
     text = aligned([head, *(row[:5] for row in table)])
     own = [f"{row.method}: {row.remarks}" for row in table if row.remarks != UNKNOWN]
     if file.log_evidence is not None:
-        own.append(f"log evidence in {file.path}: {file.log_evidence:.3f}, the guide's is {table[0].difference} from it")
+        own.append(
+            f"log evidence in {file.path}: {file.log_evidence:.3f}, the guide's is {table[0].difference} from it"
+        )
     failed = [f"{method} failed: {reason}" for method, reason in contents.failed.items()]
     return "\n".join([text, *own, *failed])
