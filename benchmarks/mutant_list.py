@@ -1287,8 +1287,8 @@ MUTANTS = [
     mutant(
         "metrics-gap-of-the-same-side",
         "metrics/measure.py",
-        '"eubo": (_mean, noised_back),',
-        '"eubo": (_mean, {"log_weights": log_weights}),',
+        '"eubo": (_mean, backward),',
+        '"eubo": (_mean, {"log_weights": sampled.log_weights}),',
         "metrics/test_measure.py",
     ),
     mutant(

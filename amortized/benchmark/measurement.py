@@ -88,15 +88,12 @@ def measure_exact_draws(problem: Problem, count: int, seed: int) -> dict[str, An
 def metrics_against_truth(problem: Problem, paths: SampledPaths) -> dict[str, Any]:
     """The metrics as one flat dictionary; ``missing`` has the reason for each one that could not be had."""
     log_prob, scores = problem.target.log_prob_and_score(paths.draws)
+    labels = None if problem.mode is None else problem.mode(paths.draws)
+    # outside the support the target's score is 0, which would pass for a stationary point
+    scores = torch.where((log_prob == -torch.inf)[:, None], torch.nan, scores)
     found = metrics.measure(
-        paths.draws,
-        paths.log_weights,
-        reverse_log_weights=paths.reverse_log_weights,
-        exact=paths.exact,
-        labels=None if problem.mode is None else problem.mode(paths.draws),
-        mode_weights=problem.mode_weights,
-        # outside the support the target's score is 0, which would pass for a stationary point
-        scores=torch.where((log_prob == -torch.inf)[:, None], torch.nan, scores),
+        metrics.Sampled(paths.draws, paths.log_weights, paths.reverse_log_weights, labels, scores),
+        metrics.Truth(paths.exact, problem.mode_weights),
         generator=Generator(paths.log_weights.device).manual_seed(EXACT_SEED),
     ).as_json()
     estimate = found.pop("log_evidence")

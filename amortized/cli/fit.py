@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,13 @@ from amortized import report
 from amortized._torch import available_device
 from amortized.cli.baselines import AS_TYPED, Ran, run_all, say
 from amortized.cli.tables import printed
-from amortized.diagnostics.comparison import moments
 from amortized.diagnostics.remedies import in_shell
 from amortized.files import outputs
 from amortized.files.model import ModelFile, UserError, blaming, load
 from amortized.guide.guide import DiffusionGuide
 from amortized.guide.options import Options
-from amortized.plots import summary as picture
 from amortized.report import Contents
+from amortized.report.picture import picture
 from amortized.results import arviz
 
 
@@ -39,14 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     diagnosis = posterior.diagnose(in_shell(typed(arguments), arguments.seed, guide.plan.seconds))
     say(f"fitted in {guide.seconds:.1f} s")
     ran = run_all(posterior.target, arguments.compare or (), arguments.seed)
-    contents = report.gather(
-        posterior,
-        draws,
-        file.model,
+    contents = replace(
+        report.contents_of(posterior, draws, file.model, diagnosis),
         title=" ".join([file.path.stem.replace("_", " "), *([] if file.name == "model" else [f"({file.name})"])]),
-        diagnosis=diagnosis,
         training=guide.training_record,
-        recipe=guide.recipe,
+        enough=guide.recipe.enough,
         baselines=list(ran.draws.values()),
         failed=ran.failed,
         truth=file.log_evidence,
@@ -110,27 +107,8 @@ def write(folder: Path, contents: Contents, data: Any, ran: Ran, page: bool) -> 
         arviz.save(data, str(temporary / "posterior.nc"))
         for name, record in ran.records.items():
             arviz.save(record, str(temporary / f"{name}.nc"))
-        by_method = [(method, moments(draws.arrays())) for method, draws in contents.methods().items()]
-        outputs.write_summary(temporary / "summary.csv", by_method)
-        picture.draw(pictured(contents)).savefig(temporary / "posterior.png")
+        outputs.write_summary(temporary / "summary.csv", contents.descriptions)
+        picture(contents).savefig(temporary / "posterior.png")
         if page:
             report.write(temporary / "report.html", contents)
         return sorted(file.name for file in temporary.iterdir())
-
-
-def pictured(contents: Contents) -> picture.Contents:
-    """The part of the contents that one picture shows."""
-    assert contents.training is not None and contents.enough is not None
-    guide, *others = contents.methods()
-    arrays = {method: draws.arrays() for method, draws in contents.methods().items()}
-    return picture.Contents(
-        title=contents.title,
-        ours=arrays[guide],
-        diagnosis=contents.diagnosis,
-        log_weights=contents.log_weights,
-        evaluations=contents.training.evaluations,
-        enough=contents.enough,
-        baselines={method: arrays[method] for method in others},
-        truth=contents.truth,
-        deterministic=contents.deterministic,
-    )

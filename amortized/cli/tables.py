@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from amortized.diagnostics.comparison import Difference, Moments, aligned, compare, moments
+from amortized.diagnostics.comparison import Description, Difference, aligned, differences
 from amortized.files.model import ModelFile
 from amortized.report import Contents
-from amortized.report.tables import costs, numbers
+from amortized.report.tables import UNKNOWN, cost_rows
 
 ROWS, COLUMNS = 40, 120
 """Parameters shown, about one screen of them, and the width of a wide terminal."""
@@ -15,22 +15,20 @@ ROWS, COLUMNS = 40, 120
 
 def printed(file: ModelFile, contents: Contents) -> str:
     """All that is printed, in at most 120 columns if names are short."""
-    found = contents.diagnosis
-    head = f"{file.title}: {found.verdict}\n{found.advice}"
-    ours = contents.draws.arrays()
-    others = {method: draws for method, draws in contents.methods().items() if draws is not contents.draws}
-    differences = {method: compare(ours, draws.arrays()) for method, draws in others.items()}
-    if len(differences) == 1:
-        [(method, rows)] = differences.items()
+    head = f"{file.title}: {contents.diagnosis.verdict}\n{contents.diagnosis.advice}"
+    (_, ours), *others = contents.descriptions.items()
+    found = {method: differences(ours, theirs) for method, theirs in others}
+    if len(found) == 1:
+        [(method, rows)] = found.items()
         parameters = comparison_table(rows, method)
     else:
-        parameters = several_table(moments(ours), differences) if differences else posterior_table(moments(ours))
+        parameters = several_table(ours, found) if found else posterior_table(ours)
     return "\n\n".join([head, parameters, cost_table(file, contents)])
 
 
-def posterior_table(rows: Sequence[Moments]) -> str:
+def posterior_table(rows: Sequence[Description]) -> str:
     table = [["", "mean", "sd", "5 %", "50 %", "95 %"]]
-    table += [[row.name, *numbers(row.mean, row.sd, *row.quantiles)] for row in rows[:ROWS]]
+    table += [[row.name, *row.texts] for row in rows[:ROWS]]
     return aligned(table) + unlisted(len(rows))
 
 
@@ -38,15 +36,15 @@ def comparison_table(rows: Sequence[Difference], method: str) -> str:
     """One row for each parameter, and the largest differences below."""
     table = [["", "guide mean", "sd", f"{method} mean", "sd", "difference in sd", "sd ratio"]]
     for row in rows[:ROWS]:
-        ours, theirs = (numbers(found.mean, found.sd) for found in (row.ours, row.reference))
+        ours, theirs = row.ours.texts[:2], row.reference.texts[:2]
         table.append([row.name, *ours, *theirs, f"{row.shift:+.3f}", f"{row.ratio:.3f}"])
     return "\n".join([aligned(table) + unlisted(len(rows)), *largest({method: rows})])
 
 
-def several_table(rows: Sequence[Moments], differences: Mapping[str, Sequence[Difference]]) -> str:
+def several_table(rows: Sequence[Description], differences: Mapping[str, Sequence[Difference]]) -> str:
     """Means and differences in std of all methods; those that do not fit side by side stand below."""
     shown = rows[:ROWS]
-    first = [["", "guide mean", "sd"], *([row.name, *numbers(row.mean, row.sd)] for row in shown)]
+    first = [["", "guide mean", "sd"], *([row.name, *row.texts[:2]] for row in shown)]
     pieces = {}
     for method, found in differences.items():
         by_name = {row.name: row for row in found}
@@ -64,7 +62,7 @@ def beside(*tables: list[list[str]]) -> list[list[str]]:
 
 
 def cells(row: Difference | None) -> list[str]:
-    return ["–", "–"] if row is None else [numbers(row.reference.mean, row.reference.sd)[0], f"{row.shift:+.2f}"]
+    return ["–", "–"] if row is None else [row.reference.texts[0], f"{row.shift:+.2f}"]
 
 
 def fitting(first: list[list[str]], pieces: Mapping[str, list[list[str]]]) -> Iterator[list[str]]:
@@ -103,12 +101,13 @@ def unlisted(count: int) -> str:
 
 def cost_table(file: ModelFile, contents: Contents) -> str:
     """Draws, seconds, density calls, log evidence, and what each method says of its own draws."""
-    table = costs(contents)
+    table = cost_rows(contents)
     head = ["", "draws", "seconds", "density calls", "log evidence"]
     text = aligned([head, *(row[:5] for row in table)])
-    own = [f"{row[0]}: {row[-1]}" for row in table if row[-1] != "–"]
+    own = [f"{row.method}: {row.remarks}" for row in table if row.remarks != UNKNOWN]
     if file.log_evidence is not None:
-        off = contents.diagnosis.log_evidence.value - file.log_evidence
-        own.append(f"log evidence in {file.path}: {file.log_evidence:.3f}, the guide's is {off:+.3f} from it")
+        own.append(
+            f"log evidence in {file.path}: {file.log_evidence:.3f}, the guide's is {table[0].difference} from it"
+        )
     failed = [f"{method} failed: {reason}" for method, reason in contents.failed.items()]
     return "\n".join([text, *own, *failed])

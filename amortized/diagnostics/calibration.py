@@ -1,4 +1,4 @@
-"""Are the posteriors of many data sets right on average? Rank statistics and expected coverage, in plain words."""
+"""Whether the posteriors of many data sets are right on average: rank statistics and expected coverage."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from scipy.stats import norm
 
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.calibration_bands import Band, UniformRanks, uniform_ranks
-from amortized.diagnostics.comparison import aligned
+from amortized.diagnostics.comparison import aligned, label
 
 FALSE_ALARMS = 0.01
-"""Probability that exact posteriors fail, over all checks together."""
+"""Probability that exact posteriors fail, over all checks together: one false alarm in a hundred calibrations."""
 
 JOINT = "all jointly"
 """Name of the check of all scalars together."""
 
-CLEAR = 3.0
-"""Standard errors from which a shift or a width is named."""
+SIGNIFICANT = 3.0
+"""Standard errors from which a shift or a width is named; it exceeds them by chance in 0.3 % of the cases."""
 
 NAMED = 3
-"""Failed checks that the verdict names."""
+"""Failed checks that the verdict names; the table shows more."""
 
 ROWS = 12
-"""Rows of the table; where there are more checks, those with the lowest p-values are shown."""
+"""Rows of the table at most: those with the lowest p-values."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Ranks ``(N,)`` of N true values, each among L draws of its own posterior; uniform on 0 … L if they are right.
+    """Ranks of N true values, each among L draws of its own posterior; uniform on 0 … L if the posteriors are right.
 
-    ``directions``: what it means that the posterior's values are too low, and too high. ``shift``: mean of the
-    posterior minus what it should be, in its standard deviations. ``width``: its standard deviation over what it should
-    be. Both come from the ranks as normal scores, are 0 and 1 for exact posteriors, and saturate where most truths lie
-    outside all L draws.
+    Args:
+        name: of the check.
+        ranks: ``(N,)``, from 0 to L.
+        draws: L.
+        directions: what it means that the posterior's values are too low, and too high.
     """
 
     name: str
@@ -46,49 +47,55 @@ class Ranks:
 
     @property
     def uniform(self) -> UniformRanks:
+        """The law of the ranks if the posteriors are right."""
         return uniform_ranks(len(self.ranks), self.draws)
 
     @cached_property
     def p_value(self) -> float:
-        """Probability of ranks that are as uneven as these or more, if the posteriors are right; exact."""
+        """The exact probability of ranks that are as uneven as these or more, if the posteriors are right."""
         return self.uniform.p_value(self.ranks)
 
     @cached_property
-    def scores(self) -> np.ndarray:
-        """Normal scores of the ranks ``(N,)``: mean 0 and deviation 1 if the posteriors are right."""
+    def normal_ranks(self) -> np.ndarray:
+        """The ranks as normal quantiles ``(N,)``: mean 0 and std 1 if the posteriors are right."""
         levels = norm.ppf((np.arange(self.draws + 1) + 0.5) / (self.draws + 1))
         return levels[self.ranks] / levels.std()
 
     @property
     def shift(self) -> float:
-        return -float(self.scores.mean())
+        """Mean of the posterior minus what it should be, in its std; inexact if most truths lie outside all draws."""
+        return -float(self.normal_ranks.mean())
 
     @property
     def width(self) -> float:
-        deviation = float(self.scores.std())
-        return 1 / deviation if deviation > 0 else float("inf")
+        """Std of the posterior over what it should be; inexact if most truths lie outside all draws."""
+        std = float(self.normal_ranks.std())
+        return 1 / std if std > 0 else float("inf")
 
     @property
     def finding(self) -> str:
-        """Slope or curvature of the histogram of ranks, whichever is more standard errors away from none.
+        """How the posterior is wrong: its place or its width, whichever is more standard errors away.
 
-        Past a shift of one deviation the ranks pile up at one end and tell nothing of the width.
+        If it is shifted by over one std, the ranks pile up at one end and say nothing about the width.
         """
         slope = abs(self.shift) * len(self.ranks) ** 0.5
         curvature = abs(np.log(self.width)) * (2 * len(self.ranks)) ** 0.5
-        if abs(self.shift) > 1 or slope > max(curvature, CLEAR):
+        if abs(self.shift) > 1 or slope > max(curvature, SIGNIFICANT):
             return self.directions[self.shift > 0]
-        if curvature > CLEAR:
+        if curvature > SIGNIFICANT:
             return "too wide" if self.width > 1 else "too narrow"
         return "of the wrong shape"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What N data sets whose true values are known say of a guide: ``scalars``, one check each, and ``joint`` coverage.
+    """What N data sets with known true values say of a guide.
 
-    All checks pass together with a probability of at least 99 % if the posteriors are exact: each has to reach the
-    ``threshold`` 0.01 / number of checks (Bonferroni).
+    If the posteriors are exact, all checks pass together with a probability of at least 99 %.
+
+    Args:
+        scalars: one check of each scalar.
+        joint: the check of the coverage of all scalars together.
     """
 
     scalars: tuple[Ranks, ...]
@@ -100,16 +107,17 @@ class Calibration:
 
     @property
     def threshold(self) -> float:
+        """The p-value at which a check fails: 0.01 / number of checks (Bonferroni)."""
         return FALSE_ALARMS / len(self.checks)
 
     @property
     def worst(self) -> tuple[Ranks, ...]:
-        """The scalars, the lowest p-value first."""
+        """The scalars, with the lowest p-value first."""
         return tuple(sorted(self.scalars, key=lambda found: found.p_value))
 
     @property
     def failed(self) -> tuple[Ranks, ...]:
-        """Checks that fail, the worst first."""
+        """The checks that fail, with the lowest p-value first."""
         return tuple(
             sorted((found for found in self.checks if found.p_value <= self.threshold), key=lambda f: f.p_value)
         )
@@ -126,13 +134,11 @@ class Calibration:
         return "; ".join(words[:NAMED] + more) or "calibrated"
 
     def band(self, found: Ranks) -> Band:
-        """Bounds on the distribution function of the ranks, which a check leaves if and only if it fails."""
+        """Bounds on the distribution function of the ranks; a check fails if and only if it leaves them."""
         return found.uniform.band(1 - self.threshold)
 
     def __str__(self) -> str:
-        shown = (
-            sorted(self.scalars, key=lambda found: found.p_value)[:ROWS] if len(self.scalars) > ROWS else self.scalars
-        )
+        shown = self.worst[:ROWS] if len(self.scalars) > ROWS else self.scalars
         rows = [["", "p-value", "shift", "width", ""]]
         for found in (*shown, self.joint):
             figures = ["", ""] if found is self.joint else [f"{found.shift:+.2f}", f"{found.width:.2f}"]
@@ -148,10 +154,15 @@ class Calibration:
 
 
 def calibrate(truths: Sites, draws: Sites, generator: Generator | None = None) -> Calibration:
-    """Both checks of N posteriors: ``truths`` ``{site: (N, *event)}``, ``draws`` ``{site: (N, L, *event)}``.
+    """Both checks of N posteriors: the ranks of every scalar, and the coverage of all together.
 
-    Each truth is drawn from the prior, its data set from the model given that truth, its L draws from the posterior of
-    that data set, independent of each other. Raises ValueError as ``simulation_based_calibration`` does.
+    Args:
+        truths: ``{site: (N, *event)}``, drawn from the prior. The model made one data set from each.
+        draws: ``{site: (N, L, *event)}``, L independent posterior draws for each data set.
+        generator: breaks ties between ranks, and places the balls of the coverage.
+
+    Raises:
+        ValueError: sites or shapes do not match, no scalar varies, or a value is not finite.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> mu = torch.randn(500, generator=generator)
@@ -173,11 +184,10 @@ def calibrate(truths: Sites, draws: Sites, generator: Generator | None = None) -
 
 
 def simulation_based_calibration(truths: Sites, draws: Sites, generator: Generator | None = None) -> tuple[Ranks, ...]:
-    """Rank of every true scalar among its posterior draws, ``#{draws < truth}``, equal values in random order.
+    """The rank of every true scalar among its posterior draws, ``#{draws < truth}``.
 
-    ``truths`` ``{site: (N, *event)}``, ``draws`` ``{site: (N, L, *event)}``; scalars that never vary are left out.
-    Raises ValueError, naming the site, for shapes that do not match and for values that are not finite. Talts et al.,
-    arXiv 1804.06788.
+    Equal values are in random order. Scalars that never vary are left out. Arguments and errors are those of
+    ``calibrate``. Talts et al., arXiv 1804.06788.
 
     >>> [found] = simulation_based_calibration({"mu": torch.tensor([0.0, 5.0])}, {"mu": torch.tensor([[1.0, 2.0]] * 2)})
     >>> found.name, found.ranks.tolist(), found.draws
@@ -191,12 +201,12 @@ def simulation_based_calibration(truths: Sites, draws: Sites, generator: Generat
 
 
 def expected_coverage(truths: Sites, draws: Sites, generator: Generator | None = None) -> Ranks:
-    """Rank of the distance from a random point to the truth among those to the draws: coverage of random balls (TARP).
+    """The rank of the truth among its posterior draws by the distance from a random point (TARP).
 
-    The ball around a random point that holds a fraction α of the posterior holds the truth of a fraction α of the data
-    sets if the joint posterior is right: the distribution function of the ranks is the expected coverage. The points
-    are standard normal in coordinates standardised by the truths' medians and quartiles. Arguments and errors are those
-    of ``simulation_based_calibration``. Lemos et al., arXiv 2302.03026.
+    Take the ball around a random point that holds a fraction α of the posterior. If the joint posterior is right, the
+    truth lies in it for a fraction α of the data sets. So the distribution function of the ranks is the expected
+    coverage. The points are standard normal after each scalar is standardised by the median and the quartiles of its
+    true values. Arguments and errors are those of ``calibrate``. Lemos et al., arXiv 2302.03026.
     """
     truth_distance: Tensor | float = 0.0
     draw_distance: Tensor | float = 0.0
@@ -219,29 +229,29 @@ def _rounded(p_value: float) -> str:
 
 
 def _shuffled(below: Tensor, equal: Tensor, generator: Generator | None) -> np.ndarray:
-    """Ranks ``(N,)`` where the truth's place among the values ``equal`` to it is random."""
+    """Ranks ``(N,)``; the truth has a random place among the values ``equal`` to it."""
     uniform = torch.rand(below.shape, generator=generator, device=below.device, dtype=torch.float64)
     return (below + (uniform * (equal + 1)).long()).cpu().numpy()
 
 
 def _location_and_scale(truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Median and quartile range of ``truth: (N,)``, the latter in standard deviations of a normal law."""
+    """Median and quartile range of ``truth: (N,)``; the range is scaled to be the std of a normal law."""
     ordered = truth.sort().values
     low, middle, high = (ordered[round(level * (len(truth) - 1))] for level in (0.25, 0.5, 0.75))
     scale = (high - low) / 1.349
-    deviation = truth.std()
-    return middle, torch.where(scale > 0, scale, torch.where(deviation > 0, deviation, 1.0))
+    std = truth.std()
+    return middle, torch.where(scale > 0, scale, torch.where(std > 0, std, 1.0))
 
 
 def _scalars(truths: Sites, draws: Sites) -> dict[str, tuple[Tensor, Tensor]]:
-    """Truths ``(N,)`` and draws ``(N, L)`` of every scalar that varies, under ArviZ's labels, in float64."""
+    """Truths ``(N,)`` and draws ``(N, L)`` in float64 of every scalar that varies, by ArviZ's label."""
     _check(truths, draws)
     found = {}
     for site, truth in truths.items():
         for index in np.ndindex(tuple(truth.shape[1:])):
             one, drawn = truth[(slice(None), *index)].double(), draws[site][(slice(None), slice(None), *index)].double()
             if bool((one != one[0]).any()) or bool((drawn != one[0]).any()):
-                found[site + (f"[{', '.join(map(str, index))}]" if index else "")] = one, drawn
+                found[label(site, index)] = one, drawn
     if not found:
         raise ValueError(
             f"truths: no value of {sorted(truths)} varies; draw them from the prior, one for each data set"

@@ -1,4 +1,4 @@
-"""Are ranks uniform? An exact test, and the band that its empirical distribution function should keep to."""
+"""Whether ranks are uniform: an exact test, and the band for their empirical distribution function."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 from scipy.stats import binom, poisson
 
 POINTS = 100
-"""Cuts at most at which the distribution function is looked at."""
-
+"""Cuts at most at which the distribution function is compared: the cost grows with their number."""
 
 ROUNDING = 1e-9
-"""Relative error of a tail, so that the two tails of a symmetric law count as equal."""
+"""Relative rounding error of a tail: without it the two equal tails of a symmetric law would differ."""
 
 
 class Band(NamedTuple):
-    """Bounds ``low`` ≤ R(z) ≤ ``high`` of the distribution function of ranks at ``z``: each ``(P,)``, from 0 to 1."""
+    """Bounds ``low ≤ R(z) ≤ high`` on the distribution function of the ranks at z; each ``(P,)``, from 0 to 1."""
 
     z: np.ndarray
     low: np.ndarray
@@ -25,12 +24,15 @@ class Band(NamedTuple):
 
 
 class UniformRanks:
-    """N independent ranks that are uniform on 0 … L: the law of their distribution function at all cuts at once.
+    """The law of N independent ranks that are uniform on 0 … L.
 
-    The number of ranks below a cut c is binomial(N, c / (L + 1)). The statistic is the smallest two-sided binomial tail
-    over the cuts, γ, and ``P(γ ≤ observed)`` is computed exactly: counts of independent ranks are a Poisson process
-    given its total, so that the probability of staying within bounds is a chain of convolutions. Säilynoja, Bürkner
-    and Vehtari, arXiv 2103.10522.
+    The number of ranks below a cut c is binomial(N, c / (L + 1)). The statistic γ is the smallest two-sided binomial
+    tail over all cuts. ``P(γ ≤ observed)`` is exact: the counts are a Poisson process given its total, so the
+    probability of staying within bounds is a chain of convolutions. Säilynoja, Bürkner and Vehtari, arXiv 2103.10522.
+
+    Args:
+        count: N.
+        draws: L.
     """
 
     def __init__(self, count: int, draws: int):
@@ -42,29 +44,29 @@ class UniformRanks:
 
     @cached_property
     def tails(self) -> np.ndarray:
-        """Two-sided tail probability of 0 … N ranks below each cut, ``(P, N + 1)``."""
+        """Two-sided tail probabilities of 0 … N ranks below each cut, ``(P, N + 1)``."""
         below, z = np.arange(self.count + 1), self.z[:, None]
         return 2 * np.minimum(binom.cdf(below, self.count, z), binom.sf(below - 1, self.count, z))
 
     @cached_property
     def arrivals(self) -> dict[int, np.ndarray]:
-        """Poisson probabilities of 0 … N ranks between two cuts, by the distance of the cuts."""
+        """Poisson probabilities of 0 … N ranks between two cuts, by the distance between the cuts."""
         below = np.arange(self.count + 1)
         return {gap: poisson.pmf(below, self.count * gap / (self.draws + 1)) for gap in set(self.gaps)}
 
     def below(self, ranks: np.ndarray) -> np.ndarray:
-        """How many of ``ranks: (N,)`` are below each cut, ``(P,)``."""
+        """The number of ``ranks: (N,)`` below each cut, ``(P,)``."""
         return np.searchsorted(np.sort(ranks), self.cuts)
 
     def bounds(self, gamma: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """Fewest and most ranks below each cut with tails above ``gamma``, ``(P,)``; ``None`` where a cut has none."""
+        """Fewest and most ranks below each cut with tails above ``gamma``, ``(P,)``; None if a cut has none."""
         inside = self.tails > gamma * (1 + ROUNDING)
         if not inside.any(-1).all():
             return None
         return inside.argmax(-1), self.count - inside[:, ::-1].argmax(-1)
 
     def inside(self, gamma: float) -> float:
-        """Probability that the tails at all cuts are larger than ``gamma``."""
+        """The probability that the tails at all cuts are larger than ``gamma``."""
         bounds = self.bounds(gamma)
         if bounds is None:
             return 0.0
@@ -76,7 +78,7 @@ class UniformRanks:
         return float(mass @ rest / poisson.pmf(self.count, self.count))
 
     def p_value(self, ranks: np.ndarray) -> float:
-        """Probability of a deviation as large as that of ``ranks: (N,)`` or larger, if they are uniform.
+        """The probability of ranks that are as uneven as ``ranks: (N,)`` or more, if they are uniform.
 
         >>> round(UniformRanks(3, 1).p_value(np.array([0, 0, 0])), 6)
         0.25
@@ -85,19 +87,19 @@ class UniformRanks:
         return max(1 - self.inside(observed), 0.0)
 
     def band(self, level: float) -> Band:
-        """The narrowest band that all cuts keep to together with a probability of at least ``level``.
+        """The narrowest band that holds the whole distribution function with a probability of at least ``level``.
 
-        A set of ranks leaves it if and only if its p-value is at most ``1 − level``.
+        Ranks leave it if and only if their p-value is at most ``1 − level``.
         """
         gammas = np.unique(self.tails[self.tails <= 1 - level])
-        kept, refused = -1, len(gammas)
-        while refused - kept > 1:
-            middle = (kept + refused) // 2
+        largest, excluded = -1, len(gammas)
+        while excluded - largest > 1:
+            middle = (largest + excluded) // 2
             if self.inside(gammas[middle]) >= level:
-                kept = middle
+                largest = middle
             else:
-                refused = middle
-        bounds = self.bounds(gammas[kept] if kept >= 0 else 0.0)
+                excluded = middle
+        bounds = self.bounds(gammas[largest] if largest >= 0 else 0.0)
         assert bounds is not None
         low, high = (np.concatenate([[0.0], bound / self.count, [1.0]]) for bound in bounds)
         return Band(np.concatenate([[0.0], self.z, [1.0]]), low, high)
@@ -105,5 +107,5 @@ class UniformRanks:
 
 @lru_cache(maxsize=8)
 def uniform_ranks(count: int, draws: int) -> UniformRanks:
-    """The same object for the same N and L: its table of tails is what takes time."""
+    """The same object for the same N and L, because its table of tails takes time."""
     return UniformRanks(count, draws)

@@ -10,6 +10,7 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.mcmc import hmc
+from amortized.mcmc.state import State
 from amortized.targets.base import Target
 from amortized.weights import effective_sample_size
 
@@ -71,7 +72,7 @@ def drift(
     coordinates: Callable[[Tensor], Tensor] = lambda x: x,
     names: Sequence[str] = (),
 ) -> Drift | None:
-    """The largest ``z = E_w[f(x_n) − f(x_0)] / std error`` over 2 D + 1 functions f; 0 on average if the draws are right.
+    """The largest ``z = E_w[f(x_n) − f(x_0)] / std error`` over 2 D + 1 functions f; small if the draws are right.
 
     1,000 chains of 8 HMC moves start from the draws with their weights. f is each coordinate, its square, and the log
     density. A chain does not leave a mode, so this test cannot see that a far mode was missed.
@@ -99,20 +100,12 @@ def drift(
     log_weights = log_weights[TUNING_CHAINS:][:CHAINS]
     if len(chains) < FEWEST or float(effective_sample_size(log_weights)) < FEWEST:
         return None
-    density = target.log_prob_and_score
-    identity = torch.ones_like(chains[0])
-    first = torch.tensor(0.3, dtype=chains.dtype, device=chains.device)
-    state = hmc.init(density, tuning)
-    _, step_size, _ = hmc.run(density, state, TUNING_MOVES, first, identity, NUM_STEPS, generator)
-    before = state = hmc.init(density, chains)
-    for _ in range(MOVES):
-        jitter = torch.rand(len(chains), generator=generator, dtype=chains.dtype, device=chains.device)
-        state, _ = hmc.step(density, state, step_size * (0.4 + 0.8 * jitter), identity, NUM_STEPS, generator)
+    before, after = _moved(target, tuning, chains, generator)
     weights = log_weights.softmax(0)
-    start, stop = coordinates(before.x).double(), coordinates(state.x).double()
+    start, stop = coordinates(before.x).double(), coordinates(after.x).double()
     labels = [*(names or [f"x[{i}]" for i in range(start.shape[1])]), "the log density"]
     start = torch.cat([start, before.log_prob[:, None].double()], 1)
-    stop = torch.cat([stop, state.log_prob[:, None].double()], 1)
+    stop = torch.cat([stop, after.log_prob[:, None].double()], 1)
     centre, scale = _moments(start, weights)
     start, stop = ((x - centre).div(scale).clamp(-CLIP, CLIP) for x in (start, stop))
     changes = torch.cat([stop - start, stop[:, :-1].square() - start[:, :-1].square()], 1)
@@ -120,6 +113,20 @@ def drift(
     z = _standardized(changes, weights)
     worst = int(z.abs().argmax())
     return Drift(float(z[worst]), labels[worst], len(labels))
+
+
+def _moved(target: Target, tuning: Tensor, chains: Tensor, generator: Generator | None) -> tuple[State, State]:
+    """The chains before and after their moves, with a step size that the tuning chains choose."""
+    density, identity = target.log_prob_and_score, torch.ones_like(chains[0])
+    first = torch.tensor(0.3, dtype=chains.dtype, device=chains.device)
+    state = hmc.init(density, tuning)
+    _, step_size, _ = hmc.run(density, state, TUNING_MOVES, first, identity, NUM_STEPS, generator)
+    before = state = hmc.init(density, chains)
+    for _ in range(MOVES):
+        # trajectories of one length can come back to where they started; random lengths cannot
+        jitter = torch.rand(len(chains), generator=generator, dtype=chains.dtype, device=chains.device)
+        state, _ = hmc.step(density, state, step_size * (0.4 + 0.8 * jitter), identity, NUM_STEPS, generator)
+    return before, state
 
 
 def _moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,11 +27,12 @@ from amortized.warmup.tempering import wide_gaussian
 from amortized.weights import Estimate, log_evidence, systematic
 
 Found = TypeVar("Found")
+
 FAR_STARTS, OWN_STARTS = 24, 8
 """Optimisation runs from Cauchy points around the draws, and from draws; the warm-up has 48 starts."""
 
 SCREENING = 4
-"""Times the search's seconds that the screening is told it has; it takes 2 or 15 % of them, so at most half."""
+"""Times the search's seconds that the screening plans with: it takes 2 or 15 % of them, and ends at half the search."""
 
 
 @dataclass(frozen=True)

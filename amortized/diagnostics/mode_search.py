@@ -154,7 +154,7 @@ def unseen_mass(
 
 
 def _tempered_mass(share: float, run: tempered_smc.Result, log_evidence: float) -> Estimate:
-    """The share by the particles themselves; particles of one family count as one, so that the error is not too small."""
+    """The share by the particles themselves; those of one family count as one, or the error would be too small."""
     mass = share * math.exp(min(run.log_evidence.value - log_evidence, 50.0))
     relative = math.hypot(run.log_evidence.std_error, math.sqrt((1 - share) / (share * max(run.families, 1))))
     return _share(mass, mass * relative)

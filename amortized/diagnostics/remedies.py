@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# The sentences of the advice. Each stands alone, names one action, and can be typed as it is.
+# What to do, by cause. Each text names one action that can be typed as it is.
+# the recorded density is that of the old model
 FIT_AGAIN = "Fit again: guide.fit(*args)."
+# an infinite or undefined density comes from an improper prior or from overflow
 PROPER = "Give every site a proper prior, and look at the model's log density at extreme values."
+# a funnel
 NON_CENTRED = (
     "Write the model non-centred: pyro.poutine.reparam(model, {'SITE': LocScaleReparam(0.0)}). SITE is the site whose "
     "scale is a latent variable; LocScaleReparam is in pyro.infer.reparam."
 )
+# a curved valley
 COORDINATES = "Write the model with parameters that depend less on each other, and fit again."
+# cancellation in a long sum
 FLOAT64 = "Use float64: write torch.set_default_dtype(torch.float64) before you make the data."
+# uneven weights that have no heavy tail
 RESAMPLE = "Use sample(n), which resamples by the weights. Do not use correction='none'."
+# paths that end where the density is zero have weight zero
 BARRIER = (
     "If the model has a hard constraint this is normal, and sample(n) corrects it. If not, give every site a proper "
     "prior."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from amortized.diagnostics.comparison import Moments
+from amortized.diagnostics.comparison import LEVELS, Description
 from amortized.files.model import UserError
 
 
@@ -32,12 +32,10 @@ def together(folder: Path) -> Iterator[Path]:
             os.replace(file, folder / file.name)
 
 
-def write_summary(file: Path, by_method: Sequence[tuple[str, list[Moments]]]) -> None:
+def write_summary(file: Path, by_method: Mapping[str, Sequence[Description]]) -> None:
     """Writes one CSV row for each scalar and method: mean, standard deviation, and quantiles 5, 50 and 95 %."""
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["parameter", "method", "mean", "sd", "q05", "q50", "q95"])
-        for method, rows in by_method:
-            writer.writerows(
-                [row.name, method, *(f"{number:.6g}" for number in (row.mean, row.sd, *row.quantiles))] for row in rows
-            )
+        writer.writerow(["parameter", "method", "mean", "sd", *(f"q{100 * level:02.0f}" for level in LEVELS)])
+        for method, rows in by_method.items():
+            writer.writerows([row.name, method, *(f"{number:.6g}" for number in row.figures)] for row in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,7 +17,7 @@ from amortized.guide.fitted import Fitted
 from amortized.guide.options import Plan
 from amortized.guide.pyro_protocol import quantiles_of
 from amortized.guide.replicas import record_of
-from amortized.report import gather, write
+from amortized.report import contents_of, write
 from amortized.results.draws import Draws
 from amortized.results.posterior import NUM_SAMPLES, Posterior, check_count, deprecated
 from amortized.targets.conditional.target import ConditionalTarget
@@ -216,17 +217,14 @@ class Answers:
         """
         training = self._current("report").training_of_one
         draws, worst = record_of(self._posteriors(data, named), self._all_seconds(), after=baselines)
-        shown = gather(
-            worst,
-            draws,
-            self.model,
-            title=title,
+        shown = replace(
+            contents_of(worst, draws, self.model),
             training=training,
-            recipe=self.plan.recipe,
-            baselines=baselines,
+            enough=self.plan.recipe.enough,
+            baselines=tuple(baselines),
             code=code,
         )
-        return write(path, shown)
+        return write(path, replace(shown, title=title or shown.title))
 
     def draw(self, num_samples: int, *data: Any, correction: str = "resample", **named: Any) -> Draws:
         """Deprecated: ``draws``."""

@@ -1,4 +1,4 @@
-"""How far a set of draws lies from exact draws: optimal transport, its entropic form, and kernel means."""
+"""How far draws lie from exact draws: optimal transport, its entropic form, and kernel means."""
 
 from __future__ import annotations
 
@@ -13,17 +13,27 @@ from amortized._types import Generator, Tensor
 from amortized.weights import Estimate
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Multiples of the median squared distance that serve as squared bandwidths."""
+"""Squared bandwidths over the median squared distance: two octaves to either side, so that no width decides alone."""
 
 SINKHORN_POINTS = 500
-"""How many points of each set the Sinkhorn distance uses."""
+"""Points of each set that the Sinkhorn distance uses: an iteration costs their product."""
+
+ITERATIONS, TOLERANCE, CONVERGED = 1_000, 1e-5, 1e-4
+"""Of POT's iterations: at most, the error at which they end, and the largest error that is accepted."""
 
 
 def wasserstein2(x: Tensor, y: Tensor) -> float:
-    """``W₂ = (min over permutations π of mean |x_i − y_π(i)|²)^½``: the root, in the unit of the draws.
+    """``W₂ = (min over permutations π of mean |x_i − y_π(i)|²)^½``, in the unit of the draws.
 
-    ``x, y: (N, D)``. Exact, by POT's network simplex. The columns headed W₂² in arXiv 2402.05098 hold this root.
-    Raises ValueError when the two sets differ in shape or are not finite, ImportError without POT.
+    It is exact, by POT's network simplex. The columns headed W₂² in arXiv 2402.05098 are this root.
+
+    Args:
+        x: draws ``(N, D)``.
+        y: exact draws ``(N, D)``.
+
+    Raises:
+        ValueError: the sets differ in shape, or a draw is not finite.
+        ImportError: POT is not installed.
 
     >>> points = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     >>> round(wasserstein2(points, points + torch.tensor([3.0, 4.0])), 4)
@@ -40,11 +50,18 @@ def wasserstein2(x: Tensor, y: Tensor) -> float:
 def sinkhorn_distance(x: Tensor, y: Tensor, regularisation: float | None = None) -> float:
     """Root of the debiased Sinkhorn divergence ``OT_ε(x, y) − ½ OT_ε(x, x) − ½ OT_ε(y, y)``, in the unit of the draws.
 
-    ``OT_ε = min over plans P of Σ P_ij |x_i − y_j|² + ε KL(P ‖ uniform)``, solved by POT's iterations in logarithms.
-    ``x: (N, D)``, ``y: (M, D)``. ``regularisation`` is ε, in squared units; by default a twentieth of the mean squared
-    distance between the points of ``y``, so that all samplers are measured by the same ε. Tends to W₂ as ε does to 0.
-    Only the first 500 points of each are used: an iteration costs their product. Raises ValueError when shapes
-    differ, a draw is not finite or the iterations do not converge, ImportError without POT. Feydy et al., 1810.08278.
+    ``OT_ε = min over plans P of Σ P_ij |x_i − y_j|² + ε KL(P ‖ uniform)``. It tends to W₂ as ε tends to 0. Feydy et
+    al., arXiv 1810.08278.
+
+    Args:
+        x: draws ``(N, D)``, of which the first 500 are used.
+        y: exact draws ``(M, D)``, of which the first 500 are used.
+        regularisation: ε, in squared units. The default is a twentieth of the mean squared distance between the exact
+            draws, so that it is the same for all samplers.
+
+    Raises:
+        ValueError: shapes differ, a draw is not finite, or the iterations do not converge.
+        ImportError: POT is not installed.
 
     >>> points = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     >>> round(sinkhorn_distance(points, points + torch.tensor([3.0, 4.0])), 2)
@@ -60,12 +77,18 @@ def sinkhorn_distance(x: Tensor, y: Tensor, regularisation: float | None = None)
 
 
 def maximum_mean_discrepancy(x: Tensor, y: Tensor) -> float:
-    """``MMD = (mean k(x, x') + mean k(y, y') − 2 mean k(x, y))^½``, the V-statistic: biased, and never negative.
+    """``MMD = (mean k(x, x') + mean k(y, y') − 2 mean k(x, y))^½``, between 0 and √2, without unit.
 
-    ``k`` is the mean of five Gaussian kernels ``exp(−|x − y|² / (2 s m))``, s in ``SCALES``, with ``m`` the median
-    squared distance between the points of ``y``: put the exact draws there, and every sampler meets the same kernel.
-    ``x: (N, D)``, ``y: (M, D)``; without unit, at most √2. Exact draws give about ``((1/N + 1/M)(1 − mean k))^½``.
-    Raises ValueError when shapes differ or a draw is not finite. Gretton et al. (2012), JMLR 13.
+    k is the mean of five Gaussian kernels ``exp(−|x − y|² / (2 s m))`` with s in ``SCALES``. m is the median squared
+    distance between the exact draws, so that the kernel is the same for all samplers. This is the V-statistic, which
+    is biased and never negative: exact draws give about ``((1/N + 1/M)(1 − mean k))^½``. Gretton et al. (2012), JMLR.
+
+    Args:
+        x: draws ``(N, D)``.
+        y: exact draws ``(M, D)``.
+
+    Raises:
+        ValueError: shapes differ, a draw is not finite, or half of the exact draws are equal.
 
     >>> points = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     >>> maximum_mean_discrepancy(points, points)
@@ -75,7 +98,7 @@ def maximum_mean_discrepancy(x: Tensor, y: Tensor) -> float:
     between = _squared_distances(y, y)
     median = between[~torch.eye(len(y), dtype=torch.bool)].median()
     if not float(median) > 0:
-        raise ValueError("y: half of its draws coincide; hand on exact draws that differ")
+        raise ValueError("y: half of its draws are equal; pass exact draws that differ")
 
     def mean_kernel(squared: Tensor) -> float:
         return sum(float((squared / (-2 * scale * median)).exp().mean()) for scale in SCALES) / len(SCALES)
@@ -91,10 +114,19 @@ def noise_floor(
     repeats: int = 5,
     generator: Generator | None = None,
 ) -> Estimate:
-    """Mean of ``distance`` between two independent exact sets of ``count`` draws, with its deviation from set to set.
+    """The mean distance between two independent sets of exact draws, and its std from set to set.
 
-    ``sample(count, generator)`` gives ``(count, D)``. ``std_error`` holds the standard deviation over ``repeats``, not
-    that of the mean: it says what a single measured distance may differ by. Raises ValueError for under two repeats.
+    ``std_error`` is the std over the repeats and not that of their mean: a single measured distance varies by so much.
+
+    Args:
+        distance: of two sets of draws.
+        sample: gives exact draws ``(count, D)`` for ``(count, generator)``.
+        count: draws of each set.
+        repeats: pairs of sets.
+        generator: the source of randomness.
+
+    Raises:
+        ValueError: under two repeats.
     """
     if repeats < 2:
         raise ValueError(f"repeats: {repeats}, should be at least 2; write noise_floor(distance, sample, repeats=5)")
@@ -104,12 +136,12 @@ def noise_floor(
 
 
 def _entropic_cost(transport: Any, x: Tensor, y: Tensor, epsilon: float) -> float:
-    """Value of the dual, ``mean f + mean g``, up to ``ε log(NM)``, which the debiasing takes away."""
+    """The dual's value ``mean f + mean g`` up to ``ε log(NM)``, which cancels in the divergence."""
     cost = _squared_distances(x, y).numpy()
     _, log = transport.sinkhorn(
-        [], [], cost, epsilon, method="sinkhorn_log", numItermax=1_000, stopThr=1e-5, log=True, warn=False
+        [], [], cost, epsilon, method="sinkhorn_log", numItermax=ITERATIONS, stopThr=TOLERANCE, log=True, warn=False
     )
-    if not log["err"][-1] < 1e-4:
+    if not log["err"][-1] < CONVERGED:
         raise ValueError(f"no convergence at regularisation {epsilon:.3g}: write a larger one")
     return epsilon * (float(log["log_u"].mean() + log["log_v"].mean()) + math.log(len(x)) + math.log(len(y)))
 
@@ -119,7 +151,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _checked(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets as float64 on the processor."""
+    """Both sets as float64 on the CPU."""
     for name, points in (("x", x), ("y", y)):
         if points.ndim != 2 or len(points) < 2:
             raise ValueError(f"{name}: shape {tuple(points.shape)}, should be (N, D), N > 1; write {name}.flatten(1)")

@@ -1,4 +1,4 @@
-"""All figures of the benchmark for one trained sampler, and why any of them is missing."""
+"""All figures of the benchmark for one trained sampler, and the reason for each that is missing."""
 
 from __future__ import annotations
 
@@ -23,14 +23,44 @@ from amortized.weights import (
 
 Metric = Callable[..., float]
 
+COMPARED = 2_000
+"""Draws that are compared with exact ones: the noise floors in docs/metrics.md are those of 2,000."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a sampler gave.
+
+    Args:
+        draws: unweighted ends of paths ``(N, D)``.
+        log_weights: of on-policy paths ``(P,)``, in nats.
+        reverse_log_weights: of backward paths from exact draws ``(M,)``, in nats.
+        labels: the mode of every draw, ``(N, *groups)`` whole numbers.
+        scores: ``∇ log R`` at every draw, ``(N, D)``.
+    """
+
+    draws: Tensor
+    log_weights: Tensor
+    reverse_log_weights: Tensor | None = None
+    labels: Tensor | None = None
+    scores: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the target: exact draws ``(M, D)``, and mode weights ``(count,)`` or ``(*groups, count)``."""
+
+    draws: Tensor | None = None
+    mode_weights: Tensor | None = None
+
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one trained sampler; ``None`` for those that could not be had, with the reason under ``missing``.
+    """Figures of one trained sampler; docs/metrics.md has the formula, the blind spots and the noise floor of each.
 
-    ``elbo``, ``log_evidence``, ``eubo``, ``gap`` in nats; the two distances in the unit of the draws; the fractions,
-    ``entropic_mode_coverage`` and ``largest_mode_weight_error`` between 0 and 1. ``target_calls`` and ``network_calls``
-    count states, one a particle; what each metric misses and its noise floor are in ``docs/metrics.md``.
+    A figure that could not be computed is None, and ``missing`` has the reason. ``elbo``, ``log_evidence``, ``eubo``
+    and ``gap`` are in nats, ``wasserstein2`` and ``sinkhorn`` in the unit of the draws. The fractions and the figures
+    of the modes lie between 0 and 1. ``target_calls`` and ``network_calls`` count states, one a particle.
     """
 
     elbo: float
@@ -51,7 +81,7 @@ class Metrics:
     missing: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """A plain dictionary; infinite and undefined numbers, which JSON has not, are ``"inf"``, ``"nan"``.
+        """A plain dictionary; infinite and undefined numbers, which JSON does not have, become ``"inf"`` and ``"nan"``.
 
         >>> Metrics(0.0, Estimate(-math.inf, math.nan), 0.0).as_json()["log_evidence"]
         {'value': '-inf', 'std_error': 'nan'}
@@ -61,35 +91,34 @@ class Metrics:
 
 
 def measure(
-    draws: Tensor,
-    log_weights: Tensor,
-    reverse_log_weights: Tensor | None = None,
-    exact: Tensor | None = None,
-    labels: Tensor | None = None,
-    mode_weights: Tensor | None = None,
-    scores: Tensor | None = None,
-    target_calls: int | None = None,
-    network_calls: int | None = None,
-    seconds: float | None = None,
-    points: int = 2_000,
+    sampled: Sampled,
+    truth: Truth = Truth(),  # noqa: B008
+    points: int = COMPARED,
     generator: Generator | None = None,
 ) -> Metrics:
-    """Every metric that the arguments allow.
+    """Every metric that the arguments allow; ``dataclasses.replace`` adds what the sampler cost.
 
-    ``draws: (N, D)`` unweighted ends of paths, their ``labels: (N, *groups)`` and ``scores: (N, D)``; ``log_weights:
-    (P,)`` of fresh paths; ``reverse_log_weights: (M,)`` of paths noised back from exact draws; ``exact: (M, D)``;
-    ``mode_weights: (count,)`` or ``(*groups, count)``, the truth. The distances and the Stein discrepancy use the first
-    ``points`` draws, or as many as there are exact ones, since their noise floors depend on the number.
+    Args:
+        sampled: what the sampler gave.
+        truth: what is known of the target.
+        points: draws that the distances and the Stein discrepancy use at most, since their noise floors depend on it.
+        generator: of the bootstrap.
+
+    >>> import torch
+    >>> found = measure(Sampled(torch.zeros(9, 2), torch.zeros(9)))
+    >>> found.elbo, found.missing["eubo"]
+    (0.0, 'not given: reverse_log_weights')
     """
+    draws, exact, scores = sampled.draws, truth.draws, sampled.scores
     count = min(points, len(draws), points if exact is None else len(exact))
-    noised_back = {"reverse_log_weights": reverse_log_weights}
+    backward = {"reverse_log_weights": sampled.reverse_log_weights}
     both = {"draws": draws[:count], "exact": None if exact is None else exact[:count]}
-    modes = {"labels": labels, "mode_weights": mode_weights}
+    modes = {"labels": sampled.labels, "mode_weights": truth.mode_weights}
     slopes = {"draws": draws[:points], "scores": None if scores is None else scores[:points]}
     questions: dict[str, tuple[Metric, dict[str, Tensor | None]]] = {
-        "eubo": (_mean, noised_back),
-        "gap": (partial(evidence_gap, log_weights), noised_back),
-        "reverse_ess_fraction": (reverse_effective_sample_fraction, noised_back),
+        "eubo": (_mean, backward),
+        "gap": (partial(evidence_gap, sampled.log_weights), backward),
+        "reverse_ess_fraction": (reverse_effective_sample_fraction, backward),
         "wasserstein2": (wasserstein2, both),
         "sinkhorn": (sinkhorn_distance, both),
         "mmd": (maximum_mean_discrepancy, both),
@@ -98,20 +127,19 @@ def measure(
         "stein": (stein_discrepancy, slopes),
     }
     answers = {name: _answer(metric, arguments) for name, (metric, arguments) in questions.items()}
-    return Metrics(
-        elbo=_mean(log_weights),
-        log_evidence=bootstrap_log_evidence(log_weights, generator=generator),
-        ess_fraction=effective_sample_fraction(log_weights),
-        target_calls=target_calls,
-        network_calls=network_calls,
-        seconds=seconds,
+    always = Metrics(
+        elbo=_mean(sampled.log_weights),
+        log_evidence=bootstrap_log_evidence(sampled.log_weights, generator=generator),
+        ess_fraction=effective_sample_fraction(sampled.log_weights),
         missing={name: answer for name, answer in answers.items() if isinstance(answer, str)},
-        **{name: answer for name, answer in answers.items() if isinstance(answer, float)},
+    )
+    return dataclasses.replace(
+        always, **{name: answer for name, answer in answers.items() if isinstance(answer, float)}
     )
 
 
 def _answer(metric: Metric, arguments: dict[str, Tensor | None]) -> float | str:
-    """The metric, or why there is none."""
+    """The metric, or the reason why there is none."""
     values = [value for value in arguments.values() if value is not None]
     if len(values) < len(arguments):
         return "not given: " + ", ".join(name for name, value in arguments.items() if value is None)

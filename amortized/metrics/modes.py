@@ -1,4 +1,4 @@
-"""Whether a sampler visits every mode, and as often as it should."""
+"""Whether a sampler visits every mode, and each as often as it should."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from amortized._types import Tensor
 
 
 def mode_weights(labels: Tensor, count: int) -> Tensor:
-    """Fraction of the draws in each of ``count`` modes; ``(N, *groups)`` int64 -> ``(*groups, count)`` float64.
+    """The fraction of the draws in each mode, ``(*groups, count)`` float64.
 
-    Groups are independent questions about one draw, such as the two wells of each block of Manywell.
-    Raises ValueError for a label outside ``0 … count − 1``.
+    Args:
+        labels: the mode of every draw, ``(N, *groups)`` int64. Groups are separate questions about one draw, such as
+            the two wells of each block of Manywell.
+        count: number of modes.
+
+    Raises:
+        ValueError: a label is not in ``0 … count − 1``.
 
     >>> mode_weights(torch.tensor([0, 2, 2, 2]), 3).tolist()
     [0.25, 0.0, 0.75]
@@ -28,12 +33,18 @@ def mode_weights(labels: Tensor, count: int) -> Tensor:
 
 
 def entropic_mode_coverage(labels: Tensor, weights: Tensor) -> float:
-    """``EMC = 1 − KL(h ‖ w) / log(1 / min w)``: 1 where the histogram h of modes is the truth w, 0 at worst.
+    """``EMC = 1 − KL(h ‖ w) / log(1 / min w)``, averaged over groups; h is the histogram of the modes, w the truth.
 
-    For equal weights this is ``H(h) / log(number of modes)``, the EMC of "Beyond ELBOs", arXiv 2406.07423; for unequal
-    ones the formula is ours, so that one number covers both: 0 means that all draws lie in the rarest mode.
-    ``labels: (N, *groups)``, averaged over groups; ``weights: (count,)`` or ``(*groups, count)``. Biased down by about
-    ``(count − 1) / (2 N log(1 / min w))``. Raises ValueError unless the weights are positive and sum to one.
+    It is 1 if h = w, and 0 if all draws lie in the rarest mode. For equal weights it is ``H(h) / log(count)``, the EMC
+    of "Beyond ELBOs", arXiv 2406.07423; for unequal weights the formula is ours. It is biased down by about
+    ``(count − 1) / (2 N log(1 / min w))``.
+
+    Args:
+        labels: the mode of every draw, ``(N, *groups)`` int64.
+        weights: the true weights ``(count,)`` or ``(*groups, count)``.
+
+    Raises:
+        ValueError: the weights are not positive, or do not sum to one.
 
     >>> entropic_mode_coverage(torch.tensor([0, 1, 0, 1]), torch.full((4,), 0.25))
     0.5
@@ -45,7 +56,7 @@ def entropic_mode_coverage(labels: Tensor, weights: Tensor) -> float:
 
 
 def largest_mode_weight_error(labels: Tensor, weights: Tensor) -> float:
-    """``max |h − w|`` over all modes and groups, between 0 and 1; shapes as in ``entropic_mode_coverage``.
+    """``max |h − w|`` over all modes and groups, between 0 and 1; arguments as in ``entropic_mode_coverage``.
 
     >>> largest_mode_weight_error(torch.tensor([0, 1, 0, 1]), torch.full((4,), 0.25))
     0.25

@@ -1,4 +1,4 @@
-"""How far draws lie from a density of which only the score is known: no exact draws, no normalization."""
+"""How far draws lie from a density whose score is known; no exact draws and no normalization are needed."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ import torch
 from amortized._types import Tensor
 
 ENTRIES = 4_000_000
-"""Entries of one block of the pairwise matrix: 32 MB each, a few at a time."""
+"""Entries of one block of the pairwise matrix: 32 MB, of which a few exist at a time."""
 
 
 def stein_discrepancy(draws: Tensor, scores: Tensor, scale: float = 1.0) -> float:
     """``KSD = (mean over i, j of u(x_i, x_j))^½`` with the inverse multiquadric kernel ``k = (c² + |x − y|²)^(−½)``.
 
-    ``u = s(x)·s(y) k + s(x)·∇_y k + s(y)·∇_x k + tr ∇_x ∇_y k``, where ``s = ∇ log R``, has mean zero under the target.
-    ``draws, scores: (N, D)``; ``scale`` is c, in the unit of the draws. The V-statistic: never negative, and biased, so
-    that exact draws give about ``stein_floor``, not 0. It hardly sees wrong weights of modes that lie far apart.
-    Pairs are met in blocks, with memory for ``O(N + D)`` numbers a row and none for ``N² D``. Raises ValueError when
-    the shapes differ or a value is not finite: give NaN, not 0, as the score where the density is 0. Gorham and Mackey,
-    arXiv 1703.01717.
+    ``u = s(x)·s(y) k + s(x)·∇_y k + s(y)·∇_x k + tr ∇_x ∇_y k`` with ``s = ∇ log R`` has mean zero under the target.
+    This is the V-statistic, which is biased and never negative: exact draws give about ``stein_floor``, not 0. It
+    hardly sees wrong weights of modes that lie far apart. Gorham and Mackey, arXiv 1703.01717.
+
+    Args:
+        draws: ``(N, D)``.
+        scores: ``∇ log R`` at the draws, ``(N, D)``; give NaN, not 0, for a draw of density zero.
+        scale: c, in the unit of the draws.
+
+    Raises:
+        ValueError: the shapes differ, or a value is not finite.
 
     >>> draws = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     >>> stein_discrepancy(draws, -draws) < 0.15 < stein_discrepancy(draws + 1, -(draws + 1))
     True
     """
     draws, scores = _checked(draws, scores, scale)
+    # differences of draws alone matter; centred ones lose fewer digits in the products below
     draws = draws - draws.mean(0)
     along = (draws * scores).sum(-1)
     rows = max(1, ENTRIES // len(draws))
@@ -42,9 +48,11 @@ def stein_discrepancy(draws: Tensor, scores: Tensor, scale: float = 1.0) -> floa
 
 
 def stein_floor(scores: Tensor, scale: float = 1.0) -> float:
-    """What the discrepancy of N independent exact draws is about: ``(mean u(x, x) / N)^½``, the share of the diagonal.
+    """The discrepancy of N exact draws, about ``(mean u(x, x) / N)^½`` with ``u(x, x) = |s(x)|² / c + D / c³``.
 
-    ``u(x, x) = |s(x)|² / c + D / c³``, with ``scores: (N, D)`` and c, the ``scale``, as in ``stein_discrepancy``.
+    Args:
+        scores: ``∇ log R`` at exact draws, ``(N, D)``.
+        scale: c, in the unit of the draws.
 
     >>> round(stein_floor(torch.ones(100, 3)), 6)
     0.244949

@@ -1,4 +1,4 @@
-"""Methods beside each other: intervals of many scalars, and what each method cost."""
+"""Methods side by side: intervals of many scalars, and what each method cost."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from amortized.diagnostics.comparison import Moments
+from amortized.diagnostics.comparison import Description
 from amortized.plots.style import line
 
 
-def forest(axes: Axes, by_method: Mapping[str, Sequence[Moments]], names: Sequence[str]) -> Axes:
-    """5 to 95 % of each scalar in ``names``, a row each from the top, and its median, by method side by side."""
+def forest(axes: Axes, by_method: Mapping[str, Sequence[Description]], names: Sequence[str]) -> Axes:
+    """The 5 to 95 % interval and the median of each scalar by every method, one scalar a row from the top.
+
+    Args:
+        axes: where it is drawn.
+        by_method: descriptions of the scalars by method.
+        names: the scalars that are shown.
+    """
     offsets = np.linspace(-0.3, 0.3, len(by_method)) if len(by_method) > 1 else np.zeros(1)
     for place, (method, rows) in enumerate(by_method.items()):
         found = {row.name: row for row in rows}
-        there = [(height, found[name]) for height, name in enumerate(names) if name in found]
-        heights = [height + offsets[place] for height, _ in there]
-        low, middle, high = np.array([row.quantiles for _, row in there]).reshape(-1, 3).T
+        shown = [(height, found[name]) for height, name in enumerate(names) if name in found]
+        heights = [height + offsets[place] for height, _ in shown]
+        low, middle, high = np.array([row.quantiles for _, row in shown]).reshape(-1, 3).T
         colour = line(place)["color"]
         axes.hlines(heights, low, high, color=colour, linewidth=1.4)
         axes.plot(middle, heights, "o", color=colour, markersize=3.5, label=method)
@@ -33,7 +39,7 @@ def forest(axes: Axes, by_method: Mapping[str, Sequence[Moments]], names: Sequen
 
 
 def costs(axes: Axes, title: str, by_method: Mapping[str, float]) -> Axes:
-    """One bar a method from the top, on a logarithmic axis, its number at its end; nothing for a cost of 0.
+    """One bar a method from the top, on a logarithmic axis; a cost of 0 is unknown and has no bar.
 
     >>> from matplotlib.figure import Figure
     >>> axes = costs(Figure().add_subplot(), "seconds", {"guide": 20.0, "nuts": 40.0})
@@ -61,7 +67,7 @@ def costs(axes: Axes, title: str, by_method: Mapping[str, float]) -> Axes:
 
 
 def short(value: float) -> str:
-    """Three digits and a unit of a thousand.
+    """Three digits, and k, M or G for thousands, millions and billions.
 
     >>> [short(value) for value in (0.0123, 4.26, 137.2, 67_125, 1_720_088)]
     ['0.012', '4.3', '137', '67.1k', '1.7M']

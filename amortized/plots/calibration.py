@@ -1,4 +1,4 @@
-"""Pictures of a calibration, each into the matplotlib axes that it is given and hands back, or all in one figure."""
+"""Pictures of a calibration, one by one or all in one figure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from scipy.stats import binom
 
 from amortized.diagnostics.calibration import Calibration, Ranks
 from amortized.diagnostics.calibration_bands import Band
-from amortized.plots import BLUE, GREY, ORANGE, PANELS, STYLE, grid
+from amortized.plots import BLUE, GREY, ORANGE, PANELS, STYLE, panel_grid
 
 BARS = 20
-"""Bars of a histogram at most."""
+"""Bars of a histogram at most: with more, a bar of 500 data sets has under 25 of them."""
 
 LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
-"""Failed checks told apart and named in the legend; the worst come first."""
+"""Dashes of the failed checks that the legend names, the worst first."""
 
 
 def plot_calibration(found: Calibration) -> Figure:
-    """All pictures in one figure: histograms of the scalars, the worst 12 where there are more; ranks; coverage."""
+    """All pictures in one figure: histograms of the scalars (the worst 12 if there are more), ranks and coverage."""
     shown = found.scalars if len(found.scalars) <= PANELS else found.worst[:PANELS]
-    rows, columns = grid(len(shown))
+    rows, columns = panel_grid(len(shown))
     with matplotlib.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(12, 0.6 + 1.9 * rows + 3.0), layout="constrained", dpi=130)
         parts: Any = figure.subfigures(2, 1, height_ratios=[0.6 + 1.9 * rows, 3.0])
@@ -45,8 +45,8 @@ def plot_calibration(found: Calibration) -> Figure:
 def plot_ranks(axes: Axes, found: Calibration) -> Axes:
     """Distribution function of every scalar's ranks minus the diagonal; a check fails if its curve leaves the band.
 
-    Above the band at the left and below it at the right: too narrow; the reverse: too wide; above everywhere: shifted
-    up; below everywhere: shifted down.
+    A posterior that is too narrow leaves it above at the left and below at the right; one that is too wide does the
+    reverse. One that is shifted up lies above everywhere, and one that is shifted down lies below.
     """
     band = found.band(found.scalars[0])
     _shade(axes, band, band.z)
@@ -65,7 +65,7 @@ def plot_ranks(axes: Axes, found: Calibration) -> Axes:
 
 
 def plot_coverage(axes: Axes, found: Calibration) -> Axes:
-    """Fraction of data sets whose truth lies in random balls that hold a fraction of the posterior: a diagonal."""
+    """Fraction of data sets whose truth lies in a ball of each credibility; a diagonal if the posteriors are right."""
     band, passes = found.band(found.joint), found.joint not in found.failed
     _shade(axes, band, np.zeros_like(band.z))
     axes.plot(band.z, band.z, color=GREY, linewidth=1, linestyle=":")
@@ -80,7 +80,7 @@ def plot_coverage(axes: Axes, found: Calibration) -> Axes:
 
 
 def plot_histogram(axes: Axes, found: Ranks) -> Axes:
-    """Histogram of one check's ranks, over the range that 99 % of each bar's heights fall in if all are right."""
+    """Histogram of one check's ranks, and the range of 99 % of each bar's heights if the posteriors are right."""
     bars = min(BARS, found.draws + 1)
     edges = np.linspace(0, found.draws + 1, bars + 1).round()
     heights = np.histogram(found.ranks + 0.5, edges)[0] / len(found.ranks)

@@ -1,4 +1,4 @@
-"""What happened during training: loss, bounds on the log evidence, quality of the draws."""
+"""What happened during training: the loss, the bounds on the log evidence, the quality of the draws."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from amortized.plots.style import BLUE, GREEN, GREY, ORANGE, ink
 from amortized.training.evaluation import Evaluation
 from amortized.weights import Estimate
 
+NEAR = 5.0
+"""Nats around log Z that set the axis: bounds of the first steps can be hundreds away."""
+
 Corner = Literal["upper right", "lower right"]
 
 
@@ -22,7 +25,14 @@ def bounds(
     evidence: Estimate,
     truth: float | None = None,
 ) -> Axes:
-    """The band between ELBO and EUBO during training, closing on log Z; ``truth``: what the file says, in nats."""
+    """The band between ELBO and EUBO during training, and the estimate of log Z.
+
+    Args:
+        axes: where it is drawn.
+        evaluations: training steps with their evaluations.
+        evidence: the estimate of log Z, in nats.
+        truth: log Z, in nats, if it is known.
+    """
     steps = [step for step, _ in evaluations]
     elbo, eubo = ([getattr(found, side) for _, found in evaluations] for side in ("elbo", "eubo"))
     axes.fill_between(steps, elbo, eubo, color=BLUE, alpha=0.2, linewidth=0)
@@ -31,14 +41,14 @@ def bounds(
     axes.axhline(evidence.value, color=ink(), linewidth=1.2, label=f"estimate {evidence}")
     if truth is not None:
         axes.axhline(truth, color=ORANGE, linewidth=1.4, linestyle="--", label=f"in the file {truth:.3f}")
-    heights = [value for value in (*elbo, *eubo) if abs(value - evidence.value) < 5] + [evidence.value]
+    heights = [value for value in (*elbo, *eubo) if abs(value - evidence.value) < NEAR] + [evidence.value]
     margin = 0.1 + 0.1 * (max(heights) - min(heights))
     axes.set_ylim(min(heights) - margin, max(heights) + 5 * margin)
     return during_training(axes, "log evidence (nats)")
 
 
 def progress(axes: Axes, evaluations: Sequence[tuple[int, Evaluation]], enough: float | None) -> Axes:
-    """Overlap and effective fraction of the draws during training, which ends when the overlap is ``enough``."""
+    """Overlap and effective fraction of the draws during training; it ends when the overlap is ``enough``."""
     steps = [step for step, _ in evaluations]
     axes.plot(steps, [found.overlap for _, found in evaluations], color=BLUE, marker="o", markersize=4, label="overlap")
     fractions = [found.ess_fraction for _, found in evaluations]
@@ -50,7 +60,14 @@ def progress(axes: Axes, evaluations: Sequence[tuple[int, Evaluation]], enough: 
 
 
 def losses(axes: Axes, values: Sequence[float], title: str, first: int = 1, window: int = 20) -> Axes:
-    """The loss of every step from number ``first`` on, thin, and its median over ``window`` steps; outliers are cut.
+    """The loss of every step, thin, and its running median.
+
+    Args:
+        axes: where it is drawn.
+        values: the losses; the lowest 1 % and the highest 3 % may lie outside the axes.
+        title: of the axes.
+        first: number of the first step.
+        window: steps on either side that the median is taken over; fewer if there are under 100 steps.
 
     >>> from matplotlib.figure import Figure
     >>> losses(Figure().add_subplot(), [3.0, 2.0, 1.0], "loss").get_title()

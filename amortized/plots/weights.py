@@ -1,4 +1,4 @@
-"""What the weights of fresh paths look like: their histogram, and the tail that Pareto's k-hat judges."""
+"""The weights of on-policy paths: their histogram, and the tail that Pareto's k-hat judges."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from amortized.plots.style import BLUE, ORANGE, ink, without_height
-from amortized.weights import Estimate
+from amortized.weights import FEWEST_IN_TAIL, HEAVY_TAIL, Estimate, num_in_tail
 
 
 def weights(axes: Axes, log_weights: np.ndarray, evidence: Estimate, khat: float, ess_fraction: float) -> Axes:
-    """Histogram of the log weights of fresh paths ``(N,)``, relative to log Z: a spike at 0 for a perfect sampler.
+    """Histogram of log weights minus log Z; for a perfect sampler it is a spike at 0.
 
-    The lowest 2 % are cut, which count for little; the highest are all shown."""
+    The lowest 2 % are cut, because they count for little. All of the highest are shown.
+
+    Args:
+        axes: where it is drawn.
+        log_weights: of on-policy paths ``(N,)``, in nats.
+        evidence: log Z, in nats.
+        khat: Pareto tail index of the weights.
+        ess_fraction: effective sample size over N.
+    """
     relative = log_weights[np.isfinite(log_weights)] - evidence.value
     low, high = np.quantile(relative, 0.02), max(relative.max(), 0.0)
     high = max(high, low + 1e-3)
@@ -24,23 +32,28 @@ def weights(axes: Axes, log_weights: np.ndarray, evidence: Estimate, khat: float
     axes.set_title("log weights of the draws")
     axes.set_xlabel("log weight − log evidence (nats)")
     without_height(axes)
-    lines = [f"effective draws {ess_fraction:.0%}", f"Pareto k̂ {khat:.2f}", "(sound below 0.7)"]
+    lines = [f"effective draws {ess_fraction:.0%}", f"Pareto k̂ {khat:.2f}", f"(should be under {HEAVY_TAIL})"]
     axes.text(0.99, 0.97, "\n".join(lines), transform=axes.transAxes, ha="right", va="top", fontsize=8, linespacing=1.4)
     return axes
 
 
 def tail(axes: Axes, log_weights: np.ndarray, khat: float) -> Axes:
-    """The largest weights against how many are larger still, and the Pareto law of shape ``khat`` through their median.
+    """The tail of the weights: the share of weights above each, and the Pareto law of shape k = k-hat.
 
-        P(w > u + e) = q (1 + k e / s)^(−1/k),    s = k m / (2^k − 1) for the median m of the excesses e over u
+        P(w > u + e) = q (1 + k e / s)^(−1/k),    s = k m / (2^k − 1)
 
-    The tail is the one k-hat is fitted to: the largest min(N / 5, 3 √N) of the weights ``(N,)``.
+    u is the weight where the tail begins. q is the share of the weights above u, and m the median of their excesses.
+
+    Args:
+        axes: where it is drawn.
+        log_weights: ``(N,)``, in nats; the tail is the one that k-hat is fitted to.
+        khat: Pareto tail index of the weights.
     """
     finite = np.sort(log_weights[np.isfinite(log_weights)].astype(float))
-    count = int(min(0.2 * len(finite), 3 * math.sqrt(len(finite))))
+    count = num_in_tail(len(finite))
     axes.set_title("tail of the weights")
     axes.set_xlabel("weight / mean weight")
-    if count < 5 or not math.isfinite(khat) or finite[-1] == finite[-count - 1]:
+    if count < FEWEST_IN_TAIL or not math.isfinite(khat) or finite[-1] == finite[-count - 1]:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no tail to fit:\nthe largest weights are equal or too few", ha="center", va="center")
         return axes
@@ -61,7 +74,7 @@ def tail(axes: Axes, log_weights: np.ndarray, khat: float) -> Axes:
 
 
 def survival(excess: np.ndarray, shape: float) -> np.ndarray:
-    """The generalized Pareto law's ``P(E > e) = (1 + k e)^(−1/k)``, 0 beyond its end where k < 0.
+    """``P(E > e) = (1 + k e)^(−1/k)`` of the generalized Pareto law; if k < 0 it is 0 beyond e = −1/k.
 
     >>> survival(np.array([0.0, 1.0, 3.0]), -0.5).tolist(), round(float(survival(np.array([1.0]), 0.0)[0]), 3)
     ([1.0, 0.25, 0.0], 0.368)

@@ -1,7 +1,7 @@
 """A report of a fit that a person reads: one page, self-contained."""
 
 from amortized.report.contents import Contents
-from amortized.report.gather import gather
+from amortized.report.from_fit import contents_of, gather
 from amortized.report.page import render, write
 
-__all__ = ["Contents", "gather", "render", "write"]
+__all__ = ["Contents", "contents_of", "gather", "render", "write"]

@@ -1,4 +1,4 @@
-"""What a report tells of: records of a fit and of the methods it is compared with, nothing that still computes."""
+"""What a report shows: records of a fit and of the methods it is compared with, nothing that still computes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,41 @@ import platform
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import metadata
 
 import numpy as np
 
+from amortized.diagnostics.comparison import Arrays, Description, describe
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.results.draws import Draws
 from amortized.training.recipe import Training
 
 PACKAGES = ("amortized", "torch", "pyro-ppl", "numpy", "arviz", "matplotlib")
+"""Their versions are shown: they made the draws, the figures or the pictures."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """``draws`` of the guide, with what the whole fit cost; ``diagnosis`` judges them by ``log_weights: (N,)``.
+    """What a report shows of one fit.
 
-    ``log_weights``: of fresh paths. ``training``: its record, where it was of this data set alone, and the overlap that
-    is ``enough``. ``baselines``: other methods' draws; ``failed``: what stopped a method, by its name.
-    ``observed: {site: (*event)}`` and ``replicated: {site: (S, *event)}``: for the predictive check. ``truth``: the log
-    evidence, where known, in nats. ``deterministic``: sites that others determine. ``code`` and ``command`` make the
-    page again; ``model`` is the model's source, ``facts`` the rest of what that takes.
+    Args:
+        title: of the page.
+        draws: the guide's, with what the whole fit cost.
+        diagnosis: the judgement of these draws.
+        log_weights: of on-policy paths ``(N,)``, in nats.
+        training: the record of the training; None if it was not of this data set alone.
+        enough: the overlap at which the training ends.
+        baselines: other methods' draws.
+        failed: what stopped a method, by its name.
+        observed: the data ``{site: (*event)}``.
+        replicated: data that the model makes at posterior draws ``{site: (S, *event)}``.
+        truth: the log evidence in nats, if it is known.
+        deterministic: sites that are functions of others.
+        code: Python that makes the page again.
+        command: the command that makes it again.
+        model: the model's source.
+        environment: seed, versions and machine.
     """
 
     title: str
@@ -44,10 +59,10 @@ class Contents:
     code: str = ""
     command: str = ""
     model: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def methods(self) -> dict[str, Draws]:
-        """The guide's draws and the baselines' by the name that tables and pictures give them, each name once."""
+        """The draws of the guide and of the baselines, each under a name of its own; the guide is first."""
         named = {"guide": self.draws}
         for found in self.baselines:
             name, number = found.method, 1
@@ -57,9 +72,19 @@ class Contents:
             named[name] = found
         return named
 
+    @cached_property
+    def arrays(self) -> dict[str, Arrays]:
+        """Every method's draws as arrays."""
+        return {method: draws.arrays() for method, draws in self.methods().items()}
+
+    @cached_property
+    def descriptions(self) -> dict[str, list[Description]]:
+        """Mean, sd and quantiles of every scalar by every method."""
+        return {method: describe(arrays) for method, arrays in self.arrays.items()}
+
 
 def source(model: Callable) -> str:
-    """The model's text, or nothing where Python does not know it, as for one that was typed in."""
+    """The model's text; empty if Python does not know it, as of a model that was typed in."""
     try:
         return textwrap.dedent(inspect.getsource(model if inspect.isroutine(model) else type(model)))
     except (OSError, TypeError):
@@ -67,7 +92,7 @@ def source(model: Callable) -> str:
 
 
 def surroundings() -> dict[str, str]:
-    """Versions of what has a part in the draws, and the machine.
+    """Versions of the packages that made the draws, and the machine.
 
     >>> sorted(surroundings())[:3]
     ['amortized', 'arviz', 'machine']

@@ -11,19 +11,20 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from amortized.diagnostics.comparison import moments
-from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, Diagnosis
-from amortized.report import tables
+from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED
 from amortized.report.contents import Contents
 from amortized.report.pictures import Pictures
+from amortized.report.tables import MARKED, cost_rows, summary
 
 ROWS = 1_000
+"""Scalars in the table at most, so that the page opens fast; a choice."""
 
 
 def write(path: str | os.PathLike[str], contents: Contents) -> Path:
-    """Write the page to ``path``, whole or not at all: a page that was there stays until the new one is complete.
+    """Write the page to ``path``; an old page stays there until the new one is complete.
 
-    Raises ``FileNotFoundError`` where the folder is not there.
+    Raises:
+        FileNotFoundError: the folder does not exist.
     """
     place, text = Path(path), render(contents)
     handle, temporary = tempfile.mkstemp(prefix=".unfinished-", suffix=".html", dir=place.parent)
@@ -40,23 +41,21 @@ def write(path: str | os.PathLike[str], contents: Contents) -> Path:
 
 def render(contents: Contents) -> str:
     """The page as text; the same contents give the same text."""
-    by_method = {method: moments(draws.arrays()) for method, draws in contents.methods().items()}
-    pictures, summary = Pictures(contents, by_method), tables.summary(by_method)
+    table = summary(contents.descriptions)
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters |= {"svg": lambda picture: Markup(picture.svg), "minus": minus}
-    shown = dict(list(summary.items())[:ROWS])
+    shown = dict(list(table.items())[:ROWS])
     return environment.from_string(text_of("page.html")).render(
         contents=contents,
         css=Markup(text_of("page.css")),
         tone=tone(contents.diagnosis.verdict),
-        facts=facts(contents.diagnosis),
         methods=list(contents.methods()),
         summary=shown,
-        unlisted=len(summary) - len(shown),
-        scalars=len(summary),
-        apart=tables.APART,
-        costs=tables.costs(contents),
-        pictures=pictures,
+        unlisted=len(table) - len(shown),
+        scalars=len(table),
+        marked=MARKED,
+        costs=cost_rows(contents),
+        pictures=Pictures(contents),
     )
 
 
@@ -65,7 +64,7 @@ def text_of(name: str) -> str:
 
 
 def minus(text: str) -> str:
-    """A hyphen before a number as a minus.
+    """A hyphen before a number becomes a minus sign.
 
     >>> minus("-0.5 ± 0.1, k-hat -1, 1e-05")
     '−0.5 ± 0.1, k-hat −1, 1e-05'
@@ -74,16 +73,9 @@ def minus(text: str) -> str:
 
 
 def tone(verdict: str) -> str:
-    """
+    """The verdict's class in the page's style sheet.
+
     >>> tone("trustworthy"), tone("usable after resampling"), tone("not to be trusted")
     ('good', 'fair', 'bad')
     """
     return {TRUSTWORTHY: "good", UNTRUSTED: "bad"}.get(verdict, "fair")
-
-
-def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """The printed diagnosis, name and value a line, without verdict and advice, which stand on their own."""
-    lines = str(diagnosis).splitlines()
-    width = lines[0].index(diagnosis.verdict)
-    pairs = [(line[:width].strip(), line[width:].strip()) for line in lines]
-    return [(name, value) for name, value in pairs if name not in ("verdict", "advice")]

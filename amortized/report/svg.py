@@ -1,5 +1,4 @@
-"""A matplotlib figure as SVG inside a page: it takes the page's colours and fonts, and the same figure gives the same
-text."""
+"""A matplotlib figure as SVG in a page, with the page's colours and fonts; the same figure gives the same text."""
 
 from __future__ import annotations
 
@@ -16,6 +15,8 @@ from matplotlib.figure import Figure
 from amortized.plots import style
 
 INK = "#010203"
+"""A colour that no picture has, so that it can be replaced by the page's own."""
+
 COLOURS = {
     INK: "currentColor",
     style.GREY: "var(--muted)",
@@ -40,13 +41,13 @@ PAGE_STYLE: dict[str, Any] = {
 
 @contextmanager
 def for_page() -> Iterator[None]:
-    """Figures made and written inside the block are for a page."""
+    """Figures that are made and written in this block are for a page."""
     with matplotlib.rc_context(cast(Any, PAGE_STYLE)):
         yield
 
 
 def inline(figure: Figure, label: str, prefix: str) -> str:
-    """``<svg role="img">`` with ``label`` for those who do not see it; ``prefix`` keeps its ids apart from others'."""
+    """``<svg role="img">`` with ``label`` for readers who do not see it; ``prefix`` makes its ids unique."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
@@ -59,7 +60,7 @@ def inline(figure: Figure, label: str, prefix: str) -> str:
 
 
 def own_ids(text: str, prefix: str) -> str:
-    """Ids that nothing refers to are left out, the others get ``prefix``.
+    """Remove the ids that nothing refers to, and put ``prefix`` before the others.
 
     >>> own_ids('<g id="a"><path id="b"/><use href="#b"/></g>', "f1")
     '<g><path id="f1-b"/><use href="#f1-b"/></g>'

@@ -1,36 +1,78 @@
-"""Numbers as a page or a terminal shows them."""
+"""Figures as a page or a terminal shows them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from amortized.diagnostics.comparison import Moments
+from amortized.diagnostics.comparison import Description, differences
+from amortized.diagnostics.verdict import Diagnosis
 from amortized.report.contents import Contents
 from amortized.weights import Estimate
 
-APART = 0.2
-"""Standard deviations between two means from which a difference is marked."""
+MARKED = 0.2
+"""Standard deviations between two means from which the report marks them: a shift that a plot shows clearly."""
+
+UNKNOWN = "–"
+"""A figure that a method does not have."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One scalar by one method, as text; ``apart``: its mean is over 0.2 sd away from the guide's."""
+    """One scalar by one method, as text; ``differs``: its mean is over 0.2 sd away from the guide's."""
 
     method: str
     cells: Sequence[str]
-    apart: bool = False
+    differs: bool = False
 
 
-def numbers(mean: float, sd: float, *others: float) -> list[str]:
-    """As many decimals as show three digits of ``sd``.
+class CostRow(NamedTuple):
+    """What one method cost and found, as text; ``difference``: its log evidence minus the truth."""
 
-    >>> numbers(4.39721, 3.2518), numbers(-0.0012345, 0.0004321), numbers(40123.4, 12000.0)
-    (['4.40', '3.25'], ['-0.001234', '0.000432'], ['40123', '12000'])
-    """
-    decimals = max(0, 2 - math.floor(math.log10(sd))) if 0 < sd < math.inf else math.inf
-    return [f"{value:.{decimals}f}" if decimals < 10 else f"{value:.3e}" for value in (mean, sd, *others)]
+    method: str
+    draws: str
+    seconds: str
+    target_calls: str
+    log_evidence: str
+    difference: str
+    remarks: str
+
+
+def summary(by_method: Mapping[str, Sequence[Description]]) -> dict[str, list[Row]]:
+    """Rows of every scalar: mean, sd, 5, 50 and 95 %, and how many of its sd a method's mean is from the guide's."""
+    (guide, ours), *others = by_method.items()
+    table = {row.name: [Row(guide, [*row.texts, ""])] for row in ours}
+    for method, theirs in others:
+        found = {row.name: row for row in differences(ours, theirs)}
+        for name, rows in table.items():
+            if name in found:
+                shift = found[name].shift
+                cells = [*found[name].reference.texts, f"{shift:+.3f}"]
+                rows.append(Row(method, cells, not abs(shift) <= MARKED))
+            else:
+                rows.append(Row(method, [UNKNOWN] * 6))
+    return table
+
+
+def cost_rows(contents: Contents) -> list[CostRow]:
+    """One row a method, the guide first."""
+    table = []
+    for method, draws in contents.methods().items():
+        is_guide = draws is contents.draws
+        evidence = contents.diagnosis.log_evidence if is_guide else draws.log_evidence
+        table.append(
+            CostRow(
+                method,
+                draws=f"{len(draws):,}",
+                seconds=f"{draws.seconds:.1f}" if draws.seconds else UNKNOWN,
+                target_calls=f"{draws.target_calls:,}" if draws.target_calls else UNKNOWN,
+                log_evidence=UNKNOWN if evidence is None else str(evidence),
+                difference=difference_from(evidence, contents.truth),
+                remarks=weights_text(contents.diagnosis) if is_guide else attributes(draws.attributes),
+            )
+        )
+    return table
 
 
 def attribute(value: float | int | str) -> str:
@@ -44,58 +86,21 @@ def attribute(value: float | int | str) -> str:
     return str(value)
 
 
-def summary(by_method: Mapping[str, Sequence[Moments]]) -> dict[str, list[Row]]:
-    """Rows of every scalar: mean, sd, 5, 50 and 95 %, and how many of its sd a baseline's mean is from the guide's."""
-    found = {method: {row.name: row for row in rows} for method, rows in by_method.items()}
-    _, *others = found
-    table = {}
-    for name, ours in next(iter(found.values())).items():
-        table[name] = [Row("guide", [*numbers(ours.mean, ours.sd, *ours.quantiles), ""])]
-        for method in others:
-            theirs = found[method].get(name)
-            if theirs is None:
-                table[name].append(Row(method, ["–"] * 6))
-                continue
-            shift = (ours.mean - theirs.mean) / theirs.sd
-            cells = [*numbers(theirs.mean, theirs.sd, *theirs.quantiles), f"{shift:+.3f}"]
-            table[name].append(Row(method, cells, not abs(shift) <= APART))
-    return table
-
-
-def costs(contents: Contents) -> list[list[str]]:
-    """One row a method: draws, seconds, density calls, log evidence, its error, and what the method says of itself."""
-    table = []
-    for method, draws in contents.methods().items():
-        ours = method == "guide"
-        evidence = contents.diagnosis.log_evidence if ours else draws.log_evidence
-        table.append(
-            [
-                method,
-                f"{len(draws):,}",
-                f"{draws.seconds:.1f}" if draws.seconds else "–",
-                f"{draws.target_calls:,}" if draws.target_calls else "–",
-                "–" if evidence is None else str(evidence),
-                off(evidence, contents.truth),
-                effective(contents) if ours else attributes(draws.attributes),
-            ]
-        )
-    return table
-
-
 def attributes(known: Mapping[str, float | int | str]) -> str:
-    """All but the seed, which is not what a method found.
+    """All but the seed, which a method did not find.
 
     >>> attributes({"rhat": 1.0009, "smallest_ess": 1796.2, "seed": 0})
     'rhat 1.001, smallest ess 1,796'
     """
     found = {name.replace("_", " "): attribute(value) for name, value in known.items() if name != "seed"}
-    return ", ".join(f"{name} {value}" for name, value in found.items()) or "–"
+    return ", ".join(f"{name} {value}" for name, value in found.items()) or UNKNOWN
 
 
-def off(evidence: Estimate | None, truth: float | None) -> str:
-    return "–" if evidence is None or truth is None else f"{evidence.value - truth:+.3f}"
+def difference_from(evidence: Estimate | None, truth: float | None) -> str:
+    """The log evidence minus the truth, in nats."""
+    return UNKNOWN if evidence is None or truth is None else f"{evidence.value - truth:+.3f}"
 
 
-def effective(contents: Contents) -> str:
-    found = contents.diagnosis
-    return f"effective draws {found.ess_fraction:.0%}, Pareto k-hat {found.khat:.2f}"
+def weights_text(diagnosis: Diagnosis) -> str:
+    """What the weights say, in a line."""
+    return f"effective draws {diagnosis.ess_fraction:.0%}, Pareto k-hat {diagnosis.khat:.2f}"

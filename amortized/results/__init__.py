@@ -1,0 +1,1 @@
+"""The records of draws and their ways out: a posterior, its draws, ArviZ."""

@@ -1,4 +1,4 @@
-"""The only module that knows ArviZ, 0.22 and later and 1.x; it reads arrays and knows neither torch nor Pyro."""
+"""The only module that knows ArviZ (0.22 and later, and 1.x); it reads arrays and knows neither torch nor Pyro."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ Groups = Mapping[str, Mapping[str, np.ndarray]]
 
 
 class LeaveOneOut(NamedTuple):
-    """Expected log predictive density of data left out one at a time, with its standard error, in nats.
+    """The expected log predictive density of data that are left out one at a time, in nats.
 
-    ``parameters``: the effective number of them; ``khat``: the largest Pareto index of a datum, sound below 0.7;
-    ``each``: what every datum adds to ``value``.
+    Args:
+        value: the sum over the data.
+        std_error: its standard error.
+        parameters: the effective number of parameters.
+        khat: the largest Pareto tail index of a datum; it should be under 0.7.
+        each: what every datum adds to ``value``, ``(number of data,)``.
     """
 
     value: float
@@ -27,11 +31,15 @@ class LeaveOneOut(NamedTuple):
 
 
 def inference_data(groups: Groups, attributes: Mapping[str, float | int | str]) -> Any:
-    """ArviZ's record (InferenceData, or DataTree from 1.0) of ``{group: {variable: (chain, draw, *event)}}``.
+    """ArviZ's record of arrays: InferenceData, or DataTree from ArviZ 1.0.
 
-    Observed data have no chain and draw dimensions; empty groups are left out; ``attributes`` mark the posterior. A
-    slash in a variable's name, which a DataTree and netCDF keep for folders, becomes a dot; a name that is taken then,
-    or that ArviZ keeps for a dimension, ``chain`` and ``draw``, gets an underscore behind it.
+    A slash in a variable's name becomes a dot, because DataTree and netCDF use slashes for folders. A name that is then
+    taken, or that ArviZ uses for a dimension (``chain``, ``draw``), gets an underscore at its end.
+
+    Args:
+        groups: ``{group: {variable: (chain, draw, *event)}}``; ``observed_data`` has no chains and draws. Empty groups
+            are left out.
+        attributes: of the posterior.
 
     >>> data = inference_data({"posterior": {"mu": np.zeros((1, 10))}}, {"method": "example"})
     >>> data.posterior["mu"].shape, data.posterior.attrs["method"]
@@ -60,14 +68,15 @@ def _renamed(variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def is_one(arviz: Any) -> bool:
-    """Whether ArviZ is of its second generation, from 1.0."""
+    """Whether ArviZ is 1.0 or later, which has another interface."""
     return int(arviz.__version__.split(".")[0]) >= 1
 
 
 def leave_one_out(log_likelihood: Mapping[str, np.ndarray]) -> LeaveOneOut:
-    """Pareto-smoothed leave-one-out of all data ``{site: (chain, draw, *batch)}`` together (arXiv 1507.04544).
+    """Pareto-smoothed leave-one-out of all data together (Vehtari, Gelman and Gabry, arXiv 1507.04544).
 
-    The draws are taken to be independent.
+    Args:
+        log_likelihood: ``{site: (chain, draw, *batch)}``; the draws should be independent.
 
     >>> found = leave_one_out({"y": np.random.default_rng(0).normal(-1.0, 0.01, (1, 500, 8))})
     >>> round(found.value, 1), found.khat < 0.7, found.each.shape
@@ -79,7 +88,7 @@ def leave_one_out(log_likelihood: Mapping[str, np.ndarray]) -> LeaveOneOut:
     posterior = {"draw_number": np.broadcast_to(np.arange(terms.shape[1], dtype=float), terms.shape[:2]).copy()}
     data = inference_data({"posterior": posterior, "log_likelihood": {"data": terms}}, {})
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Estimated shape parameter")  # told by khat
+        warnings.filterwarnings("ignore", "Estimated shape parameter")  # khat is returned
         found = arviz.loo(data, pointwise=True, reff=1.0)
     total, effective, each = ("elpd", "p", "elpd_i") if is_one(arviz) else ("elpd_loo", "p_loo", "loo_i")
     pareto = np.asarray(found.pareto_k)

@@ -1,4 +1,4 @@
-"""The record that every method hands back: draws in the model's own space, beside their weights."""
+"""The record that every method returns: draws in the model's own space, with their weights and their cost."""
 
 from __future__ import annotations
 
@@ -20,16 +20,24 @@ from amortized.targets.pyro.predictive import posterior_predictive, prior_predic
 from amortized.weights import Estimate
 
 PRIOR_DRAWS = 1_000
+"""Draws of ``prior`` and ``prior_predictive``: enough for ArviZ's plots, and cheap beside a fit."""
 
 
 @dataclass(frozen=True)
 class Draws:
-    """N draws of every site, with what it cost to get them.
+    """N draws of every site, and what they cost.
 
-    ``sites``: site name to ``(N, *event)``, constrained. Draws of several chains lie one chain after the other.
-    ``target``: the density that they are of, and ``states``: where they lie in its unconstrained space, ``(N, D)``.
-    ``log_weights``: ``(N,)`` float64 in nats, or ``None`` where all draws count alike.
-    ``target_calls``: evaluations of the log density, with or without its gradient, one per particle.
+    Args:
+        sites: ``{site: (N, *event)}`` in the model's own space; the draws of one chain lie together.
+        method: the method's name.
+        states: the draws in the target's unconstrained space, ``(N, D)``.
+        target: the density that they were drawn from.
+        log_weights: ``(N,)`` float64 in nats; None if all draws count alike.
+        log_evidence: log Z in nats; None if the method has none.
+        chains: number of chains.
+        seconds: of wall clock, for everything that led to the draws.
+        target_calls: evaluations of the log density, with or without its gradient, one a particle.
+        attributes: what else the method says of its draws.
     """
 
     sites: dict[str, Tensor]
@@ -51,12 +59,13 @@ class Draws:
         return {name: by_chain(value, self.chains) for name, value in self.sites.items()}
 
     def to_arviz(self) -> Any:
-        """ArviZ's record, InferenceData or DataTree: the draws, what the model predicts from them, and how they came.
+        """The draws as ArviZ's record (InferenceData, or DataTree from ArviZ 1.0).
 
-        ``posterior``; ``sample_stats``: ``lp``, the log density in unconstrained space, and ``log_weight`` where draws
-        have weights; and from a model: ``log_likelihood`` and ``observed_data``, ``posterior_predictive``, ``prior``
-        and ``prior_predictive`` (not where the prior is improper, a site cannot draw, or there is a factor). Data that
-        the model masks are NaN, and ``log_likelihood`` leaves them out: ``az.loo`` of a NaN is NaN.
+        It has the groups ``posterior`` and ``sample_stats``: ``lp`` is the log density in unconstrained space, and
+        ``log_weight`` is there if the draws have weights. From a model it also has ``log_likelihood``,
+        ``observed_data``, ``posterior_predictive``, ``prior`` and ``prior_predictive``. The last two are left out if
+        the prior is improper, a site cannot be drawn, or the model has a factor. Masked data are NaN, but
+        ``log_likelihood`` leaves them out, because ``az.loo`` of a NaN is NaN.
         """
         groups: dict[str, dict[str, Tensor]] = {"posterior": self.sites, "sample_stats": {}}
         observed: dict[str, Tensor] = {}
@@ -98,7 +107,7 @@ class Draws:
 
 
 def _known_data(target: ModelTarget, sites: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The data; NaN where a mask leaves a number out."""
+    """The data, with NaN for those that a mask leaves out."""
     there = unmasked_elements(target, sites)
     return {
         name: value.masked_fill(~there[name], torch.nan) if value.is_floating_point() else value
@@ -117,9 +126,9 @@ def _of_the_model(target: ModelTarget, states: Tensor, sites: Mapping[str, Tenso
 
 
 def known_terms(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Log likelihoods ``{site: (N, *batch)}`` without the elements that are NaN in every draw, since masked.
+    """Log likelihoods ``{site: (N, *batch)}`` without masked elements, which are NaN in every draw.
 
-    ``(N, known)`` at a site that has such elements; a site of nothing else is left out.
+    A site with masked elements becomes ``(N, number of others)``. A site of nothing else is left out.
 
     >>> known_terms({"y": torch.tensor([[0.5, torch.nan], [0.2, torch.nan]])})["y"].shape
     torch.Size([2, 1])

@@ -277,7 +277,8 @@ def test_advice_is_two_sentences_that_can_be_followed():
     remedies = in_python("DiffusionGuide", 3, 7, 60.0, 0.9)
     few = diagnose(GOOD[:50], GOOD, Estimate(3.0, 0.01), True, remedies=remedies, checks=bad)
     assert few.advice.startswith(
-        "A few paths have almost all the weight; log Z differs from the warm-up's log Z; and 2 more, in the table. Train"
+        "A few paths have almost all the weight; log Z differs from the warm-up's log Z; and 2 more, in the table. "
+        "Train longer"
     )
     assert "seed=3, max_seconds=600, recipe=Recipe(steps=5_000, enough=0.97" in few.advice
     lost = diagnose(
@@ -297,3 +298,8 @@ def test_where_no_warm_up_was_there_is_no_row_of_it():
     found = diagnose(GOOD, GOOD, None, True)
     assert found.verdict == TRUSTWORTHY and "warm-up" not in str(found)
     assert "warm-up's log Z" in str(diagnose(GOOD, GOOD, Estimate(0.0, 0.01), True))
+
+
+def test_the_name_of_the_last_release_warns():
+    with pytest.deprecated_call(match="mode_search"):
+        assert Checks(mode_search=SEARCHED).exploration is SEARCHED

@@ -42,6 +42,6 @@ def made(entries: int = 2, **changes) -> Contents:
         "replicated": {"y": random.normal(size=(50, 8))},
         "truth": -2.0,
         "code": "guide.fit()",
-        "facts": {"seed": "0"},
+        "environment": {"seed": "0"},
     }
     return Contents(**{**parts, **changes})

@@ -92,7 +92,7 @@ def test_the_same_contents_give_the_same_bytes(text: str):
 
 
 def test_what_is_missing_is_left_out_and_said():
-    bare = made(training=None, baselines=(), failed={}, observed={}, replicated={}, truth=None, facts={}, code="")
+    bare = made(training=None, baselines=(), failed={}, observed={}, replicated={}, truth=None, environment={}, code="")
     one = replace(bare.draws, sites={"only": bare.draws.sites["mu<b>"]})
     words = Page(render(replace(bare, draws=one, log_weights=np.full(9, -np.inf)))).words
     assert words.count("Left out:") == 4 and "No other method was run" in words

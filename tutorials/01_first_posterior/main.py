@@ -25,7 +25,7 @@ import torch
 
 from amortized import DiffusionGuide
 from amortized.baselines import nuts
-from amortized.diagnostics.comparison import compare
+from amortized.diagnostics.comparison import describe, differences
 from amortized.plots import STYLE, marginal, pair, predictive, weights
 
 DOSE = torch.tensor([-0.86, -0.30, -0.05, 0.73])  # logarithm of grams per millilitre
@@ -67,7 +67,7 @@ def main() -> None:
     number, length = (2, 100) if options.quick else (4, 1_000)
     chains = nuts.run(guide.target, chains=number, draws=length, warmup=length)
     ours = {name: value.numpy()[None] for name, value in draws.items()}
-    rows = [row for row in compare(ours, chains.arrays()) if row.name != "half"]
+    rows = [row for row in differences(describe(ours), describe(chains.arrays())) if row.name != "half"]
     for row in rows:
         by_guide, by_nuts = (f"{found.mean:6.2f} ± {found.sd:.2f}" for found in (row.ours, row.reference))
         print(f"{row.name:<12}{by_guide}   NUTS {by_nuts}")
