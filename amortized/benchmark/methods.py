@@ -165,17 +165,22 @@ BASES = {
     "subtb": DiffusionMethod(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim)),
     "fl-subtb": DiffusionMethod(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim, forward_looking=True)),
 }
+"""The paper's methods by its names, each without additions."""
+
 ADDED = {
     "expl": {"exploration": 0.2},
     "lp": {"langevin": True},
     "ls": {"local_search": True},
     "lv": {"learned_variance": True},
 }
+"""What a part of a name changes; the exploration of .2 is the paper's."""
+
 GUIDES = {
     "guide": GuideMethod(),
     "guide-long": GuideMethod(LONG),
     "guide-mixture": GuideMethod(MixtureGuide.default_recipe, MixtureGuide.preset, MixtureGuide.components),
 }
+"""Whole guides, which take no additions."""
 
 
 def method_named(name: str) -> Method:
