@@ -6,31 +6,34 @@ BIN := .venv/bin
 PINS = $(shell $(BIN)/python -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 OUT := runs/eight_schools
 
-.PHONY: demo test slow mutants fuzz arviz1 lint types truths clean
+# The first target is what a bare `make` does: fit one small model and show where the picture is.
+.DEFAULT_GOAL := demo
+.PHONY: demo help test slow mutants fuzz arviz1 lint types truths clean
 
-demo: .venv/.stamp-run
+demo: .venv/.stamp-run  ## fit the eight schools beside NUTS, and write a picture: what a bare make does
 	$(BIN)/amortized fit models/eight_schools.py --compare nuts --seed 0 --out $(OUT)
 	@echo "picture: $(OUT)/posterior.png"
 
-test: .venv/.stamp-dev
+help:  ## this list
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1|/' | awk -F'|' '{printf "  %-9s%s\n", $$1, $$2}'
+
+test: .venv/.stamp-dev  ## the fast suite, doctests too, on every core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-slow: .venv/.stamp-dev
+slow: .venv/.stamp-dev  ## the tests that take minutes: statistics of long runs, killed processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
 
-# Plants faults in a copy of the package, one at a time, and fails unless a test notices each: by hand, minutes.
-mutants: .venv/.stamp-dev
+mutants: .venv/.stamp-dev  ## plant faults in a copy, one at a time; fails unless a test notices each
 	$(BIN)/python benchmarks/mutants.py
 
-# Random Pyro programs against plain traces, each kind of mismatch as runnable source: make fuzz COUNT=200 SEED=7
 COUNT := 2000
 SEED := 0
 
-fuzz: .venv/.stamp-dev
+fuzz: .venv/.stamp-dev  ## random Pyro programs against plain traces: make fuzz COUNT=200 SEED=7
 	OMP_NUM_THREADS=1 $(BIN)/python -u -m tests.targets.fuzz --count $(COUNT) --seed $(SEED)
 
 # ArviZ 1.x needs Python 3.12 and neither torch nor Pyro: the one module that reads it is tested alone.
-arviz1: .venv-arviz1/.stamp
+arviz1: .venv-arviz1/.stamp  ## the one module that reads ArviZ, under ArviZ 1.x (Python 3.12)
 	cd .venv-arviz1 && MPLBACKEND=agg bin/python -m pytest -q --noconftest -c /dev/null --rootdir . ../tests/results/test_arviz.py
 
 .venv-arviz1/.stamp:
@@ -38,13 +41,13 @@ arviz1: .venv-arviz1/.stamp
 	.venv-arviz1/bin/python -m pip install --quiet 'arviz>=1' h5netcdf h5py pytest
 	@touch $@
 
-lint: .venv/.stamp-dev
+lint: .venv/.stamp-dev  ## ruff
 	$(BIN)/ruff check .
 
-types: .venv/.stamp-dev
+types: .venv/.stamp-dev  ## pyright, on the package and benchmarks/
 	$(BIN)/pyright
 
-truths: .venv/.stamp-run
+truths: .venv/.stamp-run  ## compute log Z of every file in models/ anew, beside what the file states
 	$(BIN)/python benchmarks/truths.py
 
 .venv/bin/python:
@@ -58,5 +61,5 @@ truths: .venv/.stamp-run
 	$(BIN)/python -m pip install --quiet $(PINS) -e '.[dev]'
 	@touch $@ .venv/.stamp-run
 
-clean:
+clean:  ## remove .venv, runs and caches
 	rm -rf .venv runs .pytest_cache .ruff_cache

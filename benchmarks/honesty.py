@@ -34,12 +34,13 @@ from amortized.diagnostics.verdict import UNTRUSTED
 OUT = RESULTS / "honesty.jsonl"
 LEVELS = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
 EXACT, DRAWS = 200_000, 4_000
-OFF, LOST = 0.05, 1 / 3
+SHARE_OFF, MODE_LOST = 0.05, 1 / 3
+"""When draws are wrong: see the head of this file."""
 Sites = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Problem:
+class KnownPosterior:
     """A model with its arguments and what is known of it.
 
     ``exact``: N exact draws ``{site: (N, ...)}``; ``labels``: each draw's mode, of which ``weights`` are the shares.
@@ -70,7 +71,7 @@ def normal(x: Tensor, mean: Any, sd: Any) -> Tensor:
 # several modes ------------------------------------------------------------------------------------------------------
 
 
-def mixture(weights: list[float], means: list | Tensor, sds: list | Tensor, scale: float = 1.0) -> Problem:
+def mixture(weights: list[float], means: list | Tensor, sds: list | Tensor, scale: float = 1.0) -> KnownPosterior:
     """Gaussians with diagonal covariances; ``sds``: a number each, or a row each."""
     w, m = torch.tensor(weights), torch.as_tensor(means, dtype=torch.float32)
     s = torch.as_tensor(sds, dtype=torch.float32)
@@ -83,7 +84,7 @@ def mixture(weights: list[float], means: list | Tensor, sds: list | Tensor, scal
         which = torch.multinomial(w, count, replacement=True)
         return {"x": m[which] + s[which] * torch.randn(count, m.shape[1])}
 
-    return Problem(
+    return KnownPosterior(
         flat(m.shape[1], lambda x: each(x).logsumexp(-1) + math.log(scale)),
         exact,
         math.log(scale),
@@ -96,7 +97,7 @@ def scattered(count: int, dim: int, spread: float, seed: int) -> Tensor:
     return spread * torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
 
 
-def crossed() -> Problem:
+def crossed() -> KnownPosterior:
     """Two thin Gaussians that cross at right angles: no two modes, no one Gaussian."""
     laws = [dist.MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, r], [r, 1.0]])) for r in (0.97, -0.97)]
 
@@ -110,10 +111,10 @@ def crossed() -> Problem:
         pyro.deterministic("product", x[..., 0] * x[..., 1])
         pyro.factor("density", torch.stack([law.log_prob(x) for law in laws]).logsumexp(0) - math.log(2))
 
-    return Problem(model, exact, 0.0)
+    return KnownPosterior(model, exact, 0.0)
 
 
-def labels_switched() -> Problem:
+def labels_switched() -> KnownPosterior:
     """Three exchangeable centres: six modes of equal weight."""
     orders = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
     return mixture([1 / 6] * 6, torch.tensor([-4.0, 0.0, 5.0])[orders], torch.tensor([0.5, 0.4, 0.8])[orders])
@@ -134,7 +135,7 @@ def on_grid(log_density: Callable[[Tensor, Tensor], Tensor], first: Tensor, seco
     return draw, float(log_p.flatten().logsumexp(0)) + math.log(width[0] * width[1])
 
 
-def two_locations() -> Problem:
+def two_locations() -> KnownPosterior:
     """Forty numbers of a mixture of .65 N(a, 1) and .35 N(b, 1), the wide priors alike: two unequal modes."""
     generator = torch.Generator().manual_seed(11)
     y = torch.where(torch.rand(40, generator=generator) < 0.65, -1.0, 1.6) + torch.randn(40, generator=generator)
@@ -154,30 +155,32 @@ def two_locations() -> Problem:
         with pyro.plate("rows", len(y)):
             pyro.sample("y", dist.MixtureSameFamily(shares, dist.Normal(torch.stack([a, b], -1), 1.0)), obs=y)
 
-    return Problem(model, lambda count: dict(zip("ab", draw(count), strict=True)), log_evidence, (y,))
+    return KnownPosterior(model, lambda count: dict(zip("ab", draw(count), strict=True)), log_evidence, (y,))
 
 
 # heavy tails --------------------------------------------------------------------------------------------------------
 
 
-def student(df: float, scales: list[float]) -> Problem:
+def student(df: float, scales: list[float]) -> KnownPosterior:
     law = dist.StudentT(df, 0.0, torch.tensor(scales))
-    return Problem(flat(len(scales), lambda x: law.log_prob(x).sum(-1)), lambda count: {"x": law.sample((count,))}, 0.0)
+    return KnownPosterior(
+        flat(len(scales), lambda x: law.log_prob(x).sum(-1)), lambda count: {"x": law.sample((count,))}, 0.0
+    )
 
 
-def joint_student() -> Problem:
+def joint_student() -> KnownPosterior:
     """One t with 4 degrees of freedom in five dimensions, correlated."""
     factor = torch.linalg.cholesky(0.6 * torch.ones(5, 5) + 0.4 * torch.eye(5))
     law = dist.MultivariateStudentT(torch.tensor(4.0), torch.zeros(5), factor)
-    return Problem(flat(5, law.log_prob), lambda count: {"x": law.sample((count,))}, 0.0)
+    return KnownPosterior(flat(5, law.log_prob), lambda count: {"x": law.sample((count,))}, 0.0)
 
 
-def laplace() -> Problem:
+def laplace() -> KnownPosterior:
     law = dist.Laplace(torch.tensor([0.0, 5.0, -3.0, 100.0]), torch.tensor([1.0, 0.1, 3.0, 20.0]))
-    return Problem(flat(4, lambda x: law.log_prob(x).sum(-1)), lambda count: {"x": law.sample((count,))}, 0.0)
+    return KnownPosterior(flat(4, lambda x: law.log_prob(x).sum(-1)), lambda count: {"x": law.sample((count,))}, 0.0)
 
 
-def outlier() -> Problem:
+def outlier() -> KnownPosterior:
     """Cauchy errors on four numbers that contradict each other: one location, two humps and a tail."""
     y = torch.tensor([-3.0, -2.5, 2.0, 8.0])
 
@@ -192,23 +195,23 @@ def outlier() -> Problem:
         with pyro.plate("rows", 4):
             pyro.sample("y", dist.Cauchy(a, 0.5 * b.exp()), obs=y)
 
-    return Problem(model, lambda count: dict(zip("ab", draw(count), strict=True)), log_evidence, (y,))
+    return KnownPosterior(model, lambda count: dict(zip("ab", draw(count), strict=True)), log_evidence, (y,))
 
 
 # boundaries ---------------------------------------------------------------------------------------------------------
 
 
-def of_prior(laws: dict[str, Any]) -> Problem:
+def of_prior(laws: dict[str, Any]) -> KnownPosterior:
     """A model without data: its posterior is its prior, and Z is 1."""
 
     def model() -> None:
         for name, law in laws.items():
             pyro.sample(name, law)
 
-    return Problem(model, lambda count: {name: law.sample((count,)) for name, law in laws.items()}, 0.0)
+    return KnownPosterior(model, lambda count: {name: law.sample((count,)) for name, law in laws.items()}, 0.0)
 
 
-def cut_normal(below: float) -> Problem:
+def cut_normal(below: float) -> KnownPosterior:
     """N(−below, 1) cut at 0."""
 
     def model() -> None:
@@ -221,10 +224,10 @@ def cut_normal(below: float) -> Problem:
         u = torch.rand(count, dtype=torch.float64) * share
         return {"t": (-below - math.sqrt(2) * torch.erfinv(2 * u - 1)).clamp(min=1e-12)}
 
-    return Problem(model, exact, math.log(share))
+    return KnownPosterior(model, exact, math.log(share))
 
 
-def no_counts() -> Problem:
+def no_counts() -> KnownPosterior:
     """Five counts of zero under a Gamma(.5, 1) rate."""
     y = torch.zeros(5)
 
@@ -233,10 +236,12 @@ def no_counts() -> Problem:
         with pyro.plate("rows", 5):
             pyro.sample("y", dist.Poisson(rate), obs=y)
 
-    return Problem(model, lambda count: {"rate": dist.Gamma(0.5, 6.0).sample((count,))}, 0.5 * math.log(1 / 6), (y,))
+    return KnownPosterior(
+        model, lambda count: {"rate": dist.Gamma(0.5, 6.0).sample((count,))}, 0.5 * math.log(1 / 6), (y,)
+    )
 
 
-def below_another() -> Problem:
+def below_another() -> KnownPosterior:
     """A uniform whose end is itself unknown."""
 
     def model() -> None:
@@ -248,13 +253,13 @@ def below_another() -> Problem:
         end = dist.Gamma(3.0, 1.0).sample((count,))
         return {"end": end, "x": end[:, None] * torch.rand(count, 3)}
 
-    return Problem(model, exact, 0.0)
+    return KnownPosterior(model, exact, 0.0)
 
 
 # bends --------------------------------------------------------------------------------------------------------------
 
 
-def bent(curve: Callable[[Tensor], Tensor], wide: float, narrow: float, extra: int = 0) -> Problem:
+def bent(curve: Callable[[Tensor], Tensor], wide: float, narrow: float, extra: int = 0) -> KnownPosterior:
     """x₁ ~ N(0, wide²), x₂ | x₁ ~ N(curve(x₁), narrow²), and as many N(0, 1) as ``extra``."""
 
     def density(x: Tensor) -> Tensor:
@@ -266,10 +271,10 @@ def bent(curve: Callable[[Tensor], Tensor], wide: float, narrow: float, extra: i
         second = curve(first) + narrow * torch.randn(count)
         return {"x": torch.cat([first[:, None], second[:, None], torch.randn(count, extra)], 1)}
 
-    return Problem(flat(2 + extra, density), exact, 0.0)
+    return KnownPosterior(flat(2 + extra, density), exact, 0.0)
 
 
-def twice_bent(spread: float) -> Problem:
+def twice_bent(spread: float) -> KnownPosterior:
     """x → x² → x⁴, as the blocks of Rosenbrock's function."""
 
     def density(x: Tensor) -> Tensor:
@@ -281,10 +286,10 @@ def twice_bent(spread: float) -> Problem:
         b = a.square() + 0.5 * torch.randn(count)
         return {"x": torch.stack([a, b, b.square() + 0.5 * torch.randn(count)], 1)}
 
-    return Problem(flat(3, density), exact, 0.0)
+    return KnownPosterior(flat(3, density), exact, 0.0)
 
 
-def annulus() -> Problem:
+def annulus() -> KnownPosterior:
     """A ring of radius 4, .3 wide, in the plane."""
 
     def density(x: Tensor) -> Tensor:
@@ -295,13 +300,13 @@ def annulus() -> Problem:
         angle, radius = 2 * math.pi * torch.rand(count), 4 + 0.3 * torch.randn(count)
         return {"x": radius[:, None] * torch.stack([angle.cos(), angle.sin()], 1)}
 
-    return Problem(flat(2, density), exact, 0.0)
+    return KnownPosterior(flat(2, density), exact, 0.0)
 
 
 # funnels ------------------------------------------------------------------------------------------------------------
 
 
-def funnel(spread: float, children: int) -> Problem:
+def funnel(spread: float, children: int) -> KnownPosterior:
     def model() -> None:
         neck = pyro.sample("neck", dist.Normal(0.0, spread))
         with pyro.plate("children", children):
@@ -311,10 +316,10 @@ def funnel(spread: float, children: int) -> Problem:
         neck = spread * torch.randn(count)
         return {"neck": neck, "x": (neck / 2).exp()[:, None] * torch.randn(count, children)}
 
-    return Problem(model, exact, 0.0)
+    return KnownPosterior(model, exact, 0.0)
 
 
-def groups(count: int, sd: float, seed: int) -> Problem:
+def groups(count: int, sd: float, seed: int) -> KnownPosterior:
     """log τ ~ N(0, 1), θᵢ ~ N(0, τ), yᵢ ~ N(θᵢ, sd): τ on a fine grid, θ in closed form."""
     generator = torch.Generator().manual_seed(seed)
     y = (1 + sd**2) ** 0.5 * torch.randn(count, generator=generator)
@@ -335,13 +340,13 @@ def groups(count: int, sd: float, seed: int) -> Problem:
             theta = pyro.sample("theta", dist.Normal(0.0, log_tau.exp()))
             pyro.sample("y", dist.Normal(theta, sd), obs=y)
 
-    return Problem(model, exact, float(log_p.logsumexp(0)) + math.log(width), (y,))
+    return KnownPosterior(model, exact, float(log_p.logsumexp(0)) + math.log(width), (y,))
 
 
 # other spaces -------------------------------------------------------------------------------------------------------
 
 
-def counted_shares() -> Problem:
+def counted_shares() -> KnownPosterior:
     """A Dirichlet prior with multinomial counts, one of them zero."""
     counts, prior = torch.tensor([12.0, 3.0, 0.0, 5.0]), torch.tensor([0.5, 1.0, 0.3, 2.0])
 
@@ -350,7 +355,7 @@ def counted_shares() -> Problem:
         pyro.sample("counts", dist.Multinomial(20, shares), obs=counts)
 
     law = dist.DirichletMultinomial(prior, 20)
-    return Problem(
+    return KnownPosterior(
         model,
         lambda count: {"shares": dist.Dirichlet(prior + counts).sample((count,))},
         float(law.log_prob(counts)),
@@ -358,7 +363,7 @@ def counted_shares() -> Problem:
     )
 
 
-def sorted_normals() -> Problem:
+def sorted_normals() -> KnownPosterior:
     """Four normals in order: 1/4! of their joint mass."""
     sd = 2.0
 
@@ -366,10 +371,10 @@ def sorted_normals() -> Problem:
         x = pyro.sample("x", dist.ImproperUniform(dist.constraints.ordered_vector, (), (4,)))
         pyro.factor("density", normal(x, 1.0, sd).sum(-1))
 
-    return Problem(model, lambda count: {"x": (1 + sd * torch.randn(count, 4)).sort(-1).values}, -math.log(24))
+    return KnownPosterior(model, lambda count: {"x": (1 + sd * torch.randn(count, 4)).sort(-1).values}, -math.log(24))
 
 
-def logistic() -> Problem:
+def logistic() -> KnownPosterior:
     """Twelve rows that are nearly separable, wide priors: a long one-sided tail."""
     x = torch.linspace(-2, 2, 12)
     y = (x > 0.3).float()
@@ -386,10 +391,10 @@ def logistic() -> Problem:
         with pyro.plate("rows", len(y)):
             pyro.sample("y", dist.Bernoulli(logits=a + b * x), obs=y)
 
-    return Problem(model, lambda count: dict(zip("ab", draw(count), strict=True)), log_evidence, (x, y))
+    return KnownPosterior(model, lambda count: dict(zip("ab", draw(count), strict=True)), log_evidence, (x, y))
 
 
-def of_matrix() -> Problem:
+def of_matrix() -> KnownPosterior:
     """A prior on correlations, and three scales.
 
     Exact draws by partial correlations (Lewandowski, Kurowicka and Joe 2009): torch 2.13's own ``LKJCholesky.sample``
@@ -411,10 +416,10 @@ def of_matrix() -> Problem:
         factor = torch.stack(rows, 1).reshape(count, 3, 3)
         return {"factor": factor, "scales": dist.HalfCauchy(1.0).expand([3]).sample((count,))}
 
-    return Problem(model, exact, 0.0)
+    return KnownPosterior(model, exact, 0.0)
 
 
-PROBLEMS: dict[str, Callable[[], Problem]] = {
+POSTERIORS: dict[str, Callable[[], KnownPosterior]] = {
     "two modes, equal": lambda: mixture([0.5, 0.5], [[0.0, 0.0], [8.0, 0.0]], [1.0, 1.0]),
     "two modes, .8 wide and .2 narrow": lambda: mixture([0.8, 0.2], [[0.0, 0.0], [7.0, 7.0]], [1.0, 0.3]),
     "three modes in 4-D": lambda: mixture([0.6, 0.3, 0.1], scattered(3, 4, 6.0, 1), [1.0, 0.5, 2.0], 30.0),
@@ -477,7 +482,7 @@ def columns(sites: Sites, names: list[str]) -> dict[str, Tensor]:
     return found
 
 
-def worst(problem: Problem, draws: Sites, exact: Sites) -> tuple[float, str, float]:
+def worst(known: KnownPosterior, draws: Sites, exact: Sites) -> tuple[float, str, float]:
     """The largest gap of a share below an exact quantile, where; and the least share of a mode over its weight."""
     truth, got = columns(exact, list(exact)), columns(draws, list(exact))
     gaps = {}
@@ -486,10 +491,10 @@ def worst(problem: Problem, draws: Sites, exact: Sites) -> tuple[float, str, flo
         below = (got[name][:, None] <= points).double().mean(0) if name in got else torch.zeros_like(LEVELS)
         gaps[name] = float((below - LEVELS).abs().max())
     rarest = 1.0
-    if problem.labels is not None and problem.weights is not None:
-        share = torch.bincount(problem.labels(draws), minlength=len(problem.weights)) / DRAWS
-        gaps |= {f"mode {i}": gap for i, gap in enumerate((share - problem.weights).abs().tolist())}
-        rarest = float((share / problem.weights).min())
+    if known.labels is not None and known.weights is not None:
+        share = torch.bincount(known.labels(draws), minlength=len(known.weights)) / DRAWS
+        gaps |= {f"mode {i}": gap for i, gap in enumerate((share - known.weights).abs().tolist())}
+        rarest = float((share / known.weights).min())
     name = max(gaps, key=gaps.__getitem__)
     return gaps[name], name, rarest
 
@@ -498,28 +503,28 @@ def run(task: tuple[str, int, float]) -> dict[str, Any]:
     name, seed, seconds = task
     torch.set_num_threads(1)
     torch.manual_seed(12345)
-    problem = PROBLEMS[name]()
-    exact = problem.exact(EXACT)
+    known = POSTERIORS[name]()
+    exact = known.exact(EXACT)
     record: dict[str, Any] = {"target": name, "seed": seed}
     began, used = time.perf_counter(), time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            guide = DiffusionGuide(problem.model, seed=seed, max_seconds=seconds, progress=False).fit(*problem.args)
+            guide = DiffusionGuide(known.model, seed=seed, max_seconds=seconds, progress=False).fit(*known.args)
             fitted = time.process_time()
             found = guide.diagnose()
             draws = guide.sample(DRAWS)
     except Exception as error:
         return record | {"error": f"{type(error).__name__}: {error}"}
-    gap, where, rarest = worst(problem, draws, exact)
+    gap, where, rarest = worst(known, draws, exact)
     return record | {
         "verdict": found.verdict,
         "advice": found.advice,
         "gap": gap,
         "where": where,
         "rarest": rarest,
-        "wrong": gap > OFF or rarest < LOST,
-        "log_evidence_error": found.log_evidence.value - problem.log_evidence,
+        "wrong": gap > SHARE_OFF or rarest < MODE_LOST,
+        "log_evidence_error": found.log_evidence.value - known.log_evidence,
         "std_error": found.log_evidence.std_error,
         "ess_fraction": found.ess_fraction,
         "khat": found.khat,
@@ -557,7 +562,7 @@ def table(records: list[dict[str, Any]]) -> str:
         "| target | seed | verdict | largest gap | at | log Z error | ESS | CPU s |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for r in sorted(records, key=lambda r: (list(PROBLEMS).index(r["target"]), r["seed"])):
+    for r in sorted(records, key=lambda r: (list(POSTERIORS).index(r["target"]), r["seed"])):
         if "error" in r:
             lines.append(f"| {r['target']} | {r['seed']} | {r['error']} | | | | | |")
             continue
@@ -595,7 +600,7 @@ def main() -> None:
     tasks = [
         (name, seed, options.seconds)
         for seed in options.seeds
-        for name in PROBLEMS
+        for name in POSTERIORS
         if options.only in name and (name, seed) not in done
     ]
     options.out.parent.mkdir(parents=True, exist_ok=True)

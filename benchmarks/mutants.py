@@ -74,8 +74,8 @@ def prepare(source: Path, to: Path) -> Path:
     """A compiled copy of what the tests read, from which each fault gets its own."""
     for name in COPIED:
         if (source / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "results", "images")
-            shutil.copytree(source / name, to / name, ignore=ignored)
+            large = ("results", "images") if name in ("benchmarks", "docs") else ()
+            shutil.copytree(source / name, to / name, ignore=shutil.ignore_patterns("__pycache__", *large))
         elif (source / name).is_file():
             shutil.copy2(source / name, to / name)
     compileall.compile_dir(to / PACKAGE, quiet=1)

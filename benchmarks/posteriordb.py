@@ -4,8 +4,12 @@
     python benchmarks/posteriordb.py --data DIR --only arK --method nuts
 
 `DIR` holds one JSON file a posterior: `parameters` (name -> mean, sd, q05, q50, q95 of the reference draws) and `data`.
-A row passes when, over all parameters, |mean error| ≤ 0.15 reference sd, the sd ratio is within 0.8–1.25, the errors of
-the 5, 50 and 95 % quantiles are ≤ 0.2 reference sd, and the fit took at most 120 s.
+A row passes when all of these hold, over all parameters:
+
+- |mean error| ≤ 0.15 reference sd;
+- the sd ratio is within 0.8–1.25;
+- the errors of the 5, 50 and 95 % quantiles are ≤ 0.2 reference sd;
+- the fit took at most 120 s.
 """
 
 from __future__ import annotations

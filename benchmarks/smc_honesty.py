@@ -2,9 +2,12 @@
 
     python benchmarks/smc_honesty.py --jobs 16        # table, and benchmarks/results/smc/honesty.json
 
-Printed for each model: the mean of log Z over the runs beside the truth, the spread of the runs (their standard
-deviation), the mean reported error, the ratio of the two, which should lie within a factor of 1.5, and how many runs
-lie within 3 of their own errors of the truth. The spread of 20 runs is itself known to 16 %.
+Printed for each model:
+
+- the mean of log Z over the runs, beside the truth;
+- the spread of the runs (their standard deviation) and the mean reported error;
+- the ratio of the two, which should lie within a factor of 1.5: the spread of 20 runs is itself known to 16 %;
+- how many runs lie within 3 of their own errors of the truth.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How good the warm-up is on targets of known truth: one row a target, in ``python benchmarks/warmup_targets.py``.
 
 ``--only NAME`` picks targets whose name contains NAME, ``--seeds 0 1 2`` repeats, ``--float32`` lowers the precision.
-Columns: largest error of a mean in true sds, least and largest ratio of sds, largest error of a mode's weight in
-percentage points, error of log Z in nats beside its claimed standard error, density calls, seconds, verdict.
+Columns: the largest error of a mean in true sds; the least and largest ratio of sds; the largest error of a mode's
+weight in percentage points; the error of log Z in nats beside its claimed standard error; calls, seconds, verdict.
 """
 
 from __future__ import annotations

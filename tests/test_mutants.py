@@ -71,6 +71,13 @@ def test_each_fault_meets_its_fate_and_the_package_stays_as_it_is(fake: Path, tm
     assert "its text is 0 times in amortized/double.py" in next(o.said for o in found if o.name == "no longer there")
 
 
+def test_the_copy_has_every_module_and_no_committed_results(tmp_path: Path):
+    prepared = TOOL.prepare(ROOT, tmp_path)
+    modules = {file.relative_to(ROOT) for file in (ROOT / "amortized").rglob("*.py")}
+    assert modules == {file.relative_to(prepared) for file in (prepared / "amortized").rglob("*.py")}
+    assert not (prepared / "benchmarks" / "results").exists()
+
+
 def test_a_test_that_fails_anyway_is_told_first(fake: Path, tmp_path_factory):
     (fake / "tests" / "test_double.py").write_text("def test_double():\n    assert False\n")
     mutant = Mutant("wrong", "double.py", "2 * x", "3 * x", ("test_double.py",))

@@ -11,14 +11,21 @@ from amortized._types import TrainingStep
 from amortized.targets.base import Target
 
 CLOCKS = {"process": time.process_time, "wall": time.perf_counter}
+"""Processor time does not suffer from other jobs; an accelerator's work shows only on the wall's clock."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Exactly one limit: ``seconds``, ``steps`` of the optimiser, or ``energy_calls`` (log densities, one a particle).
+    """What a training may spend: exactly one limit.
 
-    ``clock``: what seconds are counted on. ``"process"`` counts the CPU time of this process, which does not suffer
-    from other jobs on the machine; ``"wall"`` is the clock on the wall, right where an accelerator does the work.
+    Args:
+        seconds: On ``clock``.
+        steps: Of the optimiser.
+        energy_calls: Log densities, one a particle.
+        clock: ``"process"``, the CPU time of this process, or ``"wall"``, for work on an accelerator.
+
+    Raises:
+        ValueError: No limit, more than one, one that is not positive, or another clock.
     """
 
     seconds: float | None = None
@@ -28,17 +35,19 @@ class Budget:
 
     def __post_init__(self) -> None:
         limits = {"seconds": self.seconds, "steps": self.steps, "energy_calls": self.energy_calls}
-        given = {name: value for name, value in limits.items() if value is not None}
-        if len(given) != 1:
-            raise ValueError(f"a budget has exactly one limit, got {given or 'none'}: write Budget(seconds=120)")
-        if not next(iter(given.values())) > 0:
-            raise ValueError(f"{given}: a budget must be positive; write Budget(seconds=120)")
+        limits = {name: value for name, value in limits.items() if value is not None}
+        if len(limits) != 1:
+            raise ValueError(f"a budget has exactly one limit, got {limits or 'none'}: write Budget(seconds=120)")
+        if not next(iter(limits.values())) > 0:
+            raise ValueError(f"{limits}: a budget must be positive; write Budget(seconds=120)")
         if self.clock not in CLOCKS:
             raise ValueError(f"clock={self.clock!r}: write one of {', '.join(map(repr, CLOCKS))}")
 
 
 class NetworkCalls:
-    """Counts the states at which a network, or a copy of it such as the mean of its weights, was evaluated.
+    """Counts the states at which a network was evaluated, copies of the network included.
+
+    Training evaluates a copy too: the running mean of the weights.
 
     >>> import torch
     >>> network = nn.Linear(2, 1)
@@ -60,7 +69,7 @@ class NetworkCalls:
 
 
 class Meter:
-    """Measures what a run has used of its budget; a callback that stops it, and the pace of its learning rate.
+    """Measures what a run has used of its budget: the callback that stops it, and the pace of its learning rate.
 
     >>> from amortized.targets.callable import DensityTarget
     >>> meter = Meter(Budget(steps=4), DensityTarget(lambda x: -x.square().sum(-1), dim=1))
@@ -85,7 +94,7 @@ class Meter:
         return self.target.calls - self.calls_before
 
     def pace(self, step: int) -> float:
-        """The part of the budget that is used before optimiser step ``step``: from 0 to 1."""
+        """Which part of the budget is used before optimiser step ``step``, from 0 to 1."""
         if self.budget.steps is not None:
             return min(1.0, step / self.budget.steps)
         if self.budget.energy_calls is not None:

@@ -18,7 +18,7 @@ EXACT = "exact draws"
 """The method of the cells that measure the noise floors; they have no budget."""
 
 PATHS = 2_000
-"""Paths and exact draws of a measurement: as many as the paper draws for its tables (arXiv 2402.05098)."""
+"""Paths and exact draws of a measurement: optimal transport between them, for W2, costs about their square."""
 
 LIMIT_NAMES = {"seconds": "seconds", "steps": "steps", "energy_calls": "energy-calls"}
 """A budget's fields and their names in titles and file names."""

@@ -21,7 +21,10 @@ from amortized.files.model import UserError
 from amortized.files.outputs import check_writable, together
 
 FLOORS = 3
+"""Cells of exact draws for a target: their spread over seeds tells what a difference is worth."""
+
 ACTIONS = ("run", "report")
+"""What may follow ``bench``; any other word is a model file."""
 
 
 def with_action(argv: Sequence[str]) -> list[str]:
@@ -100,19 +103,19 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
 
 
 def floor_cells(wanted: Sequence[Cell]) -> list[Cell]:
-    """The cells of the noise floors, three a target, where the model file has exact draws."""
+    """The cells of the noise floors, for every target whose model file has exact draws."""
     targets = dict.fromkeys((cell.path, cell.options, cell.paths) for cell in wanted)
-    there = [
+    exact = [
         target for target in targets if truth.own_function(model_file.load(target[0], options=target[1]), "sample")
     ]
-    return [Cell(path, options, EXACT, seed, None, paths) for path, options, paths in there for seed in range(FLOORS)]
+    return [Cell(path, options, EXACT, seed, None, paths) for path, options, paths in exact for seed in range(FLOORS)]
 
 
-def check_sources(kept: Sequence[Cell], folder: Path) -> None:
+def check_sources(finished: Sequence[Cell], folder: Path) -> None:
     """Warn of results that were made with another text of their model file."""
-    for path in dict.fromkeys(cell.path for cell in kept):
-        made = {records.read_result(records.result_file(folder, cell))["source"] for cell in kept if cell.path == path}
-        if made != {digest(path)}:
+    for path in dict.fromkeys(cell.path for cell in finished):
+        files = [records.result_file(folder, cell) for cell in finished if cell.path == path]
+        if {records.read_result(file)["source"] for file in files} != {digest(path)}:
             warnings.warn(f"{folder} has results of another version of {path}: take another --out", stacklevel=2)
 
 
@@ -123,19 +126,19 @@ def write_report(arguments: argparse.Namespace) -> None:
     if arguments.methods:
         check_methods(results, arguments.methods)
         results = [result for result in results if result["method"] in (EXACT, *arguments.methods)]
-    made = result_tables(results, not arguments.no_times, arguments.methods, read_published(arguments.published))
+    tables = result_tables(results, not arguments.no_times, arguments.methods, read_published(arguments.published))
     pictures = None if arguments.no_times else figure_pngs(results, arguments.metric)
     name = f"{arguments.metric}_by_seconds.png" if pictures else None
     with together(folder) as temporary:
-        (temporary / "report.md").write_text(report.markdown_report(made, results, name))
-        (temporary / "report.html").write_text(report.html_report(made, results, pictures))
+        (temporary / "report.md").write_text(report.markdown_report(tables, results, name))
+        (temporary / "report.html").write_text(report.html_report(tables, results, pictures))
         if pictures and name:
             (temporary / name).write_bytes(pictures[0])
     print(f"written to {folder}: report.md, report.html{f', {name}' if name else ''}")
 
 
 def figure_pngs(results: Sequence[Result], metric: str) -> tuple[bytes, bytes] | None:
-    """The figure on light and on dark ground; ``None`` where no result has the metric."""
+    """The figure on light and on dark ground; ``None`` if no result has the metric."""
     try:
         column = figures.metric_column(metric)
     except ValueError as error:
@@ -146,10 +149,10 @@ def figure_pngs(results: Sequence[Result], metric: str) -> tuple[bytes, bytes] |
 
 
 def check_methods(results: Sequence[Result], methods: Sequence[str]) -> None:
-    there = sorted({result["method"] for result in results} - {EXACT})
+    known = sorted({result["method"] for result in results} - {EXACT})
     for method in methods:
-        if method not in there:
-            raise UserError(f"no result of method {method}: there are {', '.join(there)}")
+        if method not in known:
+            raise UserError(f"no result of method {method}: there are {', '.join(known)}")
 
 
 def read_published(file: Path | None) -> Published | None:
@@ -162,7 +165,7 @@ def read_published(file: Path | None) -> Published | None:
 
 
 def checked_figures(published: Any) -> Published:
-    """Raises ``ValueError`` for anything but ``{target: {method: {metric: number}}}``."""
+    """The same, if it is ``{target: {method: {metric: number}}}``; else a ``ValueError``."""
     for target, methods in entries(published, "the file"):
         for method, row in entries(methods, target):
             for metric, value in entries(row, f"{target}, {method}"):

@@ -14,18 +14,27 @@ from amortized.targets.base import Target
 from amortized.training.preparation import prepare
 from amortized.training.recipe import Recipe, train
 
-UNLIMITED_SECONDS, WARM_UP_CALLS = 1e9, 300_000
+UNLIMITED_SECONDS = 1e9
+"""For a budget of energy calls, whose meter stops the training."""
+
+WARM_UP_CALLS = 300_000
+"""The warm-up's own default, for a budget of seconds."""
 
 
 @dataclass(frozen=True)
 class GuideMethod:
-    """What ``DiffusionGuide(model, recipe=recipe).fit()`` does, its warm-up counted; at most half of the budget for it.
+    """What ``DiffusionGuide(model, recipe=recipe).fit()`` does. The warm-up may take half of the budget.
 
-    Training may end before the budget does: when it has converged, or got worse for a while. The warm-up looks at its
-    half between its stages, so that a very small budget is overspent, as the result then shows. ``components`` of a
-    mixture that natural gradients draw to the target may take half as long again.
+    Training may end before the budget does, when it has converged. The warm-up looks at its limit between its stages,
+    so a very small budget is overspent; the result shows by how much.
 
-    Raises ``ValueError`` for a budget of steps.
+    Args:
+        recipe: Of the training.
+        preset: Makes the sampler.
+        components: Gaussians that natural gradients fit to the target, in half of the warm-up's time again.
+
+    Raises:
+        ValueError: A budget of steps, which a warm-up does not have.
     """
 
     recipe: Recipe = Recipe()

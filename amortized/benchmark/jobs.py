@@ -1,4 +1,4 @@
-"""All cells at once: processes of this machine, or the workers of a Dask cluster; each result is kept as it comes."""
+"""Many cells at once: on processes of this machine, or on a Dask cluster. Each result is written as it comes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,21 @@ def run_cells(
     scheduler: str | None = None,
     progress: bool = True,
 ) -> int:
-    """Run every cell, ``jobs`` at a time and each on one thread, and write its result; how many failed.
+    """Run every cell on one thread and write its result. Only this process writes into ``folder``.
 
-    ``backend``: "loky", processes of this machine, or "dask": the workers of the cluster at ``scheduler``, or of one
-    on this machine with ``jobs`` workers. Only this process writes into ``folder``.
+    Args:
+        todo: The cells.
+        folder: Where the results go.
+        jobs: Cells at once.
+        backend: ``"loky"``, processes of this machine, or ``"dask"``, the workers of a cluster.
+        scheduler: Address of the cluster; by default a cluster of ``jobs`` workers is started on this machine.
+        progress: Whether to show a bar.
 
-    Raises ``UserError`` where joblib or dask is not installed.
+    Returns:
+        How many cells failed.
+
+    Raises:
+        UserError: joblib or dask is not installed.
     """
     joblib = optional_module("joblib")
     failed = 0
@@ -65,7 +74,7 @@ def worker_pool(joblib: ModuleType, jobs: int, backend: str, scheduler: str | No
 
 
 def with_absolute_paths(cell: Cell) -> Cell:
-    """The same cell with paths that a worker in another folder finds too."""
+    """The same cell with absolute paths, which a worker in another folder finds."""
     file, _, function = cell.method.rpartition(":")
     method = f"{Path(file).absolute()}:{function}" if file.endswith(".py") else cell.method
     return replace(cell, path=cell.path.absolute(), method=method)

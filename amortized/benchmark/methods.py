@@ -45,11 +45,15 @@ from amortized.training.callbacks import History
 from amortized.training.loop import Schedule, fit
 from amortized.training.recipe import Recipe
 
-LEARNING_RATE, UNLIMITED = 5e-3, 1_000_000
+LEARNING_RATE = 5e-3
+"""The library's default (``Recipe``), for all methods alike."""
+
+UNLIMITED = 1_000_000
+"""Gradient steps that no budget reaches: the meter stops the training."""
 
 
 class Fading:
-    """Takes the inflation of an exploration down to 0 in a line, over the first half of a budget."""
+    """Lowers the inflation of an exploration linearly to 0, over the first half of a budget."""
 
     def __init__(self, exploration: Exploration, meter: Meter):
         self.exploration = exploration
@@ -63,12 +67,26 @@ class Fading:
 
 @dataclass(frozen=True)
 class DiffusionMethod:
-    """The published family on equal terms: from a standing start, with no warm-up and no mixture.
+    """A method of arXiv 2402.05098 on equal terms: no warm-up, no mixture.
 
-    ``exploration`` inflates the noise of fresh paths, ``fading`` over the first half of the budget. ``local_search``
-    replays half of the batches from a buffer of ``capacity`` ends, drawn by ``priority``, which ``search`` refreshes
-    every ``every`` of them. ``steps`` in sampling, a fresh random grid of ``training_steps`` for each batch of
-    ``batch`` paths in training; a network of two hidden layers of ``width``.
+    Args:
+        process: The noising chain.
+        objective: Made for D variables.
+        langevin: Whether the network sees the target's score.
+        learned_variance: Whether the forward variance is learned.
+        learned_noising: Whether the noising kernel is learned.
+        transition: Law of a forward step.
+        exploration: Inflation of the noise of on-policy paths.
+        fading: Whether the exploration falls to 0 over the first half of the budget.
+        local_search: Whether every second batch is replayed from a buffer that a search refreshes.
+        capacity: Ends that the buffer holds.
+        priority: Which ends are replayed.
+        search: Finds new ends from replayed ones.
+        every: Replayed batches between two searches.
+        steps: Of a path in sampling.
+        training_steps: Of a path in training; each batch has its own random grid.
+        batch: Paths of a training step.
+        width: Of the network's two hidden layers.
     """
 
     process: type[LinearProcess]
@@ -128,13 +146,14 @@ class DiffusionMethod:
         return LangevinMLP(dim, self.width, depth=2, langevin=langevin, learned_variance=learned_variance)
 
     def with_replay(self, fresh: Behaviour, target: Target) -> Behaviour:
-        """Fresh batches in turn with replayed ones that local search improves."""
+        """On-policy batches in turn with replayed ones, which local search improves."""
         buffer = ReplayBuffer(target.dim, self.capacity, target.device)
         return Alternate(
             fresh, LocalSearch(Replay(buffer, self.priority()), self.search(), every=self.every, chains=self.batch)
         )
 
 
+# goes on for as long as there is budget and progress
 LONG = Recipe(bridge_steps=600, steps=20_000, every=250, enough=0.98, patience=6)
 BASES = {
     "pis": DiffusionMethod(PinnedBrownian, lambda dim: ReverseKL()),
@@ -146,26 +165,37 @@ BASES = {
     "subtb": DiffusionMethod(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim)),
     "fl-subtb": DiffusionMethod(PinnedBrownian, lambda dim: SubTrajectoryBalance(dim, forward_looking=True)),
 }
+"""The paper's methods by its names, each without additions."""
+
 ADDED = {
     "expl": {"exploration": 0.2},
     "lp": {"langevin": True},
     "ls": {"local_search": True},
     "lv": {"learned_variance": True},
 }
+"""What a part of a name changes; the exploration of .2 is the paper's."""
+
 GUIDES = {
     "guide": GuideMethod(),
     "guide-long": GuideMethod(LONG),
     "guide-mixture": GuideMethod(MixtureGuide.default_recipe, MixtureGuide.preset, MixtureGuide.components),
 }
+"""Whole guides, which take no additions."""
 
 
 def method_named(name: str) -> Method:
-    """The method of a name: ``pis``, ``fl-subtb-lp``, ``tb-expl-lp-ls``, ``guide``; ``ValueError`` where it is none.
+    """The method of a name, such as ``pis``, ``fl-subtb-lp``, ``tb-expl-lp-ls`` or ``guide``.
 
-    ``-expl`` explores, ``-lp`` shows the network the target's score, ``-ls`` adds replay with local search, ``-lv``
-    learns the variance of the forward kernel. ``guide`` is the whole of ``DiffusionGuide``, ``guide-long`` the same
-    with a recipe that goes on for as long as there is budget and progress, ``guide-mixture`` the whole of
-    ``MixtureGuide``.
+    Args:
+        name: A base and its additions: ``-expl`` explores, ``-lp`` shows the network the target's score, ``-ls`` adds
+            replay with local search, ``-lv`` learns the forward variance. Or a whole guide: ``guide`` is
+            ``DiffusionGuide``, ``guide-long`` trains for as long as it helps, ``guide-mixture`` is ``MixtureGuide``.
+
+    Raises:
+        ValueError: There is no such name; the message lists the parts of all names.
+
+    >>> method_named("tb-expl-lp").exploration
+    0.2
     """
     if name in GUIDES:
         return GUIDES[name]

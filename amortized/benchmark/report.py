@@ -10,6 +10,8 @@ from amortized.benchmark.table import COLUMNS, COSTS, TIMES, Result, ResultTable
 
 TITLE = "Diffusion samplers, measured"
 HOW_TO_READ = "Means over seeds ± their standard deviation."
+"""Stand above every report, in both formats."""
+
 PAGE_STYLE = """
 :root { color-scheme: light dark; --ink: #1b1d21; --paper: #ffffff; --quiet: #62676f; --line: #dfe2e6; --head: #f4f5f7 }
 @media (prefers-color-scheme: dark) {

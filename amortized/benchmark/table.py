@@ -43,12 +43,18 @@ COLUMNS = (
     Column("metrics", "entropic_mode_coverage", "EMC", "entropic mode coverage, 1 at best"),
     Column("metrics", "stein", "Stein", "kernel Stein discrepancy, without exact draws"),
 )
+"""Metrics in the order of the table: bounds and log Z, weights, distances, modes."""
+
 COSTS = (
     Column("training", "energy_calls", "energy calls", "densities evaluated in training, one a particle"),
     Column("training", "network_calls", "network calls", "states at which the network was evaluated in training"),
     Column("training", "steps", "steps", "gradient steps"),
 )
+"""The cost, the same in every run of a cell."""
+
 TIMES = (Column("training", "seconds", "seconds", "of training, on the budget's clock"),)
+"""What differs between two runs of a cell; ``--no-times`` leaves it out."""
+
 REPLACED = {"elbo": "delta", "eubo": "delta", "log_evidence": "rw"}
 """Values that are not shown beside these others, which need a known log Z."""
 

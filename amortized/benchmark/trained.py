@@ -14,9 +14,19 @@ from amortized.targets.base import Target
 
 @dataclass
 class Trained:
-    """A trained sampler, the target that it samples, the maps between that target's space and the model's unconstrained
-    one, and what the training cost: ``seconds`` on the budget's clock, ``energy_calls`` of the log density, and
-    ``network_calls``, one a state."""
+    """A trained sampler and what its training cost.
+
+    Args:
+        sampler: The sampler.
+        target: The density that it samples: the method's own, or a whitened view of it.
+        unwhiten: From that density's space to the model's unconstrained space, ``(N, D) -> (N, D)``.
+        whiten: The way back.
+        losses: Of every gradient step.
+        steps: Gradient steps.
+        seconds: Of training, on the budget's clock.
+        energy_calls: Evaluations of the log density, one a particle.
+        network_calls: Evaluations of the network, one a state.
+    """
 
     sampler: DiffusionSampler
     target: Target
@@ -30,6 +40,6 @@ class Trained:
 
 
 class Method(Protocol):
-    """Trains on a target whose reference deviation is ``scale``, within a budget."""
+    """Trains on ``target`` within ``budget``; ``scale``: the std of the reference to start from."""
 
     def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained: ...

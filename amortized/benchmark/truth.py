@@ -17,16 +17,20 @@ from amortized.targets.pyro.target import PyroTarget
 from amortized.weights import Estimate
 
 FUNCTIONS = ("sample", "mode")
-"""Names in a model file that only a function can have."""
+"""Names in a model file that only a function can have, so that no constant is suggested for them."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A target and its truth. Draws are in the target's unconstrained space.
+    """A target and its truth, ``None`` for what the file does not say. Draws are in the unconstrained space.
 
-    ``scale``: the reference deviation that methods start from; ``log_evidence``: log Z with its standard error, in
-    nats; ``sample(count, seed) -> (count, D)``: exact draws; ``mode: (N, D) -> (N,)`` (or ``(N, blocks)``): the mode
-    of each draw; ``mode_weights``: the modes' true weights. ``None`` where the file does not say.
+    Args:
+        target: The density.
+        scale: Std of the reference that methods start from.
+        log_evidence: log Z and its std error, in nats.
+        sample: ``(count, seed) -> (count, D)``, exact draws.
+        mode: ``(N, D) -> (N,)`` or ``(N, blocks)``, the mode of each draw.
+        mode_weights: The modes' true weights.
     """
 
     target: PyroTarget
@@ -39,7 +43,8 @@ class Problem:
     def check(self) -> None:
         """Call what measuring will call, so that a fault there is met before any training.
 
-        Raises ``ValueError`` for shapes that do not fit or draws that are not finite.
+        Raises:
+            ValueError: Shapes do not fit, or draws are not finite.
         """
         dim = self.target.dim
         draws = torch.zeros(2, dim, device=self.target.device) if self.sample is None else self.sample(2, 0)
@@ -52,9 +57,10 @@ class Problem:
 
 
 def parse_model_argument(text: str) -> tuple[Path, tuple]:
-    """A model file and the options of its ``data``: what follows a colon, as Python literals.
+    """A model file and the options of its ``data``, which follow a colon as Python literals.
 
-    Raises ``UserError`` where the options are no literals.
+    Raises:
+        UserError: The options are not literals.
 
     >>> parse_model_argument("models/many_well.py:128")
     (PosixPath('models/many_well.py'), (128,))
@@ -75,10 +81,11 @@ def load_problem(path: Path, options: tuple = ()) -> Problem:
     """The target ``model(*data(*options))`` of the file at ``path``, and its truth.
 
     The file may have: ``LOG_EVIDENCE = (value, standard error)``; exact draws ``sample(n, *arguments) ->
-    {site: (n, *event)}``; ``mode(draws) -> labels`` and ``MODE_WEIGHTS``; ``SCALE``. Every
-    constant may be a function of the arguments instead, under its name in small letters.
+    {site: (n, *event)}``; ``mode(draws) -> labels`` and ``MODE_WEIGHTS``; ``SCALE``. Every constant may be a function
+    of the arguments instead, under its name in small letters. Imported names do not count.
 
-    What the file imports under such a name is none of these. Raises ``UserError`` where the file is at fault.
+    Raises:
+        UserError: The file is at fault.
     """
     file = load(path, options=options)
     with blaming(path):
@@ -95,10 +102,7 @@ def load_problem(path: Path, options: tuple = ()) -> Problem:
 
 
 def own_function(file: ModelFile, name: str) -> Callable | None:
-    """The function ``name`` that the file defines, ``None`` where there is none or an imported one.
-
-    Raises ``UserError`` where the name holds a plain value.
-    """
+    """The function ``name`` that the file itself defines, else ``None``; a ``UserError`` for a plain value."""
     value = getattr(file.module, name, None)
     if value is None or inspect.ismodule(value):
         return None
@@ -117,7 +121,7 @@ def value_for(file: ModelFile, name: str) -> Any:
 
 
 def call_with_arguments(function: Callable, file: ModelFile, *first: Any) -> Any:
-    """``function(*first, *arguments)``, or without the model's arguments where it takes none."""
+    """``function(*first, *arguments)``, or ``function(*first)`` if it does not take the model's arguments."""
     signature = inspect.signature(function)
     try:
         signature.bind(*first, *file.args, **file.kwargs)
