@@ -67,7 +67,7 @@ def test_smaller_sets_end_with_rows_of_nan():
         ([1.0, 2.0], r"'y' is a tensor of shape \(2,\): pass \(3,\)"),
         ("1.5", r"'y' is a str: write a tensor, an array or a list of numbers"),
         ([1.0, "2"], r"'y' holds float and str: write tensors, arrays or lists of numbers, one a data set"),
-        (np.array(["a"]), r"argument 'y' holds <U1 values, which are no numbers: write pandas.factorize\(y\)\[0\]"),
+        (np.array(["a"]), r"argument 'y' holds 'a', which is no number: write pandas.factorize\(y\)\[0\]"),
         ([], r"'y' is an empty list: pass at least one data set"),
         ([torch.ones(3), torch.ones(4)], r"'y' holds tensors of shapes \[\(3,\), \(4,\)\]: pass \(3,\) for each"),
         (torch.tensor([1.0, torch.nan, torch.inf]), r"'y': 2 of its 3 values are NaN or infinite; .*poutine.mask"),

@@ -202,7 +202,7 @@ def nowhere_finite(program: Program, starts: Tensor, failure: Exception | None) 
     guilty = ", ".join(f"{name!r} ({term.item():g})" for name, term in terms.items() if not term.isfinite())
     cause = f"it raises {type(failure).__name__}: {failure}" if failure else "its gradient is not finite"
     return ModelError(
-        f"the log density is finite with its gradient at none of {len(starts)} dispersed starts; at 0 in unconstrained "
-        + (f"space the log probability is not finite at site {guilty}" if guilty else f"space {cause}")
-        + "; check that the data lie in the support of the likelihood and that no scale is 0"
+        f"log density and gradient are finite at none of {len(starts)} dispersed starts; at 0 in unconstrained space "
+        + (f"the log probability is not finite at site {guilty}" if guilty else cause)
+        + ". Check that the data lie in the support of the likelihood and that no scale is 0"
     )
