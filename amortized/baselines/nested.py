@@ -28,7 +28,7 @@ EDGE, EDGE_SHARE = 1e-12, 0.01
 At 7 stds a double still tells quantiles apart; at 8.2, a distance of 1e-16, it does not."""
 
 LARGE = 20
-"""Dimensions above which points move by slices: random walks of dynesty's 25 steps no longer decorrelate there."""
+"""Dimensions above which points move by slices, as with dynesty's own ``sample="auto"``."""
 
 LOWEST = -1e300
 """The log likelihood for dynesty where the density is zero: it wants a finite value."""

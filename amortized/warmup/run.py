@@ -57,7 +57,7 @@ def warm_up(
         target: the density, in its unconstrained space.
         draws: how many.
         generator: source of randomness.
-        max_calls: most target calls, one a particle, without those of the screening. Ten targets of known truth took
+        max_calls: most target calls, one a particle, without those of the screening. Eight targets of known truth took
             60,000 to 140,000.
         max_seconds: most seconds of wall clock.
         progress: prints the stages.
