@@ -81,7 +81,7 @@ class PartitionObjective(Objective):
 
 
 def zero_head(embedding: nn.Module, size: int) -> nn.Module:
-    """A linear map of what an embedding reads, to ``size`` numbers, zero at first."""
+    """An embedding followed by a linear map to ``size`` numbers, which is zero at first."""
     head = nn.Linear(int(cast(Any, embedding).size), size)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -89,7 +89,7 @@ def zero_head(embedding: nn.Module, size: int) -> nn.Module:
 
 
 def finite_or_nan(log_weight: Tensor) -> Tensor:
-    """Log weights with NaN where a path left the target's support, so that batch statistics can leave it out."""
+    """Log weights with NaN for paths outside the target's support, so that batch statistics can leave them out."""
     return torch.where(log_weight.isfinite(), log_weight, torch.nan)
 
 

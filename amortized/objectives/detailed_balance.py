@@ -13,8 +13,14 @@ from amortized.path import ScoredPath
 class DetailedBalance(PartitionObjective):
     """``mean_k (log F_k P_F − log F_{k+1} P_B)²`` with a learned state flow F, whose ends are ``Z p₀`` and R.
 
-    Each step squared up to ``delta`` nats and linear beyond. ``dim``: the size of a state. ``forward_looking`` lets the
-    flow read the target along the path. Valid for paths from anywhere. Bengio et al., arXiv 2111.09266.
+    Valid for paths from anywhere. Bengio et al., arXiv 2111.09266.
+
+    Args:
+        dim: S, the size of a state.
+        forward_looking: lets the flow read the target along the path.
+        width: of the flow's layers.
+        delta: nats up to which the difference of a step is squared; beyond, the loss is linear.
+        partition_rate: as in ``Objective``.
 
     >>> sum(weights.numel() for weights in DetailedBalance(dim=2).parameters()) > 1
     True

@@ -1,4 +1,4 @@
-"""State flows: the learned mass of paths through every state, and the potentials that balance makes constant."""
+"""State flows: the learned mass of paths through every state, and potentials that are constant at balance."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from amortized.policies.embeddings import CosineTime
 class StateFlow(nn.Module):
     """``log F_k(x) = log Z + log m_k(x) + f(x, t)``: the reference's marginal m_k, corrected by a residual perceptron.
 
-    ``forward_looking`` knows the target too: ``(1 − t) (log Z + log m_k) + t log R(x) + f(x, t)`` (arXiv 2302.01687,
-    2402.05098). f starts at zero. ``dim``: the size S of a state. The ends of a path need no learning: ``F_0 = Z p₀``,
-    ``F_K = R``.
+    f starts at zero. The ends of a path need no learning: ``F_0 = Z p₀``, ``F_K = R``.
+
+    Args:
+        dim: S, the size of a state.
+        width: of the hidden layers.
+        depth: residual layers.
+        forward_looking: reads the target too, ``(1 − t) (log Z + log m_k) + t log R(x) + f(x, t)`` (arXiv 2302.01687,
+            2402.05098).
 
     >>> StateFlow(dim=2).correction(torch.randn(4, 7, 2), torch.rand(4)).shape
     torch.Size([4, 7])
@@ -54,8 +59,8 @@ class StateFlow(nn.Module):
     def forward(self, path: ScoredPath, log_partition: Tensor) -> Tensor:
         """``log F_k(x_k) − Σ_{j<k} (log P_F − log P_B)``, the same for every k at balance: ``(K+1, B)`` float64.
 
-        The last less the first is ``log w − log Z``. NaN where a state has no finite value, and all along a path that
-        has no finite weight. Raises ``ValueError`` for a path that lacks what the flow reads.
+        The last minus the first is ``log w − log Z``. NaN for a state without a finite value, and for all states of a
+        path without a finite weight. Raises ``ValueError`` if the flow looks forward and the path has no log targets.
         """
         log_marginal, log_prior = path.log_marginal.double(), path.log_prior.double()
         inner = log_partition + log_marginal
@@ -76,7 +81,7 @@ class StateFlow(nn.Module):
 
 
 def _carried(path: ScoredPath, log_marginal: Tensor, log_prior: Tensor) -> Tensor:
-    """Log density of what ``x_K`` carries beside the target's variables, which ``log_prior`` has left out: ``(B,)``."""
+    """Log density of what ``x_K`` carries beside the target's variables, which ``log_prior`` leaves out: ``(B,)``."""
     alone = path.dim is None or path.states.shape[-1] == path.dim
     return torch.zeros_like(log_prior) if alone else log_marginal - log_prior
 

@@ -8,10 +8,13 @@ from amortized.path import ScoredPath
 
 
 class LogVariance(Objective):
-    """``(log w − mean log w)²`` over the paths of each context: zero where all agree, whatever its log Z is.
+    """``(log w − mean log w)²`` over the paths of each context: zero if all weights agree, whatever log Z is.
 
-    Squared up to ``delta`` nats and linear beyond. Valid for paths from anywhere; a context needs two or more of them.
-    Richter et al., "VarGrad", arXiv 2010.10436; 2307.01198.
+    Valid for paths from anywhere; a context needs at least two of them. Richter et al., "VarGrad", arXiv 2010.10436;
+    2307.01198.
+
+    Args:
+        delta: nats up to which the residual is squared; beyond, the loss is linear.
     """
 
     def __init__(self, *, delta: float = 10.0):

@@ -29,9 +29,18 @@ def bridge_regression(
 ) -> Tensor:
     """``K · E[−log P_F(x_{k+1} | x_k)]`` per row, at one random step of the bridge to each of ``ends: (B, D)``.
 
-    ``x_{k+1}`` is integrated out in closed form where the transition is Gaussian, else drawn, as ``k`` and ``x_k``
-    are: an estimate of the loss above, up to a constant, from one call of the policy on B states. The target is called
-    only where the policy needs its score. Returns ``(B,)`` in nats.
+    It estimates the loss above up to a constant, from one call of the policy on B states. ``k`` and ``x_k`` are drawn.
+    ``x_{k+1}`` is integrated out in closed form for a Gaussian transition, and drawn for any other.
+
+    Args:
+        process: its bridges are known in closed form.
+        policy: needs the target only if it needs its score.
+        target: of D variables.
+        ends: ``(B, D)``, draws of the target.
+        generator: of all draws.
+
+    Returns:
+        ``(B,)`` in nats.
     """
     k = torch.randint(process.steps, ends.shape[:1], generator=generator, device=ends.device)
     x = process.noised(k, ends, generator)

@@ -12,8 +12,8 @@ from amortized.path import ScoredPath
 class ReverseKL(Objective):
     """``−log w``: its mean is ``KL(policy ‖ noised target) − log Z``, in nats; gradients go through the simulation.
 
-    Only for fresh paths of the policy. A path that ends where the target has no density has no finite loss and no slope
-    that leads back: it counts as 0 and teaches nothing. Zhang & Chen, arXiv 2111.15141; Vargas et al., 2302.13834.
+    Only for on-policy paths. A path that ends where the target has density zero has no finite loss, and no slope that
+    leads back: it counts as 0. Zhang & Chen, arXiv 2111.15141; Vargas et al., 2302.13834.
     """
 
     on_policy_only = True

@@ -12,10 +12,9 @@ from amortized.path import ScoredPath
 class ScoreFunction(Objective):
     """Value ``−log w``, gradient ``−(log w − b) ∇ log P_F − ∇ log P_B``: unbiased for the slope of reverse KL.
 
-    The baseline ``b`` is the mean log weight of the other paths of the batch; log P_F sums the prior and all forward
-    kernels. Only for fresh paths of the policy. A path without finite weight counts as 0 and teaches nothing; the
-    gradient is the mean over the batch, which needs two finite paths. Williams, doi 10.1007/BF00992696; VarGrad,
-    arXiv 2010.10436, has the same gradient.
+    The baseline ``b`` is the mean log weight of the other paths of the batch. log P_F sums the prior and all forward
+    kernels. Only for on-policy paths, and at least two finite ones in a batch. A path without finite weight counts
+    as 0. Williams, doi 10.1007/BF00992696; VarGrad, arXiv 2010.10436, has the same gradient.
 
     >>> zero = torch.zeros(1, 3)
     >>> densities = {"log_prior": zero[0], "log_forward": zero, "log_backward": zero, "marginal": lambda: zero}

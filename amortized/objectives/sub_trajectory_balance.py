@@ -14,10 +14,16 @@ from amortized.path import ScoredPath
 class SubTrajectoryBalance(PartitionObjective):
     """``Σ_{i<j} λ^{j−i} (A_i − A_j)² / Σ_{i<j} λ^{j−i}`` with ``A_k = log F_k − Σ_{l<k} (log P_F − log P_B)``.
 
-    A is what balance makes constant along a path; F is a learned state flow whose ends are ``Z p₀`` and R. Small λ, the
-    ``decay``, is detailed balance, large λ trajectory balance. Squared up to a root mean square of ``delta`` nats, and
-    linear beyond. ``dim``: the size of a state. ``forward_looking`` (FL-SubTB) lets the flow read the target along the
-    path. Valid for paths from anywhere. Madan et al., arXiv 2209.12782; Pan et al., 2302.01687; 2310.02679.
+    At balance A is constant along a path. F is a learned state flow whose ends are ``Z p₀`` and R. Valid for paths from
+    anywhere. Madan et al., arXiv 2209.12782; Pan et al., 2302.01687; 2310.02679.
+
+    Args:
+        dim: S, the size of a state.
+        decay: λ; small is detailed balance, large is trajectory balance.
+        forward_looking: lets the flow read the target along the path (FL-SubTB).
+        width: of the flow's layers.
+        delta: root mean square in nats up to which the loss is a square; beyond, it is linear.
+        partition_rate: as in ``Objective``.
 
     >>> SubTrajectoryBalance(dim=2, decay=0.9).pairs(2, torch.float64).tolist()
     [[0.0, 0.9, 0.81], [0.9, 0.0, 0.9], [0.81, 0.9, 0.0]]

@@ -10,8 +10,11 @@ from amortized.path import ScoredPath
 class TrajectoryBalance(PartitionObjective):
     """``(log w − log Z)²`` with a learned log Z that starts at the first batch's median log weight.
 
-    log Z moves by at most ``partition_rate`` nats a step: a slow one holds the policy back (docs/objectives.md).
-    Squared up to ``delta`` nats and linear beyond. Malkin et al., "Trajectory balance", arXiv 2201.13259; 2301.12594.
+    Valid for paths from anywhere. Malkin et al., "Trajectory balance", arXiv 2201.13259; 2301.12594.
+
+    Args:
+        delta: nats up to which the residual is squared; beyond, the loss is linear.
+        partition_rate: nats a step by which log Z moves at most; a slow one holds the policy back.
     """
 
     def __init__(self, *, delta: float = 10.0, partition_rate: float = 1.0):
