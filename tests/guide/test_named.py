@@ -66,7 +66,7 @@ def test_parts_are_named_at_the_constructor():
     ("options", "named"), [({"exploration": 0.2}, "exploration=0.2"), ({"local_search": True}, "local_search=True")]
 )
 def test_reverse_kl_refuses_paths_that_are_not_its_own(options, named):
-    with pytest.raises(ValueError, match=f"{named}: ReverseKL.*write TBGuide"):
+    with pytest.raises(ValueError, match=f"{named}: ReverseKL.*Write TBGuide"):
         PISGuide(model, **options)
     with pytest.raises(ValueError, match="ReverseKL is biased"):
         replace(PISGuide.default_recipe, behaviour=OffPolicy())
