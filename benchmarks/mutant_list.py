@@ -848,8 +848,8 @@ MUTANTS = [
     mutant(
         "log-density-gradient-sign",
         "targets/base.py",
-        "return gradient[:, None].to(score) * score, None",
-        "return -gradient[:, None].to(score) * score, None",
+        "return gradients[0][:, None].to(score) * score, None",
+        "return -gradients[0][:, None].to(score) * score, None",
         "targets/test_base.py",
     ),
     mutant(

@@ -65,7 +65,7 @@ def breast_cancer(model: dict[str, Any]) -> Truth:
         likelihood = torch.nn.functional.logsigmoid(signs * (weight @ columns.T)).sum(-1)
         return likelihood - 0.5 * weight.square().sum(-1) - dim / 2 * math.log(2 * math.pi)
 
-    mean = torch.zeros(dim, dtype=torch.float64)
+    mean, hessian = torch.zeros(dim, dtype=torch.float64), torch.eye(dim, dtype=torch.float64)
     for _ in range(50):
         probability = torch.sigmoid(columns @ mean)
         hessian = (columns.T * (probability * (1 - probability))) @ columns + torch.eye(dim, dtype=torch.float64)

@@ -36,7 +36,7 @@ class Answers:
     plan: Plan
     model: Callable
     fitted: Fitted | None
-    others: Sequence[Answers]
+    others: list[Answers]
     seconds: float
 
     @property
@@ -118,8 +118,8 @@ class Answers:
 
     @overload
     def log_evidence(self) -> Estimate: ...
-    @overload
-    def log_evidence(self, *data: Any, **named: Any) -> Estimate | list[Estimate]: ...
+    @overload  # a call with data, which the first does not take
+    def log_evidence(self, *data: Any, **named: Any) -> Estimate | list[Estimate]: ...  # pyright: ignore
 
     def log_evidence(self, *data: Any, **named: Any) -> Estimate | list[Estimate]:
         """Estimate log Z in nats from fresh paths, with its standard error; a list for a batch of data sets."""
@@ -143,7 +143,7 @@ class Answers:
     @overload
     def diagnose(self) -> Diagnosis: ...
     @overload
-    def diagnose(self, *data: Any, **named: Any) -> Diagnosis | list[Diagnosis]: ...
+    def diagnose(self, *data: Any, **named: Any) -> Diagnosis | list[Diagnosis]: ...  # pyright: ignore
 
     def diagnose(self, *data: Any, **named: Any) -> Diagnosis | list[Diagnosis]:
         """Say in words whether to trust the draws; a list for a batch of data sets.

@@ -30,7 +30,7 @@ PLANNED = 0.85
 """Part of ``max_seconds`` after which training ends: the weights of fresh paths take the rest."""
 
 
-class DiffusionGuide(Answers, AutoGuide):
+class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleVariableOverride]: any callable
     """Posterior draws, log evidence and a verdict for any Pyro model.
 
     ``fit`` finds the modes, whitens, trains a sampler and weighs its paths. ``help(DiffusionGuide.__init__)`` lists the
@@ -62,7 +62,7 @@ class DiffusionGuide(Answers, AutoGuide):
         recipe = (options.recipe or own).with_behaviour(options.exploration, options.local_search)
         untried = options.seed + options.replicas
         self.plan = Plan(options, kind.__name__, kind.preset, recipe, kind.components, untried)
-        self.others: list[DiffusionGuide] = []
+        self.others: list[Answers] = []
         self.fitted: Fitted | None = None
         self.seconds = 0.0
 
@@ -93,7 +93,7 @@ class DiffusionGuide(Answers, AutoGuide):
         args, kwargs = call_with_tensors(self.model, args, kwargs, self.device)
         if self.fitted is not None:
             self.fitted.check(args, kwargs)
-        fitted = self._setup_prototype(*args, **kwargs)
+        fitted = self._prepare(args, kwargs)
         left = max(0.0, PLANNED * self.plan.seconds - (time.perf_counter() - began))
         with placement(self.device):
             record = fitted.train(left)
@@ -105,7 +105,7 @@ class DiffusionGuide(Answers, AutoGuide):
         self.others = [self._replica(seed).fit(*args, **kwargs) for seed in seeds]
         return self
 
-    def to(self, device: torch.device | str) -> DiffusionGuide:
+    def to(self, device: torch.device | str) -> DiffusionGuide:  # pyright: ignore[reportIncompatibleMethodOverride]: no dtype
         """Choose where ``fit`` will run.
 
         Raises:
@@ -125,7 +125,11 @@ class DiffusionGuide(Answers, AutoGuide):
         other.plan = replace(other.plan, untried=self.plan.untried)
         return other
 
-    def _setup_prototype(self, *args: Any, **kwargs: Any) -> Fitted:
+    def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
+        """What Pyro calls at the first use of a guide that is not fitted."""
+        self._prepare(args, kwargs)
+
+    def _prepare(self, args: tuple, kwargs: dict[str, Any]) -> Fitted:
         """What needs no training: the density, coordinates in which it is near normal, and a fresh sampler."""
         kind = Single if self.options.amortize is None else Many
         with placement(self.device):

@@ -161,10 +161,10 @@ class _WithScore(torch.autograd.Function):
         return value
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        (score,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return gradient[:, None].to(score) * score, None
+    @once_differentiable  # pyright: ignore: it hides the names of the parameters
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
+        (score,) = ctx.saved_tensors
+        return gradients[0][:, None].to(score) * score, None
 
 
 def _or_zero(value: Tensor) -> Tensor:

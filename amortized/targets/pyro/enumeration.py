@@ -145,9 +145,9 @@ class _SafeLog(torch.autograd.Function):
         ctx.save_for_backward(inputs[0])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return grad / x.clamp(min=torch.finfo(x.dtype).eps)
+        return gradients[0] / x.clamp(min=torch.finfo(x.dtype).eps)
 
 
 @contextmanager
