@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Protocol
 
 import torch
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from amortized._types import Generator, Sites, Tensor
 from amortized.targets.troubles import Troubles
@@ -155,14 +155,14 @@ class _WithScore(torch.autograd.Function):
     """``log R(x)`` whose gradient is the score found in the same call, so that no graph is kept."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, target: Target) -> Tensor:
+    def forward(ctx: Any, x: Tensor, target: Target) -> Tensor:
         value, score = target.log_prob_and_score(x.detach())
         ctx.save_for_backward(score.to(x))
         return value
 
     @staticmethod
-    @once_differentiable  # pyright: ignore: it hides the names of the parameters
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
+    @once_differentiable  # which hides the parameters' names from pyright
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (score,) = ctx.saved_tensors
         return gradients[0][:, None].to(score) * score, None
 
