@@ -1033,7 +1033,7 @@ MUTANTS = [
     mutant(
         "trained-on-the-held-out-draws",
         "training/recipe.py",
-        "ends, log_target = draws[0][recipe.held_out :], draws[1][recipe.held_out :]",
+        "ends, log_target = draws[0][held_out:], draws[1][held_out:]",
         "ends, log_target = draws[0], draws[1]",
         "training/test_recipe.py",
     ),

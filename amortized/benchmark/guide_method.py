@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -11,8 +12,8 @@ from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.trained import Trained
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.base import Target
-from amortized.training.preparation import prepare
-from amortized.training.recipe import Recipe, train
+from amortized.training.preparation import prepare, warm_up_checked
+from amortized.training.recipe import Recipe, material_of, train_on
 
 UNLIMITED_SECONDS = 1e9
 """For a budget of energy calls, whose meter stops the training."""
@@ -48,12 +49,12 @@ class GuideMethod:
         meter = Meter(budget, target)
         seconds = UNLIMITED_SECONDS if budget.seconds is None else budget.seconds
         calls = WARM_UP_CALLS if budget.energy_calls is None else max(1, budget.energy_calls // 2)
-        limits = {"max_seconds": 0.5 * seconds, "max_calls": calls}
-        made = {"preset": self.preset, "components": self.components}
-        parts = prepare(target, None, None, generator, seed, **limits, **made)
+        warm = warm_up_checked(target, generator, 0.5 * seconds, calls, self.components)
+        parts = prepare(target, warm, self._maker, generator, seed)
         network_calls = NetworkCalls(parts.sampler.policy)
         draws = parts.ends, parts.log_ends
-        record = train(parts.sampler, parts.white, draws, self.recipe, seconds, generator, callbacks=[meter])
+        material = material_of(parts.white, draws, self.recipe.held_out)
+        record = train_on(material, parts.sampler, self.recipe, seconds, generator, callbacks=[meter])
         return Trained(
             sampler=DiffusionSampler(record.sampling, parts.sampler.policy),
             target=parts.white,
@@ -65,3 +66,6 @@ class GuideMethod:
             energy_calls=meter.energy_calls,
             network_calls=network_calls.count,
         )
+
+    def _maker(self, expensive: bool) -> Callable[..., DiffusionSampler]:
+        return partial(self.preset, langevin=not expensive)

@@ -12,7 +12,7 @@ from amortized.guide.options import Plan
 from amortized.results.posterior import Posterior
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro.target import PyroTarget
-from amortized.training.preparation import prepare
+from amortized.training.preparation import prepare, warm_up_checked
 from amortized.training.recipe import Training, train
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
@@ -35,17 +35,9 @@ class Single(Fitted):
         seed, limit = plan.options.seed, plan.seconds
         capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
         self._target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
-        self.prepared = prepare(
-            self._target,
-            plan.options.sampler,
-            plan.options.langevin,
-            self.generator,
-            seed,
-            WARM_UP * limit,
-            plan.options.progress,
-            plan.preset,
-            components=plan.components,
-        )
+        progress, components = plan.options.progress, plan.components
+        warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
+        self.prepared = prepare(self._target, warm, plan.make_sampler, self.generator, seed)
         self.sampler = self.prepared.sampler
         self.latents = self._target.latents
         self._posterior: Posterior | None = None

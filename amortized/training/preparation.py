@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
 from amortized._torch import own_randomness
 from amortized._types import Generator, Tensor
-from amortized.processes.reference import Reference
-from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.targets.cost import is_expensive
@@ -23,7 +21,8 @@ RECHECKS = 3
 """Warm-ups at the most before the last: at each one's draws the density may turn out wrong as captured, by vmap or by
 loop, and there are these three."""
 
-MakeSampler = Callable[[int, Reference], DiffusionSampler]
+Maker = Callable[[bool], Callable[..., DiffusionSampler]]
+"""From whether a density is expensive to what makes a sampler of ``(dim, reference)``."""
 
 
 @dataclass(frozen=True)
@@ -47,32 +46,24 @@ class Prepared:
     expensive: bool
 
 
-def prepare(
+def warm_up_checked(
     target: Target,
-    make_sampler: MakeSampler | None,
-    langevin: bool | None,
     generator: Generator,
-    seed: int,
     max_seconds: float,
-    progress: bool = False,
-    preset: Callable[..., DiffusionSampler] = GFlowNet,
     max_calls: int = 300_000,
     components: int | None = None,
-) -> Prepared:
-    """Warm up on a target, whiten it, and build an untrained sampler.
+    progress: bool = False,
+) -> WarmUp:
+    """Warm up on a target whose density is compared with its plain definition at the warm-up's draws.
 
     Args:
-        target: of D variables.
-        make_sampler: ``(dim, reference)`` to a sampler; None builds the ``preset``.
-        langevin: whether the preset sees the density's gradient; None: unless the density is expensive.
+        target: of D variables. A target that was mended is warmed up again.
         generator: of all draws.
-        seed: fixes the network's first weights.
         max_seconds: of the warm-up, which looks at its clock between stages.
-        progress: shows the stages.
-        preset: takes ``(dim, reference, langevin=)``.
-        max_calls: of the target in the warm-up.
+        max_calls: of the target in one warm-up.
         components: so many Gaussians are fitted to the target by natural gradients, until 1.5 ``max_seconds`` after the
             start; None fits none.
+        progress: shows the stages.
     """
     began = time.perf_counter()
 
@@ -88,12 +79,25 @@ def prepare(
     if components is not None:
         seconds = max(1.0, 1.5 * max_seconds - (time.perf_counter() - began))
         warm = sharpened(warm, target, components, seconds, generator)
+    return warm
+
+
+def prepare(target: Target, warm: WarmUp, maker: Maker, generator: Generator, seed: int) -> Prepared:
+    """Whiten a target by its warm-up, and build an untrained sampler.
+
+    Args:
+        target: of D variables.
+        warm: its warm-up.
+        maker: ``maker(expensive)(dim, reference)`` builds the sampler. A density is expensive if it costs over 50
+            microseconds a particle.
+        generator: puts the draws in random order.
+        seed: fixes the network's first weights.
+    """
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
     reference = warm.reference()
     expensive = is_expensive(target, warm.draws)
-    make = make_sampler or partial(preset, langevin=not expensive if langevin is None else langevin)
     with own_randomness(target.device, seed):
-        sampler = make(target.dim, reference).to(target.device)
+        sampler = maker(expensive)(target.dim, reference).to(target.device)
     order = torch.randperm(len(warm.draws), generator=generator, device=target.device)
     log_ends = warm.log_prob[order].double() + white.log_det
     return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, expensive)

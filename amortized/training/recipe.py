@@ -196,7 +196,6 @@ def train(
     seconds: float,
     generator: Generator | None = None,
     progress: bool = False,
-    callbacks: Sequence[Callback] = (),
 ) -> Training:
     """Train a sampler from draws of its target.
 
@@ -208,19 +207,21 @@ def train(
         seconds: of wall clock at the most.
         generator: of all draws.
         progress: shows a bar for each stage.
-        callbacks: each may end a stage.
 
     Raises:
         ValueError: not more draws than ``recipe.held_out``.
     """
-    if not 0 < recipe.held_out < len(draws[0]):
-        raise ValueError(f"held_out={recipe.held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
-    ends, log_target = draws[0][recipe.held_out :], draws[1][recipe.held_out :]
+    return train_on(material_of(target, draws, recipe.held_out), sampler, recipe, seconds, generator, progress)
+
+
+def material_of(target: WhitenedTarget, draws: tuple[Tensor, Tensor], held_out: int) -> Material:
+    """What ``train`` trains on: the first ``held_out`` of the draws judge, the others are bridged and replayed."""
+    if not 0 < held_out < len(draws[0]):
+        raise ValueError(f"held_out={held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
+    ends, log_target = draws[0][held_out:], draws[1][held_out:]
     buffer = ReplayBuffer(target.dim, device=ends.device)
     buffer.add(ends, log_target)
-    held_out = draws[0][: recipe.held_out], draws[1][: recipe.held_out]
-    material = Material(target, draws_of(target, ends), buffer, target, held_out)
-    return train_on(material, sampler, recipe, seconds, generator, progress, callbacks)
+    return Material(target, draws_of(target, ends), buffer, target, (draws[0][:held_out], draws[1][:held_out]))
 
 
 def train_on(

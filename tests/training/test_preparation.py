@@ -1,13 +1,16 @@
 """What a fit starts from: draws of a warm-up, shuffled and whitened with their densities, and a sampler of one seed."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from amortized.mixtures.gaussian import GaussianMixture
+from amortized.samplers import GFlowNet
 from amortized.targets.base import Target
 from amortized.targets.callable import DensityTarget
 from amortized.training import preparation
-from amortized.training.preparation import Prepared, prepare
+from amortized.training.preparation import Prepared, prepare, warm_up_checked
 from amortized.warmup import WarmUp
 from amortized.weights import Estimate
 from tests.known import gaussian, seeded
@@ -15,6 +18,10 @@ from tests.known import gaussian, seeded
 FACTOR = torch.tensor([[0.5, 0.0], [0.3, 5.0]]).double()
 MEAN = torch.tensor([1.0, -2.0]).double()
 LAW = GaussianMixture(torch.ones(1).double(), MEAN[None], FACTOR[None])
+
+
+def presets(expensive: bool):
+    return partial(GFlowNet, langevin=not expensive)
 
 
 def prepared(monkeypatch: pytest.MonkeyPatch, seed: int, generator_seed: int = 0) -> tuple[Prepared, torch.Tensor]:
@@ -29,7 +36,8 @@ def prepared(monkeypatch: pytest.MonkeyPatch, seed: int, generator_seed: int = 0
         return WarmUp(draws, target.log_prob(draws), MEAN, FACTOR, LAW, None, evidence, True, "", 200, 0.1)
 
     monkeypatch.setattr(preparation, "warm_up", warmed)
-    made = prepare(target, None, None, seeded(generator_seed), seed, 10.0)
+    generator = seeded(generator_seed)
+    made = prepare(target, warm_up_checked(target, generator, 10.0), presets, generator, seed)
     return made, made.warm.draws
 
 
@@ -89,13 +97,15 @@ def test_draws_come_from_the_density_that_stayed(changes, warm_ups, last, monkey
 
     monkeypatch.setattr(target, "recheck", recheck)
     monkeypatch.setattr(preparation, "warm_up", warmed)
-    prepare(target, None, False, seeded(), 0, 10.0)
+    warm_up_checked(target, seeded(), 10.0)
     assert seen.count("warm-up") == warm_ups and seen[-1] == last
 
 
 def test_a_density_that_was_mended_is_warmed_up_again():
     target = Mended()
-    made = prepare(target, None, False, torch.Generator().manual_seed(0), 0, max_seconds=20.0, max_calls=3_000)
+    generator = torch.Generator().manual_seed(0)
+    warm = warm_up_checked(target, generator, max_seconds=20.0, max_calls=3_000)
+    made = prepare(target, warm, presets, generator, 0)
     assert target.looked == 2
     assert abs(float(made.warm.draws.mean()) - 3.0) < 0.2  # 2,048 draws, some alike: over four of their errors
     torch.testing.assert_close(made.log_ends, made.white.log_prob(made.ends), rtol=1e-4, atol=1e-4)

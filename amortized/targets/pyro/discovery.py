@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pyro.poutine as poutine
 import torch
+from pyro.poutine.trace_struct import Trace
 
 from amortized._types import Sites, Tensor
 from amortized.targets.pyro.arguments import Call
@@ -138,7 +139,8 @@ def passing(call: Call, parameters: Sites, seed: int, most: int, dtype: torch.dt
     for number in range(MANY):
         spread = 1.0 if number < FEW else WIDER[number % len(WIDER)]
         try:
-            return _run(*call, parameters, torch.Generator().manual_seed(seed + number), spread, dtype, device)
+            found = Discovering(dict(parameters), torch.Generator().manual_seed(seed + number), spread, dtype, device)
+            return _run(call, found, seed + number, device)
         except ModelError:
             raise
         except FAILURES as error:
@@ -150,10 +152,10 @@ def passing(call: Call, parameters: Sites, seed: int, most: int, dtype: torch.dt
     raise failure
 
 
-def _run(model, args, kwargs, parameters, generator, spread, dtype, device):
-    found = Discovering(dict(parameters), generator, spread, dtype, device)
+def _run(call: Call, found: Discovering, seed: int, device: torch.device) -> tuple[Discovering, Trace]:
+    model, args, kwargs = call
     with undisturbed(device), torch.no_grad():
-        torch.manual_seed(generator.initial_seed())
+        torch.manual_seed(seed)
         with found:
             trace = poutine.trace(model).get_trace(*args, **kwargs)
         for name, site in trace.nodes.items():
