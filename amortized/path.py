@@ -39,7 +39,7 @@ class States:
         scores: ``(K, B, D)``, ``∇ log R`` where each step asks for it; None if the policy does not need it.
         log_targets: ``(K, B)`` float64, ``log R`` at the same places; never None when the scores are there.
         context: ``(M, C)``, the target's; path i belongs to context ``i mod M``.
-        numbers: ``(M,)``, places of these contexts in their collection.
+        indices: ``(M,)``, places of these contexts in their collection.
         dim: D, where a state carries more than the target's variables.
     """
 
@@ -48,7 +48,7 @@ class States:
     scores: Tensor | None = None
     log_targets: Tensor | None = None
     context: Tensor | None = None
-    numbers: Tensor | None = None
+    indices: Tensor | None = None
     dim: int | None = None
 
     @property
@@ -168,7 +168,7 @@ def rollout(
         scores=torch.stack(scores) if scores else None,
         log_targets=torch.stack(log_targets) if scores else None,
         context=target.context,
-        numbers=target.numbers,
+        indices=target.indices,
         dim=target.dim,
     )
     return _scored(process, path, torch.stack(log_forward), torch.stack(log_backward))
@@ -184,7 +184,7 @@ def reverse_rollout(
 ) -> States:
     """Noise known ends ``(B, D)`` back to the prior: states, with scores if the policy needs them."""
     states = process.bridge(ends, generator)
-    path = States(states, log_target, context=target.context, numbers=target.numbers, dim=ends.shape[-1])
+    path = States(states, log_target, context=target.context, indices=target.indices, dim=ends.shape[-1])
     return with_scores(process, target, path) if policy.needs_score else path
 
 

@@ -407,14 +407,14 @@ MUTANTS = [
     mutant(
         "local-search-mixes-contexts",
         "behaviours/local_search.py",
-        "for_rows(target.numbers, chains)[found.starts]",
-        "for_rows(target.numbers, chains)[found.starts // target.contexts]",
+        "for_rows(target.indices, chains)[found.starts]",
+        "for_rows(target.indices, chains)[found.starts // target.contexts]",
         "behaviours/test_local_search.py",
     ),
     mutant(
         "replay-remembers-its-own",
         "behaviours/replay.py",
-        "path.ends.detach()[fresh], path.log_target.detach()[fresh], log_weight, numbers",
+        "path.ends.detach()[fresh], path.log_target.detach()[fresh], log_weight, indices",
         "path.ends.detach(), path.log_target.detach()",
         "behaviours/test_replay.py",
     ),

@@ -65,9 +65,9 @@ class SameFeatures(nn.Module):
 class Located(Target):
     """``Z(c) · N(c, scale² I)`` with ``log Z(c) = Σ c`` for contexts ``(M, D)``: row i belongs to ``i mod M``."""
 
-    def __init__(self, context: Tensor, scale: float = 1.0, numbers: Tensor | None = None):
+    def __init__(self, context: Tensor, scale: float = 1.0, indices: Tensor | None = None):
         super().__init__(context.shape[1], torch.get_default_dtype(), context.device)
-        self.context, self.scale, self.numbers = context, scale, numbers
+        self.context, self.scale, self.indices = context, scale, indices
 
     @property
     def log_partitions(self) -> Tensor:

@@ -159,7 +159,7 @@ def test_the_same_seed_walks_the_same_path():
 
 
 def shown(*rows: list[float]) -> Located:
-    return Located(torch.tensor(rows), numbers=torch.arange(len(rows)))
+    return Located(torch.tensor(rows), indices=torch.arange(len(rows)))
 
 
 @pytest.mark.parametrize("langevin", [False, True])
@@ -169,7 +169,7 @@ def test_a_context_reaches_the_policy_at_every_step(process, langevin, in_double
     target = shown([0.0, 0.0], [1.0, -1.0], [2.0, 0.5])
     policy = network(DIM, 0.2, langevin=langevin, embedding=SameFeatures(DIM))
     path = rollout(process, policy, target, BATCH, seeded())
-    assert torch.equal(path.context, target.context) and torch.equal(path.numbers, target.numbers)
+    assert torch.equal(path.context, target.context) and torch.equal(path.indices, target.indices)
     torch.testing.assert_close(path.log_target, target.log_prob(path.ends))
     again = log_probs(process, policy, path)
     torch.testing.assert_close(again.log_weight, path.log_weight, rtol=1e-10, atol=1e-10)
@@ -187,7 +187,7 @@ def test_noised_ends_keep_their_context(langevin, in_double_precision):
     policy = network(DIM, 0.2, langevin=langevin, embedding=SameFeatures(DIM))
     ends = torch.randn(BATCH, DIM)
     path = reverse_rollout(PROCESSES[0], policy, target, ends, target.log_prob(ends), seeded())
-    assert torch.equal(path.context, target.context) and torch.equal(path.numbers, target.numbers)
+    assert torch.equal(path.context, target.context) and torch.equal(path.indices, target.indices)
     if langevin:
         for m in range(3):
             places = path.states[:-1, m::3].reshape(-1, DIM)

@@ -23,7 +23,7 @@ class Family:
     Args:
         target: ``log R(x; c)`` for every context c.
         gaussian: Gives ``m(c)`` and ``L(c)``; it learns nothing more here.
-        rows: The contexts of training, ``(N, C)``; their numbers are 0 … N−1.
+        rows: The contexts of training, ``(N, C)``; their indices are 0 … N−1.
         simulated: So many of them, the first, come from the model's own prior. The rest are data.
         contexts: How many a training step looks at. Half of these are data, if there are so many data.
     """
@@ -42,30 +42,30 @@ class Family:
         self.simulated = simulated
         self.contexts = contexts
         self.dim, self.device = target.dim, target.device
-        self.numbers = torch.arange(len(rows), device=rows.device)
+        self.indices = torch.arange(len(rows), device=rows.device)
 
-    def among(self, numbers: Tensor) -> Family:
-        """The same family, of which a training step looks only at contexts with these ``numbers``."""
+    def among(self, indices: Tensor) -> Family:
+        """The same family, of which a training step looks only at contexts with these ``indices``."""
         some = copy.copy(self)
-        some.numbers = numbers.unique()
+        some.indices = indices.unique()
         return some
 
-    def at(self, rows: Tensor, numbers: Tensor | None = None) -> WhitenedTarget:
+    def at(self, rows: Tensor, indices: Tensor | None = None) -> WhitenedTarget:
         """The whitened posteriors of contexts ``rows: (M, C)``, differentiable in the Gaussian's weights."""
         mean, scale_tril = self.gaussian(rows)
-        return WhitenedTarget(self.target.at(rows, numbers), mean, scale_tril)
+        return WhitenedTarget(self.target.at(rows, indices), mean, scale_tril)
 
     def presented(self, generator: Generator | None = None) -> WhitenedTarget:
         """What one training step looks at."""
-        numbers = self.choose(self.contexts, generator)
+        indices = self.choose(self.contexts, generator)
         with torch.no_grad():
-            return self.at(self.rows[numbers], numbers)
+            return self.at(self.rows[indices], indices)
 
     def choose(self, count: int, generator: Generator | None = None) -> Tensor:
         """Numbers of ``count`` contexts, with replacement; half of them data, unless data are few."""
-        data = self.numbers >= self.simulated
+        data = self.indices >= self.simulated
         enough = int(data.sum()) >= self.contexts
-        kinds = [self.numbers[~data], self.numbers[data] if enough else self.numbers[:0]]
+        kinds = [self.indices[~data], self.indices[data] if enough else self.indices[:0]]
         kinds = [kind for kind in kinds if len(kind)]
         shares = [count // len(kinds)] * (len(kinds) - 1)
         chosen = [

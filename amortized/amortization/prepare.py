@@ -43,14 +43,14 @@ class Amortized:
         sampler: Untrained.
         pairs: Gives more draws, of contexts without a number.
         x: Draws ``(N, D)``, unconstrained.
-        numbers: The contexts that they belong to, ``(N,)``.
+        indices: The contexts that they belong to, ``(N,)``.
     """
 
     family: Family
     sampler: DiffusionSampler
     pairs: Pairs
     x: Tensor
-    numbers: Tensor
+    indices: Tensor
 
 
 def prepare_family(
@@ -86,27 +86,27 @@ def prepare_family(
     gaussian = ConditionalGaussian(reader, shift, scale).to(target.device).eval()
     family = Family(target, gaussian, rows, len(pairs.rows))
     fit_gaussian(family, pairs.draw, 0.7 * (deadline - time.perf_counter()), generator, progress)
-    x, numbers = pairs.x, torch.arange(len(pairs.x), device=rows.device)
+    x, indices = pairs.x, torch.arange(len(pairs.x), device=rows.device)
     if len(target.rows) >= family.contexts:
         found, places = _chains(family, deadline, generator)
-        x, numbers = torch.cat([x, found]), torch.cat([numbers, places])
-    target.joint.recheck(target.coordinates(rows[numbers[-RECHECKED:]], x[-RECHECKED:]))
+        x, indices = torch.cat([x, found]), torch.cat([indices, places])
+    target.joint.recheck(target.coordinates(rows[indices[-RECHECKED:]], x[-RECHECKED:]))
     make = maker(is_expensive(target.at(rows[:1]), x))
     sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
-    return Amortized(family, sampler, pairs, x, numbers)
+    return Amortized(family, sampler, pairs, x, indices)
 
 
 @torch.no_grad()
 def _chains(family: Family, deadline: float, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Draws ``(N, D)`` for the given data sets by MALA from the Gaussian's, and the numbers of these data sets."""
+    """Draws ``(N, D)`` for the given data sets by MALA from the Gaussian's, and the indices of these data sets."""
     found, places = [], []
     data = torch.arange(family.simulated, len(family.rows), device=family.rows.device)
     search = MALASearch(steps=MOVES, step_size=0.1)
-    for numbers in data[torch.randperm(len(data), generator=generator, device=data.device)].split(AT_ONCE):
-        white = family.at(family.rows[numbers], numbers)
-        starts = torch.randn(len(numbers), family.dim, generator=generator, device=family.device)
+    for indices in data[torch.randperm(len(data), generator=generator, device=data.device)].split(AT_ONCE):
+        white = family.at(family.rows[indices], indices)
+        starts = torch.randn(len(indices), family.dim, generator=generator, device=family.device)
         found.append(white.unwhiten(search(white, starts, generator).ends))
-        places.append(numbers)
+        places.append(indices)
         if time.perf_counter() > deadline:
             break
     return torch.cat(found), torch.cat(places)

@@ -59,15 +59,15 @@ def train_family(
 @torch.no_grad()
 def gather(made: Amortized, generator: Generator) -> Material:
     """What a recipe trains on: the draws in whitened coordinates. Held-out simulated pairs judge it."""
-    family, numbers = made.family, made.numbers
+    family, indices = made.family, made.indices
     ends, log_target = _whitened(made)
-    order = torch.randperm(family.simulated, generator=generator, device=numbers.device)
+    order = torch.randperm(family.simulated, generator=generator, device=indices.device)
     judged_rows = order[: min(JUDGED, family.simulated // 4)]
-    training = torch.ones_like(numbers, dtype=torch.bool)
+    training = torch.ones_like(indices, dtype=torch.bool)
     training[judged_rows] = False
     buffer = ContextBuffers(family.dim, len(family.rows), REMEMBERED, family.device)
-    buffer.add(ends[training], log_target[training], numbers=numbers[training])
-    judged = family.at(family.rows[numbers[judged_rows]], numbers[judged_rows])
+    buffer.add(ends[training], log_target[training], indices=indices[training])
+    judged = family.at(family.rows[indices[judged_rows]], indices[judged_rows])
     held_out = ends[judged_rows].repeat(REPEATS, 1), log_target[judged_rows].repeat(REPEATS)
 
     def draw(batch: int, generator: Generator | None) -> tuple[Target, Tensor]:
@@ -77,15 +77,15 @@ def gather(made: Amortized, generator: Generator) -> Material:
             return white, white.whiten(x).repeat(BRIDGES, 1)
 
     embedding = getattr(made.sampler.policy, "embedding", None)
-    return Material(family.among(numbers[training]), draw, buffer, judged, held_out, embedding)
+    return Material(family.among(indices[training]), draw, buffer, judged, held_out, embedding)
 
 
 def _whitened(made: Amortized) -> tuple[Tensor, Tensor]:
     """All draws in their own context's coordinates, ``(N, D)``, with their log R there."""
     ends, log_targets = [], []
     at_once = max(1, ELEMENTS // made.family.dim**2)
-    for x, numbers in zip(made.x.split(at_once), made.numbers.split(at_once), strict=True):
-        white = made.family.at(made.family.rows[numbers], numbers)
+    for x, indices in zip(made.x.split(at_once), made.indices.split(at_once), strict=True):
+        white = made.family.at(made.family.rows[indices], indices)
         ends.append(white.whiten(x))
         log_targets.append(white.log_prob(ends[-1]).double())
     return torch.cat(ends), torch.cat(log_targets)

@@ -45,7 +45,7 @@ class ReplayBuffer:
         return [self]
 
     def add(
-        self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, numbers: Tensor | None = None
+        self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, indices: Tensor | None = None
     ) -> None:
         """Remember ends; those whose density or given weight is not finite are left out.
 
@@ -53,14 +53,14 @@ class ReplayBuffer:
             ends: ``(B, D)``.
             log_target: their log R ``(B,)``, in nats.
             log_weight: of their paths ``(B,)``, in nats; None if they have no paths.
-            numbers: ``(B,)``, of their contexts.
+            indices: ``(B,)``, of their contexts.
 
         Raises:
-            ValueError: ``numbers`` of several contexts.
+            ValueError: ``indices`` of several contexts.
         """
-        if numbers is not None and len(numbers) and bool((numbers != numbers[0]).any()):
+        if indices is not None and len(indices) and bool((indices != indices[0]).any()):
             raise ValueError(
-                f"ends of contexts {numbers.unique().tolist()} for one buffer; write ContextBuffers(dim, contexts)"
+                f"ends of contexts {indices.unique().tolist()} for one buffer; write ContextBuffers(dim, contexts)"
             )
         finite = log_target.isfinite()
         if log_weight is None:
@@ -85,7 +85,7 @@ class ContextBuffers:
         device: of all tensors.
 
     >>> buffers = ContextBuffers(dim=1, contexts=9, capacity=2)
-    >>> buffers.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3), numbers=torch.tensor([7, 8, 7]))
+    >>> buffers.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3), indices=torch.tensor([7, 8, 7]))
     >>> buffers[7].ends[:, 0].tolist(), len(buffers[8]), len(buffers)
     ([1.0, 3.0], 1, 3)
     """
@@ -109,25 +109,25 @@ class ContextBuffers:
         return ring
 
     def of(self, target: Target) -> list[ReplayBuffer]:
-        """The ring of each of the target's contexts. Raises ``ValueError`` if these contexts have no numbers."""
-        if target.numbers is None:
-            raise ValueError("these contexts have no numbers to remember them by; write family.at(rows, numbers)")
-        return [self[number] for number in target.numbers.tolist()]
+        """The ring of each of the target's contexts. Raises ``ValueError`` if these contexts have no indices."""
+        if target.indices is None:
+            raise ValueError("these contexts have no indices to remember them by; write family.at(rows, indices)")
+        return [self[number] for number in target.indices.tolist()]
 
     def add(
-        self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, numbers: Tensor | None = None
+        self, ends: Tensor, log_target: Tensor, log_weight: Tensor | None = None, indices: Tensor | None = None
     ) -> None:
-        """As ``ReplayBuffer.add``; ``numbers: (B,)`` names the context of each end."""
-        if numbers is None:
-            raise ValueError("numbers: whose ends are these? write buffers.add(ends, log_target, numbers=numbers)")
+        """As ``ReplayBuffer.add``; ``indices: (B,)`` names the context of each end."""
+        if indices is None:
+            raise ValueError("indices: whose ends are these? write buffers.add(ends, log_target, indices=indices)")
         finite = log_target.isfinite()
         if log_weight is None:
             log_weight = torch.full_like(log_target, torch.nan, dtype=torch.float64)
         else:
             finite = finite & log_weight.isfinite()
         rows = finite.nonzero()[:, 0]
-        rows = rows[numbers[rows].argsort(stable=True)]
-        whose = numbers[rows]
+        rows = rows[indices[rows].argsort(stable=True)]
+        whose = indices[rows]
         counts = whose.bincount(minlength=len(self.written))
         turn = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[whose]
         places = (self.written[whose] + turn) % self.capacity

@@ -58,10 +58,10 @@ class LocalSearch(Behaviour):
                 f"{type(self.search).__name__} does not say which context its ends belong to; write search=MALASearch()"
             )
         self.acceptance_rate = found.acceptance_rate
-        numbers = None
-        if target.numbers is not None and found.starts is not None:
-            numbers = for_rows(target.numbers, chains)[found.starts]
-        self.replay.buffer.add(found.ends, found.log_target, numbers=numbers)
+        indices = None
+        if target.indices is not None and found.starts is not None:
+            indices = for_rows(target.indices, chains)[found.starts]
+        self.replay.buffer.add(found.ends, found.log_target, indices=indices)
 
     @property
     def acceptance(self) -> float:

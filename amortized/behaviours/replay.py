@@ -59,6 +59,6 @@ class Replay(Behaviour):
         if not self.remember or fresh is None or not fresh.any():
             return
         fresh = fresh.to(path.ends.device)
-        numbers = None if path.numbers is None else for_rows(path.numbers, len(fresh))[fresh]
+        indices = None if path.indices is None else for_rows(path.indices, len(fresh))[fresh]
         log_weight = path.log_weight.detach()[fresh]
-        self.buffer.add(path.ends.detach()[fresh], path.log_target.detach()[fresh], log_weight, numbers)
+        self.buffer.add(path.ends.detach()[fresh], path.log_target.detach()[fresh], log_weight, indices)

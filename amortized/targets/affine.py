@@ -36,7 +36,7 @@ class WhitenedTarget(WrappedTarget):
         self.shift = shift.to(target.device, torch.float64)
         self.scale_tril = scale_tril.to(target.device, torch.float64)
         self.log_det = self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        self.context, self.numbers = target.context, target.numbers
+        self.context, self.indices = target.context, target.indices
 
     def _each(self, x: Tensor) -> Tensor:
         """``(B, D)`` in float64; reshaped to ``(B / M, M, D)`` if each context has its own map."""

@@ -45,7 +45,7 @@ class Target(ABC):
       any finite score, so such a point only costs speed.
 
     A density may depend on a ``context: (M, C)``. Row i of every batch then belongs to context ``i mod M``, so a batch
-    holds a multiple of M particles. ``numbers: (M,)`` are the places of the contexts in a collection.
+    holds a multiple of M particles. ``indices: (M,)`` are the places of the contexts in a collection.
 
     Args:
         dim: D, the number of unconstrained variables.
@@ -54,7 +54,7 @@ class Target(ABC):
     """
 
     context: Tensor | None = None
-    numbers: Tensor | None = None
+    indices: Tensor | None = None
 
     def __init__(self, dim: int, dtype: torch.dtype, device: torch.device):
         self.dim = dim

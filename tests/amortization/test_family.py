@@ -19,11 +19,11 @@ def family(data: int = 40, contexts: int = 8) -> Family:
 def test_half_of_what_is_shown_are_data():
     made = family()
     white = made.presented(seeded())
-    assert white.contexts == 8 and torch.equal(white.context, made.rows[white.numbers])
-    assert int((white.numbers >= 60).sum()) == 4
-    numbers = torch.cat([made.choose(9, seeded(seed)) for seed in range(200)])
-    assert len(numbers) == 1_800 and set(numbers.tolist()) == set(range(100))
-    assert int((numbers >= 60).sum()) == 800
+    assert white.contexts == 8 and torch.equal(white.context, made.rows[white.indices])
+    assert int((white.indices >= 60).sum()) == 4
+    indices = torch.cat([made.choose(9, seeded(seed)) for seed in range(200)])
+    assert len(indices) == 1_800 and set(indices.tolist()) == set(range(100))
+    assert int((indices >= 60).sum()) == 800
 
 
 def test_few_data_are_not_shown():
@@ -35,7 +35,7 @@ def test_among_some_only_these_are_shown():
     made = family()
     some = made.among(torch.tensor([3, 70, 3, 71, 72, 73, 74, 75, 76, 77, 78]))
     assert set(some.choose(50, seeded()).tolist()) <= {3, *range(70, 79)}
-    assert len(made.numbers) == 100 and torch.equal(some.rows, made.rows)
+    assert len(made.indices) == 100 and torch.equal(some.rows, made.rows)
 
 
 def test_each_context_is_seen_through_its_own_map():
@@ -48,7 +48,7 @@ def test_each_context_is_seen_through_its_own_map():
         white.unwhiten(u)[:, 0]
     ) + evidence.repeat(2)
     torch.testing.assert_close(white.log_prob(u) - white.log_dets(6), expected.double(), rtol=1e-4, atol=1e-4)
-    assert white.log_dets(6)[:3].unique().numel() == 3 and white.numbers.tolist() == [4, 5, 6]
+    assert white.log_dets(6)[:3].unique().numel() == 3 and white.indices.tolist() == [4, 5, 6]
 
 
 def test_the_map_is_learned_where_gradients_are_on():

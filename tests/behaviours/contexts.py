@@ -8,9 +8,9 @@ from tests.known import Located, seeded
 PLACES = torch.tensor([[0.0], [100.0], [200.0], [300.0], [400.0]])
 
 
-def presented(*numbers: int) -> Located:
+def presented(*indices: int) -> Located:
     """``e^c N(c, 1)`` at the places of these numbers: their log Z differ by hundreds of nats."""
-    return Located(PLACES[list(numbers)], numbers=torch.tensor(numbers))
+    return Located(PLACES[list(indices)], indices=torch.tensor(indices))
 
 
 def whose(ends: torch.Tensor) -> list[int]:
@@ -21,7 +21,7 @@ def whose(ends: torch.Tensor) -> list[int]:
 def remembered(each: int = 20, capacity: int = 30) -> ContextBuffers:
     """As many ends for every context, in an order that mixes them."""
     buffers = ContextBuffers(1, 5, capacity)
-    numbers = torch.arange(5).repeat(each)[torch.randperm(5 * each, generator=seeded(3))]
-    ends = PLACES[numbers] + torch.randn(5 * each, 1, generator=seeded(4))
-    buffers.add(ends, PLACES[numbers, 0].double() - 0.5 * (ends - PLACES[numbers])[:, 0].square(), numbers=numbers)
+    indices = torch.arange(5).repeat(each)[torch.randperm(5 * each, generator=seeded(3))]
+    ends = PLACES[indices] + torch.randn(5 * each, 1, generator=seeded(4))
+    buffers.add(ends, PLACES[indices, 0].double() - 0.5 * (ends - PLACES[indices])[:, 0].square(), indices=indices)
     return buffers

@@ -57,8 +57,8 @@ def test_one_ring_is_refused_for_several_contexts():
     with pytest.raises(ValueError, match=r"one buffer for 2 contexts would mix their ends; write ContextBuffers\(1"):
         buffer.of(presented(2, 4))
     with pytest.raises(ValueError, match=r"ends of contexts \[3, 7\] for one buffer; write ContextBuffers"):
-        buffer.add(torch.zeros(3, 1), torch.zeros(3), numbers=torch.tensor([7, 3, 7]))
-    buffer.add(torch.zeros(2, 1), torch.zeros(2), numbers=torch.tensor([7, 7]))
+        buffer.add(torch.zeros(3, 1), torch.zeros(3), indices=torch.tensor([7, 3, 7]))
+    buffer.add(torch.zeros(2, 1), torch.zeros(2), indices=torch.tensor([7, 7]))
     assert len(buffer) == 5
 
 
@@ -67,15 +67,15 @@ def test_every_context_has_a_ring_of_its_own():
     generator = seeded(1)
     buffers, alone = ContextBuffers(2, contexts=6, capacity=4), [ReplayBuffer(2, capacity=4) for _ in range(6)]
     for count in (1, 5, 40, 3, 0, 17):
-        ends, numbers = torch.randn(count, 2, generator=generator), torch.randint(5, (count,), generator=generator)
+        ends, indices = torch.randn(count, 2, generator=generator), torch.randint(5, (count,), generator=generator)
         log_target = torch.randn(count, generator=generator).double()
         log_target[::5] = -torch.inf
         log_weight = torch.randn(count, generator=generator).double() if count % 2 else None
         if log_weight is not None:
             log_weight[1::7] = torch.nan
-        buffers.add(ends, log_target, log_weight, numbers)
+        buffers.add(ends, log_target, log_weight, indices)
         for number in range(6):
-            rows = numbers == number
+            rows = indices == number
             alone[number].add(ends[rows], log_target[rows], None if log_weight is None else log_weight[rows])
     assert len(buffers) == sum(map(len, alone)) > 15
     for number, ring in enumerate(alone):
@@ -90,13 +90,13 @@ def test_every_context_has_a_ring_of_its_own():
     assert len(buffers[5]) == 0
 
 
-def test_a_targets_contexts_are_found_by_their_numbers():
+def test_a_targets_contexts_are_found_by_their_indices():
     buffers = remembered()
     rings = buffers.of(presented(3, 0, 3))
     assert [set(whose(ring.ends[: len(ring)])) for ring in rings] == [{3}, {0}, {3}]
     nameless = presented(3, 0)
-    nameless.numbers = None
-    with pytest.raises(ValueError, match=r"these contexts have no numbers .*; write family.at\(rows, numbers\)"):
+    nameless.indices = None
+    with pytest.raises(ValueError, match=r"these contexts have no numbers .*; write family.at\(rows, indices\)"):
         buffers.of(nameless)
-    with pytest.raises(ValueError, match=r"whose ends are these\? write .*, numbers=numbers\)"):
+    with pytest.raises(ValueError, match=r"whose ends are these\? write .*, indices=indices\)"):
         buffers.add(torch.zeros(1, 1), torch.zeros(1))

@@ -81,7 +81,7 @@ def test_records_are_joined_field_by_field():
     """Whatever a record holds for each path follows in order; what is missing in one is missing in the whole."""
     policy = network(2, 0.2, langevin=True)
     paths = [rollout(PROCESS, policy, isotropic(2), count, seeded(count)) for count in (2, 3)]
-    paths = [replace(path, context=torch.ones(1, 6), numbers=torch.tensor([7])) for path in paths]
+    paths = [replace(path, context=torch.ones(1, 6), indices=torch.tensor([7])) for path in paths]
     whole = concatenated(paths)
     assert isinstance(whole, ScoredPath)
     for name in [field.name for field in fields(ScoredPath)]:
@@ -89,7 +89,7 @@ def test_records_are_joined_field_by_field():
         if isinstance(first, torch.Tensor) and name not in SHARED:
             assert torch.equal(both, torch.cat([first, second], 0 if first.ndim == 1 else 1)), name
     assert torch.equal(whole.times, paths[0].times)
-    assert torch.equal(whole.context, torch.ones(1, 6)) and whole.numbers.tolist() == [7]
+    assert torch.equal(whole.context, torch.ones(1, 6)) and whole.indices.tolist() == [7]
     torch.testing.assert_close(whole.log_weight, torch.cat([path.log_weight for path in paths]))
     torch.testing.assert_close(whole.log_marginal, torch.cat([path.log_marginal for path in paths], 1))
     unscored = [States(path.states, path.log_target) for path in paths]
@@ -113,7 +113,7 @@ def test_every_part_serves_every_context():
     assert mixture.split(20) == [8, 4, 8] and mixture.fresh(20).tolist() == [True] * 8 + [False] * 12
     torch.testing.assert_close(path.log_target[:8], target.log_prob(path.ends[:8]).double())
     assert whose(path.ends[8:12]) == [1, 4, 0, 2]
-    assert torch.equal(path.numbers, target.numbers) and torch.equal(path.context, target.context)
+    assert torch.equal(path.indices, target.indices) and torch.equal(path.context, target.context)
     before = [len(buffers[number]) for number in range(5)]
     mixture.observe(log_probs(PROCESS, policy, path))
     assert [len(buffers[number]) - earlier for number, earlier in enumerate(before)] == [2, 2, 2, 0, 2]

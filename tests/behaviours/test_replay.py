@@ -67,7 +67,7 @@ def test_ends_are_replayed_for_their_own_context_alone(priority):
     assert whose(path.ends) == [3, 1, 3, 0] * 10
     constant = torch.full((40,), 0.5 * math.log(2 * math.pi), dtype=torch.float64)
     torch.testing.assert_close(path.log_target - target.log_prob(path.ends), constant, atol=1e-3, rtol=0)
-    assert path.numbers is target.numbers and path.context is target.context
+    assert path.indices is target.indices and path.context is target.context
 
 
 def test_priorities_compare_ends_of_one_context_only():

@@ -63,7 +63,7 @@ def test_both_count_and_bad_particles_stay_bad():
 def several() -> tuple[Located, torch.Tensor, torch.Tensor]:
     """Three contexts with a map for each."""
     generator = seeded(3)
-    target = Located(torch.randn(3, 2, generator=generator).double(), numbers=torch.tensor([5, 1, 9]))
+    target = Located(torch.randn(3, 2, generator=generator).double(), indices=torch.tensor([5, 1, 9]))
     shift = torch.randn(3, 2, generator=generator).double()
     scale_tril = torch.randn(3, 2, 2, generator=generator).double().tril(-1) + torch.diag_embed(
         0.2 + torch.rand(3, 2, generator=generator).double()
@@ -75,7 +75,7 @@ def test_every_context_has_a_map_of_its_own(in_double_precision):
     """Row i is seen through map i mod M: as each context alone, and by central differences of step 1e-5."""
     target, shift, scale_tril = several()
     white = WhitenedTarget(target, shift, scale_tril, torch.float64)
-    assert torch.equal(white.context, target.context) and white.numbers.tolist() == [5, 1, 9] and white.contexts == 3
+    assert torch.equal(white.context, target.context) and white.indices.tolist() == [5, 1, 9] and white.contexts == 3
     u = torch.randn(6, 2, generator=seeded())
     value, score = white.log_prob_and_score(u)
     torch.testing.assert_close(white.log_prob(u), value)

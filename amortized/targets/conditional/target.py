@@ -89,14 +89,14 @@ class ConditionalTarget:
         """Latent sites by name, in the order of their places in ``x``."""
         return self.structure.latents
 
-    def at(self, rows: Tensor, numbers: Tensor | None = None) -> GivenTarget:
+    def at(self, rows: Tensor, indices: Tensor | None = None) -> GivenTarget:
         """The density given contexts ``(M, C)``; row i of a batch belongs to context ``i mod M``.
 
         Args:
             rows: The contexts.
-            numbers: ``(M,)``, their places in a collection, by which a replay buffer remembers them.
+            indices: ``(M,)``, their places in a collection, by which a replay buffer remembers them.
         """
-        return GivenTarget(self, rows, numbers)
+        return GivenTarget(self, rows, indices)
 
     def coordinates(self, rows: Tensor, x: Tensor) -> Tensor:
         """The joint density's coordinates ``(B, C + 1 + D)`` for contexts ``(M, C)`` and ``x: (B, D)``."""
@@ -134,12 +134,12 @@ class ConditionalTarget:
 class GivenTarget(WrappedTarget, ModelTarget):
     """The density of a conditional target given M contexts; ``ConditionalTarget.at`` makes it."""
 
-    def __init__(self, family: ConditionalTarget, rows: Tensor, numbers: Tensor | None = None):
+    def __init__(self, family: ConditionalTarget, rows: Tensor, indices: Tensor | None = None):
         super().__init__(family.structure)
         self.target = family.joint
         self.family = family
         self.context = rows
-        self.numbers = numbers
+        self.indices = indices
 
     @property
     def observations(self) -> Sites:
