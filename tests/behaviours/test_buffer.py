@@ -96,7 +96,7 @@ def test_a_targets_contexts_are_found_by_their_indices():
     assert [set(whose(ring.ends[: len(ring)])) for ring in rings] == [{3}, {0}, {3}]
     nameless = presented(3, 0)
     nameless.indices = None
-    with pytest.raises(ValueError, match=r"these contexts have no numbers .*; write family.at\(rows, indices\)"):
+    with pytest.raises(ValueError, match=r"these contexts have no indices .*; write family.at\(rows, indices\)"):
         buffers.of(nameless)
     with pytest.raises(ValueError, match=r"whose ends are these\? write .*, indices=indices\)"):
         buffers.add(torch.zeros(1, 1), torch.zeros(1))
