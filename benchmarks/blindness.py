@@ -19,7 +19,7 @@ from amortized._types import Generator, Tensor
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.callable import DensityTarget
 from amortized.warmup.modes import find_modes
-from amortized.warmup.rays import Law, cube_rays, normal_rays
+from amortized.warmup.rays import RayLaw, cube_rays, normal_rays
 from amortized.warmup.run import STARTS
 from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
@@ -51,7 +51,7 @@ def finds(dim: int, ratio: float, distance: float, seed: int, diagnosing: bool) 
     """Whether the warm-up's search, or that of `diagnose` where draws are of the wide mode alone, finds the other."""
     generator = torch.Generator().manual_seed(1000 * seed + dim)
     target, mean = two_gaussians(dim, ratio, distance, generator)
-    law: Law = normal_rays
+    law: RayLaw = normal_rays
     first, seconds = normal_starts(target, STARTS, generator), WARM_UP_SECONDS
     if diagnosing:
         draws = torch.randn(500, dim, generator=generator, dtype=torch.float64)

@@ -14,9 +14,10 @@ class Budget:
 
     Args:
         target: its calls count, one a particle.
-        max_calls: most calls. Those of the ``screening`` are free: they need no gradient and have a limit of their own.
+        max_calls: most calls. The points of the ``screening`` are free: they need no gradient and have a limit of their
+            own. The few scores that it takes are not free.
         max_seconds: most seconds of wall clock.
-        screening: the search whose calls are free.
+        screening: the search whose points are free.
         progress: whether ``say`` prints.
     """
 
@@ -25,7 +26,7 @@ class Budget:
         target: Target,
         max_calls: float,
         max_seconds: float,
-        screening: Screening | None = None,
+        screening: Screening,
         progress: bool = False,
     ):
         self.target, self.max_calls, self.max_seconds = target, max_calls, max_seconds
@@ -45,11 +46,10 @@ class Budget:
     @property
     def spent(self) -> float:
         """The part of the budget that is spent: of calls or of seconds, whichever is larger."""
-        free = self.screening.calls if self.screening else 0
-        return max((self.calls - free) / self.max_calls, self.seconds / self.max_seconds)
+        return max((self.calls - self.screening.calls) / self.max_calls, self.seconds / self.max_seconds)
 
-    def beyond(self, share: float) -> Callable[[], bool]:
-        """A function that says whether more than ``share`` of the budget is spent."""
+    def stop_after(self, share: float) -> Callable[[], bool]:
+        """A function ``stop``. It says whether more than ``share`` of the budget is spent."""
         return lambda: self.spent > share
 
     def say(self, text: str) -> None:

@@ -15,20 +15,20 @@ GOOD_FRACTION = 0.2
 """ESS fraction from which importance weights may overrule the tempered runs."""
 
 SMALLEST_STD_ERROR = 0.02
-"""Nats. Std errors of the families are rough, so none may outweigh another run altogether."""
+"""Nats, the least std error of a run in a mean of both. Each run estimates its own roughly: none may count alone."""
 
 RUNS_AGREE = 0.3, 1.0
-"""Nats by which two runs may differ at least and at most; three std errors between. At most one: a mode of over 63 %
-of the mass would be missing."""
+"""Two runs agree if their log Z differ by less than three std errors of the difference. That limit is never below the
+first number of nats, nor above the second. At a difference of one nat a run has missed 63 % of the mass."""
 
 WEIGHTS_AGREE = 0.1, 0.5
-"""The same for a run and the importance weights, whose std errors are smaller."""
+"""The same limits in nats for a run and the importance weights. Weights are more precise."""
 
 WEIGHTS_SURPASS = 0.1, 1.0
-"""Nats by which a run may lie above the importance weights at least and at most before they have missed something."""
+"""The same limits in nats where a run finds more mass than the importance weights: beyond, the weights missed some."""
 
 UNSEEN = "a mode that no start reached is invisible to these checks"
-"""The end of every status: no check of draws sees what no draw and no run has met."""
+"""Part of every status: no check of draws sees what no draw and no run has met."""
 
 
 class Conclusion(NamedTuple):
@@ -90,7 +90,7 @@ def _weights_in_words(check: WeightCheck, tails_seen: bool, wanted: str = "") ->
 
 
 def conclude(
-    runs: tuple[tempered_smc.Result, tempered_smc.Result], check: WeightCheck, screening: Screening | None = None
+    runs: tuple[tempered_smc.Result, tempered_smc.Result], check: WeightCheck, screening: Screening
 ) -> Conclusion:
     """Compares two tempered runs with each other and with importance weights.
 
@@ -114,13 +114,14 @@ def conclude(
         "" if both else "the budget ended before the tempering did: raise max_calls or max_seconds",
         _tempering_in_words(runs, runs_agree or not both, surpassed),
         *_weights_in_words(check, tails_seen, wanted),
-        str(screening or ""),
-        f"{check.acceptance_rate:.0%} of the jumps between modes were accepted",
+        str(screening),
+        f"{check.acceptance_rate:.0%} of the last jumps were accepted",
         UNSEEN,
     ]
     confirmed = (runs_agree or surpassed) and tails_seen and check.confirms_draws and check.covered
-    trustworthy = confirmed and not (screening is not None and screening.cut)
-    return Conclusion(trustworthy, weighed if tails_seen else tempered, "; ".join(filter(None, parts)))
+    return Conclusion(
+        confirmed and not screening.cut, weighed if tails_seen else tempered, "; ".join(filter(None, parts))
+    )
 
 
 def conclude_from_weights(check: WeightCheck) -> Conclusion:

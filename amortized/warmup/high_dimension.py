@@ -29,7 +29,7 @@ DRAWS_IF_LARGE = 1024
 FIRST_SCALE = 0.3
 """Length of the first differences of the score: unconstrained coordinates of a model have stds of about .1 to 10."""
 
-SHARE = 0.6
+MOVES_SHARE = 0.6
 """Part of the budget after which no stage goes on. The rest is for the weights and the last fit."""
 
 
@@ -48,9 +48,12 @@ def _first_draws(optima: Tensor, gaussian: LocalGaussians, count: int, generator
 def many_dimensions(target: Target, draws: int, generator: Generator | None, budget: Budget) -> WarmUp:
     """Draws, a product and log Z where matrices of all dimensions cannot be fitted to draws.
 
-    L-BFGS runs from dispersed starts find optima. The nearest Gaussian at the best one gives axes, in which HMC moves
-    draws from around every optimum. A product fitted to the draws redraws coordinates, which sets the weights of wells
-    along single axes, as long as two optima differ in them. Its importance weights give log Z.
+    1. L-BFGS runs from dispersed starts find optima.
+    2. The Gaussian nearest to the target at the best optimum gives axes. Draws start around all distinct optima.
+    3. HMC moves the draws in these axes.
+    4. A product is fitted to the draws, and redraws their coordinates. This sets the weights of two wells along one
+       axis, if an optimum lies in each.
+    5. Importance weights of the product give log Z.
 
     Args:
         target: the density, over any number of dimensions.
@@ -58,7 +61,7 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
         generator: source of randomness.
         budget: counts calls and seconds; the stages end at 60 % of it.
     """
-    stop, large = budget.beyond(SHARE), target.dim > LARGE
+    stop, large = budget.stop_after(MOVES_SHARE), target.dim > LARGE
     density = in_float64(target)
     starts = normal_starts(target, STARTS_IF_LARGE if large else STARTS, generator)
     optima = ascend_lbfgs(density, starts, stop=stop)
@@ -71,8 +74,8 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
     tempering = Tempering(target, modes, gaussian.mean[0], gaussian.scale_tril[0], generator, stop)
     white = tempering.white
     count = min(draws, DRAWS_IF_LARGE) if large else draws
-    first = white.whiten(_first_draws(optima.x, gaussian, count, generator))
-    state, check = Polish(tempering, optima, joint=False).run(init(white, first))
+    start = white.whiten(_first_draws(optima.x, gaussian, count, generator))
+    state, check = Polish(tempering, optima, joint=False).run(init(white, start))
     conclusion = conclude_from_weights(check)
     status = (
         f"many dimensions: one Gaussian with bound {float(gaussian.elbo):.2f}, HMC in its axes; {conclusion.status}"

@@ -13,7 +13,7 @@ from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.bfgs import ascend_bfgs
 from amortized.optimise.gaussians import LocalGaussians, concatenated, distinct, refine
 from amortized.targets.base import Target
-from amortized.warmup.screening import Screening, separate
+from amortized.warmup.screening import Screening, best_of_modes
 
 UNBOUNDED = 1e12
 """Nats that no proper posterior reaches: 100 million rows with 10,000 nats each."""
@@ -21,9 +21,9 @@ UNBOUNDED = 1e12
 MAX_MODES = 32
 """Gaussians that go on, the best first: as many as a mixture that is fitted to draws has at most."""
 
-NEGLIGIBLE, NEGLIGIBLE_A_DIMENSION = 15, 2
-"""Nats below the best bound, and more of them a dimension, from which a Gaussian is left out. A bound is a lower one,
-and looser in more dimensions."""
+LEFT_OUT, LEFT_OUT_A_DIMENSION = 15, 2
+"""A Gaussian is left out if its bound is ``15 + 2 D`` nats or more below the best one. The bounds are lower bounds of
+the log mass. They are looser in more dimensions, hence the second number."""
 
 FIRST_STEP = 0.05
 """Part of the way from a screened point to the nearest known mode: a longer first step can leave a narrow basin."""
@@ -43,7 +43,10 @@ def refuse_improper(highest: float) -> None:
 
 
 def in_float64(target: Target) -> LogDensityAndScore:
-    """The density and the score of a target as functions of float64 points: steps of 1e-7 are lost in float32."""
+    """The density and the score of a target as functions of float64 points.
+
+    A float32 target is still evaluated in float32. Sums and differences of its values are then float64.
+    """
 
     def density(x: Tensor) -> tuple[Tensor, Tensor]:
         value, score = target.log_prob_and_score(x.to(target.dtype))
@@ -54,7 +57,7 @@ def in_float64(target: Target) -> LogDensityAndScore:
 
 def find_modes(
     target: Target,
-    first: Tensor,
+    starts: Tensor,
     screening: Screening,
     generator: Generator | None,
     stop: Callable[[], bool],
@@ -66,27 +69,27 @@ def find_modes(
 
     Args:
         target: the density.
-        first: where the first runs start, ``(S, D)``.
-        screening: looks for points without gradients.
+        starts: where the first runs start, ``(S, D)``.
+        screening: looks for points that the modes so far do not explain.
         generator: source of randomness.
         stop: asked between and within the stages.
     """
     density = in_float64(target)
-    state, local = _optimised(density, first, torch.ones_like(first[:, 0]), generator, stop)
+    state, local = _optimised(density, starts, torch.ones_like(starts[:, 0]), generator, stop)
     if local.elbo.numel() == 0:
-        best = state.x[state.log_prob.argmax()][None]
+        highest = state.x[state.log_prob.argmax()][None]
         identity = torch.eye(target.dim, dtype=torch.float64, device=target.device)
-        return GaussianMixture(torch.ones_like(best[:, 0]), best, identity[None]), state
+        return GaussianMixture(torch.ones_like(highest[:, 0]), highest, identity[None]), state
     local, known = _relevant(local), 0
     while not stop():
-        modes = separate(density, local)
-        if len(modes) <= known:
+        best = best_of_modes(density, local)
+        if len(best) <= known:
             break
-        points = screening.points(len(modes), first)
+        points = screening.points(len(best), starts)
         if points == 0:
             break
-        known = len(modes)
-        found = screening.run(local, modes, points, stop)
+        known = len(best)
+        found = screening.run(local, best, points, stop)
         if len(found.x) > 0:
             ends, other = _optimised(density, found.x, FIRST_STEP * found.gap, generator, stop)
             state = State(*(torch.cat(pair) for pair in zip(state, ends, strict=True)))
@@ -98,13 +101,13 @@ def find_modes(
 
 def _optimised(
     density: LogDensityAndScore,
-    first: Tensor,
+    starts: Tensor,
     steps: Tensor,
     generator: Generator | None,
     stop: Callable[[], bool],
 ) -> tuple[State, LocalGaussians]:
-    """Ends of runs from ``first: (S, D)``, whose first steps are ``(S,)`` long, and distinct Gaussians of the paths."""
-    found = ascend_bfgs(density, first, generator, stop=stop, first_step=steps)
+    """Ends of runs from ``starts: (S, D)``, and distinct Gaussians of their paths. First steps are ``(S,)`` long."""
+    found = ascend_bfgs(density, starts, generator, stop=stop, first_step=steps)
     local = concatenated(refine(density, found.best, generator), found.good)
     local = local.take(distinct(local))
     if local.elbo.numel() > 0:
@@ -115,5 +118,5 @@ def _optimised(
 def _relevant(local: LocalGaussians) -> LocalGaussians:
     """The distinct Gaussians, best first, at most 32, without those of negligible mass."""
     local = local.take(distinct(local))
-    least = local.elbo[0] - (NEGLIGIBLE + NEGLIGIBLE_A_DIMENSION * local.mean.shape[1])
+    least = local.elbo[0] - (LEFT_OUT + LEFT_OUT_A_DIMENSION * local.mean.shape[1])
     return local.take((local.elbo > least).nonzero()[:MAX_MODES, 0])

@@ -17,7 +17,7 @@ from amortized.mixtures.product_fit import correct_product, fit_product
 from amortized.warmup.tempering import Tempering
 from amortized.weights import Estimate, effective_sample_size, pareto_shape
 
-WIDER = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
+PROPOSAL_WIDER = (1.0, 1.5, 3.0), (0.8, 0.15, 0.05)
 """Factors of the stds of a proposal, and their shares: a fifth of the draws covers tails that the fit has not."""
 
 CLEAR_LEAD = 1.0
@@ -45,7 +45,7 @@ SMALL_SHIFT = 0.03
 """Probability that may shift across a quantile beyond noise: twice the bias of fits to 2,048 draws, see `Polish`."""
 
 COVERED = 10.0
-"""Nats of log weight at an optimum from which the draws do not explain its place."""
+"""Nats from log Z up to the log weight at an optimum, from which the draws do not explain its place."""
 
 TAILS_SEEN = 0.7
 """k-hat below which importance weights can be trusted. Vehtari et al. (2024), JMLR 25."""
@@ -60,10 +60,10 @@ class WeightCheck(NamedTuple):
         ess_fraction: ESS over the number of weights.
         quantile_shift: most probability that the weights shift across a 5, 50 or 95 % quantile of the draws, over
             coordinates.
-        allowed_shift: 0.03 and three standard errors.
+        allowed_shift: the most that ``quantile_shift`` may be: 0.03, plus three of its standard errors.
         acceptance_rate: of the last jumps that the proposal made.
-        uncovered: largest log weight in nats at an optimum that is higher than half of the draws. Far above 0 the
-            optimisation met density that the proposal does not cover.
+        uncovered: largest log weight at an optimum, minus log Z, in nats. Only optima count that are at least as dense
+            as the median draw. Far above 0, the climbs met density that the proposal does not cover.
     """
 
     log_evidence: Estimate
@@ -111,7 +111,11 @@ class Polish:
         self.product_leads = False
 
     def run(self, state: State, max_rounds: int = 6) -> tuple[State, WeightCheck]:
-        """Two or more rounds, until weights confirm the draws or say nothing; a product gets one more round."""
+        """Two to ``max_rounds`` rounds, and one more without HMC if a product was kept. Fewer if ``stop()`` says yes.
+
+        After the second round, they end as soon as weights confirm the draws. With ``joint`` they also end where the
+        weights say nothing. ``stop()`` is asked after each round.
+        """
         state, check = self._round(state, glide=True)
         for _ in range(max_rounds - 1):
             if self.tempering.stop():
@@ -132,7 +136,7 @@ class Polish:
             return self._redrawn(state, self.product)
         acceptance_rate = 0.0
         for _ in range(JUMPS):
-            proposal = self.mixture.widened(*WIDER)
+            proposal = self.mixture.widened(*PROPOSAL_WIDER)
             state, info = jumps.independence(self.density, state, proposal, self.tempering.generator)
             acceptance_rate = float(info.acceptance_rate.mean())
         return state, self.weigh(state, acceptance_rate)
@@ -146,7 +150,10 @@ class Polish:
         return self.mover.glides(self.density, state, (identity, identity))[0]
 
     def refit(self, x: Tensor) -> None:
-        """Fits both laws to draws ``(N, D)`` and keeps the product only where held-out draws are likelier with it."""
+        """Fits both laws to draws ``(N, D)``. The product is kept if held-out draws are likelier with it.
+
+        Without ``joint`` the product alone is fitted, and always kept. The same holds once a product has led clearly.
+        """
         white, generator = self.tempering.white, self.tempering.generator
         if not self.joint:
             self.product = correct_product(x, generator).product
@@ -179,7 +186,7 @@ class Polish:
         """Importance weights of fresh draws of the widened proposal, and how far they shift the draws' quantiles."""
         white = self.tempering.white
         count = WEIGHTS if white.dim <= LARGE else WEIGHTS // 4
-        proposal = (self.mixture if self.product is None else self.product).widened(*WIDER)
+        proposal = (self.mixture if self.product is None else self.product).widened(*PROPOSAL_WIDER)
         x = proposal.sample(count, self.tempering.generator)
         log_weights = white.log_prob(x).double() - proposal.log_prob(x)
         fraction = float(effective_sample_size(log_weights)) / count if bool(log_weights.isfinite().any()) else 0.0

@@ -15,7 +15,8 @@ RADII = 8
 """Points of a ray: a radius is at most about twice the one before, so that no basin as wide is passed over."""
 
 FARTHEST = 60.0
-"""Stds from a known mode, or from the origin, at which rays end: twice the widest start of the first runs."""
+"""How far rays go: twice the widest start of the first runs. From a known mode they end at about 60 of its stds, or at
+six times a draw of it if that is farther. From the origin they end at 60 times a draw of N(0, I), about 60 √D away."""
 
 
 class Rays(NamedTuple):
@@ -36,7 +37,7 @@ class Rays(NamedTuple):
         return self.centre[:, None] + self.radii[:, None] * self.direction[:, None]
 
 
-Law = Callable[[GaussianMixture, int, Generator | None], list[Rays]]
+RayLaw = Callable[[GaussianMixture, int, Generator | None], list[Rays]]
 """``(known modes, count, generator)`` to rays of several kinds, ``count`` in all."""
 
 
@@ -48,34 +49,36 @@ def geometric(low: float, high: float, like: Tensor) -> Tensor:
 def normal_rays(known: GaussianMixture, count: int, generator: Generator | None) -> list[Rays]:
     """Rays with normal directions: from the origin, from known modes, and from centroids of known modes.
 
-    - From the origin: N(0, I), 0.5 to 60 times as long.
-    - From a mode: the mode's Gaussian, from 1.5 times as long to 60 stds away.
-    - From the centroid of one, two or three near modes, or of all: the average shape of a mode, at 0.25 to 1.2 times
-      the root mean square distance of the modes from their centre. Few modes span too few axes for another shape.
+    - From the origin: the direction is a draw of N(0, I), and the radii are 0.5 to 60.
+    - From a known mode: the direction is a draw of the mode's Gaussian, without its mean. The radii are 1.5 to 60 / √D,
+      or to 6 if that is more. A draw is about √D stds long.
+    - From the centroid of one, two or three near modes, or of all: the direction has the average covariance of the
+      modes. The radii are 0.25 to 1.2 times the root mean square distance of the modes from their centre. Each mode has
+      the same weight in that covariance: few modes span too few axes for a covariance of their means.
 
-    Centroids lie nearer to an unknown mode than known modes do. That counts, since a ball's share of a sphere falls
-    with the power D of the distance.
+    A centroid of modes is often nearer to an unknown mode than the known modes are. A ray then meets it more often:
+    the share of a sphere that a ball covers falls with a power of the distance that grows with D.
 
     Args:
         known: Gaussians at the known modes.
         count: rays in all.
         generator: source of randomness.
     """
-    means, modes = known.means, len(known.means)
+    means, num_modes = known.means, len(known.means)
     noise = torch.randn(count, means.shape[1], generator=generator, dtype=means.dtype, device=means.device)
-    origin, around, between = noise.tensor_split([count // 8, count // 4] if modes > 1 else [count // 4, count])
-    owner = torch.randint(modes, (len(around),), generator=generator, device=means.device)
+    origin, around, between = noise.tensor_split([count // 8, count // 4] if num_modes > 1 else [count // 4, count])
+    owner = torch.randint(num_modes, (len(around),), generator=generator, device=means.device)
     turned = torch.einsum("nij,nj->ni", known.scale_trils[owner], around)
     rays = [
-        Rays(torch.zeros_like(origin), origin, geometric(0.5, 60.0, noise)),
+        Rays(torch.zeros_like(origin), origin, geometric(0.5, FARTHEST, noise)),
         Rays(means[owner], turned, geometric(1.5, max(6.0, FARTHEST / means.shape[1] ** 0.5), noise)),
     ]
-    if modes > 1:
+    if num_modes > 1:
         scale_tril = safe_cholesky((known.scale_trils @ known.scale_trils.mT).mean(0))
         white = torch.linalg.solve_triangular(scale_tril, means.mT, upper=False).mT
         rank = torch.cdist(white, white).argsort(1).argsort(1)
-        owner = torch.randint(modes, (len(between), 1), generator=generator, device=means.device)
-        sizes = torch.tensor([1, min(2, modes), min(3, modes), modes], device=means.device)
+        owner = torch.randint(num_modes, (len(between), 1), generator=generator, device=means.device)
+        sizes = torch.tensor([1, min(2, num_modes), min(3, num_modes), num_modes], device=means.device)
         size = sizes[torch.randint(4, (len(between), 1), generator=generator, device=means.device)]
         share = (rank[owner[:, 0]] < size).to(means) / size
         distance = (white - white.mean(0)).square().mean().sqrt()
@@ -83,7 +86,7 @@ def normal_rays(known: GaussianMixture, count: int, generator: Generator | None)
     return rays
 
 
-def cube_rays(draws: Tensor, scale_tril: Tensor, seed: int) -> Law:
+def cube_rays(draws: Tensor, scale_tril: Tensor, seed: int) -> RayLaw:
     """A law of a Sobol sequence in a cube: around the origin, around draws, and between two draws.
 
     It shares nothing with ``normal_rays``, so that a search with it does not repeat the blind spots of the warm-up.

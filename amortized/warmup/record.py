@@ -23,14 +23,16 @@ class WarmUp:
         log_prob: log R at the draws, ``(N,)`` in nats.
         shift: of the affine map that whitens the draws, ``(D,)``, float64.
         scale_tril: of that map, ``(D, D)``, lower-triangular, float64.
-        mixture: fitted to the draws.
-        product: the product of one-dimensional mixtures, where held-out draws are likelier with it, else None.
+        mixture: Gaussians that describe the target. Up to 100 dimensions they are fitted to the draws, and `sharpened`
+            may move them on. Above, it is the one nearest Gaussian.
+        product: a product of one-dimensional mixtures, fitted to the draws. Up to 100 dimensions it is None unless
+            held-out draws are likelier with it than with the mixture. Above, it is always there.
         log_evidence: log Z in nats.
         trustworthy: whether all checks agree.
         status: what was checked, in plain words with numbers.
         target_calls: density calls spent, one a particle.
         seconds: wall clock.
-        uncovered: nats by which the optimisation met more density than the draws explain, as in `WeightCheck`.
+        uncovered: largest log weight at an optimum, minus log Z, in nats; as in `WeightCheck`.
     """
 
     draws: Tensor
@@ -47,7 +49,7 @@ class WarmUp:
     uncovered: float = -math.inf
 
     def reference(self) -> Reference:
-        """``product``, else ``mixture``, as a reference in the whitened coordinates."""
+        """The ``product`` if there is one, else the ``mixture``, as a reference in the whitened coordinates."""
         if self.product is not None:
             return ProductReference(self.product.weights, self.product.means, self.product.stds)
         mixture = self.mixture.inverse_affine(self.shift, self.scale_tril)

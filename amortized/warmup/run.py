@@ -30,7 +30,7 @@ MODES_SHARE, TEMPERING_SHARE = 0.4, 0.8
 """Parts of the budget after which the search for modes ends, and the tempering. The rest is for moves and weights."""
 
 PARTICLES, MOST_PARTICLES = 512, 2048
-"""Of the first tempered runs, and of the last: they double as long as the checks disagree."""
+"""Of the first tempered runs, and at most: they double as long as the draws are not trustworthy."""
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def warm_up(
     1. BFGS runs find modes: from dispersed starts, then from points that the modes known so far do not explain.
     2. Two tempered SMC runs, from the modes and from one wide Gaussian, estimate the weights of the modes and log Z.
     3. HMC and jumps that a fitted mixture proposes polish the draws. Its importance weights give log Z again.
-    4. While these disagree, 2 and 3 run again with twice the particles.
+    4. While the draws are not trustworthy, 2 and 3 run again with twice the particles, up to 2,048 of them.
 
     Over 100 dimensions `many_dimensions` does the work. The same seed gives the same draws, unless the clock ends a
     stage.
@@ -57,8 +57,8 @@ def warm_up(
         target: the density, in its unconstrained space.
         draws: how many.
         generator: source of randomness.
-        max_calls: most target calls, one a particle, without those of the screening. Eight targets of known truth took
-            60,000 to 140,000.
+        max_calls: most target calls, one a particle, without the points of the screening. Eight targets of known truth
+            took 60,000 to 140,000.
         max_seconds: most seconds of wall clock.
         progress: prints the stages.
 
@@ -73,16 +73,19 @@ def warm_up(
     if target.dim > MANY:
         return many_dimensions(target, draws, generator, budget)
     starts = normal_starts(target, STARTS, generator)
-    modes, optima = find_modes(target, starts, screening, generator, budget.beyond(MODES_SHARE))
+    modes, optima = find_modes(target, starts, screening, generator, budget.stop_after(MODES_SHARE))
     budget.say(f"{modes.weights.numel()} modes")
     whole = wide_gaussian(modes, 1.0)
-    stop = budget.beyond(TEMPERING_SHARE)
+    stop = budget.stop_after(TEMPERING_SHARE)
     tempering = Tempering(target, modes, whole.means[0], whole.scale_trils[0], generator, stop)
-    return _agreed(tempering, optima, draws, budget)
+    return _run_until_agreed(tempering, optima, draws, budget)
 
 
-def _agreed(tempering: Tempering, optima: State, draws: int, budget: Budget) -> WarmUp:
-    """Tempered runs, polished draws and their checks, with twice the particles until all agree or time is short."""
+def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: Budget) -> WarmUp:
+    """Tempered runs, polished draws and their checks, again and again with twice the particles.
+
+    It ends where the draws are trustworthy, after a round of 2,048 particles, or where too little budget is left.
+    """
     particles = PARTICLES
     while True:
         before = budget.spent

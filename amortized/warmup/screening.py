@@ -1,4 +1,4 @@
-"""Where no known mode explains the density: many points without gradients, and the best of them to start from."""
+"""Where no known mode explains the density: many points, and the best of them to start from."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from amortized.mcmc.state import LogDensityAndScore
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.gaussians import LocalGaussians
 from amortized.targets.base import Target
-from amortized.warmup.rays import RADII, Law, explained
+from amortized.warmup.rays import RADII, RayLaw, explained
 
-CHUNK = 1024
-"""Rays at a time: their 8,192 points stay in a processor's cache."""
+RAYS_AT_A_TIME = 1024
+"""Their 8,192 points stay in a processor's cache."""
 
 KEPT = 32
 """Points that remain of each radius of each kind of ray: enough that some differ in direction."""
@@ -37,17 +37,18 @@ ALIGNED = 0.95
 APART = 0.5
 """Distance from a better candidate, over its distance from the nearest mode, within which both share a basin."""
 
-NEGLIGIBLE = 10.0
+NO_CENTRE = 10.0
 """Nats below the best bound from which a Gaussian is no mode to start from: it has under e⁻¹⁰ of the mass."""
 
 VALLEY = 3.0
 """Nats that the density falls between two Gaussians of different modes: a bend of one mode falls less."""
 
 FEWEST, MOST = 2**13, 2**21
-"""Points of a search: a chunk of rays at least; at most as many as a density of microseconds has within seconds."""
+"""Points of a search. The fewest are those of 1,024 rays; where time is short, a quarter of them. The most are what a
+density of microseconds has within seconds."""
 
-TIMED = 64
-"""Points of the first timing: of a density that takes 10 ms, they take under a second."""
+TIMED, MOST_TIMED = 64, 1024
+"""Points of the first timing, and of the last. Of a density that takes 10 ms, the first takes under a second."""
 
 ENOUGH, ENOUGH_OF_WANTED = 2**14, 16
 """So many points, or a sixteenth of the wanted if that is more, are a search. At ten dimensions, two modes and 24 s
@@ -66,14 +67,14 @@ class Candidates(NamedTuple):
 
 
 @torch.no_grad()
-def separate(density: LogDensityAndScore, local: LocalGaussians) -> list[int]:
+def best_of_modes(density: LogDensityAndScore, local: LocalGaussians) -> list[int]:
     """Indices of the best Gaussian of each mode, best first.
 
     Two Gaussians are of one mode where no valley lies between their means. A bent posterior is described by many
     Gaussians, each in touch with the next, and counts as one mode. Gaussians of under e⁻¹⁰ of the best one's mass are
     left out.
     """
-    means = local.mean[local.elbo > local.elbo.max() - NEGLIGIBLE]
+    means = local.mean[local.elbo > local.elbo.max() - NO_CENTRE]
     count = len(means)
     one, other = torch.triu_indices(count, count, 1, device=means.device)
     shares = torch.tensor([0.25, 0.5, 0.75], dtype=means.dtype, device=means.device)[:, None, None]
@@ -89,10 +90,13 @@ def separate(density: LogDensityAndScore, local: LocalGaussians) -> list[int]:
 
 
 class Screening:
-    """A search, without gradients, for points whose density the known modes do not explain.
+    """A search for points whose density the known modes do not explain.
 
-    ``calls`` counts its target calls. ``wanted`` is how many points several known modes last asked for, 0 where there
-    was one mode. ``looked`` is for how many of them there was time.
+    It looks at many points without gradients. Of those that look unexplained it takes the score too.
+
+    - ``calls``: target calls without gradients. Calls for scores are not among them.
+    - ``wanted``: how many points several known modes last asked for. It is 0 where there was one mode.
+    - ``looked``: for how many of the wanted points there was time.
 
     Args:
         target: the density.
@@ -101,7 +105,7 @@ class Screening:
         generator: source of randomness.
     """
 
-    def __init__(self, target: Target, law: Law, max_seconds: float, generator: Generator | None):
+    def __init__(self, target: Target, law: RayLaw, max_seconds: float, generator: Generator | None):
         self.target, self.law, self.max_seconds, self.generator = target, law, max_seconds, generator
         self.calls, self.wanted, self.looked = 0, 0, 0
 
@@ -117,32 +121,32 @@ class Screening:
         text = f"looked for more modes at {self.looked:,} of {self.wanted:,} points"
         return f"too little time: {text}, so that one may be missing: raise max_seconds" if self.cut else text
 
-    def points(self, modes: int, x: Tensor) -> int:
-        """How many points to look at: ``modes · 2^(9 + D)``, at most 2 million, or as many as there is time for.
+    def points(self, num_modes: int, x: Tensor) -> int:
+        """How many points to look at: ``num_modes · 2^(9 + min(D, 10))``, at least 8,192 and at most 2,097,152.
 
-        More in more dimensions, since a ball's share of a shell halves or worse a dimension. The number is divided by
-        four until the points take 2 % of ``max_seconds``, 15 % with several modes. It becomes 0 where even few points
-        take longer. By four, so that the same machine comes to the same number.
+        More dimensions need more points: the share of a shell that a ball covers halves, or worse, with each. The
+        number is divided by four until the points take 2 % of ``max_seconds`` at most, 15 % with several modes. Steps
+        of four let the same machine come to the same number. Below 2,048 the number is 0.
 
         Args:
-            modes: how many are known.
+            num_modes: how many modes are known.
             x: points to time the density at, ``(N, D)``.
         """
-        points = min(MOST, max(FEWEST, 2 ** (9 + min(self.target.dim, 10)) * modes))
-        seconds = self.max_seconds * (SHARE_OF_ONE if modes == 1 else SHARE_OF_MORE)
-        self.wanted = points if modes > 1 else 0
+        points = min(MOST, max(FEWEST, 2 ** (9 + min(self.target.dim, 10)) * num_modes))
+        seconds = self.max_seconds * (SHARE_OF_ONE if num_modes == 1 else SHARE_OF_MORE)
+        self.wanted = points if num_modes > 1 else 0
         pace = self._pace(x, seconds / 2)
         while points * pace > seconds:
             points //= 4
         points = points if points >= FEWEST // 4 else 0
-        self.looked = points if modes > 1 else 0
+        self.looked = points if num_modes > 1 else 0
         return points
 
     def _pace(self, x: Tensor, seconds: float) -> float:
         """Processor seconds of one density, timed at 64 points, then at up to 1,024 if these take under ``seconds``."""
-        batch = x.repeat(-(-CHUNK // len(x)), 1)[:CHUNK].to(self.target.dtype)
+        batch = x.repeat(-(-MOST_TIMED // len(x)), 1)[:MOST_TIMED].to(self.target.dtype)
         pace = math.inf
-        for count in (TIMED, 4 * TIMED, CHUNK, CHUNK):
+        for count in (TIMED, 4 * TIMED, MOST_TIMED, MOST_TIMED):
             if count > TIMED and count * pace > seconds:
                 break
             began = time.process_time()
@@ -151,7 +155,7 @@ class Screening:
         return pace
 
     @torch.no_grad()
-    def run(self, local: LocalGaussians, modes: list[int], points: int, stop: Callable[[], bool]) -> Candidates:
+    def run(self, local: LocalGaussians, centres: list[int], points: int, stop: Callable[[], bool]) -> Candidates:
         """At most 12 points whose density is not that of the known Gaussians.
 
         A point's log density falls below the top by some share of the fall that the Gaussians predict. For every kind
@@ -160,20 +164,21 @@ class Screening:
 
         Args:
             local: the known Gaussians, with masses ``exp(elbo)``.
-            modes: indices of the Gaussians around which rays start.
+            centres: indices of the Gaussians around which rays start.
             points: how many to look at, a multiple of eight.
             stop: asked between chunks of rays.
         """
         height = local.elbo.max()
         known = GaussianMixture((local.elbo - height).exp(), local.mean, local.scale_tril)
-        around = GaussianMixture(known.weights[modes], known.means[modes], known.scale_trils[modes])
+        around = GaussianMixture(known.weights[centres], known.means[centres], known.scale_trils[centres])
         top = known.log_normalizers().max()
         pools: list[tuple[Tensor, Tensor]] = []
-        for first in range(0, points // RADII, CHUNK):
+        for begin in range(0, points // RADII, RAYS_AT_A_TIME):
             if stop():
-                self.looked = min(self.looked, first * RADII)
+                self.looked = min(self.looked, begin * RADII)
                 break
-            for kind, rays in enumerate(self.law(around, min(CHUNK, points // RADII - first), self.generator)):
+            count = min(RAYS_AT_A_TIME, points // RADII - begin)
+            for kind, rays in enumerate(self.law(around, count, self.generator)):
                 x = rays.points()
                 log_q = explained(known, rays)
                 excess = (self._density(x.flatten(0, 1)).reshape(log_q.shape) - height - log_q) / (

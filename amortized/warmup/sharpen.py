@@ -63,7 +63,12 @@ def sharpened(
     draws = white.whiten(warm.draws).double()
     before = bound(white, old, generator)
     if warm.log_evidence.value - before.value < NEAR:
-        return replace(warm, status=f"{warm.status}; the mixture stays: its bound on log Z is {before}")
+        return replace(
+            warm,
+            status=f"{warm.status}; the mixture stays: its bound on log Z is {before}",
+            target_calls=warm.target_calls + target.calls - calls,
+            seconds=warm.seconds + time.perf_counter() - began,
+        )
 
     initial = with_components(old, draws, components, generator)
     found = nearest_mixture(in_float64(white), initial, generator, STEPS, seconds=seconds)

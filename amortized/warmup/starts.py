@@ -16,7 +16,7 @@ SCALES = (1.0, 3.0, 10.0, 30.0)
 Gaussians in 10 dimensions 47 of 48 runs from such starts ended in the widest one."""
 
 HALVINGS = 12
-"""Stds tried for a start whose density is not finite: the last is 1/2,048 of the first."""
+"""Draws of one start at most, each with half the std of the one before: the last std is 1/2,048 of the first."""
 
 CUBES, TRIES = 10, 64
 """Cubes tried, each half as wide as the one before, and points tried in each: the narrowest is [-0.004, 0.004]^D."""
@@ -25,7 +25,7 @@ CUBES, TRIES = 10, 64
 def normal_starts(target: Target, count: int, generator: Generator | None) -> Tensor:
     """At most ``count`` points ``(S, D)`` drawn from N(0, s²) with s = 1, 3, 10, 30 in turn.
 
-    A point is drawn anew with half its s where its density is not finite, up to twelve times, and then left out.
+    Where its density is not finite, a point is drawn anew with half its s. After twelve draws in all it is left out.
 
     Raises:
         ValueError: where no point has a finite density.

@@ -17,7 +17,7 @@ from amortized.weights import systematic
 WIDE = 2.0
 """Factor of the stds of the Gaussian around all modes: tempering narrows a base, and hardly ever widens it."""
 
-WIDER = 1.2
+MODES_WIDER = 1.2
 """Factor of the stds of the known modes, which Laplace's approximation makes rather too narrow."""
 
 
@@ -57,18 +57,13 @@ class Tempering:
         self.runs: list[tempered_smc.Result] = []
 
     @property
-    def shift(self) -> Tensor:
-        """``(D,)``, float64."""
-        return self.white.shift
-
-    @property
     def scale_tril(self) -> Tensor:
         """``(D, D)``, float64."""
         return self.white.scale_tril
 
     def temper(self, base: GaussianMixture, particles: int) -> tempered_smc.Result:
-        """One run from ``base``, which is added to ``runs``."""
-        # jumps go along the axes of the target's own coordinates, since wells often do
+        """One run that starts from draws of ``base``. The run is added to ``runs``."""
+        # jumps go along the axes of the target's own coordinates: wells often lie side by side along these
         mover = tempered_smc.Mover(self.scale_tril, self.generator)
         run = tempered_smc.run(self.white, base, particles, self.generator, mover=mover, stop=self.stop)
         self.runs.append(run)
@@ -77,11 +72,11 @@ class Tempering:
     def two_runs(self, particles: int) -> tuple[tempered_smc.Result, tempered_smc.Result]:
         """A run from the known modes mixed with one wide Gaussian, and a run from the wide Gaussian alone.
 
-        The first knows narrow modes, the second does not depend on what is known. So their estimates of log Z agree
-        only where both are right, or both miss the same modes.
+        The first starts in narrow modes. The second knows only the mean and the covariance of the known modes, not the
+        modes themselves. So their estimates of log Z agree only where both are right, or both miss the same modes.
         """
         wide = wide_gaussian(self.modes, WIDE)
-        known = mixture_of([self.modes, self.mixture], [0.5, 0.5]).widened((WIDER,), (1.0,))
+        known = mixture_of([self.modes, self.mixture], [0.5, 0.5]).widened((MODES_WIDER,), (1.0,))
         return self.temper(mixture_of([wide, known], [0.5, 0.5]), particles), self.temper(wide, particles)
 
     def pool(self, draws: int) -> State:

@@ -13,6 +13,7 @@ from amortized.warmup.screening import Screening
 from amortized.weights import Estimate
 from tests.known import isotropic
 
+SEARCHED = Screening(isotropic(2), normal_rays, 60.0, None)
 GOOD = WeightCheck(Estimate(5.0, 0.01), 0.3, 0.6, 0.01, 0.05, 0.7, -2.0)
 
 
@@ -25,21 +26,21 @@ UNFINISHED = run(math.nan, math.nan)._replace(finished=False)
 
 
 def test_everything_agrees():
-    assert conclude((run(5.05), run(4.95)), GOOD)[0]
+    assert conclude((run(5.05), run(4.95)), GOOD, SEARCHED)[0]
 
 
 def test_runs_that_lost_modes_do_not_outvote_good_importance_weights():
-    trusted, evidence, status = conclude((run(-3.0), run(4.9)), GOOD)
+    trusted, evidence, status = conclude((run(-3.0), run(4.9)), GOOD, SEARCHED)
     assert trusted and evidence == GOOD.log_evidence and "lost modes" in status
 
 
 def test_a_run_that_found_more_mass_is_believed():
-    trusted, evidence, status = conclude((run(8.0), run(5.0)), GOOD)
+    trusted, evidence, status = conclude((run(8.0), run(5.0)), GOOD, SEARCHED)
     assert not trusted and evidence.value == 8.0 and "disagree" in status
 
 
 def test_few_effective_weights_do_not_outvote_the_runs():
-    assert not conclude((run(-3.0), run(4.9)), GOOD._replace(ess_fraction=0.05))[0]
+    assert not conclude((run(-3.0), run(4.9)), GOOD._replace(ess_fraction=0.05), SEARCHED)[0]
 
 
 def test_each_failed_check_costs_the_trust_and_is_named():
@@ -48,20 +49,20 @@ def test_each_failed_check_costs_the_trust_and_is_named():
         ({"quantile_shift": 0.2}, "tails are not confirmed"),
         ({"uncovered": 50.0}, "neck"),
     ):
-        trusted, _, status = conclude((run(5.0), run(5.0)), GOOD._replace(**change))
+        trusted, _, status = conclude((run(5.0), run(5.0)), GOOD._replace(**change), SEARCHED)
         assert not trusted and word in status
 
 
 def test_an_unfinished_run_has_no_evidence_to_agree_with():
     """Good weights are believed without it, poor ones are not, and log Z is never that of a run that did not end."""
-    trusted, evidence, status = conclude((UNFINISHED, UNFINISHED), GOOD)
+    trusted, evidence, status = conclude((UNFINISHED, UNFINISHED), GOOD, SEARCHED)
     assert trusted and evidence == GOOD.log_evidence
     assert status.count("not finished") == 2 and "0.000" not in status and "nan" not in status
-    trusted, evidence, _ = conclude((UNFINISHED, UNFINISHED), GOOD._replace(ess_fraction=0.05))
+    trusted, evidence, _ = conclude((UNFINISHED, UNFINISHED), GOOD._replace(ess_fraction=0.05), SEARCHED)
     assert not trusted and evidence == GOOD.log_evidence
-    trusted, evidence, status = conclude((run(8.0), UNFINISHED), GOOD)
+    trusted, evidence, status = conclude((run(8.0), UNFINISHED), GOOD, SEARCHED)
     assert not trusted and evidence.value == 8.0 and "disagree" not in status
-    assert conclude((UNFINISHED, run(-3.0)), GOOD)[0]
+    assert conclude((UNFINISHED, run(-3.0)), GOOD, SEARCHED)[0]
 
 
 def test_a_search_that_was_cut_costs_the_trust_and_a_shorter_one_is_reported():

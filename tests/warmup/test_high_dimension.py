@@ -9,6 +9,8 @@ from amortized.targets.callable import DensityTarget
 from amortized.warmup import warm_up
 from amortized.warmup.budget import Budget
 from amortized.warmup.high_dimension import many_dimensions
+from amortized.warmup.rays import normal_rays
+from amortized.warmup.screening import Screening
 
 
 def seeded(seed=0):
@@ -40,7 +42,9 @@ def test_a_correlated_gaussian_with_its_evidence():
 def test_wells_along_axes_get_their_weights():
     """0.844 on the right in each of ten blocks: the binomial error of 1,000 draws is 1.2 points, 4 allow for ten."""
     target = many_wells(20)
-    found = many_dimensions(target, 1000, seeded(), Budget(target, math.inf, math.inf))
+    found = many_dimensions(
+        target, 1000, seeded(), Budget(target, math.inf, math.inf, Screening(target, normal_rays, math.inf, None))
+    )
     assert found.product is not None
     assert ((found.draws[:, ::2] > 0).double().mean(0) - 0.84431).abs().max() < 0.04
     assert abs(found.log_evidence.value - 10 * 10.2934797) < 0.1

@@ -9,7 +9,7 @@ from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.gaussians import LocalGaussians
 from amortized.targets.callable import DensityTarget
 from amortized.warmup.rays import cube_rays, explained, normal_rays
-from amortized.warmup.screening import FEWEST, MOST, Screening, separate
+from amortized.warmup.screening import FEWEST, MOST, Screening, best_of_modes
 from tests.known import seeded
 
 DIM = 4
@@ -71,7 +71,7 @@ def test_a_valley_parts_modes_and_a_bend_does_not():
         [[0.0, 0.0], [1.5, 0.5], [3.0, 2.0], [12.0, 9.0], [40.0, 0.0]], [1.0] * 5, [1, 0.9, 0.8, 0.7, 1e-9]
     )
     target = density(gaussians([[0.0, 0.0], [1.5, 0.5], [3.0, 2.0], [12.0, 9.0]], [1.0] * 4, [1, 1, 1, 1]))
-    assert separate(target.log_prob_and_score, chain) == [0, 3]
+    assert best_of_modes(target.log_prob_and_score, chain) == [0, 3]
 
 
 def test_several_modes_are_worth_more_points_and_a_slow_density_fewer():

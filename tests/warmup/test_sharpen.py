@@ -59,6 +59,7 @@ def test_a_mixture_that_lost_a_mode_is_not_kept(monkeypatch):
 def test_what_is_near_already_is_kept():
     found = sharpened(warm_up_of(EXACT), TARGET, 8, 60.0, seeded())
     assert found.mixture is EXACT and "the mixture stays" in found.status
+    assert found.target_calls == 100 + sharpen.BOUND_DRAWS and found.seconds > 1.0
 
 
 def test_what_gained_nothing_is_not_kept(monkeypatch):
