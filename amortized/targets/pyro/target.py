@@ -14,7 +14,7 @@ from amortized.targets.pyro.arguments import Arguments
 from amortized.targets.pyro.batching import FAILURES, Batching, Loop, Result, Vmap, isolated
 from amortized.targets.pyro.captured import Captured, capture
 from amortized.targets.pyro.checks.agreement import choose, still_agreeing
-from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at, nowhere_finite
+from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at
 from amortized.targets.pyro.checks.prior import troubles_of_prior
 from amortized.targets.pyro.checks.validation import checked
 from amortized.targets.pyro.failures import tell
@@ -195,12 +195,6 @@ class PyroTarget(ModelTarget):
     def check_arguments(self, args: Sequence, kwargs: Mapping[str, Any]) -> None:
         """Raises ``ValueError`` if arguments differ from the target's own in number, names, shapes or dtypes."""
         self.arguments.check(args, kwargs)
-
-    def check_starts(self, x: Tensor) -> None:
-        """Raises ``ModelError``, which names the site at fault, if density and gradient are finite nowhere in ``x``."""
-        value, score = self._log_prob_and_score(x)
-        if not (value.isfinite() & score.isfinite().all(-1)).any():
-            raise nowhere_finite(self.program, self._cast(x), None)
 
     def _cast(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)

@@ -448,17 +448,6 @@ def test_a_matrix_that_cannot_be_factored_is_counted_and_no_exception_of_the_use
         target.recheck(torch.zeros(4, 1))
 
 
-def test_starts_are_checked():
-    def model(y):
-        width = pyro.sample("width", dist.Uniform(0.0, 10.0))
-        pyro.sample("y", dist.Uniform(0.0, width), obs=y)
-
-    target = PyroTarget(model, (torch.tensor(3.0),))
-    target.check_starts(torch.tensor([[-5.0], [5.0]]))
-    with pytest.raises(ModelError, match=r"none of 2 dispersed starts.*'y' \(-inf\)"):
-        target.check_starts(torch.tensor([[-5.0], [-3.0]]))
-
-
 def test_missing_values_for_unconstrain():
     with pytest.raises(ValueError, match="no values for latent sites \\['tau', 'theta'\\]"):
         build("eight_schools_centred").unconstrain({"mu": torch.zeros(1)})
