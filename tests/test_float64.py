@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pyro
 import pyro.distributions as dist
@@ -14,11 +13,11 @@ from pyro.optim import Adam  # pyright: ignore[reportAttributeAccessIssue]
 
 import amortized
 from amortized import DiffusionGuide, Recipe, compare
-from amortized.baselines import hmc, mala, nested, nuts, smc, svi
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
 from amortized.targets.pyro.target import PyroTarget
 from tests.amortization.quick import BRIEF, shortened
+from tests.contracts.test_baselines import MODULES, run
 
 QUICK = Recipe(bridge_steps=20, steps=20, every=20, held_out=128)
 DATA = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
@@ -91,24 +90,9 @@ def test_as_a_guide_of_pyros(guide):
     assert math.isfinite(step(DATA))
 
 
-BASELINES = {
-    "nuts": partial(nuts.run, chains=1, draws=20, warmup=20, jobs=1),
-    "smc": partial(smc.run, particles=64, islands=2),
-    "hmc": partial(hmc.run, chains=8, draws=20, warmup=20),
-    "mala": partial(mala.run, chains=8, draws=20, warmup=20),
-    "svi": partial(svi.run, steps=20, draws=20),
-}
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline(name, in_double_precision):
-    assert double(BASELINES[name](conjugate, (DATA,)).sites.values())
-
-
-@pytest.mark.slow
-def test_nested_sampling(in_double_precision):
-    pytest.importorskip("dynesty")
-    assert double(nested.run(conjugate, (DATA,)).sites.values())
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_a_baseline(module, in_double_precision):
+    assert double(run(module, conjugate, (DATA,)).sites.values())
 
 
 def test_an_amortized_guide(in_double_precision, monkeypatch):

@@ -1,9 +1,13 @@
 """Too few of anything is said before the density is called."""
 
+import inspect
+
 import pytest
 
+from amortized import baselines
 from amortized.baselines import hmc, mala, nested, nuts, smc, svi
 from tests.baselines import known
+from tests.contracts.discovery import modules_with
 
 CHAINS = [("chains", 0, 1), ("draws", 3, 4)]
 LEAST = {
@@ -14,6 +18,23 @@ LEAST = {
     svi: [("draws", 1, 2), ("particles", 0, 1), ("steps", 0, 1)],
     nested: [("live_points", 1, 2), ("draws", 0, 1)],
 }
+COUNTS = {name for cases in LEAST.values() for name, _, _ in cases}
+FOUND = [
+    (module, name)
+    for module in modules_with(baselines, "run")
+    for name in inspect.signature(module.run).parameters
+    if name in COUNTS
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), FOUND, ids=[f"{module.__name__.rpartition('.')[2]}-{name}" for module, name in FOUND]
+)
+def test_every_baseline_refuses_a_negative_count(module, name: str):
+    target = known.skewed_mixture()
+    with pytest.raises(ValueError, match=f"^{name}=-1: write a whole number from "):
+        module.run(target, **{name: -1})
+    assert target.calls == 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Finds every concrete class of a contract, and builds one from whatever its constructor asks for."""
+"""Finds every class or function that keeps a contract, and builds one from whatever its constructor asks for."""
 
 import importlib
 import inspect
@@ -18,6 +18,14 @@ def concrete_classes(package: ModuleType, contract: type) -> list[type]:
         if issubclass(member, contract) and not inspect.isabstract(member) and member.__module__ == module.__name__
     }
     return sorted(found, key=lambda member: member.__name__)
+
+
+def modules_with(package: ModuleType, name: str) -> list[ModuleType]:
+    """Modules of the package that define ``name``."""
+    modules = [
+        importlib.import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)
+    ]
+    return [module for module in modules if hasattr(module, name)]
 
 
 def options(contract_class: type, **choices: Any) -> dict[str, Any]:

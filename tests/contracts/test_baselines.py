@@ -1,8 +1,6 @@
 """Every baseline hands back the same record of the same target."""
 
-import importlib
 import inspect
-import pkgutil
 
 import pytest
 import torch
@@ -10,12 +8,9 @@ import torch
 from amortized import baselines
 from amortized.results.draws import Draws
 from tests.baselines import known
+from tests.contracts.discovery import modules_with
 
-MODULES = [
-    module
-    for info in pkgutil.iter_modules(baselines.__path__)
-    if hasattr(module := importlib.import_module(f"amortized.baselines.{info.name}"), "run")
-]
+MODULES = modules_with(baselines, "run")
 SMALL = {
     "chains": 4,
     "warmup": 40,
