@@ -31,6 +31,7 @@ from amortized.guide.named import reverse_kl
 from amortized.mixtures import gaussian as mixture
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.processes.mixture_reference import MixtureReference
+from amortized.processes.product_reference import ProductReference
 from amortized.processes.reference import Reference
 from amortized.samplers import PIS, DiffusionSampler
 from amortized.training.recipe import on_policy
@@ -130,7 +131,7 @@ def too_narrow(seed: int, seconds: float, factor: float = 0.6) -> DiffusionGuide
     """A trained sampler whose every Gaussian is .6 times as wide."""
     guide = good("eight_schools", seed, seconds)
     reference = guide.sampler.process.reference
-    assert isinstance(reference, MixtureReference) and guide.fitted is not None
+    assert isinstance(reference, MixtureReference | ProductReference) and guide.fitted is not None
     reference.log_variances += 2 * math.log(factor)
     guide.fitted.sampler_moved()
     return guide
