@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import amortized.guide
+from amortized import DiffusionGuide
 from amortized._moved import MOVED, _OldNames, install
 
 
@@ -23,3 +25,10 @@ def test_an_old_name_warns_and_is_the_new_module(old, new, monkeypatch):
 def test_it_is_installed_once():
     install()
     assert sum(isinstance(finder, _OldNames) for finder in sys.meta_path) == 1
+
+
+def test_the_guide_imports_from_the_package_that_was_its_module():
+    with pytest.warns(DeprecationWarning, match="write from amortized import DiffusionGuide"):
+        assert amortized.guide.DiffusionGuide is DiffusionGuide
+    with pytest.raises(AttributeError, match="no such name"):
+        getattr(amortized.guide, "no such name")

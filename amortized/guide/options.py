@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Concatenate, ParamSpec
@@ -141,6 +141,13 @@ def words(name: str) -> str:
     'Whether to show progress bars.'
     """
     return Options.__dataclass_fields__[name].metadata["words"]
+
+
+def check_names(guide: str, named: Iterable[str]) -> None:
+    """Raise ``TypeError`` for a name that is no option, with the guide's own name in Python's words."""
+    for name in named:
+        if name not in Options.__dataclass_fields__:
+            raise TypeError(f"{guide}.__init__() got an unexpected keyword argument {name!r}")
 
 
 def takes(

@@ -78,3 +78,9 @@ def test_old_names_still_answer_and_say_what_to_write():
         assert found[0].filename == __file__
     assert "verdict" in guide.draws(10).attributes
     assert "verdict" not in guide.at().draws(10, verdict=False).attributes
+
+
+@pytest.mark.parametrize("kind", [DiffusionGuide, TBGuide])
+def test_an_unknown_option_is_named_with_the_guide_that_has_none(kind):
+    with pytest.raises(TypeError, match=rf"{kind.__name__}.__init__\(\) got an unexpected keyword argument 'sead'"):
+        kind(model, **{"sead": 3})  # pyright: ignore[reportArgumentType]
