@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import operator
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Concatenate, ParamSpec
@@ -132,6 +133,22 @@ class Options:
                 "sampler=: takes no embedding=, through which the data enter; write partial(GFlowNet, steps=32), or "
                 "lambda dim, reference, embedding: GFlowNet(dim, reference, embedding=embedding)"
             )
+
+
+def options_of(guide: str, named: Mapping[str, Any]) -> Options:
+    """The record, from what a user named; an unknown name gets a message of its own.
+
+    >>> options_of("DiffusionGuide", {"max_second": 3})
+    Traceback (most recent call last):
+    TypeError: max_second= is not an option of DiffusionGuide: write max_seconds=
+    """
+    known = [option.name for option in fields(Options)]
+    for name in named:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            typed = f"write {near[0]}=" if near else f"its options are {', '.join(known)}; data are arguments of fit"
+            raise TypeError(f"{name}= is not an option of {guide}: {typed}")
+    return Options(**named)
 
 
 def words(name: str) -> str:

@@ -34,8 +34,15 @@ def test_the_constructor_has_the_options_with_their_defaults_and_words(kind):
 
 
 def test_an_option_that_is_none_is_refused():
-    with pytest.raises(TypeError, match="sed"):
-        DiffusionGuide(model, sed=1)
+    with pytest.raises(TypeError, match="sed= is not an option of TBGuide: write seed="):
+        TBGuide(model, sed=1)
+    with pytest.raises(TypeError, match="its options are amortize, .* data are arguments of fit"):
+        DiffusionGuide(model, x=1)
+
+
+def test_a_model_that_was_called_instead_of_passed_is_refused():
+    with pytest.raises(TypeError, match=r"model=None: write DiffusionGuide\(model\), the function itself"):
+        DiffusionGuide(model())
 
 
 def test_the_command_line_has_the_same_defaults():
