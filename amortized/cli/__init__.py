@@ -66,7 +66,9 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
     command.add_argument("--report", action="store_true", help="write report.html too, a page that needs nothing else")
     command.add_argument("--seed", type=int, default=Options.seed, help=words("seed"))
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default runs/FILE's name)")
-    command.add_argument("--max-seconds", type=positive, metavar="S", help=words("max_seconds"))
+    command.add_argument(
+        "--max-seconds", type=positive, metavar="S", help="limit of the fit in seconds of wall clock (default 60)"
+    )
     command.add_argument("--device", default=Options.device, help=words("device"))
     command.add_argument(
         "--draws", type=whole, default=NUM_SAMPLES, metavar="N", help=f"posterior draws (default {NUM_SAMPLES})"

@@ -14,6 +14,11 @@ NON_CENTRED = (
     "Write the model non-centred: pyro.poutine.reparam(model, {'SITE': LocScaleReparam(0.0)}). SITE is the site whose "
     "scale is a latent variable; LocScaleReparam is in pyro.infer.reparam."
 )
+# a funnel that LocScaleReparam(0.0) has left uneven, since the data say more of some groups than the prior
+HALF_CENTRED = (
+    "The model is non-centred already: try LocScaleReparam(0.5), which lies between, and keep the fit with more "
+    "effective draws."
+)
 # a curved valley
 COORDINATES = "Write the model with parameters that depend less on each other, and fit again."
 # cancellation in a long sum

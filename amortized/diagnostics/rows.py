@@ -16,6 +16,7 @@ from amortized.diagnostics.remedies import (
     COORDINATES,
     FIT_AGAIN,
     FLOAT64,
+    HALF_CENTRED,
     NON_CENTRED,
     PROPER,
     RESAMPLE,
@@ -68,6 +69,7 @@ class Checks:
         troubled: share of the paths' ends where the density or its gradient is NaN.
         scales: names of the coordinates that are positive numbers in the model.
         sites: number of latent sites.
+        decentered: whether a site was made non-centred by ``LocScaleReparam``.
     """
 
     changed: str | None = None
@@ -81,6 +83,7 @@ class Checks:
     troubled: float = 0.0
     scales: tuple[str, ...] = ()
     sites: int = 1
+    decentered: bool = False
 
     @property
     def exploration(self) -> ModeSearch | Unbounded | str | None:
@@ -111,8 +114,8 @@ def unexplained_optimum(checks: Checks, fraction: float) -> Finding:
     value = "" if explained else f"{checks.uncovered:.0f} nats above what the draws explain"
     passed = explained or (searched and fraction >= EVEN)
     sentence = "the density has a narrow peak, such as a funnel's neck, and the draws may miss its mass"
-    # a funnel needs two sites: a scale, and what it scales
-    advice = NON_CENTRED if checks.sites > 1 else COORDINATES
+    # a funnel needs two sites: a scale, and what it scales; a model that is non-centred already needs another advice
+    advice = HALF_CENTRED if checks.decentered else NON_CENTRED if checks.sites > 1 else COORDINATES
     return Finding("optima", value, f"under {EXPLAINED:.0f} nats", passed, sentence, advice)
 
 

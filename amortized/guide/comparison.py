@@ -88,6 +88,7 @@ def compare(models: Mapping[str, DiffusionGuide | Draws]) -> ModelComparison:
         models: Fitted guides, or draws with a log evidence, by name.
 
     Raises:
+        TypeError: No dictionary.
         ValueError: Fewer than two models, draws without a log evidence, or models of different data.
 
     >>> import pyro, pyro.distributions as dist
@@ -101,6 +102,8 @@ def compare(models: Mapping[str, DiffusionGuide | Draws]) -> ModelComparison:
     >>> [one.name for one in found.models], round(found["wide"].log_bayes_factor.value)
     (['narrow', 'wide'], -5)
     """
+    if not isinstance(models, Mapping):
+        raise TypeError(f"compare got a {type(models).__name__}: write compare({{'one': guide_1, 'other': guide_2}})")
     if len(models) < 2:
         raise ValueError(f"{len(models)} model: compare two or more, compare({{'one': guide_1, 'other': guide_2}})")
     draws = {name: _draws(name, one) for name, one in models.items()}

@@ -17,7 +17,7 @@ from amortized.amortization.training import for_contexts
 from amortized.guide.answers import Answers
 from amortized.guide.fitted import Fitted
 from amortized.guide.many import Many
-from amortized.guide.options import Options, Plan, check_names, takes
+from amortized.guide.options import Options, Plan, options_of, takes
 from amortized.guide.pyro_protocol import emit
 from amortized.guide.single import Single
 from amortized.samplers import DiffusionSampler, GFlowNet
@@ -54,10 +54,12 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
 
     @takes(Options)
     def __init__(self, model: Callable, **named: Any):
-        super().__init__(model)
         kind = type(self)
-        check_names(kind.__name__, named)
-        options = Options(**named)
+        if not callable(model):
+            name = kind.__name__
+            raise TypeError(f"model={model!r:.60}: write {name}(model), the function itself, and {name}.fit(*args)")
+        super().__init__(model)
+        options = options_of(kind.__name__, named)
         own = kind.default_recipe if options.amortize is None else for_contexts(kind.default_recipe)
         if options.recipe is not None and kind is not DiffusionGuide:
             options.recipe.check_trains(kind.__name__, own)

@@ -45,8 +45,8 @@ TOO_FEW, UNEVEN = 0.05, 0.5
 JOINT = "log joint density"
 """The name under which the joint density of latents and data is calibrated, beside the latents."""
 REMEDY = (
-    "These data look unlike what the guide was trained on. Write guide.refine(x, seconds=30) for this one data set, or "
-    "fit again with data sets like it, and for longer: DiffusionGuide(model, amortize=..., max_seconds=900)."
+    "These data look unlike what the guide was trained on. Write guide.refine(data, seconds=30) for this one data set, "
+    "or fit again with data sets like it, and for longer: DiffusionGuide(model, amortize=..., max_seconds=900)."
 )
 """What to type after any bad verdict: one data set has no training of its own that could be longer."""
 

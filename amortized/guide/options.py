@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import operator
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Concatenate, ParamSpec
@@ -134,6 +135,22 @@ class Options:
             )
 
 
+def options_of(guide: str, named: Mapping[str, Any]) -> Options:
+    """The record, from what a user named; an unknown name gets a message of its own.
+
+    >>> options_of("DiffusionGuide", {"max_second": 3})
+    Traceback (most recent call last):
+    TypeError: max_second= is not an option of DiffusionGuide: write max_seconds=
+    """
+    known = [option.name for option in fields(Options)]
+    for name in named:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            typed = f"write {near[0]}=" if near else f"its options are {', '.join(known)}; data are arguments of fit"
+            raise TypeError(f"{name}= is not an option of {guide}: {typed}")
+    return Options(**named)
+
+
 def words(name: str) -> str:
     """What one option means.
 
@@ -141,13 +158,6 @@ def words(name: str) -> str:
     'Whether to show progress bars.'
     """
     return Options.__dataclass_fields__[name].metadata["words"]
-
-
-def check_names(guide: str, named: Iterable[str]) -> None:
-    """Raise ``TypeError`` for a name that is no option, with the guide's own name in Python's words."""
-    for name in named:
-        if name not in Options.__dataclass_fields__:
-            raise TypeError(f"{guide}.__init__() got an unexpected keyword argument {name!r}")
 
 
 def takes(

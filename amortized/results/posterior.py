@@ -212,6 +212,7 @@ class Posterior:
             troubled=look.troubled if look else 0.0,
             scales=scales(self.target.latents),
             sites=len(self.target.latents),
+            decentered=any(name.endswith("_decentered") for name in self.target.latents),
         )
 
     @cached_property

@@ -119,6 +119,8 @@ def test_draws_without_evidence_are_refused():
 def test_one_model_is_no_comparison():
     with pytest.raises(ValueError, match="compare two or more"):
         compare({"one": exact_draws(NARROW)})
+    with pytest.raises(TypeError, match=r"compare got a list: write compare\(\{'one': guide_1"):
+        compare([exact_draws(NARROW), exact_draws(WIDE)])
 
 
 def test_an_improper_prior_is_told():

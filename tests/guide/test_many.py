@@ -171,9 +171,9 @@ def test_data_that_do_not_fit_are_named(guide, ask, value, message):
 
 
 def test_the_number_of_things_named_must_agree(guide):
-    with pytest.raises(ValueError, match=r"2 values for \('y',\): pass one for each"):
+    with pytest.raises(ValueError, match=r"2 values for 'y': pass one for each"):
         guide.sample(10, NEW[0], NEW[0])
-    with pytest.raises(ValueError, match=r"no value for 'y': the guide was fitted on \('y',\), write y="):
+    with pytest.raises(ValueError, match=r"no value for 'y': the guide was fitted on 'y', write y="):
         guide.sample(10)
     with pytest.raises(ValueError, match="num_samples=0: write a whole number"):
         guide.sample(0, NEW[0])

@@ -34,8 +34,15 @@ def test_the_constructor_has_the_options_with_their_defaults_and_words(kind):
 
 
 def test_an_option_that_is_none_is_refused():
-    with pytest.raises(TypeError, match="sed"):
-        DiffusionGuide(model, sed=1)
+    with pytest.raises(TypeError, match="sed= is not an option of TBGuide: write seed="):
+        TBGuide(model, sed=1)
+    with pytest.raises(TypeError, match="its options are amortize, .* data are arguments of fit"):
+        DiffusionGuide(model, x=1)
+
+
+def test_a_model_that_was_called_instead_of_passed_is_refused():
+    with pytest.raises(TypeError, match=r"model=None: write DiffusionGuide\(model\), the function itself"):
+        DiffusionGuide(model())
 
 
 def test_the_command_line_has_the_same_defaults():
@@ -82,5 +89,5 @@ def test_old_names_still_answer_and_say_what_to_write():
 
 @pytest.mark.parametrize("kind", [DiffusionGuide, TBGuide])
 def test_an_unknown_option_is_named_with_the_guide_that_has_none(kind):
-    with pytest.raises(TypeError, match=rf"{kind.__name__}.__init__\(\) got an unexpected keyword argument 'sead'"):
+    with pytest.raises(TypeError, match=f"sead= is not an option of {kind.__name__}: write seed="):
         kind(model, **{"sead": 3})  # pyright: ignore[reportArgumentType]

@@ -79,19 +79,17 @@ class Contexts:
         Raises:
             ValueError: If a name is no part, or a part has no value or two.
         """
-        names = ", ".join(f"{name}=" for name in self.names)
+        names, quoted = ", ".join(f"{name}=" for name in self.names), ", ".join(map(repr, self.names))
         if unknown := [name for name in named if name not in self.names]:
             raise ValueError(f"{unknown[0]}= is neither an option here nor one of the guide's data: write {names}...")
         if len(data) > len(self.parts):
-            raise ValueError(f"{len(data)} values for {self.names}: pass one for each, in this order")
+            raise ValueError(f"{len(data)} values for {quoted}: pass one for each, in this order")
         values = dict(zip(self.names, data, strict=False))
         if twice := [name for name in named if name in values]:
             raise ValueError(f"{twice[0]!r} is given by its place and by its name: leave one of them out")
         values.update(named)
         if missing := [name for name in self.names if name not in values]:
-            raise ValueError(
-                f"no value for {missing[0]!r}: the guide was fitted on {self.names}, write {missing[0]}=..."
-            )
+            raise ValueError(f"no value for {missing[0]!r}: the guide was fitted on {quoted}, write {missing[0]}=...")
         return tuple(values[name] for name in self.names)
 
     def rows(self, values: Sequence[Any]) -> tuple[Tensor, bool]:

@@ -3,6 +3,7 @@
 import re
 import warnings
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import pyro.poutine as poutine
@@ -238,7 +239,9 @@ def test_a_model_that_branches_on_a_value_falls_back_and_warns():
         loc = x if x > 0 else 2 * x
         pyro.sample("y", dist.Normal(loc, 1.0), obs=y)
 
-    with pytest.warns(UserWarning, match=r"(?s)one particle after the other.*ms.*data-dependent.*torch\.where"):
+    with pytest.warns(
+        UserWarning, match=r"one particle after the other.*ms.*vmap: it reads the value of.*torch\.where"
+    ):
         target = PyroTarget(branching, (torch.tensor(1.0),))
     assert target.batching == "loop"
     x = torch.tensor([[1.0], [-1.0]])
@@ -446,6 +449,15 @@ def test_a_matrix_that_cannot_be_factored_is_counted_and_no_exception_of_the_use
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         target.recheck(torch.zeros(4, 1))
+
+
+def test_a_latent_in_numpy_is_named_with_what_to_write():
+    def model():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.factor("f", -torch.as_tensor(np.exp(x)))
+
+    with pytest.raises(ModelError, match=r"hands a latent to numpy: write torch's function instead"):
+        PyroTarget(model)
 
 
 def test_missing_values_for_unconstrain():

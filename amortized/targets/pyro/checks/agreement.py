@@ -63,12 +63,19 @@ def _first_agreeing(candidates: Sequence[Batching], truth: LoopValues) -> tuple[
         except ModelError:
             raise
         except Exception as error:
-            differs = f"it raises {type(error).__name__}: {first_line(error)}"
+            differs = _raised(error)
         if differs is None:
             return candidate, causes
         cause = f"{candidate.name}: {differs}"
         causes.extend([] if causes and causes[-1] == cause else [cause])
     return None, causes
+
+
+def _raised(error: Exception) -> str:
+    """What a candidate raised, in one clause: torch's text on vmap has 80 words and asks for a report to torch."""
+    if "data-dependent control flow" in str(error):
+        return "it reads the value of a tensor, as .item(), float() and if do"
+    return f"it raises {type(error).__name__}: {first_line(error)}"
 
 
 def disagreement(candidate: Batching, truth: LoopValues) -> str | None:

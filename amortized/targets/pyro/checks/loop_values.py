@@ -201,6 +201,8 @@ def nowhere_finite(program: Program, starts: Tensor, failure: Exception | None) 
         terms, failure = {}, failure or error
     guilty = ", ".join(f"{name!r} ({term.item():g})" for name, term in terms.items() if not term.isfinite())
     cause = f"it raises {type(failure).__name__}: {failure}" if failure else "its gradient is not finite"
+    if failure and "Can't call numpy()" in str(failure):  # torch advises detach(), which would lose the gradient
+        return ModelError("the model hands a latent to numpy: write torch's function instead, torch.exp for np.exp")
     return ModelError(
         f"log density and gradient are finite at none of {len(starts)} dispersed starts; at 0 in unconstrained space "
         + (f"the log probability is not finite at site {guilty}" if guilty else cause)
