@@ -17,7 +17,7 @@ from amortized.amortization.training import for_contexts
 from amortized.guide.answers import Answers
 from amortized.guide.fitted import Fitted
 from amortized.guide.many import Many
-from amortized.guide.options import Options, Plan, takes
+from amortized.guide.options import Options, Plan, refuse_unknown, takes
 from amortized.guide.pyro_protocol import emit
 from amortized.guide.single import Single
 from amortized.samplers import DiffusionSampler, GFlowNet
@@ -55,7 +55,9 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
     @takes(Options)
     def __init__(self, model: Callable, **named: Any):
         super().__init__(model)
-        options, kind = Options(**named), type(self)
+        kind = type(self)
+        refuse_unknown(kind.__name__, named)
+        options = Options(**named)
         own = kind.default_recipe if options.amortize is None else for_contexts(kind.default_recipe)
         if options.recipe is not None and kind is not DiffusionGuide:
             options.recipe.check_trains(kind.__name__, own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Concatenate, ParamSpec
@@ -141,6 +141,18 @@ def words(name: str) -> str:
     'Whether to show progress bars.'
     """
     return Options.__dataclass_fields__[name].metadata["words"]
+
+
+def refuse_unknown(guide: str, named: Mapping[str, Any]) -> None:
+    """Raise ``TypeError`` for a name that is no option, in Python's words but with the guide's name.
+
+    >>> refuse_unknown("DiffusionGuide", {"sed": 1})
+    Traceback (most recent call last):
+    TypeError: DiffusionGuide.__init__() got an unexpected keyword argument 'sed'
+    """
+    for name in named:
+        if name not in Options.__dataclass_fields__:
+            raise TypeError(f"{guide}.__init__() got an unexpected keyword argument {name!r}")
 
 
 def takes(

@@ -33,9 +33,10 @@ def test_the_constructor_has_the_options_with_their_defaults_and_words(kind):
     assert all(words(name) in help_text for name in NAMES)
 
 
-def test_an_option_that_is_none_is_refused():
-    with pytest.raises(TypeError, match="sed"):
-        DiffusionGuide(model, sed=1)
+@pytest.mark.parametrize("kind", [DiffusionGuide, TBGuide])
+def test_an_option_that_is_none_is_refused_by_the_guide_that_was_asked(kind):
+    with pytest.raises(TypeError, match=rf"{kind.__name__}\.__init__\(\) got an unexpected keyword argument 'sed'"):
+        kind(model, sed=1)
 
 
 def test_the_command_line_has_the_same_defaults():
