@@ -15,6 +15,7 @@ MOVED = {
     "amortized.diagnostics.arviz": "amortized.results.arviz",
     "amortized.diagnostics.calibration_plots": "amortized.plots.calibration",
     "amortized.diagnostics.distances": "amortized.metrics.distances",
+    "amortized.diagnostics.evaluation": "amortized.training.evaluation",
     "amortized.diagnostics.metrics": "amortized.metrics.measure",
     "amortized.diagnostics.modes": "amortized.metrics.modes",
     "amortized.diagnostics.plots": "amortized.plots",
@@ -23,11 +24,17 @@ MOVED = {
     "amortized.estimate": "amortized.weights",
     "amortized.fit": "amortized.training.loop",
     "amortized.guides": "amortized.guide.named",
+    "amortized.mcmc.covariance": "amortized.mixtures.covariance",
     "amortized.mcmc.mixture": "amortized.mixtures.gaussian",
+    "amortized.mcmc.natural_gradient": "amortized.optimise.natural_gradient",
+    "amortized.mcmc.product": "amortized.mixtures.product",
     "amortized.mcmc.resampling": "amortized.weights",
     "amortized.model_comparison": "amortized.guide.comparison",
+    "amortized.model_file": "amortized.files.model",
+    "amortized.outputs": "amortized.files.outputs",
     "amortized.posterior": "amortized.results.posterior",
     "amortized.posterior_draws": "amortized.results.draws",
+    "amortized.preparation": "amortized.training.preparation",
     "amortized.recipe": "amortized.training.recipe",
     "amortized.targets.contexts": "amortized.targets.conditional.contexts",
     "amortized.targets.density": "amortized.targets.callable",
@@ -50,6 +57,7 @@ class _Successor(Loader):
             stacklevel=2,
         )
         successor = importlib.import_module(new)
+        module.__dict__["__all__"] = [name for name in vars(successor) if not name.startswith("_")]
         module.__getattr__ = lambda name: getattr(successor, name)
 
 
@@ -58,6 +66,14 @@ class _OldNames(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         return ModuleSpec(fullname, _Successor()) if fullname in MOVED else None
+
+
+def module_of(name: str) -> ModuleType:
+    """The old module ``amortized.<name>`` for who writes it without importing it; ``AttributeError`` for no such."""
+    full = f"amortized.{name}"
+    if full not in MOVED:
+        raise AttributeError(f"module 'amortized' has no attribute {name!r}")
+    return importlib.import_module(full)
 
 
 def install() -> None:

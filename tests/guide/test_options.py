@@ -1,5 +1,6 @@
 """Every option is said once: the constructor, the command line and the model's own error read it from the record."""
 
+import copy
 import inspect
 from dataclasses import fields
 
@@ -79,3 +80,9 @@ def test_old_names_still_answer_and_say_what_to_write():
         assert found[0].filename == __file__
     assert "verdict" in guide.draws(10).attributes
     assert "verdict" not in guide.at().draws(10, verdict=False).attributes
+
+
+def test_a_copy_and_its_original_keep_the_model():
+    guide = DiffusionGuide(model)
+    other = copy.deepcopy(guide)
+    assert guide.model is model and other.model is model
