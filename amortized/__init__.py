@@ -55,3 +55,4 @@ __all__ = [
 __version__ = "0.1.0"
 
 _moved.install()
+__getattr__ = _moved.module_of

@@ -33,8 +33,10 @@ MOVED = {
     "amortized.mcmc.resampling": "amortized.weights",
     "amortized.model_comparison": "amortized.guide.comparison",
     "amortized.model_file": "amortized.files.model",
+    "amortized.outputs": "amortized.files.outputs",
     "amortized.posterior": "amortized.results.posterior",
     "amortized.posterior_draws": "amortized.results.draws",
+    "amortized.preparation": "amortized.training.preparation",
     "amortized.recipe": "amortized.training.recipe",
     "amortized.targets.bijections": "amortized.targets.pyro.bijections",
     "amortized.targets.contexts": "amortized.targets.conditional.contexts",
@@ -61,6 +63,7 @@ class _Successor(Loader):
             stacklevel=2,
         )
         successor = importlib.import_module(new)
+        module.__dict__["__all__"] = [name for name in vars(successor) if not name.startswith("_")]
         module.__getattr__ = lambda name: getattr(successor, name)
 
 
@@ -69,6 +72,14 @@ class _OldNames(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         return ModuleSpec(fullname, _Successor()) if fullname in MOVED else None
+
+
+def module_of(name: str) -> ModuleType:
+    """The old module ``amortized.<name>`` for who writes it without importing it; ``AttributeError`` for no such."""
+    full = f"amortized.{name}"
+    if full not in MOVED:
+        raise AttributeError(f"module 'amortized' has no attribute {name!r}")
+    return importlib.import_module(full)
 
 
 def install() -> None:

@@ -1,6 +1,7 @@
 """Old names of modules import, warn, and hand out what the new modules have."""
 
 import importlib
+import subprocess
 import sys
 
 import pytest
@@ -20,6 +21,16 @@ def test_an_old_name_warns_and_is_the_new_module(old, new, monkeypatch):
     assert public and all(getattr(module, name) is getattr(successor, name) for name in public)
     with pytest.raises(AttributeError):
         getattr(module, "no such name")
+    taken = {}
+    exec(f"from {old} import *", taken)
+    assert set(public) <= set(taken)
+
+
+def test_an_old_module_is_an_attribute_of_the_package():
+    """``import amortized; amortized.recipe.Recipe``, as the last release allowed."""
+    say = "import amortized; print(amortized.recipe.Recipe is amortized.Recipe, hasattr(amortized, 'no_such'))"
+    out = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["True", "False"]
 
 
 def test_it_is_installed_once():

@@ -123,6 +123,10 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         self.plan = replace(self.plan, options=options)
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes. Pyro's own leaves the model out, and on Python 3.11 takes it from the original as well."""
+        return self.__dict__.copy()
+
     def _replica(self, seed: int) -> DiffusionGuide:
         """A guide with the same model and options, another seed, and no fit yet."""
         other = type(self)(self.model, **vars(replace(self.options, seed=seed, replicas=1)))

@@ -1,5 +1,6 @@
 """Every option is said once: the constructor, the command line and the model's own error read it from the record."""
 
+import copy
 import inspect
 from dataclasses import fields
 
@@ -87,7 +88,7 @@ def test_old_names_still_answer_and_say_what_to_write():
     assert "verdict" not in guide.at().draws(10, verdict=False).attributes
 
 
-@pytest.mark.parametrize("kind", [DiffusionGuide, TBGuide])
-def test_an_unknown_option_is_named_with_the_guide_that_has_none(kind):
-    with pytest.raises(TypeError, match=f"sead= is not an option of {kind.__name__}: write seed="):
-        kind(model, **{"sead": 3})  # pyright: ignore[reportArgumentType]
+def test_a_copy_and_its_original_keep_the_model():
+    guide = DiffusionGuide(model)
+    other = copy.deepcopy(guide)
+    assert guide.model is model and other.model is model
