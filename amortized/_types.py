@@ -102,9 +102,9 @@ def whole_rounds(count: int, contexts: int) -> int:
     return max(1, count // contexts) * contexts
 
 
-def renamed(old: str, new: str, value: T) -> T:
-    """``value``, with a ``DeprecationWarning`` that its name ``old`` is ``new`` now."""
-    warnings.warn(f"{old} is now called {new}; the old name goes with the next release", DeprecationWarning, 3)
+def renamed(old: str, new: str, value: T, stacklevel: int = 3) -> T:
+    """``value``, with a ``DeprecationWarning`` that its name ``old`` is ``new`` now, at the caller's caller."""
+    warnings.warn(f"{old} is now called {new}; the old name goes with the next release", DeprecationWarning, stacklevel)
     return value
 
 
@@ -112,4 +112,4 @@ def renamed_member(module: str, name: str, names: Mapping[str, Callable]) -> Cal
     """What a module's ``__getattr__`` returns for a former name of one of its members, with a warning."""
     if name not in names:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    return renamed(f"{module}.{name}", names[name].__name__, names[name])
+    return renamed(f"{module}.{name}", names[name].__name__, names[name], stacklevel=4)
