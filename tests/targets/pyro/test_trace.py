@@ -6,8 +6,9 @@ import pytest
 import torch
 from pyro import poutine
 
+from amortized.targets.pyro.inverting import Inverting
 from amortized.targets.pyro.structure import discover
-from amortized.targets.pyro.trace import Inverting, Placing, undisturbed, unmasked
+from amortized.targets.pyro.trace import Placing, undisturbed, unmasked
 from tests.targets.programs import PROGRAMS
 
 
@@ -25,7 +26,7 @@ def test_placing_and_inverting_are_inverse():
 
 
 def test_a_missing_value_is_named():
-    with pytest.raises(ValueError, match="latent site 'x'; got \\['z'\\]"), Inverting({}, {"z": torch.zeros(())}):
+    with pytest.raises(ValueError, match="latent site 'x'; got \\['z'\\]")({}, {"z": torch.zeros(())}):
         pyro.sample("x", dist.Normal(0.0, 1.0))
 
 
