@@ -9,19 +9,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from amortized._types import Sites, Tensor
-from amortized.targets.pyro.batching import Batching, Vmap
+from amortized.targets.pyro.batching import FAILURES, Batching, Vmap
 from amortized.targets.pyro.captured import Captured, capture
 from amortized.targets.pyro.checks.loop_values import loop_values
 from amortized.targets.pyro.frames import Frames, frames
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.structure import Structure
 from amortized.targets.pyro.target import PyroTarget
-from amortized.targets.pyro.trace import Placing
+from amortized.targets.pyro.trace import ModelError, Placing
 
 STEPS, PARTICLES = 400, 64
 """Of each fit: two seeds then agree to .08 in c on eight models, and the fits take half a second."""
@@ -31,6 +33,8 @@ DRAWS = 64
 """At which the curvature is averaged."""
 STEP = 1e-2
 """Of the finite difference of scores: a hundredth of a prior's standard deviation, far above rounding in float32."""
+ALMOST_WRITTEN = 0.95
+"""c above which nothing moves: two seeds of the choice agree to .08, so that 1 is as likely."""
 LOGIT = "logit c of "
 RATES = (0.1, 0.03)
 """Learning rates of the mean-field and the full-rank fit; they fall to a twentieth."""
@@ -175,9 +179,36 @@ def choose_coordinates(target: PyroTarget, seed: int, capture_seconds: float) ->
         if not c.isfinite().all():
             reasons[name] = "as written: the curvature was not finite"
             continue
+        if c.min() > ALMOST_WRITTEN:
+            reasons[name] = f"as written: the data say almost all of it (c = {_range(c)})"
+            continue
         centring[name] = c.reshape(latent.unconstrained_shape)
         reasons[name] = f"c = {_range(c)}: the share of the data in what is known of it"
     return Choice(centring, reasons)
+
+
+def in_chosen_coordinates(target: PyroTarget, seed: int, capture_seconds: float) -> tuple[PyroTarget, dict[str, str]]:
+    """The target in the coordinates that were chosen for it, or itself, and why for each latent site.
+
+    Args:
+        target: As the model is written.
+        seed: Of the choice and of the new target's checks.
+        capture_seconds: Time limit for each recording.
+    """
+    choice = choose_coordinates(target, seed, capture_seconds)
+    if not choice.centring:
+        return target, choice.reasons
+    program = target.program
+    named: dict[str, Any] = {"seed": seed, "capture_seconds": capture_seconds, "centring": choice.centring}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the target as written has said it all
+            moved = PyroTarget(program.model, program.args, program.kwargs, **named)
+    except (ModelError, *FAILURES):
+        moved = None
+    if moved is None or moved.batching != target.batching:
+        return target, choice.reasons | dict.fromkeys(choice.centring, "as written: moved, it could not be recorded")
+    return moved, choice.reasons
 
 
 def _recorded(target: PyroTarget, program: Program, seed: int, seconds: float) -> Captured | None:
