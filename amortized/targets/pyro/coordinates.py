@@ -72,9 +72,9 @@ def frame_of(fn: Any) -> Frame | None:
     found = _frame(inner)
     if found is None:
         return None
-    tiny = torch.finfo(found.scale.dtype).tiny  # a scale that underflows has a logarithm, and c = 1 stays c = 1
+    ends = torch.finfo(found.scale.dtype)  # a scale that under- or overflows has a logarithm: 0 times it is 0
     try:
-        return replace(found, loc=found.loc.expand(shape), scale=found.scale.clamp(min=tiny).expand(shape))
+        return replace(found, loc=found.loc.expand(shape), scale=found.scale.clamp(ends.tiny, ends.max).expand(shape))
     except RuntimeError:
         return None
 

@@ -236,7 +236,7 @@ class LatentMessenger(Messenger):
 
 
 class Placing(LatentMessenger):
-    """Latents of one particle from ``pieces[name]: (size,)``; ``ModelError`` if other latent sites are met than first."""
+    """Latents of one particle from ``pieces[name]: (size,)``; ``ModelError`` if others are met than first."""
 
     def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], pieces: Sites):
         super().__init__(parameters)

@@ -26,7 +26,7 @@ def test_placing_and_inverting_are_inverse():
 
 
 def test_a_missing_value_is_named():
-    with pytest.raises(ValueError, match="latent site 'x'; got \\['z'\\]")({}, {"z": torch.zeros(())}):
+    with pytest.raises(ValueError, match="latent site 'x'; got \\['z'\\]"), Inverting({}, {"z": torch.zeros(())}):
         pyro.sample("x", dist.Normal(0.0, 1.0))
 
 
