@@ -122,7 +122,7 @@ def test_info(write, capsys):
     for line in (
         "dimension  1 unconstrained coordinates",
         "density    vmap (captured), float32 on cpu",
-        "mean         ()     x[0]         Real()",
+        "mean         ()     x[0]         Real()   constant",
         "twice          ()",
         "y              ()",
     ):

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from amortized.files.model import ModelFile, blaming, load
+from amortized.targets.pyro.frames import frames
 from amortized.targets.pyro.target import PyroTarget
 
 
@@ -26,10 +27,13 @@ def describe(file: ModelFile, target: PyroTarget) -> str:
     ]
     if structure.discrete:
         facts.append(["summed out", ", ".join(structure.discrete)])
+    found = frames(target.program)
+    kinds = dict.fromkeys(found.moving, "moves with other latents") | dict.fromkeys(found.constant, "constant")
     latents = [
-        [name, shape(site.shape), coordinates(site.slice), str(site.support)] for name, site in target.latents.items()
+        [name, shape(site.shape), coordinates(site.slice), str(site.support), kinds.get(name, "none")]
+        for name, site in target.latents.items()
     ]
-    parts = [left(facts), left([["latent site", "shape", "coordinates", "support"], *latents])]
+    parts = [left(facts), left([["latent site", "shape", "coordinates", "support", "location and scale"], *latents])]
     for title, sites in (("deterministic", structure.deterministic), ("observed site", structure.observed)):
         if sites:
             parts.append(left([[title, "shape"], *([name, shape(size)] for name, size in sites.items())]))

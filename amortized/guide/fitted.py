@@ -81,6 +81,7 @@ class Fitted(ABC):
         self.plan = plan
         self.generator = torch.Generator(plan.device).manual_seed(plan.options.seed)
         self.training_record: Training | None = None
+        self.coordinates: dict[str, str] = {}
         self.attributes: dict[str, float | int | str] = {"seed": plan.options.seed}
 
     @property

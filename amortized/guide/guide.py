@@ -78,6 +78,11 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
     def recipe(self) -> Recipe:
         return self.plan.recipe
 
+    @property
+    def coordinates(self) -> dict[str, str]:
+        """What was chosen for each latent site, and why (``docs/coordinates.md``); empty with ``amortize``."""
+        return dict(self._prepared("coordinates").coordinates)
+
     def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:
         """Warm up, whiten, train and weigh.
 

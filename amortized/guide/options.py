@@ -23,6 +23,8 @@ from amortized.training.recipe import Recipe
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
 """Limits of ``fit``: what a user waits for at a prompt; five times that where one fit serves all data sets."""
+COORDINATES = ("auto", "centred")
+"""Where latents with a location and a scale lie."""
 Named = ParamSpec("Named")
 
 
@@ -73,6 +75,13 @@ class Options:
     local_search: bool | None = field(
         default=None, metadata=says("Whether MALA moves the remembered draws. None: as the recipe says.")
     )
+    coordinates: str = field(
+        default="auto",
+        metadata=says(
+            "``auto``: latents whose location or scale depends on other latents are standardized as far as the data "
+            "leave them to their prior. ``centred``: every latent as the model is written."
+        ),
+    )
     seed: int = field(
         default=0,
         metadata=says("The same seed gives the same draws on the same machine, if no time limit cuts the work short."),
@@ -111,6 +120,8 @@ class Options:
         if self.sampler is not None and self.langevin is not None:
             typed = f"partial(GFlowNet, langevin={self.langevin})"
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
+        if self.coordinates not in COORDINATES:
+            raise ValueError(f"coordinates={self.coordinates!r}: write 'auto' or 'centred'")
         self._check_amortize()
         check_count(self.replicas, "replicas")
         object.__setattr__(self, "device", available_device(self.device))

@@ -11,6 +11,7 @@ from amortized.guide.fitted import Fitted, Proposal, proposed
 from amortized.guide.options import Plan
 from amortized.results.posterior import Posterior
 from amortized.targets.affine import WhitenedTarget
+from amortized.targets.pyro.choosing import in_chosen_coordinates
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare, warm_up_checked
 from amortized.training.recipe import Training, train
@@ -35,6 +36,10 @@ class Single(Fitted):
         seed, limit = plan.options.seed, plan.seconds
         capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
         self._target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
+        if plan.options.coordinates == "auto":
+            self._target, self.coordinates = in_chosen_coordinates(self._target, seed, capture_seconds)
+        else:
+            self.coordinates = dict.fromkeys(self._target.latents, "as written: coordinates='centred'")
         progress, components = plan.options.progress, plan.components
         warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
         self.prepared = prepare(self._target, warm, plan.make_sampler, self.generator, seed)

@@ -167,6 +167,7 @@ class Plate(Loop):
         with undisturbed(x.device):
             with placing, pyro.plate("_particles", count, dim=dim):
                 trace = poutine.trace(self.program.model).get_trace(*self.program.args, **self.program.kwargs)
+            placing.standardize(trace)
             trace.compute_log_prob()
         terms = [site["log_prob"] for site in trace.nodes.values() if "log_prob" in site]
         total = x.new_zeros(count)

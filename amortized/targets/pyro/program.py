@@ -11,9 +11,10 @@ import torch
 from amortized._torch import placement
 from amortized._types import Sites, Tensor
 from amortized.targets.pyro.enumeration import Enumerator
+from amortized.targets.pyro.inverting import Inverting
 from amortized.targets.pyro.missing import SECOND
 from amortized.targets.pyro.structure import Structure
-from amortized.targets.pyro.trace import Inverting, LatentMessenger, Message, Placing, unmasked
+from amortized.targets.pyro.trace import LatentMessenger, Message, Placing, unmasked
 
 
 class Program:
@@ -45,6 +46,7 @@ class Program:
 
     def _log_prob(self, placing: Placing) -> Tensor:
         trace = self._trace(placing)
+        placing.standardize(trace)
         log_joint = self.enumerator.log_prob(trace) if self.enumerator else trace.log_prob_sum()
         for log_det in placing.log_dets.values():
             log_joint = log_joint + log_det
@@ -71,13 +73,15 @@ class Program:
 
     def unconstrain(self, values: Sites) -> Tensor:
         """The ``x: (D,)`` at which the latent sites have these values."""
-        inverting = Inverting(self.structure.parameters, values)
+        inverting = Inverting(self.structure.parameters, values, self.structure.latents)
         self._trace(inverting)
         return torch.cat([latent.gather(inverting.found[name]) for name, latent in self.structure.latents.items()])
 
     def terms(self, x: Tensor) -> Sites:
         """The log probability of every sample site, summed over its plates."""
-        trace = self._trace(self._place(x))
+        placing = self._place(x)
+        trace = self._trace(placing)
+        placing.standardize(trace)
         trace.compute_log_prob()
         return {name: site["log_prob_sum"] for name, site in trace.nodes.items() if "log_prob_sum" in site}
 

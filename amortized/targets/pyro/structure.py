@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -58,6 +58,14 @@ class Structure:
     observations: Sites
     plate_depth: int
     parameters: Sites = field(repr=False)
+
+    def moved(self, centring: Sites) -> Structure:
+        """The same model in other coordinates: c of the elements of some latents, by name."""
+        latents = dict(self.latents)
+        for name, c in centring.items():
+            wide = c.to(self.device, self.dtype).expand(latents[name].unconstrained_shape)
+            latents[name] = replace(latents[name], centring=wide)
+        return replace(self, latents=latents)
 
 
 def discover(model: Callable, args: Sequence, kwargs: Mapping[str, Any], seed: int) -> Structure:

@@ -45,6 +45,7 @@ class PyroTarget(ModelTarget):
         kwargs: Keyword arguments of the model.
         seed: Of the points at which the ways to batch are compared.
         capture_seconds: Time limit for the recording; 0 does without it.
+        centring: c of each element of a latent, in [0, 1], by site; sites without one are as written.
 
     Raises:
         ModelError: If the model has no continuous latent site, an infinite discrete latent, a random density, or
@@ -71,8 +72,11 @@ class PyroTarget(ModelTarget):
         *,
         seed: int = 0,
         capture_seconds: float = 20.0,
+        centring: Sites | None = None,
     ):
         args, kwargs, structure = checked(model, args, kwargs or {}, seed)
+        if centring:
+            structure = structure.moved(centring)
         super().__init__(structure)
         self.arguments = Arguments(model, args, kwargs)
         self.program = Program(model, args, kwargs, structure)

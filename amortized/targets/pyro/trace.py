@@ -18,6 +18,7 @@ from torch._C._functorch import is_batchedtensor
 
 from amortized._types import Sites, Tensor
 from amortized.targets.pyro.bijections import bijection
+from amortized.targets.pyro.coordinates import Standardized, frame_of, place
 from amortized.targets.pyro.data import Message, cast_data
 from amortized.targets.pyro.missing import Halves, unknown_only
 
@@ -43,6 +44,7 @@ class LatentSite:
         size: How many coordinates it has in x.
         slice: Which coordinates of x these are.
         known: Elements of its batch that ``obs_mask`` has observed, bool ``(*batch)``; they have no place in x.
+        centring: c of each coordinate (``coordinates``); None: as written.
     """
 
     name: str
@@ -54,6 +56,7 @@ class LatentSite:
     size: int
     slice: slice
     known: Tensor | None = field(default=None, compare=False)
+    centring: Tensor | None = field(default=None, compare=False)
 
     @cached_property
     def places(self) -> Tensor:
@@ -179,6 +182,11 @@ class LatentMessenger(Messenger):
         self.values: Sites = {}
         self.log_dets: Sites = {}
         self.halves = Halves()
+        self.standardized: dict[str, Standardized] = {}
+
+    def centring(self, message: Message) -> Tensor | None:
+        """c of a latent's coordinates; None: they are as written."""
+        return None
 
     def coordinates(self, message: Message) -> Tensor:
         """A latent's coordinates in their own shape; those of known elements may be any numbers."""
@@ -189,13 +197,23 @@ class LatentMessenger(Messenger):
 
     def value(self, message: Message) -> Tensor:
         """The latent's value; records its log-determinant."""
-        coordinates = self.coordinates(message)
+        coordinates, moved, centring = self.coordinates(message), None, self.centring(message)
+        if centring is not None and (frame := frame_of(message["fn"])) is not None:
+            placed = place(frame, coordinates, centring)
+            coordinates, moved = placed.v, placed.log_det
+            self.standardized[message["name"]] = Standardized(message["fn"], frame, placed)
         transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
         batch = value.shape[: value.ndim - message["fn"].event_dim]
         log_det = transform.log_abs_det_jacobian(coordinates, value)
-        self.log_dets[message["name"]] = self.total(unknown_only(log_det, self.halves.known(message), batch))
+        log_det = self.total(unknown_only(log_det, self.halves.known(message), batch))
+        self.log_dets[message["name"]] = log_det if moved is None else log_det + self.total(moved)
         return self.halves.completed(message, value)
+
+    def standardize(self, trace: Any) -> None:
+        """Lets a finished trace compute the densities of moved sites without cancellation."""
+        for name, fn in self.standardized.items():
+            trace.nodes[name]["fn"] = fn if fn.frame.standard is not None else fn.fn
 
     def is_latent(self, message: Message) -> bool:
         return is_random_choice(message) and not is_discrete(message)
@@ -218,10 +236,7 @@ class LatentMessenger(Messenger):
 
 
 class Placing(LatentMessenger):
-    """Latents of one particle from ``pieces[name]: (size,)``, the coordinates of each.
-
-    Raises ``ModelError`` if a pass meets other latent sites than the first trace did.
-    """
+    """Latents of one particle from ``pieces[name]: (size,)``; ``ModelError`` if others are met than first."""
 
     def __init__(self, parameters: Sites, latents: Mapping[str, LatentSite], pieces: Sites):
         super().__init__(parameters)
@@ -232,6 +247,9 @@ class Placing(LatentMessenger):
         if message["name"] not in self.latents:
             raise depends_on_value(message["name"], "is sampled now and was not when the model was first traced")
         return self.latents[message["name"]]
+
+    def centring(self, message: Message) -> Tensor | None:
+        return self.latent(message).centring
 
     def coordinates(self, message: Message) -> Tensor:
         latent = self.latent(message)
@@ -280,20 +298,3 @@ def depends_on_value(name: str, found: str) -> ModelError:
         f"the set of latent sites depends on a value: site {name!r} {found}. Sample it on every run, "
         f"{name} = pyro.sample({name!r}, ...), and switch its effect: torch.where(condition, {name}, 0.0)"
     )
-
-
-class Inverting(LatentMessenger):
-    """Latents at given constrained values; ``found[name]`` are their unconstrained coordinates."""
-
-    def __init__(self, parameters: Sites, given: Sites):
-        super().__init__(parameters)
-        self.given = given
-        self.found: Sites = {}
-
-    def value(self, message: Message) -> Tensor:
-        name = message["name"]
-        if name not in self.given:
-            raise ValueError(f"no value was given for latent site {name!r}; got {sorted(self.given)}")
-        transform: Any = bijection(message["fn"].support)
-        self.found[name] = transform.inv(self.given[name])
-        return self.given[name]

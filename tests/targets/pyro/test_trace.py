@@ -6,8 +6,9 @@ import pytest
 import torch
 from pyro import poutine
 
+from amortized.targets.pyro.inverting import Inverting
 from amortized.targets.pyro.structure import discover
-from amortized.targets.pyro.trace import Inverting, Placing, undisturbed, unmasked
+from amortized.targets.pyro.trace import Placing, undisturbed, unmasked
 from tests.targets.programs import PROGRAMS
 
 

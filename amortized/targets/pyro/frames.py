@@ -1,0 +1,72 @@
+"""Which latents of a model have a frame, and whose frame moves with other latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from amortized._types import Tensor
+from amortized.targets.pyro.coordinates import Frame, can_move, frame_of
+from amortized.targets.pyro.data import Message
+from amortized.targets.pyro.program import Program
+from amortized.targets.pyro.trace import Placing, undisturbed
+
+SPREAD = 0.3
+"""Standard deviation of the two points at which frames are read: near 0, where every support is far from its ends."""
+SEED = 11
+"""Of the two points: any two differ in every coordinate."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What the structure says of the latents.
+
+    Args:
+        moving: Names of those whose location or scale depends on other latents.
+        constant: Names of those with a constant frame.
+        without: Names of the others: no frame, or a part that ``obs_mask`` observed.
+    """
+
+    moving: tuple[str, ...]
+    constant: tuple[str, ...]
+    without: tuple[str, ...]
+
+
+class _Looking(Placing):
+    def __init__(self, program: Program, x: Tensor):
+        structure = program.structure
+        pieces = {name: x[latent.slice] for name, latent in structure.latents.items()}
+        super().__init__(structure.parameters, structure.latents, pieces)
+        self.frames: dict[str, Frame] = {}
+
+    def value(self, message: Message) -> Tensor:
+        latent, fn = self.latent(message), message["fn"]
+        if latent.known is None and can_move(fn, latent.shape) and latent.shape == latent.unconstrained_shape:
+            frame = frame_of(fn)
+            assert frame is not None
+            self.frames[latent.name] = frame
+        return super().value(message)
+
+
+def frames(program: Program) -> Frames:
+    """Reads the frames of a model at two points of its coordinates."""
+    structure, generator = program.structure, torch.Generator().manual_seed(SEED)
+    found: list[dict[str, Frame]] = []
+    for _ in range(2):
+        x = SPREAD * torch.randn(structure.dim, generator=generator)
+        looking = _Looking(program, x.to(structure.device, structure.dtype))
+        with undisturbed(structure.device), torch.no_grad():
+            program._trace(looking)
+        found.append(looking.frames)
+    both = [name for name in structure.latents if all(name in each for each in found)]
+    moving = tuple(name for name in both if _differ(found[0][name], found[1][name]))
+    constant = tuple(name for name in both if name not in moving)
+    return Frames(moving, constant, tuple(name for name in structure.latents if name not in both))
+
+
+def _differ(one: Frame, other: Frame) -> bool:
+    pairs: list[tuple[Tensor, Tensor]] = [(one.loc, other.loc), (one.scale, other.scale)]
+    if one.tril is not None and other.tril is not None:
+        pairs.append((one.tril, other.tril))
+    return any(not torch.equal(first, second) for first, second in pairs)

@@ -1,0 +1,49 @@
+"""The choice of coordinates: c near 0 where the data say little, as written where they say much."""
+
+import pyro
+import pyro.distributions as dist
+import torch
+
+from amortized.targets.pyro.choosing import choose_coordinates, in_chosen_coordinates
+from amortized.targets.pyro.target import PyroTarget
+
+
+def groups(y, sd):
+    mu, tau = pyro.sample("mu", dist.Normal(0.0, 5.0)), pyro.sample("tau", dist.HalfNormal(2.0))
+    with pyro.plate("n", len(y)):
+        theta = pyro.sample("theta", dist.Normal(mu, tau))
+        pyro.sample("y", dist.Normal(theta, sd), obs=y)
+
+
+Y = torch.tensor([1.2, -0.4, 0.7, 2.1, 0.1, 1.6])
+
+
+def test_weak_data_standardize():
+    choice = choose_coordinates(PyroTarget(groups, (Y, 5.0)), seed=0, capture_seconds=20.0)
+    assert set(choice.centring) == {"theta"} and choice.centring["theta"].max() < 0.2
+    assert set(choice.reasons) == {"mu", "tau", "theta"}
+
+
+def test_strong_data_stay_as_written():
+    target = PyroTarget(groups, (Y, 0.05))
+    same, reasons = in_chosen_coordinates(target, 0, 20.0)
+    assert same is target and reasons["theta"].startswith("as written: the data say")
+
+
+def test_a_model_without_a_moving_frame_is_left_alone():
+    def model(y):
+        mean = pyro.sample("mean", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(mean, 1.0), obs=y)
+
+    target = PyroTarget(model, (torch.tensor(1.0),))
+    same, reasons = in_chosen_coordinates(target, 0, 20.0)
+    assert same is target and reasons == {"mean": "as written: its prior is constant"}
+
+
+def test_the_choice_moves_the_target_and_not_its_sites():
+    target = PyroTarget(groups, (Y, 5.0))
+    moved, _ = in_chosen_coordinates(target, 0, 20.0)
+    sites = target.constrain(torch.zeros(2, target.dim))
+    again = moved.constrain(moved.unconstrain(sites))
+    assert moved is not target and list(again) == list(sites)
+    assert all(torch.allclose(again[name], sites[name], atol=1e-5) for name in sites)

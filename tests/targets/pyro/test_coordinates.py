@@ -1,0 +1,156 @@
+"""Moved coordinates: exact densities, gradients and round trips on many kinds of site."""
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro import poutine
+
+from amortized.targets.pyro.batching import Loop, Plate
+from amortized.targets.pyro.coordinates import frame_of, place
+from amortized.targets.pyro.frames import frames
+from amortized.targets.pyro.target import PyroTarget
+
+Y, MASK = torch.tensor([0.3, -1.2, 0.8, 2.0]), torch.tensor([True, False, True, True])
+
+
+def many_kinds(y, mask):
+    mu = pyro.sample("mu", dist.Normal(1.0, 5.0))
+    tau = pyro.sample("tau", dist.HalfCauchy(5.0))
+    s = pyro.sample("s", dist.LogNormal(0.3, 0.5))
+    k = pyro.sample("k", dist.HalfNormal(tau))
+    r = pyro.sample("r", dist.Exponential(1 / tau))
+    g = pyro.sample("g", dist.Gamma(2.0, 1 / s))
+    ln = pyro.sample("ln", dist.LogNormal(mu * 0.1, s))
+    with pyro.plate("n", 4, dim=-1):
+        th = pyro.sample("th", dist.Normal(mu, tau))
+        st = pyro.sample("st", dist.StudentT(4.0, mu, s).mask(mask))
+        with pyro.plate("q", 3, dim=-2):
+            la = pyro.sample("la", dist.Laplace(th, s))
+    ev = pyro.sample("ev", dist.Normal(mu, tau).expand([3]).to_event(1))
+    ca = pyro.sample("ca", dist.Cauchy(mu, torch.ones(2) * s).to_event(1))
+    affine = [dist.transforms.AffineTransform(1.0, -s)]
+    tr = pyro.sample("tr", dist.TransformedDistribution(dist.Normal(mu, 1.0).expand([2]), affine).to_event(1))
+    tril = torch.stack([torch.stack([tau, 0 * tau]), torch.stack([mu * 0.1, s])])
+    mv = pyro.sample("mv", dist.MultivariateNormal(torch.stack([mu, s]), scale_tril=tril))
+    with pyro.plate("w", 3):
+        mw = pyro.sample("mw", dist.MultivariateNormal(torch.stack([mu, s]), scale_tril=tril))
+    lo = pyro.sample("lo", dist.Uniform(0.0, tau))
+    pyro.sample("di", dist.Dirichlet(torch.ones(3)))
+    with poutine.mask(mask=mask):
+        pyro.sample("mm", dist.Normal(mu, tau).expand([4]).to_event(0))
+    total = th + st + la.sum(0) + ev.sum() + ca.sum() + tr.sum() + mv.sum() + mw.sum() + lo + k + r + g + ln
+    pyro.sample("y", dist.Normal(total, 1.0).to_event(1), obs=y)
+
+
+@pytest.fixture
+def in_float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def test_frames_of_many_kinds(in_float64):
+    found = frames(PyroTarget(many_kinds, (Y.double(), MASK), capture_seconds=0).program)
+    assert found.moving == ("k", "r", "g", "ln", "th", "st", "la", "ev", "ca", "tr", "mv", "mw", "mm")
+    assert found.constant == ("mu", "tau", "s") and found.without == ("lo", "di")
+
+
+@pytest.mark.parametrize("kind", ["zero", "random", "one"])
+def test_density_gradient_and_round_trip_are_exact(in_float64, kind):
+    data, generator = (Y.double(), MASK), torch.Generator().manual_seed(0)
+    plain = PyroTarget(many_kinds, data)
+    latents, found = plain.latents, frames(plain.program)
+    make = {"zero": torch.zeros, "one": torch.ones, "random": lambda shape: torch.rand(shape, generator=generator)}
+    centring = {name: make[kind](latents[name].unconstrained_shape) for name in found.moving + found.constant}
+    moved = PyroTarget(many_kinds, data, centring=centring)
+    assert moved.batching == plain.batching == "vmap (captured)"
+    x = torch.randn(8, plain.dim, generator=generator)
+    sites = plain.constrain(x)
+    u = moved.unconstrain(sites)
+    back = moved.constrain(u)
+    assert all(torch.allclose(back[name], sites[name], atol=1e-9) for name in latents)
+
+    def to_plain(point):
+        return plain.program.unconstrain(moved.program.unpack(point)[0])
+
+    with pyro.validation_enabled(False):
+        log_dets = [torch.linalg.slogdet(torch.autograd.functional.jacobian(to_plain, point))[1] for point in u]
+    assert torch.allclose(moved.log_prob(u), plain.log_prob(x) + torch.stack(log_dets), atol=1e-9)
+    value, score = moved.log_prob_and_score(u[:3])
+    steps = 1e-6 * torch.eye(plain.dim)
+    slopes = torch.stack([(moved.log_prob(u[:3] + h) - moved.log_prob(u[:3] - h)) / 2e-6 for h in steps], 1)
+    assert ((slopes - score).abs() / (1 + score.abs())).max() < 1e-5
+    assert torch.allclose(Loop(moved.program).log_prob(u[:3]), value, atol=1e-9)
+
+
+def test_an_outer_plate_of_particles_gives_the_same():
+    def model():
+        scale = pyro.sample("scale", dist.HalfNormal(2.0))
+        with pyro.plate("n", 4):
+            x = pyro.sample("x", dist.Normal(scale, scale))
+            pyro.sample("y", dist.Normal(x, 1.0), obs=Y)
+
+    target = PyroTarget(model, centring={"x": torch.tensor([0.0, 0.3, 0.7, 1.0])})
+    x = torch.randn(5, target.dim, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(Plate(target.program).log_prob(x), target.log_prob(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("log_scale", [-15.0, -80.0])
+def test_small_scales_in_float32(log_scale):
+    def model():
+        log = pyro.sample("log", dist.Normal(0.0, 100.0))
+        pyro.sample("x", dist.Normal(3.0, log.exp()))
+
+    target = PyroTarget(model, centring={"x": torch.zeros(())})
+    x = torch.tensor([[log_scale, 0.7]])
+    standard = dist.Normal(0.0, 100.0).log_prob(x[:, 0]) + dist.Normal(0.0, 1.0).log_prob(x[:, 1])
+    assert torch.allclose(target.log_prob(x), standard, atol=1e-4)
+    assert target.log_prob_and_score(x)[1].isfinite().all()
+
+
+def test_the_model_meets_its_own_distribution():
+    seen = []
+
+    class Reads(poutine.messenger.Messenger):
+        def _pyro_post_sample(self, message):
+            seen.append(type(message["fn"]).__name__)
+
+    def model():
+        scale = pyro.sample("scale", dist.HalfNormal(1.0))
+        with Reads():
+            pyro.sample("x", dist.Normal(0.0, scale))
+
+    PyroTarget(model, centring={"x": torch.zeros(())})
+    assert set(seen) == {"Normal"}
+
+
+def test_a_sub_class_of_a_known_family_has_no_frame():
+    class Own(dist.Normal):
+        def log_prob(self, value):
+            return -value.abs()
+
+    assert frame_of(Own(0.0, 1.0)) is None
+
+
+def test_c_of_one_at_a_vanished_scale_stays_put():
+    frame = frame_of(dist.Normal(torch.tensor(1.0), torch.tensor(0.0), validate_args=False))
+    placed = place(frame, torch.tensor(2.5), torch.tensor(1.0))
+    assert placed.v == 2.5 and placed.log_det == 0
+
+
+def test_a_site_that_differs_between_states_of_a_discrete_latent_does_not_move():
+    def model():
+        z = pyro.sample("z", dist.Bernoulli(0.4), infer={"enumerate": "parallel"})
+        scale = pyro.sample("scale", dist.HalfNormal(1.0))
+        pyro.sample("mixed", dist.Normal(z, scale))
+        w = pyro.sample("w", dist.Normal(0.0, scale))
+        pyro.sample("y", dist.Normal(w + z, 1.0), obs=torch.tensor(0.5))
+
+    plain = PyroTarget(model)
+    assert frames(plain.program).moving == ("w",)
+    moved = PyroTarget(model, centring={"w": torch.zeros(())})
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    u = moved.unconstrain(plain.constrain(x))
+    scale = plain.constrain(x)["scale"]
+    assert torch.allclose(moved.log_prob(u), plain.log_prob(x) + scale.log(), atol=1e-5)
