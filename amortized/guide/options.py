@@ -76,10 +76,10 @@ class Options:
         default=None, metadata=says("Whether MALA moves the remembered draws. None: as the recipe says.")
     )
     coordinates: str = field(
-        default="auto",
+        default="centred",
         metadata=says(
-            "``auto``: latents whose location or scale depends on other latents are standardized as far as the data "
-            "leave them to their prior. ``centred``: every latent as the model is written."
+            "``centred``: every latent as the model is written. ``auto``: latents whose location or scale depends on "
+            "other latents are standardized as far as the data leave them to their prior."
         ),
     )
     seed: int = field(

@@ -14,8 +14,8 @@ def funnel():
 
 
 @pytest.mark.filterwarnings("ignore:no site is observed")
-def test_a_funnel_is_right_by_default():
-    guide = DiffusionGuide(funnel, progress=False).fit()
+def test_a_centred_funnel_is_right_in_chosen_coordinates():
+    guide = DiffusionGuide(funnel, coordinates="auto", progress=False).fit()
     draws, found = guide.sample(4_000), guide.diagnose()
     assert found.verdict == "trustworthy" and set(draws) == {"log_variance", "x"}
     assert abs(float(draws["log_variance"].std()) - 3.0) < 0.15

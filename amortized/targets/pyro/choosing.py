@@ -216,7 +216,7 @@ def _recorded(target: PyroTarget, program: Program, seed: int, seconds: float) -
         return None
     try:
         return capture(Vmap(program), loop_values(program, seed), seconds)
-    except Exception:  # a model that cannot be moved stays as it is written
+    except (ModelError, *FAILURES):  # a model that cannot be moved stays as it is written
         return None
 
 
