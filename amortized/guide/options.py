@@ -122,6 +122,8 @@ class Options:
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
         if self.coordinates not in COORDINATES:
             raise ValueError(f"coordinates={self.coordinates!r}: write 'auto' or 'centred'")
+        if self.coordinates == "auto" and self.amortize is not None:
+            raise ValueError("coordinates='auto' is for one data set: leave it out beside amortize=")
         self._check_amortize()
         check_count(self.replicas, "replicas")
         object.__setattr__(self, "device", available_device(self.device))

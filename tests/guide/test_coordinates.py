@@ -26,3 +26,8 @@ def test_a_centred_funnel_is_right_in_chosen_coordinates():
 def test_an_unknown_choice_is_named():
     with pytest.raises(ValueError, match="coordinates='non-centred': write 'auto' or 'centred'"):
         DiffusionGuide(funnel, coordinates="non-centred")
+
+
+def test_many_data_sets_are_refused():
+    with pytest.raises(ValueError, match="coordinates='auto' is for one data set: leave it out beside amortize="):
+        DiffusionGuide(funnel, amortize="y", coordinates="auto")
