@@ -29,7 +29,6 @@ RANKS = [
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 FOLDERS = {file.parts[len(PACKAGE.parts)] for file in FILES if len(file.parts) > len(PACKAGE.parts) + 1}
 MOST_LINES, LONGEST_FUNCTION, MOST_PARAMETERS, MOST_MODULES, MOST_RANKS = 300, 60, 7, 8, 10
-MODULES = {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__") for file in FILES}
 
 
 def part_of(file: Path) -> str:
@@ -53,7 +52,7 @@ def imported_modules(file: Path) -> list[str]:
     return modules
 
 
-def names_of(file: Path) -> str:
+def module_name(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -83,12 +82,12 @@ def test_folders_lie_in_few_ranks_and_few_modules_beside_them():
 
 def test_no_module_imports_itself_in_a_circle():
     """Inside a part too; imports inside functions count."""
-    graph = {}
+    graph, modules = {}, {module_name(file) for file in FILES}
     for file in FILES:
         found = set()
         for name in imported_modules(file):
-            found |= {name} & MODULES or {name.rpartition(".")[0]} & MODULES
-        graph[names_of(file)] = found - {names_of(file)}
+            found |= {name} & modules or {name.rpartition(".")[0]} & modules
+        graph[module_name(file)] = found - {module_name(file)}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -10,14 +10,14 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.baselines.chains import ChainOptions, Kernel, sample_chains
 from amortized.baselines.record import Run
-from amortized.baselines.renamed import renamed
+from amortized.baselines.renamed import renamed_arguments
 from amortized.mcmc import hmc
 from amortized.mcmc.state import Info, LogDensityAndScore, State
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 
-@renamed(max_leapfrogs="max_num_steps", target_acceptance="target_acceptance_rate")
+@renamed_arguments(max_leapfrogs="max_num_steps", target_acceptance="target_acceptance_rate")
 def run(
     target: Target | Callable,
     args: Sequence = (),

@@ -7,13 +7,13 @@ from typing import Any
 
 from amortized.baselines.chains import ChainOptions, sample_chains
 from amortized.baselines.record import Run
-from amortized.baselines.renamed import renamed
+from amortized.baselines.renamed import renamed_arguments
 from amortized.mcmc import mala
 from amortized.results.draws import Draws
 from amortized.targets.base import Target
 
 
-@renamed(target_acceptance="target_acceptance_rate")
+@renamed_arguments(target_acceptance="target_acceptance_rate")
 def run(
     target: Target | Callable,
     args: Sequence = (),

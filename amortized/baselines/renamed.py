@@ -11,10 +11,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def renamed(**new_names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def renamed_arguments(**new_names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator that passes keyword arguments on under their new names, given as ``old="new"``.
 
-    >>> @renamed(leapfrogs="num_steps")
+    >>> @renamed_arguments(leapfrogs="num_steps")
     ... def twice(num_steps: int) -> int:
     ...     return 2 * num_steps
     >>> with warnings.catch_warnings():

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from amortized.baselines.counts import check_counts
 from amortized.baselines.record import Run
 from amortized.baselines.reference import broad_gaussian
-from amortized.baselines.renamed import renamed
+from amortized.baselines.renamed import renamed_arguments
 from amortized.mcmc import tempered_smc
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.results.draws import Draws
@@ -19,7 +19,7 @@ from amortized.targets.base import Target
 from amortized.weights import log_evidence, systematic
 
 
-@renamed(max_leapfrogs="max_num_steps")
+@renamed_arguments(max_leapfrogs="max_num_steps")
 @torch.no_grad()
 def run(
     target: Target | Callable,

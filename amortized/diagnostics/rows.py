@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
-from amortized._types import Tensor
+from amortized._types import Tensor, renamed
 from amortized.diagnostics.bracket import Bracket
 from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
@@ -88,8 +87,7 @@ class Checks:
     @property
     def exploration(self) -> ModeSearch | Unbounded | str | None:
         """Deprecated: ``mode_search``."""
-        warnings.warn("checks.exploration is now checks.mode_search", DeprecationWarning, stacklevel=2)
-        return self.mode_search
+        return renamed("checks.exploration", "mode_search", self.mode_search)
 
 
 def changed_model(difference: str) -> Finding:

@@ -1,8 +1,8 @@
 """Pictures of a fit. Every function draws into the matplotlib axes that it is given and returns them."""
 
-import warnings
-from typing import Any
+from collections.abc import Callable
 
+from amortized._types import renamed_member
 from amortized.plots.bars import costs, forest
 from amortized.plots.marginals import PANELS, marginal, marginals, panel_grid, scalars_to_show
 from amortized.plots.pairs import pair, pairs
@@ -34,12 +34,8 @@ __all__ = [
     "tail",
     "weights",
 ]
-RENAMED = {"chosen": "scalars_to_show", "grid": "panel_grid"}
-"""Names of the last release, which go with the next."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in RENAMED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(f"plots.{name} is now plots.{RENAMED[name]}", DeprecationWarning, stacklevel=2)
-    return globals()[RENAMED[name]]
+def __getattr__(name: str) -> Callable:
+    """Names of the last release, which go with the next."""
+    return renamed_member(__name__, name, {"chosen": scalars_to_show, "grid": panel_grid})

@@ -114,7 +114,7 @@ class Target(ABC):
             return _WithScore.apply(x, self)
         value = self._log_prob(x)
         self._count(x, value, value.isfinite())
-        return _or_zero(value)
+        return or_zero(value)
 
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``log R(x)`` in nats and the score ``∇ log R(x)``, detached from any graph.
@@ -128,7 +128,7 @@ class Target(ABC):
         value, score = self._log_prob_and_score(x)
         is_score_finite = score.isfinite().all(-1)
         self._count(x, value, is_score_finite)
-        value = _or_zero(value)
+        value = or_zero(value)
         return value, torch.where((is_score_finite & (value > -torch.inf))[:, None], score, 0.0)
 
     def _count(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
@@ -167,6 +167,6 @@ class _WithScore(torch.autograd.Function):
         return gradients[0][:, None].to(score) * score, None
 
 
-def _or_zero(value: Tensor) -> Tensor:
+def or_zero(value: Tensor) -> Tensor:
     """Log densities, with -inf, density zero, in place of NaN and +inf."""
     return torch.where(value < torch.inf, value, -torch.inf)

@@ -77,18 +77,9 @@ class _WithLogits(Program):
             latents[name] = replace(latents[name], centring=c.reshape(latents[name].unconstrained_shape))
         return Placing(self.plain.parameters, latents, {name: pieces[name] for name in latents})
 
-    def pieces(self, x: Tensor) -> Sites:
-        return {name: x[latent.slice] for name, latent in self.structure.latents.items()}
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self._log_prob(self.placing(self.pieces(x)))
-
-    def log_prob_of_pieces(self, pieces: Sites) -> Tensor:
-        return self._log_prob(self.placing(pieces))
-
     def standardized(self, x: Tensor) -> Tensor:
         """The coordinates at c = 0 of the point that ``x`` with its logits is: ``(D,)``."""
-        pieces = self.pieces(x)
+        pieces = self.structure.pieces(x)
         placing = self.placing(pieces)
         self._trace(placing)
         z = {name: fn.placed.z.reshape(-1) for name, fn in placing.standardized.items()}

@@ -36,8 +36,7 @@ class Frames:
 class _Looking(Placing):
     def __init__(self, program: Program, x: Tensor):
         structure = program.structure
-        pieces = {name: x[latent.slice] for name, latent in structure.latents.items()}
-        super().__init__(structure.parameters, structure.latents, pieces)
+        super().__init__(structure.parameters, structure.latents, structure.pieces(x))
         self.frames: dict[str, Frame] = {}
 
     def value(self, message: Message) -> Tensor:

@@ -33,7 +33,10 @@ class Program:
             return poutine.trace(model).get_trace(*self.args, **self.kwargs)
 
     def _place(self, x: Tensor) -> Placing:
-        pieces = {name: x[latent.slice] for name, latent in self.structure.latents.items()}
+        return self.placing(self.structure.pieces(x))
+
+    def placing(self, pieces: Sites) -> Placing:
+        """The latents of one particle at the coordinates ``{latent: (size,)}``."""
         return Placing(self.structure.parameters, self.structure.latents, pieces)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -42,7 +45,7 @@ class Program:
 
     def log_prob_of_pieces(self, pieces: Sites) -> Tensor:
         """``log_prob`` at the coordinates ``{latent: (size,)}``."""
-        return self._log_prob(Placing(self.structure.parameters, self.structure.latents, pieces))
+        return self._log_prob(self.placing(pieces))
 
     def _log_prob(self, placing: Placing) -> Tensor:
         trace = self._trace(placing)

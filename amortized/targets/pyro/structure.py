@@ -59,6 +59,10 @@ class Structure:
     plate_depth: int
     parameters: Sites = field(repr=False)
 
+    def pieces(self, x: Tensor) -> Sites:
+        """The coordinates of each latent in one point ``x: (D,)``, as ``{name: (size,)}``."""
+        return {name: x[latent.slice] for name, latent in self.latents.items()}
+
     def moved(self, centring: Sites) -> Structure:
         """The same model in other coordinates: c of the elements of some latents, by name."""
         latents = dict(self.latents)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pyro
 import torch
 
+from amortized._torch import default_dtype
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import ModelError
 from tests.targets.fuzz.program import Program
@@ -40,16 +39,6 @@ class Mismatch(AssertionError):
     def __init__(self, kind: str, what: str, program: Program):
         super().__init__(f"{kind}: {what}\n# default dtype: {program.precision}\n{program.source}")
         self.kind, self.what, self.program = kind, what, program
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def run(source: str) -> tuple[Any, tuple, dict[str, Any]]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from amortized._types import Tensor
+from amortized.targets.base import or_zero
 from amortized.targets.pyro.batching import Batching, Loop, Plate, Vmap, isolated
-from amortized.targets.pyro.checks.loop_values import LoopValues, loop_values, or_zero
+from amortized.targets.pyro.checks.loop_values import LoopValues, loop_values
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import ModelError

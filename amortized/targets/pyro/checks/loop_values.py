@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from amortized._types import Tensor
+from amortized.targets.base import or_zero
 from amortized.targets.pyro.batching import FAILURES, Loop, isolated
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import ModelError, undisturbed
@@ -156,11 +157,6 @@ def _with_extremes(loop: Loop, x: Tensor, value: Tensor, score: Tensor, extremes
         if time.perf_counter() > deadline:
             break
     return LoopValues(x, value, score, *noise, 1e3 * seconds, extremes[: len(far)], or_zero(torch.cat(far)))
-
-
-def or_zero(value: Tensor) -> Tensor:
-    """Log densities, -inf instead of what is not finite: density zero."""
-    return torch.where(value.isfinite(), value, -torch.inf)
 
 
 def _rounding_noise(loop: Loop, x: Tensor, value: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from amortized._torch import default_dtype
 from amortized._types import Tensor
 from amortized.targets.cost import timed
 from amortized.targets.pyro.batching import FAILURES
@@ -83,7 +83,7 @@ def _in_float64(target: PyroTarget) -> Callable[[Tensor], Tensor]:
     batching = target.batched(Program(model, args, kwargs, structure))
 
     def log_prob(x: Tensor) -> Tensor:
-        with _default_dtype(torch.float64), torch.no_grad():
+        with default_dtype(torch.float64), torch.no_grad():
             return batching.log_prob(x)
 
     return log_prob
@@ -91,13 +91,3 @@ def _in_float64(target: PyroTarget) -> Callable[[Tensor], Tensor]:
 
 def _double(values: Any) -> Any:
     return pytree.tree_map_only(Tensor, lambda t: t.double() if t.is_floating_point() else t, values)
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
