@@ -151,7 +151,7 @@ def choose_coordinates(target: PyroTarget, seed: int, capture_seconds: float) ->
         capture_seconds: Time limit for recording the density with c as an input.
 
     Returns:
-        Nothing to move where no frame moves, where the density cannot be recorded, and where the fits found no point.
+        The choice. Its ``centring`` is empty if no frame moves, or if the density cannot be recorded.
     """
     program, found = target.program, frames(target.program)
     reasons = dict.fromkeys(found.without, "as written: its prior has no location and scale")
@@ -174,7 +174,7 @@ def choose_coordinates(target: PyroTarget, seed: int, capture_seconds: float) ->
             reasons[name] = f"as written: the data say almost all of it (c = {_range(c)})"
             continue
         centring[name] = c.reshape(latent.unconstrained_shape)
-        reasons[name] = f"c = {_range(c)}: the share of the data in what is known of it"
+        reasons[name] = f"c = {_range(c)}: 0 is known from the prior alone, 1 from the data alone"
     return Choice(centring, reasons)
 
 
