@@ -17,7 +17,7 @@ def record_of(
     posteriors: Sequence[Posterior],
     seconds: float,
     num_samples: int | None = None,
-    correction: str = "resample",
+    correction: str = "best",
     after: Sequence[Draws] = (),
 ) -> tuple[Draws, Posterior]:
     """Draws of independent fits, equally many of each, and the posterior that is trusted least.

@@ -14,10 +14,13 @@ import torch
 
 from amortized._torch import placement
 from amortized._types import Generator, Sites, Tensor
+from amortized.diagnostics.chain_check import ChainCheck, checked, joined
 from amortized.diagnostics.mass_search import MassSearch
 from amortized.diagnostics.mode_search import ModeSearch, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
-from amortized.diagnostics.verdict import Checks, Diagnosis, diagnose
+from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, Checks, Diagnosis, diagnose
+from amortized.mcmc.many_chains import Chains, chains_from
+from amortized.results.chain_draws import extended, taken
 from amortized.results.draws import Draws
 from amortized.results.looks import FreshPaths, Look, Searches, look, scales
 from amortized.samplers import DiffusionSampler
@@ -28,12 +31,14 @@ from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.training.evaluation import reverse_log_weights
 from amortized.warmup import WarmUp
-from amortized.weights import Estimate, effective_sample_fraction, log_evidence
+from amortized.weights import Estimate, effective_sample_fraction, log_evidence, systematic
 
 NUM_SAMPLES = 4_000
 """Draws of a record when none are asked for: the standard error of a mean is then a sixtieth of the std."""
 POLISHED = 512
 """The sampler's own draws that stand in for held-out ones: as many as ``Recipe.held_out``."""
+CHAINS = 64
+"""Chains that start from the paths' ends: as many as those of the warm-up."""
 OTHER_SEED = 1_000_003
 """Added to the seed of a fit where a check needs random numbers. A prime far above the seeds that people type."""
 
@@ -58,6 +63,7 @@ class Posterior:
         draws_within: Seconds that the excess paths of one call may take before there are fewer of them.
         checks_within: Seconds that chains and each independent search may take before they are left out.
         explores: Whether ``diagnose`` searches for mass that the sampler does not see.
+        chains_within: Seconds for chains that start from the paths, where the weights cannot vouch for the draws.
     """
 
     sampler: DiffusionSampler
@@ -72,6 +78,7 @@ class Posterior:
     draws_within: float = 15.0
     checks_within: float = 0.5
     explores: bool = False
+    chains_within: float = 0.0
 
     @property
     def target(self) -> ModelTarget:
@@ -104,12 +111,43 @@ class Posterior:
         """Log weights of backward paths from draws of the target, ``(M,)`` in nats."""
         return self._reverse
 
-    def sample(self, num_samples: int, correction: str = "resample") -> Sites:
+    @cached_property
+    def chains(self) -> Chains | None:
+        """The chains that ``"best"`` draws come from; None where they come from the sampler's paths.
+
+        Paths whose weights pass every check are best. Then come the warm-up's chains, if they agree and are long
+        enough; then paths whose weights are uneven; then chains that start from the resampled paths.
+        """
+        weighed = diagnose(self.weights(), self.reverse_weights(), None, True).verdict
+        if weighed == TRUSTWORTHY:
+            return None
+        known = None if self.warm_up is None else self.warm_up.chains
+        if known is not None and checked(known).holds:
+            return known
+        if weighed != UNTRUSTED or not self.chains_within or not self.weights().isfinite().any():
+            return None
+        with placement(self.white.device):
+            generator = torch.Generator(self.white.device).manual_seed(self._other_seed)
+            starts = self.fresh.ends[systematic(self.weights(), CHAINS, generator)]
+            started = chains_from(self.white.unwhiten(starts), self.target, self.chains_within, generator)
+        return started if checked(started).holds else None
+
+    @cached_property
+    def _chain_check(self) -> ChainCheck | None:
+        if self.chains is None:
+            return None
+        found = checked(self.chains)
+        if not self.explores:
+            return found
+        return replace(found, joined=joined(self.target, self.chains, self.checks_within, self._other_seed))
+
+    def sample(self, num_samples: int, correction: str = "best") -> Sites:
         """Posterior draws in the model's own space, in random order.
 
         Args:
             num_samples: How many.
-            correction: ``"resample"`` draws more paths than needed and resamples them by their weights; hardly any
+            correction: ``"best"`` takes resampled paths if their weights hold, else draws of chains if these agree;
+                ``diagnose()`` says which. ``"resample"`` draws more paths than needed and resamples them by their weights; hardly any
                 appears twice. ``"none"`` returns the sampler's own draws. ``"mcmc"`` resamples, then makes 50 MALA
                 moves each, with a step size that other chains have chosen. ``"sequential"`` resamples on the way,
                 along the path.
@@ -122,9 +160,13 @@ class Posterior:
 
         Warns where the draws are worth less than half as many independent ones, or take over half of ``max_seconds``.
         """
-        return self._drawn(num_samples, correction).sites
+        drawn = self._drawn(num_samples, correction)
+        if drawn.attributes["source"] == "paths":
+            return drawn.sites
+        order = torch.randperm(num_samples, generator=self.generator, device=self.generator.device)
+        return {name: value[order] for name, value in drawn.sites.items()}
 
-    def draws(self, num_samples: int = NUM_SAMPLES, correction: str = "resample", verdict: bool = True) -> Draws:
+    def draws(self, num_samples: int = NUM_SAMPLES, correction: str = "best", verdict: bool = True) -> Draws:
         """The draws of ``sample`` as a record, with their cost and the verdict.
 
         Args:
@@ -139,12 +181,21 @@ class Posterior:
         if not verdict:
             return draws
         found = self.diagnose()
-        judged = {"verdict": found.verdict, "khat": found.khat, "ess_fraction": found.ess_fraction}
+        judged: dict[str, float | int | str] = {
+            "verdict": found.verdict,
+            "evidence_verdict": found.evidence_verdict,
+            "khat": found.khat,
+            "ess_fraction": found.ess_fraction,
+        }
+        if found.checks.chains is not None:
+            judged |= {"rhat": found.checks.chains.rhat, "ess": found.checks.chains.ess}
         return replace(draws, target_calls=self.target.calls, attributes={**draws.attributes, **judged})
 
     def _drawn(self, num_samples: int, correction: str) -> Draws:
         check_count(num_samples)
         check_correction(correction)
+        if correction == "best" and self.chains is not None:
+            return self._of_chains(num_samples, self.chains)
         pilot = self.pilot()
         began, calls = time.perf_counter(), self.target.calls
         with placement(self.white.device):
@@ -163,7 +214,28 @@ class Posterior:
             log_evidence=self.log_evidence(),
             seconds=time.perf_counter() - began,
             target_calls=self.target.calls - calls,
-            attributes={**self.attributes, "correction": correction},
+            attributes={**self.attributes, "correction": correction, "source": "paths"},
+        )
+
+    def _of_chains(self, num_samples: int, chains: Chains) -> Draws:
+        """Draws of the chains, which go on where there are too few."""
+        began, calls = time.perf_counter(), self.target.calls
+        with placement(self.white.device):
+            self.target.check_unchanged()
+            if num_samples > chains.draws[..., 0].numel():
+                chains = vars(self)["chains"] = extended(chains, self.target, num_samples, self.generator)
+            x, number = taken(chains, num_samples)
+            sites = self.target.constrain(x)
+        return Draws(
+            sites=sites,
+            method=self.method,
+            states=x,
+            target=self.target,
+            log_evidence=self.log_evidence(),
+            chains=number,
+            seconds=time.perf_counter() - began,
+            target_calls=self.target.calls - calls,
+            attributes={**self.attributes, "correction": "best", "source": "chains"},
         )
 
     def _paths(self, num_samples: int, correction: str) -> int:
@@ -172,7 +244,7 @@ class Posterior:
         wanted = pool_size(weights[:, None], num_samples)
         paths = affordable_paths(wanted, num_samples, self.fresh.seconds_a_path, self.draws_within)
         effective = effective_sample_fraction(weights) * paths
-        if correction in ("resample", "mcmc") and 2 * effective < num_samples:
+        if correction in ("best", "resample", "mcmc") and 2 * effective < num_samples:
             tell(
                 f"{num_samples:,} draws from {paths:,} paths are worth about {effective:,.0f} independent ones: the "
                 "weights are uneven. See print(guide.diagnose()) for what to do"
@@ -199,7 +271,9 @@ class Posterior:
         with placement(self.white.device):
             changed = self.target.difference_from_model()
             look = self._look if changed is None else vars(self).get("_look")
-            searches = self._searches if changed is None and self.explores else vars(self).get("_searches")
+            # where chains give the draws, the sampler's misses concern log Z alone, whose weights have failed already
+            searching = changed is None and self.explores and self.chains is None
+            searches = self._searches if searching else vars(self).get("_searches")
         return Checks(
             changed=changed,
             drift=look.drift if look else None,
@@ -213,6 +287,7 @@ class Posterior:
             scales=scales(self.target.latents),
             sites=len(self.target.latents),
             decentered=any(name.endswith("_decentered") for name in self.target.latents),
+            chains=self._chain_check if changed is None else vars(self).get("_chain_check"),
         )
 
     @cached_property
@@ -244,16 +319,16 @@ class Posterior:
         """One that no fit has used: looking changes no draw."""
         return self.generator.initial_seed() + OTHER_SEED
 
-    def to_arviz(self, num_samples: int = NUM_SAMPLES, correction: str = "resample") -> Any:
+    def to_arviz(self, num_samples: int = NUM_SAMPLES, correction: str = "best") -> Any:
         """The record of ``draws`` in ArviZ, as ``Draws.to_arviz``."""
         return self.draws(num_samples, correction).to_arviz()
 
-    def draw(self, num_samples: int, correction: str = "resample") -> Draws:
+    def draw(self, num_samples: int, correction: str = "best") -> Draws:
         """Deprecated: ``draws(num_samples, verdict=False)``."""
         deprecated("posterior.draw(n)", "posterior.draws(n), which has the verdict too, or posterior.sample(n)")
         return self.draws(num_samples, correction, verdict=False)
 
-    def record(self, num_samples: int, correction: str = "resample") -> Draws:
+    def record(self, num_samples: int, correction: str = "best") -> Draws:
         """Deprecated: ``draws``."""
         deprecated("posterior.record(n)", "posterior.draws(n)")
         return self.draws(num_samples, correction)

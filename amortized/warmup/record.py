@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from amortized._types import Tensor
+from amortized.mcmc.many_chains import Chains
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
 from amortized.processes.mixture_reference import MixtureReference
@@ -33,6 +34,7 @@ class WarmUp:
         target_calls: density calls spent, one a particle.
         seconds: wall clock.
         uncovered: largest log weight at an optimum, minus log Z, in nats; as in `WeightCheck`.
+        chains: HMC chains from dispersed starts; None where the mixture is good enough without them.
     """
 
     draws: Tensor
@@ -47,6 +49,7 @@ class WarmUp:
     target_calls: int
     seconds: float
     uncovered: float = -math.inf
+    chains: Chains | None = None
 
     def reference(self) -> Reference:
         """The ``product`` if there is one, else the ``mixture``, as a reference in the whitened coordinates."""
