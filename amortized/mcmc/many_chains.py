@@ -1,6 +1,6 @@
 """Many HMC chains side by side: they adapt together, and are compared one by one.
 
-1. In the first window every chain has a step size of its own, since dispersed starts may lie where the density is steep.
+1. In the first window every chain has a step size of its own: dispersed starts may lie where the density is steep.
 2. After each window a metric is made from all chains: their covariance, or its geometric mean with the inverse
    covariance of the scores. Both are tried, and the one with the longer step is kept.
 3. The chains then run with a fixed kernel until R-hat and the effective sample size are good, or the time is over.
