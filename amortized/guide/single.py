@@ -26,6 +26,8 @@ EXPENSIVE_PATHS = 2_000
 """Fresh paths of a density of over 50 microseconds a particle: still 600 effective ones at the limit of 30 %."""
 CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
 """Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
+CHAINS_WITHIN = 0.15
+"""Part of ``max_seconds`` for chains that start from the paths, where neither weights nor the warm-up's chains hold."""
 
 
 class Single(Fitted):
@@ -71,6 +73,7 @@ class Single(Fitted):
         posterior = self.posterior((), {})
         posterior.reverse_weights()
         posterior.weights()
+        _ = posterior.chains  # which run now, if they are needed: a draw then takes milliseconds
         return self.training_record
 
     def sampler_moved(self) -> None:
@@ -104,6 +107,7 @@ class Single(Fitted):
             checks_within=max(CHECKS_WITHIN, CHECKS_PART * plan.seconds),
             draws_within=self.draws_within,
             explores=True,
+            chains_within=CHAINS_WITHIN * plan.seconds,
         )
 
     def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Posterior], bool]:
