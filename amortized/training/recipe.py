@@ -94,6 +94,7 @@ class Recipe:
         grid: lays training on times of its own; None: those of sampling.
         bridge_share: part of the time for the bridges.
         in_time: plans as many steps as fit in, by the time of the first ones.
+        always: the objective trains for ``every`` steps at least, and the untrained sampler is never kept.
     """
 
     bridge_steps: int = 300
@@ -111,6 +112,7 @@ class Recipe:
     grid: TrainingGrid | None = None
     bridge_share: float = 0.3
     in_time: bool = False
+    always: bool = False
 
     def __post_init__(self) -> None:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
@@ -244,10 +246,10 @@ def train_on(
         averaged = cast(Process, step.parts["process"]), cast(Policy, step.parts["policy"])
         return evaluate(*averaged, judged, held_out, evaluation_size(judged), generator)
 
-    def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
+    def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None], always: bool) -> list[float]:
         history, limit = History(), TimeLimit(until)
         convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
-        if not convergence(TrainingStep(0, steps, 0.0, parts)):
+        if always or not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar, *callbacks])
             convergence.restore(parts)
@@ -279,8 +281,8 @@ def train_on(
 
     soon = time.perf_counter() + recipe.bridge_share * seconds
     if recipe.bridge_steps:
-        record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
-    record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
+        record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges, False)
+    record.losses = stage("off-policy training", recipe.steps, deadline, off_policy, recipe.always)
     record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
     return record
 
