@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from amortized._types import Sites, Tensor
@@ -14,7 +15,8 @@ from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro.choosing import in_chosen_coordinates
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare, warm_up_checked
-from amortized.training.recipe import Training, train
+from amortized.training.recipe import train
+from amortized.training.record import Training
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
@@ -69,7 +71,7 @@ class Single(Fitted):
         made, recipe = self.prepared, self.plan.recipe
         draws, progress = (made.ends, made.log_ends), self.plan.options.progress
         self.training_record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
-        self.sampler_moved()
+        self._posterior = None
         posterior = self.posterior((), {})
         posterior.reverse_weights()
         posterior.weights()
@@ -78,6 +80,8 @@ class Single(Fitted):
 
     def sampler_moved(self) -> None:
         self._posterior = None
+        if self.training_record is not None:
+            self.training_record = replace(self.training_record, kept=None)
 
     def given(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """Nothing: the data are those of ``fit``, whatever arguments Pyro passes on."""
