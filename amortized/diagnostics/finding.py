@@ -12,6 +12,9 @@ VERDICTS = (TRUSTWORTHY, USABLE, UNTRUSTED)
 NO_ACTION = "No action is needed. But no check can see a mode that no search has reached."
 """The advice if every check passed: a narrow mode can stay invisible (docs/results/blindness.md)."""
 
+DRAWS, EVIDENCE, BOTH = "draws", "evidence", "both"
+"""What a check can be about."""
+
 NAMED = 2
 """Failed checks that the advice names; more would not be read, and the table shows them all."""
 
@@ -28,6 +31,7 @@ class Finding:
         sentence: what is wrong if the check failed, without a number, a capital or a full stop.
         advice: what to type if the check failed, one or two sentences.
         leaves: the best verdict that is still possible if the check failed.
+        about: what the check judges: the draws, the log evidence, or both.
     """
 
     name: str
@@ -37,9 +41,15 @@ class Finding:
     sentence: str
     advice: str
     leaves: str = UNTRUSTED
+    about: str = BOTH
 
     def __str__(self) -> str:
         return self.value if self.passed or not self.limit else f"{self.value}, should be {self.limit}"
+
+
+def about(findings: Sequence[Finding], of: str) -> list[Finding]:
+    """The findings about the draws, or about the log evidence; those about both are among them."""
+    return [found for found in findings if found.about in (of, BOTH)]
 
 
 def verdict(findings: Sequence[Finding]) -> str:

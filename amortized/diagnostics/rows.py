@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from amortized._types import Tensor, renamed
 from amortized.diagnostics.bracket import Bracket
+from amortized.diagnostics.chain_check import FEWEST_DRAWS, JOINED, MIXED, ChainCheck
 from amortized.diagnostics.drift import Drift
-from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
+from amortized.diagnostics.finding import DRAWS, UNTRUSTED, USABLE, Finding
 from amortized.diagnostics.mode_search import SHARE, ModeSearch, Unbounded
 from amortized.diagnostics.remedies import (
     BARRIER,
@@ -69,6 +70,7 @@ class Checks:
         scales: names of the coordinates that are positive numbers in the model.
         sites: number of latent sites.
         decentered: whether a site was made non-centred by ``LocScaleReparam``.
+        chains: the chains that the draws come from; None where they come from the sampler's paths.
     """
 
     changed: str | None = None
@@ -83,6 +85,7 @@ class Checks:
     scales: tuple[str, ...] = ()
     sites: int = 1
     decentered: bool = False
+    chains: ChainCheck | None = None
 
     @property
     def exploration(self) -> ModeSearch | Unbounded | str | None:
@@ -118,14 +121,14 @@ def unexplained_optimum(checks: Checks, fraction: float) -> Finding:
 
 
 def uneven_weights(fraction: float, count: int, remedies: Remedies) -> Finding:
-    """The effective fraction of ``count`` paths."""
+    """The effective fraction of ``count`` paths; an uneven one, with its error, is no fault of log Z."""
     value = f"{fraction:.1%}"
     if not fraction * count >= FEWEST:
         limit = f"over {FEWEST} of {count:,} paths"
         return Finding("effective draws", value, limit, False, "a few paths have almost all the weight", remedies.train)
     passed = fraction >= POOR
     sentence = "the weights of the draws differ too much"
-    return Finding("effective draws", value, f"over {POOR:.0%}", passed, sentence, RESAMPLE, USABLE)
+    return Finding("effective draws", value, f"over {POOR:.0%}", passed, sentence, RESAMPLE, USABLE, DRAWS)
 
 
 def heavy_tail(khat: float, fraction: float, others_pass: bool, remedies: Remedies) -> Finding:
@@ -218,3 +221,37 @@ def mass_beyond(share: Estimate | str | None) -> Finding:
     passed = share.value - 2 * share.std_error <= SHARE
     value = f"{share.value:.1%} of the mass unseen"
     return Finding("beyond draws", value, f"under {SHARE:.0%}", passed, sentence, COORDINATES)
+
+
+def chain_findings(found: ChainCheck, remedies: Remedies) -> list[Finding]:
+    """Whether chains agree with each other, are long enough, and meet chains from an independent search's optima."""
+    joined = isinstance(found.joined, float)
+    return [
+        Finding(
+            "R-hat of chains",
+            f"{found.rhat:.3f}",
+            f"under {MIXED}",
+            found.rhat < MIXED,
+            "the chains do not agree with each other",
+            remedies.train,
+            about=DRAWS,
+        ),
+        Finding(
+            "ESS of chains",
+            f"{found.ess:,.0f}",
+            f"over {FEWEST_DRAWS}",
+            found.ess > FEWEST_DRAWS,
+            "the chains are too short",
+            remedies.train,
+            about=DRAWS,
+        ),
+        Finding(
+            "other chains",
+            f"R-hat {found.joined:.3f} with chains from other optima" if joined else str(found.joined),
+            f"under {JOINED}",
+            not joined or float(found.joined) < JOINED,
+            "chains from another optimum stay apart from the draws",
+            remedies.another_seed,
+            about=DRAWS,
+        ),
+    ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amortized._types import Tensor
 from amortized.diagnostics import finding, rows
 from amortized.diagnostics.bracket import Bracket, bracket
-from amortized.diagnostics.finding import TRUSTWORTHY, UNTRUSTED, USABLE, VERDICTS, Finding
+from amortized.diagnostics.finding import DRAWS, EVIDENCE, TRUSTWORTHY, UNTRUSTED, USABLE, VERDICTS, Finding, about
 from amortized.diagnostics.mode_search import LARGE_WEIGHT
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.rows import Checks
@@ -18,9 +18,10 @@ __all__ = ["TRUSTWORTHY", "UNTRUSTED", "USABLE", "VERDICTS", "Checks", "Diagnosi
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the weights of a sampler's paths, and the other checks, say of its draws.
+    """What the weights of a sampler's paths, and the other checks, say of the draws and of log Z.
 
-    Verdict and advice are functions of ``findings``; nothing else decides.
+    There are two verdicts. Draws of chains can be right where the weights are too uneven for log Z. Both verdicts, and
+    their advice, are functions of ``findings``; nothing else decides.
 
     Args:
         ess_fraction: effective sample size over the number of on-policy paths.
@@ -54,18 +55,41 @@ class Diagnosis:
         return self.bracket.eubo.value
 
     @property
+    def source(self) -> str:
+        """Where the draws come from that the verdict is about: ``"paths"`` of the sampler, or ``"chains"``."""
+        return "paths" if self.checks.chains is None else "chains"
+
+    @property
     def verdict(self) -> str:
-        """ "trustworthy", "usable after resampling" or "not to be trusted"."""
-        return finding.verdict(self.findings)
+        """On the draws: "trustworthy", "usable after resampling" or "not to be trusted"."""
+        return finding.verdict(about(self.findings, DRAWS))
+
+    @property
+    def evidence_verdict(self) -> str:
+        """On the log evidence, in the words of ``verdict``."""
+        return finding.verdict(about(self.findings, EVIDENCE))
 
     @property
     def advice(self) -> str:
-        """What decided, and what to type. The numbers are in the table, ``str(diagnosis)``."""
-        return finding.advice(self.findings)
+        """What decided about the draws, and what to type. The numbers are in the table, ``str(diagnosis)``."""
+        return finding.advice(about(self.findings, DRAWS))
+
+    @property
+    def evidence_advice(self) -> str:
+        """What decided about the log evidence, and what to type."""
+        return finding.advice(about(self.findings, EVIDENCE))
+
+    @property
+    def evidence_text(self) -> str:
+        """The verdict on the log evidence, with its own advice where that is not the draws'."""
+        own = self.evidence_advice != self.advice and self.evidence_verdict != TRUSTWORTHY
+        return f"{self.evidence_verdict}. {self.evidence_advice}" if own else self.evidence_verdict
 
     def table(self) -> dict[str, str]:
         """Every row between verdict and advice, as printed."""
         texts = {
+            "draws from": "" if self.checks.chains is None else str(self.checks.chains),
+            "evidence": self.evidence_text,
             "log evidence": str(self.log_evidence),
             "ELBO … EUBO": f"{self.bracket.elbo} … {self.bracket.eubo}",
             **{row.name: str(row) for row in self.findings if row.value},
@@ -102,24 +126,26 @@ def diagnose(
     khat, fraction = pareto_shape(log_weights), effective_sample_fraction(log_weights)
     unseen = float((reverse_log_weights - found.lower.value > LARGE_WEIGHT).double().mean())
     if checks.changed:
-        findings = [rows.changed_model(checks.changed)]
-    else:
-        findings = [
-            rows.undefined_weights(log_weights, reverse_log_weights),
-            rows.unexplained_optimum(checks, fraction),
-            rows.uneven_weights(fraction, len(log_weights), remedies),
-            rows.no_upper_bound(reverse_log_weights),
-            rows.open_bracket(found, remedies),
-            rows.unseen_draws(unseen, remedies),
-            *([] if warm_up_evidence is None else [rows.other_evidence(found.lower, warm_up_evidence, remedies)]),
-            rows.doubtful_warm_up(warm_up_trusted, warm_up_status, remedies),
-            rows.paths_outside(log_weights),
-            rows.undefined_density(checks),
-            rows.rounded_density(checks.rounding),
-            rows.drifting_chains(checks.drift, checks.scales, remedies),
-            rows.missed_modes(checks.mode_search, remedies),
-            rows.mass_beyond(checks.beyond),
-        ]
-        others_pass = all(row.passed or row.leaves != UNTRUSTED for row in findings)
-        findings.insert(3, rows.heavy_tail(khat, fraction, others_pass, remedies))
-    return Diagnosis(fraction, khat, found, unseen, tuple(findings), checks)
+        return Diagnosis(fraction, khat, found, unseen, (rows.changed_model(checks.changed),), checks)
+    of_paths = [
+        rows.undefined_weights(log_weights, reverse_log_weights),
+        rows.unexplained_optimum(checks, fraction),
+        rows.uneven_weights(fraction, len(log_weights), remedies),
+        rows.no_upper_bound(reverse_log_weights),
+        rows.open_bracket(found, remedies),
+        rows.unseen_draws(unseen, remedies),
+        *([] if warm_up_evidence is None else [rows.other_evidence(found.lower, warm_up_evidence, remedies)]),
+        rows.doubtful_warm_up(warm_up_trusted, warm_up_status, remedies),
+        rows.paths_outside(log_weights),
+        rows.drifting_chains(checks.drift, checks.scales, remedies),
+        rows.missed_modes(checks.mode_search, remedies),
+        rows.mass_beyond(checks.beyond),
+    ]
+    of_density = [rows.undefined_density(checks), rows.rounded_density(checks.rounding)]
+    others_pass = all(row.passed or row.leaves != UNTRUSTED for row in [*of_paths, *of_density])
+    of_paths.insert(3, rows.heavy_tail(khat, fraction, others_pass, remedies))
+    of_chains: list[Finding] = []
+    if checks.chains is not None:
+        of_paths = [replace(row, about=EVIDENCE) for row in of_paths]
+        of_chains = rows.chain_findings(checks.chains, remedies)
+    return Diagnosis(fraction, khat, found, unseen, (*of_chains, *of_paths, *of_density), checks)

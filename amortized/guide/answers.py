@@ -81,7 +81,7 @@ class Answers:
         with placement(self.device):
             return self._unmoved("at").posterior(data, named)
 
-    def sample(self, num_samples: int, *data: Any, correction: str = "resample", **named: Any) -> Sites:
+    def sample(self, num_samples: int, *data: Any, correction: str = "best", **named: Any) -> Sites:
         """Posterior draws in the model's own space, deterministic sites included.
 
         Args:
@@ -98,7 +98,7 @@ class Answers:
         with placement(self.device):
             return fitted.sample(data, named, num_samples, correction)
 
-    def draws(self, num_samples: int | None = None, *data: Any, correction: str = "resample", **named: Any) -> Draws:
+    def draws(self, num_samples: int | None = None, *data: Any, correction: str = "best", **named: Any) -> Draws:
         """Posterior draws as a record, with their cost and the verdict; every replica is a chain.
 
         Args:
@@ -160,7 +160,7 @@ class Answers:
         with placement(self.device):
             return fitted.refine(data, named, seconds)
 
-    def calibrate(self, count: int = 1_000, draws: int = 99, correction: str = "resample") -> Calibration:
+    def calibrate(self, count: int = 1_000, draws: int = 99, correction: str = "best") -> Calibration:
         """Simulation-based calibration and expected coverage on fresh data sets from the model.
 
         Args:
@@ -189,7 +189,7 @@ class Answers:
         data, named = fitted.given(args, kwargs)
         return quantiles_of(self.sample(NUM_SAMPLES, *data, **named), fitted.latents, quantiles)
 
-    def to_arviz(self, *data: Any, num_samples: int | None = None, correction: str = "resample", **named: Any) -> Any:
+    def to_arviz(self, *data: Any, num_samples: int | None = None, correction: str = "best", **named: Any) -> Any:
         """The record of ``draws`` in ArviZ, with predictions, prior, likelihood and data: ``Draws.to_arviz``."""
         return self.draws(num_samples, *data, correction=correction, **named).to_arviz()
 
@@ -226,13 +226,13 @@ class Answers:
         )
         return write(path, replace(shown, title=title or shown.title))
 
-    def draw(self, num_samples: int, *data: Any, correction: str = "resample", **named: Any) -> Draws:
+    def draw(self, num_samples: int, *data: Any, correction: str = "best", **named: Any) -> Draws:
         """Deprecated: ``draws``."""
         deprecated("guide.draw(n)", "guide.draws(n), which has the verdict too, or guide.sample(n)")
         self._current("draw")
         return self.at(*data, **named).draws(num_samples, correction, verdict=False)
 
-    def record(self, *data: Any, num_samples: int | None = None, correction: str = "resample", **named: Any) -> Draws:
+    def record(self, *data: Any, num_samples: int | None = None, correction: str = "best", **named: Any) -> Draws:
         """Deprecated: ``draws``."""
         deprecated("guide.record(y)", "guide.draws(n, y)")
         return self.draws(num_samples, *data, correction=correction, **named)

@@ -17,7 +17,7 @@ def record_of(
     posteriors: Sequence[Posterior],
     seconds: float,
     num_samples: int | None = None,
-    correction: str = "resample",
+    correction: str = "best",
     after: Sequence[Draws] = (),
 ) -> tuple[Draws, Posterior]:
     """Draws of independent fits, equally many of each, and the posterior that is trusted least.
@@ -99,4 +99,5 @@ def averaged(estimates: Sequence[Estimate]) -> Estimate | None:
 
 def _worst(replicas: Sequence[Draws]) -> dict[str, float | int | str]:
     attributes = max(replicas, key=distrust).attributes
-    return {name: attributes[name] for name in ("verdict", "khat", "ess_fraction") if name in attributes}
+    judged = ("verdict", "evidence_verdict", "khat", "ess_fraction", "source", "rhat", "ess")
+    return {name: attributes[name] for name in judged if name in attributes}

@@ -73,7 +73,9 @@ def adapting(
     states = []
     for move in range(moves):
         state, info = kernel.move(density, state, generator)
-        kernel = Kernel(kernel.metric, adapted(kernel.step_size, info.acceptance_rate, move, hmc.TARGET_ACCEPTANCE_RATE))
+        kernel = Kernel(
+            kernel.metric, adapted(kernel.step_size, info.acceptance_rate, move, hmc.TARGET_ACCEPTANCE_RATE)
+        )
         states.append(state)
         if stop():
             break

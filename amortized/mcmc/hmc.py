@@ -52,7 +52,9 @@ def step(
     for index in range(num_steps):
         x = proposal.x + length * times(momentum, factor)
         proposal = State(x, *log_prob_and_score(x))
-        momentum = momentum + (1.0 if index + 1 < num_steps else 0.5) * length * transposed_times(proposal.score, factor)
+        momentum = momentum + (1.0 if index + 1 < num_steps else 0.5) * length * transposed_times(
+            proposal.score, factor
+        )
     log_ratio = proposal.log_prob - state.log_prob + kinetic - 0.5 * momentum.square().sum(-1)
     return metropolis(state, proposal, log_ratio, generator)
 

@@ -1,6 +1,6 @@
 """Many HMC chains side by side: they adapt together, and are compared one by one.
 
-1. In the first window every chain has a step size of its own, since dispersed starts may lie where the density is steep.
+1. In the first window every chain has a step size of its own: dispersed starts may lie where the density is steep.
 2. After each window a metric is made from all chains: their covariance, or its geometric mean with the inverse
    covariance of the scores. Both are tried, and the better is kept.
 3. The chains then run with a fixed kernel until R-hat and the effective sample size are good, or the time is over.
@@ -27,8 +27,7 @@ from amortized.mcmc.chain_adaptation import (
 )
 from amortized.mcmc.convergence import agreement, bulk_ess, drift, rank_normalized_rhat
 from amortized.mcmc.metric import Metric, covariance_metric
-from amortized.mcmc.state import LogDensityAndScore, State, init
-from amortized.targets.base import Target
+from amortized.mcmc.state import CountedDensity, LogDensityAndScore, State, init
 
 CHAINS = 64
 """Chains, as one batch: a batch of 64 costs hardly more than one of 16, and 64 single chains show what each misses."""
@@ -37,8 +36,8 @@ WARM_UP = 0.5
 """Part of the budget after which the windows end, however short they are, and no metric is made anew."""
 
 MIXED, ENOUGH = 1.05, 1_000
-"""R-hat below which, and effective draws from which, chains end. With 64 chains both are reached at about the same time:
-split chains that are worth n draws each have an R-hat near √(1 + 1/n), and 128 n = 1,250 gives 1.05."""
+"""R-hat below which, and effective draws from which, chains end. With 64 chains both are reached at about the same
+time: split chains that are worth n draws each have an R-hat near √(1 + 1/n), and 128 n = 1,250 gives 1.05."""
 
 ROUND = 50
 """Moves between two looks at R-hat, at the least."""
@@ -107,7 +106,7 @@ class Chains:
             f"{self.rhat:.3f} and {self.ess:,.0f} effective draws{wanted}"
         )
 
-    def continued(self, target: Target, moves: int, generator: Generator | None) -> Chains:
+    def continued(self, target: CountedDensity, moves: int, generator: Generator | None) -> Chains:
         """The same chains with ``moves`` more draws each, by the same kernel."""
         calls, began = target.calls, time.perf_counter()
         record = _Record(target, self.kernel, generator, self.thin, most=math.inf)
@@ -127,7 +126,7 @@ class Chains:
             seconds=self.seconds + time.perf_counter() - began,
         )
 
-    def kernel_moves(self, target: Target, x: Tensor, moves: int, generator: Generator | None) -> Tensor:
+    def kernel_moves(self, target: CountedDensity, x: Tensor, moves: int, generator: Generator | None) -> Tensor:
         """``moves`` states ``(C', moves, D)`` of other chains by the same kernel, from starts ``x: (C', D)``."""
         record = _Record(target, self.kernel, generator)
         record.run(init(_density(target), x.double()), moves, lambda: False)
@@ -136,7 +135,7 @@ class Chains:
 
 @torch.no_grad()
 def run_chains(
-    target: Target, starts: Tensor, seconds: float, generator: Generator | None, max_calls: float = math.inf
+    target: CountedDensity, starts: Tensor, seconds: float, generator: Generator | None, max_calls: float = math.inf
 ) -> Chains:
     """Chains from ``starts: (C, D)``, one each, until they agree and are long enough, or the time is over.
 
@@ -161,7 +160,7 @@ def run_chains(
 
 @torch.no_grad()
 def chains_from(
-    draws: Tensor, target: Target, seconds: float, generator: Generator | None, max_calls: float = math.inf
+    draws: Tensor, target: CountedDensity, seconds: float, generator: Generator | None, max_calls: float = math.inf
 ) -> Chains:
     """Chains that start from draws, at the most 64 of ``(N, D)``; the covariance of all is the first metric.
 
@@ -175,7 +174,9 @@ def chains_from(
     return _sampled(target, state, Kernel(covariance_metric(x), step_size), clock, generator)
 
 
-def _sampled(target: Target, state: State, kernel: Kernel, clock: _Clock, generator: Generator | None) -> Chains:
+def _sampled(
+    target: CountedDensity, state: State, kernel: Kernel, clock: _Clock, generator: Generator | None
+) -> Chains:
     """The windows, then draws by a fixed kernel."""
     density = _density(target)
     moved, moves = windows(density, state, kernel, generator, clock.spent, WARM_UP)
@@ -214,7 +215,7 @@ def _sampled(target: Target, state: State, kernel: Kernel, clock: _Clock, genera
 class _Clock:
     """What part of the seconds and calls is spent."""
 
-    def __init__(self, target: Target, seconds: float, max_calls: float):
+    def __init__(self, target: CountedDensity, seconds: float, max_calls: float):
         self.target, self.most_seconds, self.max_calls = target, seconds, max_calls
         self.began, self.before = time.perf_counter(), target.calls
 
@@ -237,7 +238,12 @@ class _Record:
     """States of chains with a fixed kernel; of too many every second is dropped."""
 
     def __init__(
-        self, target: Target, kernel: Kernel, generator: Generator | None, thin: int = 1, most: float = MOST_NUMBERS
+        self,
+        target: CountedDensity,
+        kernel: Kernel,
+        generator: Generator | None,
+        thin: int = 1,
+        most: float = MOST_NUMBERS,
     ):
         self.target, self.kernel, self.generator, self.thin, self.most = target, kernel, generator, thin, most
         self.kept: list[tuple[Tensor, Tensor]] = []
@@ -270,7 +276,7 @@ class _Record:
         return torch.stack(x, 1), torch.stack(log_prob, 1)
 
 
-def _density(target: Target) -> LogDensityAndScore:
+def _density(target: CountedDensity) -> LogDensityAndScore:
     """In float64: far from the origin float32 would lose the digits of a small step."""
 
     def density(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from amortized.targets.base import Target
 from amortized.targets.pyro.failures import tell
 from amortized.weights import effective_sample_size, systematic_by_context
 
-CORRECTIONS = ("resample", "none", "mcmc", "sequential")
+CORRECTIONS = ("best", "resample", "none", "mcmc", "sequential")
 MAX_POOL = 16
 """Paths a draw at the most: weights that ask for more are so uneven that more paths change little."""
 SPARE = 1.5
@@ -39,8 +39,8 @@ def corrected(
     """``count`` ends of every context, in random order, by one of the ``CORRECTIONS``.
 
     - ``"none"``: the sampler's own draws.
-    - ``"resample"``: more paths than draws, resampled systematically. A context whose paths all have density zero keeps
-      the sampler's own draws.
+    - ``"best"`` and ``"resample"``: more paths than draws, resampled systematically. A context whose paths all have
+      density zero keeps the sampler's own draws.
     - ``"mcmc"``: resampled, then moved 50 times by MALA.
     - ``"sequential"``: sequential Monte Carlo along the path with two particles a draw, resampled.
 

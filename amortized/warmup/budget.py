@@ -48,7 +48,9 @@ class Budget:
     @property
     def spent(self) -> float:
         """The part of the budget that is spent: of calls or of seconds, whichever is larger."""
-        return max((self.calls - self.free_calls - self.screening.calls) / self.max_calls, self.seconds / self.max_seconds)
+        return max(
+            (self.calls - self.free_calls - self.screening.calls) / self.max_calls, self.seconds / self.max_seconds
+        )
 
     def stop_after(self, share: float) -> Callable[[], bool]:
         """A function ``stop``. It says whether more than ``share`` of the budget is spent."""

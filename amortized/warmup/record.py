@@ -40,8 +40,8 @@ class WarmUp:
         target_calls: density calls spent, one a particle.
         seconds: wall clock.
         uncovered: largest log weight at an optimum, minus log Z, in nats; as in `WeightCheck`.
-        chains: HMC chains from dispersed starts. If they converged and are not confirmed otherwise, the draws are theirs.
-            None where the mixture was good enough without them.
+        chains: HMC chains from dispersed starts. If they converged and nothing else was confirmed, the draws
+            are theirs. None where the mixture was good enough without them.
     """
 
     draws: Tensor

@@ -60,8 +60,8 @@ def warm_up(
         target: the density, in its unconstrained space.
         draws: how many.
         generator: source of randomness.
-        max_calls: most target calls, one a particle, without the points of the screening and calls of chains where a call
-            is cheap: then the seconds limit them, and ten times as many calls. Eight targets of known truth
+        max_calls: most target calls, one a particle, without the points of the screening, and of chains where a call is
+            cheap: then the seconds limit them, and ten times as many calls. Eight targets of known truth
             took 60,000 to 140,000.
         max_seconds: most seconds of wall clock.
         progress: prints the stages.
@@ -90,9 +90,7 @@ def warm_up(
     return _run_until_agreed(tempering, optima, draws, budget, chains)
 
 
-def _run_until_agreed(
-    tempering: Tempering, optima: State, draws: int, budget: Budget, chains: Chains | None
-) -> WarmUp:
+def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: Budget, chains: Chains | None) -> WarmUp:
     """Tempered runs, polished draws and their checks, again and again with twice the particles.
 
     It ends where the draws are trustworthy, after a round of 2,048 particles, or where too little budget is left.
