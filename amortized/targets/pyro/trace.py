@@ -205,9 +205,8 @@ class LatentMessenger(Messenger):
         transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
         batch, known = value.shape[: value.ndim - message["fn"].event_dim], self.halves.known(message)
-        log_det = self.total(unknown_only(transform.log_abs_det_jacobian(coordinates, value), known, batch))
-        further = 0.0 if moved is None else self.total(unknown_only(moved, known, batch))
-        self.log_dets[message["name"]] = log_det + further
+        own = self.total(unknown_only(transform.log_abs_det_jacobian(coordinates, value), known, batch))
+        self.log_dets[message["name"]] = own if moved is None else own + self.total(unknown_only(moved, known, batch))
         return self.halves.completed(message, value)
 
     def standardize(self, trace: Any) -> None:
