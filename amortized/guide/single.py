@@ -20,6 +20,8 @@ from amortized.training.record import Training
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
+CHOICE = 0.1
+"""Part of ``max_seconds`` for the choice of coordinates, which takes a second or two of it."""
 WARM_UP = 0.5
 """Part of ``max_seconds`` for the warm-up: training gets what it leaves."""
 PATHS = 8_000
@@ -41,7 +43,7 @@ class Single(Fitted):
         capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
         self._target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
         if plan.options.coordinates == "auto":
-            self._target, self.coordinates = in_chosen_coordinates(self._target, seed, capture_seconds)
+            self._target, self.coordinates = in_chosen_coordinates(self._target, seed, CHOICE * limit)
         else:
             self.coordinates = dict.fromkeys(self._target.latents, "as written: coordinates='centred'")
         progress, components = plan.options.progress, plan.components
@@ -98,6 +100,7 @@ class Single(Fitted):
         """The posterior with nothing computed yet."""
         plan, made = self.plan, self.prepared
         held_out, options = plan.recipe.held_out, plan.options
+        typed = plan.name, options.seed, plan.untried, plan.seconds, plan.recipe.enough, options.coordinates
         return Posterior(
             sampler=self.trained,
             white=made.white,
@@ -106,7 +109,7 @@ class Single(Fitted):
             paths=EXPENSIVE_PATHS if made.expensive else PATHS,
             held_out=(made.ends[:held_out], made.log_ends[:held_out]),
             warm_up=made.warm,
-            remedies=in_python(plan.name, options.seed, plan.untried, plan.seconds, plan.recipe.enough),
+            remedies=in_python(*typed),
             attributes=self.attributes,
             checks_within=max(CHECKS_WITHIN, CHECKS_PART * plan.seconds),
             draws_within=self.draws_within,
