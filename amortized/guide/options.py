@@ -66,8 +66,8 @@ class Options:
     reference: str | None = field(
         default=None,
         metadata=says(
-            "Where the sampler starts: ``mixture``, the Gaussians or the product that the warm-up found, or ``normal``, "
-            "N(0, I) in whitened coordinates. None: the guide's own, ``normal`` for those named after a paper's method."
+            "Where the sampler of one data set starts. ``mixture``: from what the warm-up found. ``normal``: from N(0, I) "
+            "in whitened coordinates. None: ``normal`` for guides that are named after a paper's method, else ``mixture``."
         ),
     )
     recipe: Recipe | None = field(default=None, metadata=says("How the sampler is trained. None: the guide's own."))
@@ -85,10 +85,10 @@ class Options:
         default=None, metadata=says("Whether MALA moves the remembered draws. None: as the recipe says.")
     )
     coordinates: str = field(
-        default="centred",
+        default="auto",
         metadata=says(
-            "``centred``: every latent as the model is written. ``auto``: latents whose location or scale depends on "
-            "other latents are standardized as far as the data leave them to their prior."
+            "``auto``: latents whose location or scale depends on other latents are standardized as far as the data "
+            "leave them to their prior; with ``amortize`` none is. ``centred``: every latent as the model is written."
         ),
     )
     seed: int = field(
@@ -131,8 +131,6 @@ class Options:
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
         if self.coordinates not in COORDINATES:
             raise ValueError(f"coordinates={self.coordinates!r}: write 'auto' or 'centred'")
-        if self.coordinates == "auto" and self.amortize is not None:
-            raise ValueError("coordinates='auto' is for one data set: leave it out beside amortize=")
         if self.reference not in (None, *REFERENCES):
             raise ValueError(f"reference={self.reference!r}: write 'mixture' or 'normal'")
         self._check_amortize()
