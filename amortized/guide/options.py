@@ -66,8 +66,9 @@ class Options:
     reference: str | None = field(
         default=None,
         metadata=says(
-            "Where the sampler of one data set starts. ``mixture``: from what the warm-up found. ``normal``: from N(0, I) "
-            "in whitened coordinates. None: ``normal`` for guides that are named after a paper's method, else ``mixture``."
+            "Where the sampler of one data set starts. ``mixture``: from what the warm-up found. ``normal``: from "
+            "N(0, I) in whitened coordinates. None: ``normal`` for a guide that is named after a paper's method, else "
+            "``mixture``."
         ),
     )
     recipe: Recipe | None = field(default=None, metadata=says("How the sampler is trained. None: the guide's own."))

@@ -186,13 +186,29 @@ def train_on(
     callbacks: Sequence[Callback] = (),
 ) -> Training:
     """Train a sampler on the material, as ``train`` does."""
+    if recipe.even >= 1:
+        return _trained(material, sampler, recipe, seconds, generator, progress, callbacks)
+    deadline = time.perf_counter() + seconds
+    process, judged, held_out = sampler.process, material.judged, material.held_out
+    untrained = candidate(process, judged, held_out, recipe.refinements, recipe.even, generator)
+    if untrained.is_even(recipe.even):
+        return untrained.record("training would bring little")
+    record = _trained(material, sampler, recipe, deadline - time.perf_counter(), generator, progress, callbacks)
+    return better(record, sampler.policy, untrained, judged, held_out, generator)
+
+
+def _trained(
+    material: Material,
+    sampler: DiffusionSampler,
+    recipe: Recipe,
+    seconds: float,
+    generator: Generator | None,
+    progress: bool,
+    callbacks: Sequence[Callback],
+) -> Training:
+    """The record of training by the recipe's stages."""
     deadline = time.perf_counter() + seconds
     process, policy = sampler.process, sampler.policy
-    untrained = None
-    if recipe.even < 1:
-        untrained = candidate(process, material.judged, material.held_out, recipe.refinements, recipe.even, generator)
-        if untrained.is_even(recipe.even):
-            return untrained.record("training would bring little")
     parts = nn.ModuleDict({"process": process, "policy": policy})
     target, judged, held_out = material.target, material.judged, material.held_out
     record = Training(process)
@@ -239,7 +255,7 @@ def train_on(
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
     record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
-    return record if untrained is None else better(record, policy, untrained, judged, held_out, generator)
+    return record
 
 
 def build_objective(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:
