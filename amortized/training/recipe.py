@@ -227,6 +227,7 @@ def _trained(
         done = len(record.bridge_losses)
         record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]
         record.skipped += history.skipped
+        record.outcome = f"{len(history.losses)} steps of {title}: {convergence.reason}"
         return history.losses
 
     def on_bridges(callbacks: list[Callback]) -> None:
@@ -253,7 +254,7 @@ def _trained(
     soon = time.perf_counter() + recipe.bridge_share * seconds
     if recipe.bridge_steps:
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
-    record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
+    record.losses = stage("training on paths", recipe.steps, deadline, off_policy)
     record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
     return record
 

@@ -73,6 +73,7 @@ def test_a_method_that_always_trains_keeps_what_it_trained():
     record = train(sampler, target, (ends, target.log_prob(ends)), recipe, seconds=600, generator=seeded())
     assert len(record.losses) == 2 and [step for step, _ in record.evaluations] == [2]
     assert not torch.equal(before, weights(sampler)) and record.kept is None
+    assert record.outcome.startswith("2 steps of training on paths: the overlap is")
 
 
 def test_the_overlap_gets_better():
