@@ -42,9 +42,9 @@ def model(y):
 
 @every_guide
 def test_it_finds_the_posterior_and_the_evidence(guide_class):
-    """Closed form: mean 24/13, deviation 13^-1/2; five standard errors of 2 000 draws; enough=2 trains the mixture."""
+    """Closed form: mean 24/13, deviation 13^-1/2; five standard errors of 2 000 draws; even=1 trains the mixture."""
     quick = replace(guide_class.default_recipe, steps=8, batch=32, every=8, held_out=128, refinements=(1,), enough=2.0)
-    quick = replace(quick, bridge_steps=min(quick.bridge_steps, 8))
+    quick = replace(quick, bridge_steps=min(quick.bridge_steps, 8), even=1.0)
     guide = guide_class(model, recipe=quick, progress=False).fit(DATA)
     assert len(guide.training_record.losses) > 0
     draws = guide.sample(2_000)["mean"]
