@@ -36,6 +36,8 @@ from amortized.training.record import Buffer, Material, Training, material_of
 
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
+REFINING = 0.1
+"""Part of the time of training that the choice of a grid may take where training has used all of it."""
 
 
 def log_variance(dim: int) -> Objective:
@@ -224,8 +226,7 @@ def _trained(
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar, *callbacks])
             convergence.restore(parts)
-        done = len(record.bridge_losses)
-        record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]
+        record.evaluations += [(len(record.bridge_losses) + number, found) for number, found in convergence.evaluations]
         record.skipped += history.skipped
         record.outcome = f"{len(history.losses)} steps of {title}: {convergence.reason}"
         return history.losses
@@ -255,7 +256,8 @@ def _trained(
     if recipe.bridge_steps:
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("training on paths", recipe.steps, deadline, off_policy)
-    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
+    until = max(deadline - time.perf_counter(), REFINING * seconds)
+    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator, until)
     return record
 
 

@@ -129,6 +129,7 @@ def test_a_grid_is_refined_only_where_it_pays():
     process = OrnsteinUhlenbeck(1)
     chosen = refined(process, network(2), simple, (ends, simple.log_prob(ends)), (4, 1, 2), seeded())
     assert chosen.steps == 1
+    assert refined(process, network(2), simple, (ends, simple.log_prob(ends)), (2, 4), seeded(), seconds=0.0).steps == 2
     centres = torch.tensor([[-3.0], [3.0]])
     modes = whitened(DensityTarget(lambda x: (-0.5 * (x - centres[:, 0]).square()).logsumexp(-1), 1))
     ends = torch.randn(500, 1, generator=seeded(5)) + centres[torch.arange(500) % 2]
