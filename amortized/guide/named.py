@@ -29,7 +29,7 @@ def forward_looking(dim: int) -> Objective:
     return SubTrajectoryBalance(dim, forward_looking=True)
 
 
-PUBLISHED = Recipe(bridge_steps=0, steps=2_000, enough=0.97, patience=4, in_time=True, even=1.0, always=True)
+PUBLISHED = Recipe(bridge_steps=0, steps=2_000, enough=0.97, patience=4, in_time=True, always=True)
 """The papers train for thousands of steps, by their objective alone: no bridges before it. A sampler from N(0, I) has
 far to go. So it waits longer for progress than the default, and goes on to a larger overlap."""
 SIMULATED = replace(PUBLISHED, objective=reverse_kl, behaviour=on_policy)
@@ -99,5 +99,5 @@ class MixtureGuide(DiffusionGuide):
     """
 
     preset = partial(GFlowNet, steps=64)
-    default_recipe = Recipe(enough=0.8, refinements=(1,), grid=Coarse(16))
+    default_recipe = Recipe(enough=0.8, refinements=(1,), grid=Coarse(16), even=0.5)
     components = 64

@@ -95,8 +95,8 @@ def geometric_metric(x: Tensor, score: Tensor) -> Metric:
         C # S⁻¹ = C^½ (C^½ S C^½)^−½ C^½
 
     Both are the covariance of a Gaussian target, and so is the mean, even of draws that are not the target's. Of
-    another target, C overrates slow directions that few draws have crossed, and S⁻¹ underrates them. Seyboldt, Carlson and
-    Carpenter (2026) explain it by the Fisher divergence; nutpie takes it of few eigenvectors too.
+    another target, C overrates slow directions that few draws have crossed, and S⁻¹ underrates them. Seyboldt, Carlson
+    and Carpenter (2026) explain it by the Fisher divergence; nutpie takes it of few eigenvectors too.
 
     Args:
         x: draws ``(N, D)``.
