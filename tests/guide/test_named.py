@@ -12,7 +12,7 @@ import amortized
 from amortized import DiffusionGuide, OffPolicy, PISGuide, Recipe, TBGuide
 from amortized.processes import PinnedBrownian
 from amortized.processes.mixture_reference import MixtureReference
-from amortized.training.recipe import on_policy
+from amortized.training.recipe import PAYING, on_policy
 
 GUIDES = [
     amortized.PISGuide,
@@ -94,7 +94,7 @@ def test_parts_are_named_at_the_constructor():
     guide = TBGuide(model, exploration=0.3, local_search=False, langevin=False)
     assert guide.recipe.behaviour == OffPolicy(exploration=0.3, local_search=False)
     assert guide.options.langevin is False
-    assert DiffusionGuide(model).recipe == Recipe()
+    assert DiffusionGuide(model).recipe == PAYING
 
 
 @pytest.mark.parametrize(
