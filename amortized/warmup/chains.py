@@ -115,10 +115,9 @@ def chains_within(
 
 
 def of_chains(chains: Chains, count: int, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """``count`` draws ``(count, D)`` spread over chains and moves, in random order, and their log R ``(count,)``."""
+    """At most all, ``count`` draws ``(count, D)`` spread evenly over chains and moves, in random order, and their log R ``(count,)``."""
     x, log_prob = chains.draws.transpose(0, 1).flatten(0, 1), chains.log_prob.mT.flatten()
-    rows = torch.linspace(0, len(x) - 1, count, device=x.device).round().long() if count < len(x) else None
-    rows = torch.arange(count, device=x.device) % len(x) if rows is None else rows
+    rows = torch.linspace(0, len(x) - 1, count, device=x.device).round().long()
     rows = rows[torch.randperm(count, generator=generator, device=x.device)]
     return x[rows], log_prob[rows]
 
@@ -132,12 +131,13 @@ def from_chains(
         target: the density.
         chains: converged.
         optima: ends of all optimisation runs.
-        draws: how many.
+        draws: how many, if the chains have so many.
         generator: source of randomness.
         budget: counted the cost.
     """
     joint = target.dim <= MANY
-    x, log_prob = of_chains(chains, max(draws, FITTED), generator)
+    # no draw twice: it would lie in both halves of a fit
+    x, log_prob = of_chains(chains, min(max(draws, FITTED), chains.log_prob.numel()), generator)
     shift, scale_tril = x.double().mean(0), significant_scale_tril(x) if joint else _scale_tril(target, chains.draws)
     gaussian = GaussianMixture(torch.ones_like(shift[:1]), shift[None], scale_tril[None])
     tempering = Tempering(target, gaussian, shift, scale_tril, generator, lambda: False)
@@ -155,8 +155,8 @@ def _scale_tril(target: Target, x: Tensor) -> Tensor:
     """A lower factor ``(D, D)`` of the covariance of many dimensions, from chains ``(C, N, D)``.
 
     Of the draws' covariance, and its geometric mean with the inverse score covariance, that one under which the other
-    half of the chains is likelier. The mean is exact for a Gaussian. A covariance of 1,000 dimensions has half a million
-    entries.
+    half of the chains is likelier. The mean is exact for a Gaussian. A covariance of 1,000 dimensions has half a
+    million entries.
     """
     half, every = len(x) // 2, math.ceil(x[..., 0].numel() / (2 * GAUSSIAN_ROWS))
     fit, held_out = x[:half, ::every].flatten(0, 1), x[half:, ::every].flatten(0, 1)
