@@ -217,7 +217,7 @@ def test_the_curvature_of_a_prior_is_that_of_its_standardized_density(in_float64
     known = {
         dist.Normal(1.0, 2.0).expand([2]): torch.ones(2),
         dist.StudentT(4.0, 1.0, 2.0).expand([2]).to_event(1): 5 * (4 - z**2) / (4 + z**2) ** 2,
-        dist.HalfNormal(3.0).expand([2]): 2 * (2 * z).exp() / 2,
+        dist.HalfNormal(3.0).expand([2]): 2 * (2 * z).exp(),
         dist.Exponential(0.2).expand([2]): z.exp(),
     }
     for fn, expected in known.items():
