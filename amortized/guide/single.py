@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from amortized._types import Sites, Tensor
@@ -14,7 +15,8 @@ from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro.choosing import in_chosen_coordinates
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare, warm_up_checked
-from amortized.training.recipe import Training, train
+from amortized.training.recipe import train
+from amortized.training.record import Training
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
@@ -28,6 +30,8 @@ EXPENSIVE_PATHS = 2_000
 """Fresh paths of a density of over 50 microseconds a particle: still 600 effective ones at the limit of 30 %."""
 CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
 """Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
+CHAINS_WITHIN = 0.15
+"""Part of ``max_seconds`` for chains that start from the paths, where neither weights nor the warm-up's chains hold."""
 
 
 class Single(Fitted):
@@ -69,14 +73,17 @@ class Single(Fitted):
         made, recipe = self.prepared, self.plan.recipe
         draws, progress = (made.ends, made.log_ends), self.plan.options.progress
         self.training_record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
-        self.sampler_moved()
+        self._posterior = None
         posterior = self.posterior((), {})
         posterior.reverse_weights()
         posterior.weights()
+        _ = posterior.chains  # which run now, if they are needed: a draw then takes milliseconds
         return self.training_record
 
     def sampler_moved(self) -> None:
         self._posterior = None
+        if self.training_record is not None:
+            self.training_record = replace(self.training_record, kept=None)
 
     def given(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """Nothing: the data are those of ``fit``, whatever arguments Pyro passes on."""
@@ -107,6 +114,7 @@ class Single(Fitted):
             checks_within=max(CHECKS_WITHIN, CHECKS_PART * plan.seconds),
             draws_within=self.draws_within,
             explores=True,
+            chains_within=CHAINS_WITHIN * plan.seconds,
         )
 
     def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Posterior], bool]:
