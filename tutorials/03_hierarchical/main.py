@@ -3,8 +3,9 @@
     python tutorials/03_hierarchical/main.py             # three minutes
     python tutorials/03_hierarchical/main.py --quick     # forty seconds, of shorter training and chains
 
-Babies died after heart surgery in each of twelve hospitals (Spiegelhalter et al. 1996, BUGS examples, volume 1). Hospital
-A had 47 operations and no death. Is it the best one, or was it lucky? Writes ``figures.json`` and a picture into ``--out``.
+Babies died after heart surgery in each of twelve hospitals (Spiegelhalter et al. 1996, BUGS examples, volume 1).
+Hospital A had 47 operations and no death. Is it the best one, or was it lucky? Writes ``figures.json`` and a picture
+into ``--out``.
 """
 
 from __future__ import annotations
