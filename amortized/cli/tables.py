@@ -15,7 +15,8 @@ ROWS, COLUMNS = 40, 120
 
 def printed(file: ModelFile, contents: Contents) -> str:
     """All that is printed, in at most 120 columns if names are short."""
-    head = f"{file.title}: {contents.diagnosis.verdict}\n{contents.diagnosis.advice}"
+    judged = contents.diagnosis
+    head = f"{file.title}: {judged.verdict}\n{judged.advice}\nlog evidence: {judged.evidence_text}"
     (_, ours), *others = contents.descriptions.items()
     found = {method: differences(ours, theirs) for method, theirs in others}
     if len(found) == 1:

@@ -79,12 +79,18 @@ class Diagnosis:
         """What decided about the log evidence, and what to type."""
         return finding.advice(about(self.findings, EVIDENCE))
 
+    @property
+    def evidence_text(self) -> str:
+        """The verdict on the log evidence, with its own advice where that is not the draws'."""
+        own = self.evidence_advice != self.advice and self.evidence_verdict != TRUSTWORTHY
+        return f"{self.evidence_verdict}. {self.evidence_advice}" if own else self.evidence_verdict
+
     def table(self) -> dict[str, str]:
         """Every row between verdict and advice, as printed."""
-        doubted = f" ({self.evidence_verdict})" if self.evidence_verdict == UNTRUSTED else ""
         texts = {
             "draws from": "" if self.checks.chains is None else str(self.checks.chains),
-            "log evidence": f"{self.log_evidence}{doubted}",
+            "evidence": self.evidence_text,
+            "log evidence": str(self.log_evidence),
             "ELBO … EUBO": f"{self.bracket.elbo} … {self.bracket.eubo}",
             **{row.name: str(row) for row in self.findings if row.value},
             "target calls": f"{self.checks.target_calls:,}" if self.checks.target_calls else "",
@@ -123,7 +129,7 @@ def diagnose(
         return Diagnosis(fraction, khat, found, unseen, (rows.changed_model(checks.changed),), checks)
     of_paths = [
         rows.undefined_weights(log_weights, reverse_log_weights),
-        rows.unexplained_optimum(checks, fraction),
+        rows.unexplained_optimum(checks, fraction, remedies),
         rows.uneven_weights(fraction, len(log_weights), remedies),
         rows.no_upper_bound(reverse_log_weights),
         rows.open_bracket(found, remedies),

@@ -141,8 +141,8 @@ def _evidence(name: str, draws: Draws) -> Estimate:
         raise ValueError(
             f"{name!r}: draws of {draws.method} have no log evidence; write DiffusionGuide(model).fit(data), or smc.run"
         )
-    if draws.attributes.get("verdict") == UNTRUSTED:
-        warnings.warn(f"{name!r} is not to be trusted, nor is its log evidence: read guide.diagnose()", stacklevel=3)
+    if draws.attributes.get("evidence_verdict", draws.attributes.get("verdict")) == UNTRUSTED:
+        warnings.warn(f"{name!r}: its log evidence is not to be trusted: read guide.diagnose()", stacklevel=3)
     if isinstance(draws.target, ModelTarget) and prior_predictive(draws.target, 1) == ({}, {}):
         warnings.warn(
             f"{name!r} has an improper prior, a factor, or a prior that cannot be drawn: its log evidence holds an "

@@ -90,5 +90,5 @@ class MixtureGuide(DiffusionGuide):
     """
 
     preset = partial(GFlowNet, steps=64)
-    default_recipe = Recipe(enough=0.8, refinements=(1,), grid=Coarse(16))
+    default_recipe = Recipe(enough=0.8, refinements=(1,), grid=Coarse(16), even=0.5)
     components = 64

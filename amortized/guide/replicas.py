@@ -99,4 +99,5 @@ def averaged(estimates: Sequence[Estimate]) -> Estimate | None:
 
 def _worst(replicas: Sequence[Draws]) -> dict[str, float | int | str]:
     attributes = max(replicas, key=distrust).attributes
-    return {name: attributes[name] for name in ("verdict", "khat", "ess_fraction") if name in attributes}
+    judged = ("verdict", "evidence_verdict", "khat", "ess_fraction", "source", "rhat", "ess")
+    return {name: attributes[name] for name in judged if name in attributes}

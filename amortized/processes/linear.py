@@ -167,6 +167,16 @@ class LinearProcess(Process):
         mean = self._at("keep", k, x) * x + self._at("reach", k, x) * ends
         return mean, self._at("bridge_variance", k, x)
 
+    def bridge_control(self, k: int | Tensor, x: Tensor, ends: Tensor, scores: Tensor) -> Tensor:
+        """A control variate for the mean of ``bridge_forward``: of mean 0 given ``x_k = x`` where ends are draws.
+
+            reach · (c (x − c x_K) + n² ∇ log R(x_K))
+
+        This is the target score identity of arXiv 2402.08667; ``scores`` are those of the target at the ends.
+        """
+        signal, noise = self._at("signals", k, x), self._at("noise_variances", k, x)
+        return self._at("reach", k, x) * (signal * (x - signal * ends) + noise * scores)
+
     def features(self, k: int | Tensor, x: Tensor) -> Tensor:
         return x / self._at("marginal_std", k, x)
 

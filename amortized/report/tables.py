@@ -102,5 +102,7 @@ def difference_from(evidence: Estimate | None, truth: float | None) -> str:
 
 
 def weights_text(diagnosis: Diagnosis) -> str:
-    """What the weights say, in a line."""
+    """What the weights say, or the chains, in a line."""
+    if (chains := diagnosis.checks.chains) is not None:
+        return f"draws of {chains}: R-hat {chains.rhat:.3f}, effective draws {chains.ess:,.0f}"
     return f"effective draws {diagnosis.ess_fraction:.0%}, Pareto k-hat {diagnosis.khat:.2f}"

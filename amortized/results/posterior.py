@@ -1,156 +1,47 @@
-"""One posterior with a trained sampler: draws, evidence, a verdict, and the way to ArviZ."""
+"""One posterior with a trained sampler: draws, and the way to ArviZ."""
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from amortized._torch import placement
-from amortized._types import Generator, Sites, Tensor
-from amortized.diagnostics.chain_check import ChainCheck, checked, joined
-from amortized.diagnostics.mass_search import MassSearch
-from amortized.diagnostics.mode_search import ModeSearch, Unbounded
-from amortized.diagnostics.remedies import GENERIC, Remedies
-from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, Checks, Diagnosis, diagnose
-from amortized.mcmc.many_chains import Chains, chains_from
+from amortized._types import Sites
+from amortized.mcmc.many_chains import Chains
 from amortized.results.chain_draws import extended, taken
 from amortized.results.draws import Draws
-from amortized.results.looks import FreshPaths, Look, Searches, look, scales
-from amortized.samplers import DiffusionSampler
+from amortized.results.judged import Judged, polished
 from amortized.samplers.corrections import affordable_paths, check_correction, corrected, pool_size
-from amortized.targets.affine import WhitenedTarget
-from amortized.targets.cost import timed
 from amortized.targets.pyro.failures import tell
-from amortized.targets.pyro.model_target import ModelTarget
-from amortized.training.evaluation import reverse_log_weights
-from amortized.warmup import WarmUp
-from amortized.weights import Estimate, effective_sample_fraction, log_evidence, systematic
+from amortized.weights import effective_sample_fraction
+
+__all__ = ["NUM_SAMPLES", "Posterior", "check_count", "deprecated", "polished"]
 
 NUM_SAMPLES = 4_000
 """Draws of a record when none are asked for: the standard error of a mean is then a sixtieth of the std."""
-POLISHED = 512
-"""The sampler's own draws that stand in for held-out ones: as many as ``Recipe.held_out``."""
-CHAINS = 64
-"""Chains that start from the paths' ends: as many as those of the warm-up."""
-OTHER_SEED = 1_000_003
-"""Added to the seed of a fit where a check needs random numbers. A prime far above the seeds that people type."""
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Judged):
     """The posterior of one data set with a trained sampler: draws, log evidence and a verdict.
 
-    The record itself never changes. Paths, weights and checks are computed once, at the first question.
-
-    Args:
-        sampler: Draws in the coordinates of ``white``.
-        white: The whitened density.
-        generator: Source of all random numbers, except those of the checks.
-        method: Name of the guide that made it, for tables.
-        paths: Number of fresh paths.
-        held_out: Draws ``(N, D)`` of the target in whitened coordinates and their log R. None polishes some of the
-            sampler's own draws by MALA.
-        warm_up: The warm-up, whose log evidence the sampler has to agree with; None where there was none.
-        remedies: What to type after a bad verdict.
-        attributes: Facts that are written beside the draws.
-        draws_within: Seconds that the excess paths of one call may take before there are fewer of them.
-        checks_within: Seconds that chains and each independent search may take before they are left out.
-        explores: Whether ``diagnose`` searches for mass that the sampler does not see.
-        chains_within: Seconds for chains that start from the paths, where the weights cannot vouch for the draws.
+    The arguments are those of ``Judged``.
     """
-
-    sampler: DiffusionSampler
-    white: WhitenedTarget
-    generator: Generator
-    method: str
-    paths: int
-    held_out: tuple[Tensor, Tensor] | None = None
-    warm_up: WarmUp | None = None
-    remedies: Remedies = GENERIC
-    attributes: Mapping[str, float | int | str] = field(default_factory=dict)
-    draws_within: float = 15.0
-    checks_within: float = 0.5
-    explores: bool = False
-    chains_within: float = 0.0
-
-    @property
-    def target(self) -> ModelTarget:
-        """The density in the model's own unconstrained coordinates."""
-        return cast(ModelTarget, self.white.target)
-
-    @cached_property
-    def fresh(self) -> FreshPaths:
-        """The fresh paths, drawn once."""
-        with placement(self.white.device):
-            (ends, log_weights), seconds = timed(lambda: self.sampler.sample(self.white, self.paths, self.generator))
-        return FreshPaths(ends, log_weights, seconds / self.paths)
-
-    def weights(self) -> Tensor:
-        """Log weights of the fresh paths, ``(N,)`` in nats."""
-        return self.fresh.log_weights
-
-    def pilot(self) -> tuple[Tensor, Tensor]:
-        """Whitened ends ``(N, D)`` of the fresh paths, and their log weights."""
-        return self.fresh.ends, self.fresh.log_weights
-
-    @cached_property
-    def _reverse(self) -> Tensor:
-        with placement(self.white.device), torch.no_grad():
-            parts = self.sampler.process, self.sampler.policy, self.white
-            draws = self.held_out or polished(self.sampler, self.white, POLISHED, self.pilot(), self.generator)
-            return reverse_log_weights(*parts, draws, self.generator)
-
-    def reverse_weights(self) -> Tensor:
-        """Log weights of backward paths from draws of the target, ``(M,)`` in nats."""
-        return self._reverse
-
-    @cached_property
-    def chains(self) -> Chains | None:
-        """The chains that ``"best"`` draws come from; None where they come from the sampler's paths.
-
-        Paths whose weights pass every check are best. Then come the warm-up's chains, if they agree and are long
-        enough; then paths whose weights are uneven; then chains that start from the resampled paths.
-        """
-        weighed = diagnose(self.weights(), self.reverse_weights(), None, True).verdict
-        if weighed == TRUSTWORTHY:
-            return None
-        known = None if self.warm_up is None else self.warm_up.chains
-        if known is not None and checked(known).holds:
-            return known
-        if weighed != UNTRUSTED or not self.chains_within or not self.weights().isfinite().any():
-            return None
-        with placement(self.white.device):
-            generator = torch.Generator(self.white.device).manual_seed(self._other_seed)
-            starts = self.fresh.ends[systematic(self.weights(), CHAINS, generator)]
-            started = chains_from(self.white.unwhiten(starts), self.target, self.chains_within, generator)
-        return started if checked(started).holds else None
-
-    @cached_property
-    def _chain_check(self) -> ChainCheck | None:
-        if self.chains is None:
-            return None
-        found = checked(self.chains)
-        if not self.explores:
-            return found
-        return replace(found, joined=joined(self.target, self.chains, self.checks_within, self._other_seed))
 
     def sample(self, num_samples: int, correction: str = "best") -> Sites:
         """Posterior draws in the model's own space, in random order.
 
         Args:
             num_samples: How many.
-            correction: ``"best"`` takes resampled paths if their weights hold, else draws of chains if these agree;
-                ``diagnose()`` says which. ``"resample"`` draws more paths than needed and resamples them by their weights; hardly any
-                appears twice. ``"none"`` returns the sampler's own draws. ``"mcmc"`` resamples, then makes 50 MALA
-                moves each, with a step size that other chains have chosen. ``"sequential"`` resamples on the way,
-                along the path.
+            correction: ``"best"`` takes resampled paths if their weights hold, else draws of chains if these agree.
+                ``diagnose()`` says which. ``"resample"`` draws more paths than needed and resamples them by their
+                weights; hardly any appears twice. ``"none"`` returns the sampler's own draws. ``"mcmc"`` resamples,
+                then makes 50 MALA moves each, with a step size that other chains have chosen. ``"sequential"``
+                resamples on the way, along the path.
 
         Returns:
             ``{site: (num_samples, *event)}``, deterministic sites included.
@@ -251,74 +142,6 @@ class Posterior:
             )
         return paths
 
-    def log_evidence(self) -> Estimate:
-        """Estimate log Z in nats from the fresh paths, with its standard error."""
-        return log_evidence(self.weights())
-
-    def diagnose(self, remedies: Remedies | None = None) -> Diagnosis:
-        """Judge the draws by weights, bounds and independent checks.
-
-        Args:
-            remedies: What to type where a check fails, if not the posterior's own.
-        """
-        warm = self.warm_up
-        known = (None, True, "") if warm is None else (warm.log_evidence, warm.trustworthy, warm.status)
-        weights = self.weights(), self.reverse_weights()
-        return diagnose(*weights, *known, remedies or self.remedies, self.checks())
-
-    def checks(self) -> Checks:
-        """Look for what the weights do not show; each check runs once, except that of the model's text and data."""
-        with placement(self.white.device):
-            changed = self.target.difference_from_model()
-            look = self._look if changed is None else vars(self).get("_look")
-            # where chains give the draws, the sampler's misses concern log Z alone, whose weights have failed already
-            searching = changed is None and self.explores and self.chains is None
-            searches = self._searches if searching else vars(self).get("_searches")
-        return Checks(
-            changed=changed,
-            drift=look.drift if look else None,
-            mode_search=searches.elsewhere if searches else None,
-            beyond=searches.beyond if searches else None,
-            target_calls=self.target.calls,
-            uncovered=-math.inf if self.warm_up is None else self.warm_up.uncovered,
-            rounding=look.rounding if look else None,
-            troubles=tuple(self.target.troubles()),
-            troubled=look.troubled if look else 0.0,
-            scales=scales(self.target.latents),
-            sites=len(self.target.latents),
-            decentered=any(name.endswith("_decentered") for name in self.target.latents),
-            chains=self._chain_check if changed is None else vars(self).get("_chain_check"),
-        )
-
-    @cached_property
-    def _look(self) -> Look:
-        return look(self.white, self.fresh, self.checks_within, self._other_seed)
-
-    @cached_property
-    def _searches(self) -> Searches:
-        return self._search(self.checks_within)
-
-    def _search(self, seconds: float) -> Searches:
-        search = MassSearch(self.sampler, self.white, *self.pilot(), self._other_seed)
-        return Searches(search.elsewhere(seconds), search.beyond(seconds))
-
-    def explore(self, seconds: float) -> ModeSearch | Unbounded | str:
-        """Search twice for mass that the sampler does not see: elsewhere, and beyond its draws.
-
-        Args:
-            seconds: What each search may take.
-
-        Returns:
-            What the first search found. Later calls of ``diagnose`` read both, in the place of earlier searches.
-        """
-        vars(self)["_searches"] = self._search(seconds)  # the one cached result that a user may ask for again
-        return self._searches.elsewhere
-
-    @property
-    def _other_seed(self) -> int:
-        """One that no fit has used: looking changes no draw."""
-        return self.generator.initial_seed() + OTHER_SEED
-
     def to_arviz(self, num_samples: int = NUM_SAMPLES, correction: str = "best") -> Any:
         """The record of ``draws`` in ArviZ, as ``Draws.to_arviz``."""
         return self.draws(num_samples, correction).to_arviz()
@@ -337,18 +160,6 @@ class Posterior:
 def deprecated(old: str, new: str) -> None:
     """Warn, at the caller of the caller, that a public name will go."""
     warnings.warn(f"{old} goes in the next release: write {new}", DeprecationWarning, stacklevel=3)
-
-
-def polished(
-    sampler: DiffusionSampler,
-    white: WhitenedTarget,
-    count: int,
-    pilot: tuple[Tensor, Tensor],
-    generator: Generator,
-) -> tuple[Tensor, Tensor]:
-    """``count`` of the sampler's own draws ``(count, D)``, resampled and moved by MALA, and their log R."""
-    ends, _ = corrected(sampler, white, count, "mcmc", pilot, generator)
-    return ends, white.log_prob(ends).double()
 
 
 def check_count(number: int, name: str = "num_samples") -> None:

@@ -39,8 +39,8 @@ def corrected(
     """``count`` ends of every context, in random order, by one of the ``CORRECTIONS``.
 
     - ``"none"``: the sampler's own draws.
-    - ``"best"`` and ``"resample"``: more paths than draws, resampled systematically. A context whose paths all have density zero keeps
-      the sampler's own draws.
+    - ``"best"`` and ``"resample"``: more paths than draws, resampled systematically. A context whose paths all have
+      density zero keeps the sampler's own draws.
     - ``"mcmc"``: resampled, then moved 50 times by MALA.
     - ``"sequential"``: sequential Monte Carlo along the path with two particles a draw, resampled.
 

@@ -75,14 +75,19 @@ def evaluate(
     """
     forward = rollout(process, policy, target, count, generator).log_weight
     backward = reverse_log_weights(process, policy, target, held_out, generator)
-    forward, backward = (by_context(log_w, target.contexts) for log_w in (forward, backward))
+    return evaluation_of(forward, backward, target.contexts)
+
+
+def evaluation_of(forward: Tensor, backward: Tensor, contexts: int = 1) -> Evaluation:
+    """The figures of log weights of on-policy paths ``(N,)``, and of backward paths ``(M,)``, in nats."""
+    forward, backward = (by_context(log_w, contexts) for log_w in (forward, backward))
     log_partition = log_mean_exp(forward.mT)
     sides = ((1, forward), (-1, backward))
     return Evaluation(
         elbo=float(forward.mean()),
         eubo=float(backward.mean()),
         log_evidence=float(log_partition.mean()),
-        ess_fraction=sum(map(effective_sample_fraction, forward.mT)) / target.contexts,
+        ess_fraction=sum(map(effective_sample_fraction, forward.mT)) / contexts,
         overlap=min(_overlap(sign * (log_w - log_partition)) for sign, log_w in sides),
     )
 

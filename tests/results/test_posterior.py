@@ -126,6 +126,7 @@ def test_draws_that_are_worth_few_are_told(guide):
 def test_the_pool_is_cut_where_it_would_take_too_long(guide):
     posterior = replace(guide.fitted.new_posterior(), draws_within=1.0)
     assert 0 < posterior.fresh.seconds_a_path < 0.1
+    posterior.reverse_weights()
     vars(posterior)["fresh"], before = replace(posterior.fresh, seconds_a_path=1e-3), guide.target.calls
     with pytest.warns(UserWarning, match=r"2,500 draws take about 2 s here: write sample\(1000\)") as told:
         drawn = posterior.draws(2_500, verdict=False)
