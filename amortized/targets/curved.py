@@ -16,7 +16,7 @@ MOST_DIMENSIONS = 100
 MOST_TERMS = 12
 """Terms of each row and kind at the most: the map is a loop over rows, whose cost they are."""
 BOUND = 12.0
-"""Of a log std, in nats: the neck and the mouth of a funnel may differ by e^12 either way, and nothing overflows."""
+"""Of a log std less its constant, in nats: a funnel's neck and mouth may differ by e^12 either way without overflow."""
 LEVEL = 0.001
 """Chance that noise alone makes any term of any row significant."""
 SELECTING = 4_000
@@ -54,15 +54,15 @@ class Row:
     def of(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """m and s, each ``(B,)``, from the earlier coordinates with a last column of ones ``(B, k + 1)``."""
         mean = (z[:, self.pairs[:, 0]] * z[:, self.pairs[:, 1]]) @ self.mean
-        raw = (z[:, self.steep[:, 0]] * z[:, self.steep[:, 1]]) @ self.log_std
-        return mean, BOUND * (raw / BOUND).tanh()
+        return mean, _bounded(z[:, self.steep[:, 0]] * z[:, self.steep[:, 1]], self.log_std)
 
 
 @dataclass(frozen=True)
 class TriangularMap:
     """``x = m + scale · z`` with ``z_k = m_k(z_1 … z_{k−1}) + exp(s_k(z_1 … z_{k−1})) u_k``; float64.
 
-    m_k and s_k are linear in products of two earlier coordinates. So a bend x → x² and a funnel become N(0, I) exactly.
+    m_k and s_k are linear in products of two earlier coordinates. So a bend x → x² and a funnel become
+    N(0, I).
 
     Args:
         shift: m, ``(D,)``.
@@ -200,7 +200,7 @@ def _fitted(earlier: Tensor, y: Tensor, i: Tensor, j: Tensor, terms: tuple[list[
     for _ in range(1 if not terms[1] else TURNS):
         coefficients = _least_squares(designs[0], y, (-2 * log_std).exp())
         log_coefficients = _log_std(designs[1], y - designs[0] @ coefficients)
-        log_std = BOUND * (designs[1] @ log_coefficients / BOUND).tanh()
+        log_std = _bounded(designs[1], log_coefficients)
     return Row(pairs, coefficients, steep, log_coefficients)
 
 
@@ -224,6 +224,12 @@ def _significant(features: Tensor, signal: Tensor, one: Tensor, limit: float, ha
 def _log_square(residual: Tensor) -> Tensor:
     """``½ log r²`` plus what its mean is for a unit Gaussian: an estimate of log std without heavy tails."""
     return 0.5 * residual.square().clamp(min=1e-12).log() + 0.6352
+
+
+def _bounded(design: Tensor, coefficients: Tensor) -> Tensor:
+    """s of its terms, of which the constant is the last and not bounded: ``(B,)``."""
+    moving = design[:, :-1] @ coefficients[:-1]
+    return coefficients[-1] + BOUND * (moving / BOUND).tanh()
 
 
 def _limit(tests: float) -> float:
@@ -250,7 +256,7 @@ def _log_std(design: Tensor, residual: Tensor) -> Tensor:
         return scale.log()[None]
     factor = torch.linalg.cholesky(gram + 1e-9 * gram.diagonal().diag())
     for _ in range(SCORING):
-        ratio = square * (-2 * (design @ coefficients).clamp(-2 * BOUND, 2 * BOUND)).exp()
+        ratio = square * (-2 * _bounded(design, coefficients)).exp()
         slope = design.mT @ (0.5 * (ratio - 1).clamp(max=4.0))
         coefficients = coefficients + torch.cholesky_solve(slope[:, None], factor)[:, 0]
     return coefficients
