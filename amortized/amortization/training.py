@@ -12,7 +12,8 @@ from amortized.amortization.family import CONTEXTS
 from amortized.amortization.prepare import Amortized
 from amortized.behaviours import ContextBuffers
 from amortized.targets.base import Target
-from amortized.training.recipe import Material, OffPolicy, Recipe, Training, train_on
+from amortized.training.recipe import OffPolicy, Recipe, train_on
+from amortized.training.record import Material, Training
 
 JUDGED, REPEATS = 32, 4
 """Held-out contexts that judge, and backward paths for each."""
@@ -40,6 +41,7 @@ def for_contexts(recipe: Recipe) -> Recipe:
         behaviour=behaviour,
         refinements=(1, 2),
         in_time=True,
+        even=1.0,
     )
 
 

@@ -13,7 +13,8 @@ from amortized.benchmark.trained import Trained
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.base import Target
 from amortized.training.preparation import prepare, warm_up_checked
-from amortized.training.recipe import Recipe, material_of, train_on
+from amortized.training.recipe import Recipe, train_on
+from amortized.training.record import material_of
 
 UNLIMITED_SECONDS = 1e9
 """For a budget of energy calls, whose meter stops the training."""
@@ -56,7 +57,7 @@ class GuideMethod:
         material = material_of(parts.white, draws, self.recipe.held_out)
         record = train_on(material, parts.sampler, self.recipe, seconds, generator, callbacks=[meter])
         return Trained(
-            sampler=DiffusionSampler(record.sampling, parts.sampler.policy),
+            sampler=record.sampler(parts.sampler.policy),
             target=parts.white,
             unwhiten=parts.white.unwhiten,
             whiten=parts.white.whiten,

@@ -6,8 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from amortized.files.model import ModelFile, blaming, load
-from amortized.targets.pyro.frames import frames
+from amortized.targets.pyro.choosing import choose_coordinates
 from amortized.targets.pyro.target import PyroTarget
+
+SEED, SECONDS = 0, 6.0
+"""Of the choice of coordinates: those of a default ``fit``."""
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -27,13 +30,12 @@ def describe(file: ModelFile, target: PyroTarget) -> str:
     ]
     if structure.discrete:
         facts.append(["summed out", ", ".join(structure.discrete)])
-    found = frames(target.program)
-    kinds = dict.fromkeys(found.moving, "moves with other latents") | dict.fromkeys(found.constant, "constant")
+    reasons = choose_coordinates(target, SEED, SECONDS).reasons
     latents = [
-        [name, shape(site.shape), coordinates(site.slice), str(site.support), kinds.get(name, "none")]
-        for name, site in target.latents.items()
+        [name, shape(site.shape), coordinates(site.slice), str(site.support)] for name, site in target.latents.items()
     ]
-    parts = [left(facts), left([["latent site", "shape", "coordinates", "support", "location and scale"], *latents])]
+    parts = [left(facts), left([["latent site", "shape", "coordinates", "support"], *latents])]
+    parts.append(left([["latent site", "centring"], *reasons.items()]))
     for title, sites in (("deterministic", structure.deterministic), ("observed site", structure.observed)):
         if sites:
             parts.append(left([[title, "shape"], *([name, shape(size)] for name, size in sites.items())]))

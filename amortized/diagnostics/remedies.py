@@ -14,6 +14,8 @@ NON_CENTRED = (
     "Write the model non-centred: pyro.poutine.reparam(model, {'SITE': LocScaleReparam(0.0)}). SITE is the site whose "
     "scale is a latent variable; LocScaleReparam is in pyro.infer.reparam."
 )
+# a funnel in a fit that left every site as it is written
+CHOOSE = "Leave coordinates='centred' out: the default, coordinates='auto', standardizes the sites that need it."
 # a funnel that LocScaleReparam(0.0) has left uneven, since the data say more of some groups than the prior
 HALF_CENTRED = (
     "The model is non-centred already: try LocScaleReparam(0.5), which lies between, and keep the fit with more "
@@ -47,15 +49,19 @@ class Remedies:
         another_seed: a fit with another seed, if modes were missed.
         compare: a second fit to compare with.
         chains: draws that chains correct.
+        funnel: other coordinates for a site whose scale is a latent variable.
     """
 
     train: str
     another_seed: str
     compare: str
     chains: str
+    funnel: str = NON_CENTRED
 
 
-def in_python(guide: str, seed: int, untried: int, seconds: float, enough: float) -> Remedies:
+def in_python(
+    guide: str, seed: int, untried: int, seconds: float, enough: float, coordinates: str = "auto"
+) -> Remedies:
     """Remedies for a guide that was fitted in Python.
 
     Args:
@@ -64,6 +70,7 @@ def in_python(guide: str, seed: int, untried: int, seconds: float, enough: float
         untried: a seed that no replica has.
         seconds: the guide's ``max_seconds``.
         enough: the overlap at which training ended. More time alone changes nothing, so the advice raises it.
+        coordinates: the guide's option.
 
     >>> in_python("DiffusionGuide", 3, 4, 60.0, 0.9).another_seed
     'Fit DiffusionGuide(model, seed=4), and keep the fit with the larger log evidence.'
@@ -79,6 +86,7 @@ def in_python(guide: str, seed: int, untried: int, seconds: float, enough: float
         another_seed=f"Fit {guide}(model, seed={untried}), and keep the fit with the larger log evidence.",
         compare=f"Use sample(n), and compare with {guide}(model, seed={untried}).",
         chains=f"Use sample(n, correction='mcmc'), or train longer: {train}.",
+        funnel=NON_CENTRED if coordinates == "auto" else CHOOSE,
     )
 
 

@@ -16,8 +16,8 @@ from amortized.diagnostics.remedies import (
     COORDINATES,
     FIT_AGAIN,
     FLOAT64,
+    GENERIC,
     HALF_CENTRED,
-    NON_CENTRED,
     PROPER,
     RESAMPLE,
     Remedies,
@@ -104,7 +104,7 @@ def undefined_weights(log_weights: Tensor, reverse_log_weights: Tensor) -> Findi
     return Finding("undefined", f"{count} weights" if count else "", "none", not count, sentence, PROPER)
 
 
-def unexplained_optimum(checks: Checks, fraction: float) -> Finding:
+def unexplained_optimum(checks: Checks, fraction: float, remedies: Remedies = GENERIC) -> Finding:
     """An optimum of the warm-up whose density the draws do not explain, such as a funnel's neck.
 
     A neck that holds mass makes the weights uneven. So even weights refute it, if the mode search found nothing.
@@ -116,7 +116,7 @@ def unexplained_optimum(checks: Checks, fraction: float) -> Finding:
     passed = explained or (searched and fraction >= EVEN)
     sentence = "the density has a narrow peak, such as a funnel's neck, and the draws may miss its mass"
     # a funnel needs two sites: a scale, and what it scales; a model that is non-centred already needs another advice
-    advice = HALF_CENTRED if checks.decentered else NON_CENTRED if checks.sites > 1 else COORDINATES
+    advice = HALF_CENTRED if checks.decentered else remedies.funnel if checks.sites > 1 else COORDINATES
     return Finding("optima", value, f"under {EXPLAINED:.0f} nats", passed, sentence, advice)
 
 
@@ -199,7 +199,7 @@ def drifting_chains(drift: Drift | str | None, scales: tuple[str, ...], remedies
     if not isinstance(drift, Drift):
         return Finding("drift of chains", drift or "", "", True, "", remedies.chains)
     sentence = f"chains that start from the draws drift away in {drift.name}"
-    advice = NON_CENTRED if drift.name.rstrip("²") in scales else remedies.chains
+    advice = remedies.funnel if drift.name.rstrip("²") in scales else remedies.chains
     return Finding("drift of chains", str(drift), "", drift.stays, sentence, advice)
 
 

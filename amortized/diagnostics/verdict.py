@@ -129,7 +129,7 @@ def diagnose(
         return Diagnosis(fraction, khat, found, unseen, (rows.changed_model(checks.changed),), checks)
     of_paths = [
         rows.undefined_weights(log_weights, reverse_log_weights),
-        rows.unexplained_optimum(checks, fraction),
+        rows.unexplained_optimum(checks, fraction, remedies),
         rows.uneven_weights(fraction, len(log_weights), remedies),
         rows.no_upper_bound(reverse_log_weights),
         rows.open_bracket(found, remedies),

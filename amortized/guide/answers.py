@@ -22,7 +22,7 @@ from amortized.results.draws import Draws
 from amortized.results.posterior import NUM_SAMPLES, Posterior, check_count, deprecated
 from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro.target import PyroTarget
-from amortized.training.recipe import Training
+from amortized.training.record import Training
 from amortized.weights import Estimate
 
 

@@ -22,10 +22,11 @@ from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import LatentSite
-from amortized.training.recipe import Recipe, Training, train
+from amortized.training.recipe import Recipe, train
+from amortized.training.record import Training
 
 Answer = TypeVar("Answer")
-REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97)
+REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97, even=1.0)
 """Judged twice as often as by default, and up to more overlap: the sampler starts near the posterior."""
 REFINED_FROM = 2_000
 """Paths behind the draws that a refinement trains on."""
@@ -101,7 +102,13 @@ class Fitted(ABC):
 
     @property
     def trained(self) -> DiffusionSampler:
-        """The sampler, on the grid that training found best for drawing."""
+        """The sampler that draws best: the trained one on its best grid, or an untrained one that did as well."""
+        record = self.training_record
+        return self.sampler if record is None else record.sampler(self.sampler.policy)
+
+    @property
+    def _trainable(self) -> DiffusionSampler:
+        """The sampler with its network, on the grid that draws best."""
         record = self.training_record
         return self.sampler if record is None else DiffusionSampler(record.sampling, self.sampler.policy)
 
@@ -164,7 +171,7 @@ class Fitted(ABC):
 
     def refine(self, data: Sequence[Any], named: Mapping[str, Any], seconds: float) -> Posterior:
         """A posterior whose own copy of the sampler went on training on this one data set."""
-        white, sampler = self.whitened(data, named), copy.deepcopy(self.trained)
+        white, sampler = self.whitened(data, named), copy.deepcopy(self._trainable)
         if not seconds > 0:
             raise ValueError(f"seconds={seconds}: write a positive number of seconds, for instance 10")
         with torch.no_grad():

@@ -25,7 +25,7 @@ from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.cost import timed
 from amortized.targets.pyro.arguments import bound_arguments
 from amortized.targets.pyro.failures import tell
-from amortized.training.recipe import Training
+from amortized.training.record import Training
 from amortized.weights import effective_sample_size
 
 CAPTURE, CAPTURE_SECONDS = 0.1, 20.0

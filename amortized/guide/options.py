@@ -76,10 +76,10 @@ class Options:
         default=None, metadata=says("Whether MALA moves the remembered draws. None: as the recipe says.")
     )
     coordinates: str = field(
-        default="centred",
+        default="auto",
         metadata=says(
-            "``centred``: every latent as the model is written. ``auto``: latents whose location or scale depends on "
-            "other latents are standardized as far as the data leave them to their prior."
+            "``auto``: latents whose location or scale depends on other latents are standardized as far as the data "
+            "leave them to their prior; with ``amortize`` none is. ``centred``: every latent as the model is written."
         ),
     )
     seed: int = field(
@@ -122,8 +122,6 @@ class Options:
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
         if self.coordinates not in COORDINATES:
             raise ValueError(f"coordinates={self.coordinates!r}: write 'auto' or 'centred'")
-        if self.coordinates == "auto" and self.amortize is not None:
-            raise ValueError("coordinates='auto' is for one data set: leave it out beside amortize=")
         self._check_amortize()
         check_count(self.replicas, "replicas")
         object.__setattr__(self, "device", available_device(self.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from amortized._types import Sites, Tensor
@@ -14,10 +15,13 @@ from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro.choosing import in_chosen_coordinates
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare, warm_up_checked
-from amortized.training.recipe import Training, train
+from amortized.training.recipe import train
+from amortized.training.record import Training
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
+CHOICE = 0.1
+"""Part of ``max_seconds`` for the choice of coordinates, which takes a second or two of it."""
 WARM_UP = 0.5
 """Part of ``max_seconds`` for the warm-up: training gets what it leaves."""
 PATHS = 8_000
@@ -26,6 +30,8 @@ EXPENSIVE_PATHS = 2_000
 """Fresh paths of a density of over 50 microseconds a particle: still 600 effective ones at the limit of 30 %."""
 CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
 """Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
+CHAINS_WITHIN = 0.15
+"""Part of ``max_seconds`` for chains that start from the paths, where neither weights nor the warm-up's chains hold."""
 
 
 class Single(Fitted):
@@ -37,7 +43,7 @@ class Single(Fitted):
         capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
         self._target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
         if plan.options.coordinates == "auto":
-            self._target, self.coordinates = in_chosen_coordinates(self._target, seed, capture_seconds)
+            self._target, self.coordinates = in_chosen_coordinates(self._target, seed, CHOICE * limit)
         else:
             self.coordinates = dict.fromkeys(self._target.latents, "as written: coordinates='centred'")
         progress, components = plan.options.progress, plan.components
@@ -67,14 +73,17 @@ class Single(Fitted):
         made, recipe = self.prepared, self.plan.recipe
         draws, progress = (made.ends, made.log_ends), self.plan.options.progress
         self.training_record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
-        self.sampler_moved()
+        self._posterior = None
         posterior = self.posterior((), {})
         posterior.reverse_weights()
         posterior.weights()
+        _ = posterior.chains  # which run now, if they are needed: a draw then takes milliseconds
         return self.training_record
 
     def sampler_moved(self) -> None:
         self._posterior = None
+        if self.training_record is not None:
+            self.training_record = replace(self.training_record, kept=None)
 
     def given(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """Nothing: the data are those of ``fit``, whatever arguments Pyro passes on."""
@@ -91,6 +100,7 @@ class Single(Fitted):
         """The posterior with nothing computed yet."""
         plan, made = self.plan, self.prepared
         held_out, options = plan.recipe.held_out, plan.options
+        typed = plan.name, options.seed, plan.untried, plan.seconds, plan.recipe.enough, options.coordinates
         return Posterior(
             sampler=self.trained,
             white=made.white,
@@ -99,11 +109,12 @@ class Single(Fitted):
             paths=EXPENSIVE_PATHS if made.expensive else PATHS,
             held_out=(made.ends[:held_out], made.log_ends[:held_out]),
             warm_up=made.warm,
-            remedies=in_python(plan.name, options.seed, plan.untried, plan.seconds, plan.recipe.enough),
+            remedies=in_python(*typed),
             attributes=self.attributes,
             checks_within=max(CHECKS_WITHIN, CHECKS_PART * plan.seconds),
             draws_within=self.draws_within,
             explores=True,
+            chains_within=CHAINS_WITHIN * plan.seconds,
         )
 
     def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Posterior], bool]:

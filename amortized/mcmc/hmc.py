@@ -7,6 +7,7 @@ import math
 import torch
 
 from amortized._types import Generator, Tensor
+from amortized.mcmc.metric import Factor, times, transposed_times
 from amortized.mcmc.state import Info, LogDensityAndScore, State, adaptive_run, init, metropolis, shared
 
 __all__ = ["Info", "State", "init", "jitter", "quarter_period", "run", "step"]
@@ -19,7 +20,7 @@ def step(
     log_prob_and_score: LogDensityAndScore,
     state: State,
     step_size: Tensor,
-    factor: Tensor,
+    factor: Factor,
     num_steps: int,
     generator: Generator | None,
 ) -> tuple[State, Info]:
@@ -31,7 +32,8 @@ def step(
         log_prob_and_score: the target; called once a leapfrog step.
         state: the chains, ``(B, D)``.
         step_size: ε in units of the preconditioned coordinates ``A⁻¹ x``; a scalar, or ``(M,)`` as in ``shared``.
-        factor: A ``(D, D)``, or its diagonal ``(D,)``. A Aᵀ, the inverse mass matrix, should be near the covariance.
+        factor: A ``(D, D)``, its diagonal ``(D,)``, or of low rank. A Aᵀ, the inverse mass matrix, should be near the
+            covariance.
         num_steps: leapfrog steps of a trajectory.
         generator: source of randomness.
 
@@ -46,11 +48,13 @@ def step(
     momentum = torch.randn(state.x.shape, generator=generator, dtype=state.x.dtype, device=state.x.device)
     kinetic = 0.5 * momentum.square().sum(-1)
     proposal = state
-    momentum = momentum + 0.5 * length * (_times(state.score, factor))
+    momentum = momentum + 0.5 * length * transposed_times(state.score, factor)
     for index in range(num_steps):
-        x = proposal.x + length * (_times(momentum, factor.mT if factor.ndim == 2 else factor))
+        x = proposal.x + length * times(momentum, factor)
         proposal = State(x, *log_prob_and_score(x))
-        momentum = momentum + (1.0 if index + 1 < num_steps else 0.5) * length * (_times(proposal.score, factor))
+        momentum = momentum + (1.0 if index + 1 < num_steps else 0.5) * length * transposed_times(
+            proposal.score, factor
+        )
     log_ratio = proposal.log_prob - state.log_prob + kinetic - 0.5 * momentum.square().sum(-1)
     return metropolis(state, proposal, log_ratio, generator)
 
@@ -61,7 +65,7 @@ def run(
     state: State,
     steps: int,
     step_size: Tensor,
-    factor: Tensor,
+    factor: Factor,
     num_steps: int,
     generator: Generator | None,
 ) -> tuple[State, Tensor, Info]:
@@ -95,7 +99,3 @@ def jitter(like: Tensor, generator: Generator | None) -> Tensor:
 def quarter_period(step_size: float, max_num_steps: int) -> int:
     """Leapfrog steps for π/2, a quarter of a standard Gaussian's period: there x has forgotten where it started."""
     return min(max(round(0.5 * math.pi / step_size), 1), max_num_steps)
-
-
-def _times(rows: Tensor, factor: Tensor) -> Tensor:
-    return rows * factor if factor.ndim == 1 else rows @ factor

@@ -2,66 +2,51 @@
 
 1. In the first window every chain has a step size of its own: dispersed starts may lie where the density is steep.
 2. After each window a metric is made from all chains: their covariance, or its geometric mean with the inverse
-   covariance of the scores. Both are tried, and the one with the longer step is kept.
+   covariance of the scores. Both are tried, and the better is kept.
 3. The chains then run with a fixed kernel until R-hat and the effective sample size are good, or the time is over.
-   As long as R-hat is not, the older half is thrown away whenever the chains have doubled, and the metric made anew.
+   As long as R-hat is not, all draws are thrown away whenever their number has doubled, and the metric is made anew.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 
 from amortized._types import Generator, Tensor
-from amortized.mcmc import hmc
-from amortized.mcmc.convergence import bulk_ess, rank_normalized_rhat
-from amortized.mcmc.metric import Metric, covariance_metric, geometric_metric
-from amortized.mcmc.state import State, adapted, init
-from amortized.targets.base import Target
+from amortized.mcmc.chain_adaptation import (
+    FIRST_STEP_SIZE,
+    STEP_SIZE_AFTER_METRIC,
+    Kernel,
+    adapting,
+    better_metric,
+    windows,
+)
+from amortized.mcmc.convergence import agreement, bulk_ess, drift, rank_normalized_rhat
+from amortized.mcmc.metric import Metric, covariance_metric
+from amortized.mcmc.state import CountedDensity, LogDensityAndScore, State, init
 
-WINDOWS = (40, 60, 80, 120)
-"""Moves of the windows of the warm-up at the most."""
+CHAINS = 64
+"""Chains, as one batch: a batch of 64 costs hardly more than one of 16, and 64 single chains show what each misses."""
 
 WARM_UP = 0.5
-"""Part of the time after which the windows end, however short they are."""
+"""Part of the budget after which the windows end, however short they are, and no metric is made anew."""
 
-MIXED, ENOUGH = 1.03, 1_000
-"""R-hat below which, and effective draws from which, chains end. The verdict's limits are 1.05 and 400."""
+MIXED, ENOUGH = 1.05, 1_000
+"""R-hat below which, and effective draws from which, chains end. With 64 chains both are reached at about the same
+time: split chains that are worth n draws each have an R-hat near √(1 + 1/n), and 128 n = 1,250 gives 1.05."""
 
-FIRST_LOOK = 100
-"""Moves before the first look at R-hat; a look is made after every half more."""
+ROUND = 50
+"""Moves between two looks at R-hat, at the least."""
 
-SETTLING = 50
-"""Moves that adapt the step size to a metric that was made anew."""
+MOST_NUMBERS = 40_000_000
+"""Numbers that are kept of the draws, 160 MB in float32: beyond, every second draw is dropped."""
 
-DRAWS_AT_LEAST = 4
-"""States of a chain below which R-hat and ESS are not computed."""
-
-TRIAL = 12
-"""Moves in which a metric finds its step size."""
-
-MOST_STEPS = 16
-"""Leapfrog steps of a trajectory at the most."""
-
-FIRST_STEP_SIZE, STEP_SIZE_AFTER_METRIC = 0.1, 0.3
-"""Where adaptation starts: before the scale is known, and in coordinates that a metric has made round."""
-
-STATES = 10_000
-"""States of all chains from which a metric is made, at the most: fifty for each dimension where it is dense."""
-
-COMPARED = 128
-"""States of each chain in which R-hat is looked for: its error is then a hundredth of what separate chains show."""
-
-
-class Kernel(NamedTuple):
-    """A metric, and a step size in its units: a scalar, or one for each chain."""
-
-    metric: Metric
-    step_size: Tensor
+HOPELESS = 2.0
+"""R-hat over which chains with half of their time spent will not be mixed at its end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +54,15 @@ class Chains:
     """Chains after their warm-up, with the kernel that made them.
 
     Args:
-        draws: ``(C, N, D)`` in the target's own coordinates.
+        draws: ``(C, N, D)`` in the target's own coordinates and dtype.
         log_prob: log R there, ``(C, N)`` in nats.
-        last: the state after the last draw.
+        last: the state after the last move.
         rhat: largest split R-hat over single chains, rank-normalised.
         ess: smallest bulk effective sample size of a coordinate.
+        drift: z-value by which the chains have moved together from their first quarter to their last.
         acceptance_rate: of the kept moves.
-        step_size: ε, in units of the metric.
-        metric: what the mass matrix was made from, and its factor.
+        kernel: the metric and the step size, fixed while the draws were made.
+        thin: moves from one draw to the next.
         moves: of every chain, with the warm-up.
         target_calls: of all chains.
         seconds: wall clock.
@@ -87,109 +73,75 @@ class Chains:
     last: State
     rhat: float
     ess: float
+    drift: float
     acceptance_rate: float
-    step_size: float
-    metric: Metric
+    kernel: Kernel
+    thin: int
     moves: int
     target_calls: int
     seconds: float
 
     @property
+    def metric(self) -> Metric:
+        """What the mass matrix was made from, and its factor."""
+        return self.kernel.metric
+
+    @property
+    def step_size(self) -> float:
+        """ε, in units of the metric."""
+        return float(self.kernel.step_size)
+
+    @property
     def converged(self) -> bool:
-        """Whether R-hat is under 1.03, and the effective sample size at least 1,000."""
+        """Whether R-hat is under 1.05, and the effective sample size at least 1,000."""
         return self.rhat < MIXED and self.ess >= ENOUGH
 
     @property
     def status(self) -> str:
+        """How many chains, how long, and how well they agree; one sentence without a full stop."""
         count, number, _ = self.draws.shape
+        wanted = "" if self.converged else f" (should be below {MIXED} and at least {ENOUGH:,})"
         return (
-            f"{count} chains of {number} draws after {self.moves - number} moves have R-hat {self.rhat:.3f} and "
-            f"{self.ess:,.0f} effective draws"
+            f"{count} chains of {number} draws, after {self.moves - number * self.thin} moves of warm-up, have R-hat "
+            f"{self.rhat:.3f} and {self.ess:,.0f} effective draws{wanted}"
         )
 
-    def continued(self, target: Target, moves: int, generator: Generator | None) -> Chains:
-        """The same chains after ``moves`` more moves by the same kernel, all kept."""
-        kernel = Kernel(self.metric, torch.tensor(self.step_size, dtype=torch.float64, device=self.draws.device))
-        state, kept, _ = _Mover(target, generator).run(self.last, kernel, moves)
-        draws = torch.cat([self.draws, torch.stack([each.x for each in kept], 1).to(self.draws)], 1)
-        log_prob = torch.cat([self.log_prob, torch.stack([each.log_prob for each in kept], 1)], 1)
+    def continued(self, target: CountedDensity, moves: int, generator: Generator | None) -> Chains:
+        """The same chains with ``moves`` more draws each, by the same kernel."""
+        calls, began = target.calls, time.perf_counter()
+        record = _Record(target, self.kernel, generator, self.thin, most=math.inf)
+        last = record.run(self.last, moves * self.thin, lambda: False)
+        draws = torch.cat([self.draws, record.draws()[0]], 1)
+        log_prob = torch.cat([self.log_prob, record.draws()[1]], 1)
         return replace(
             self,
             draws=draws,
             log_prob=log_prob,
-            last=state,
+            last=last,
             rhat=rank_normalized_rhat(draws),
             ess=bulk_ess(draws),
-            moves=self.moves + moves,
+            drift=drift(draws),
+            moves=self.moves + moves * self.thin,
+            target_calls=self.target_calls + target.calls - calls,
+            seconds=self.seconds + time.perf_counter() - began,
         )
 
-    def kernel_moves(self, target: Target, x: Tensor, moves: int, generator: Generator | None) -> Tensor:
+    def kernel_moves(self, target: CountedDensity, x: Tensor, moves: int, generator: Generator | None) -> Tensor:
         """``moves`` states ``(C', moves, D)`` of other chains by the same kernel, from starts ``x: (C', D)``."""
-        mover = _Mover(target, generator)
-        kernel = Kernel(self.metric, torch.tensor(self.step_size, dtype=torch.float64, device=self.draws.device))
-        _, kept, _ = mover.run(init(mover.density, x.double()), kernel, moves)
-        return torch.stack([each.x for each in kept], 1).to(self.draws)
-
-
-class _Mover:
-    """Moves all chains at once, and asks the clock after every move."""
-
-    def __init__(self, target: Target, generator: Generator | None, spent: Callable[[], float] = lambda: 0.0):
-        self.target, self.generator, self.spent = target, generator, spent
-
-    def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """In float64: far from the origin float32 would lose the digits of a small step."""
-        value, score = self.target.log_prob_and_score(x.to(self.target.dtype))
-        return value.double(), score.double()
-
-    def move(self, state: State, kernel: Kernel) -> tuple[State, Tensor]:
-        num_steps = hmc.quarter_period(float(kernel.step_size.median()), MOST_STEPS)
-        jittered = kernel.step_size * hmc.jitter(state.log_prob, self.generator)
-        state, info = hmc.step(self.density, state, jittered, kernel.metric.factor, num_steps, self.generator)
-        return state, info.acceptance_rate
-
-    def run(self, state: State, kernel: Kernel, moves: int) -> tuple[State, list[State], list[float]]:
-        """Moves by a fixed kernel: the last state, all states, and mean acceptance rates."""
-        kept, rates = [], []
-        for _ in range(moves):
-            state, rate = self.move(state, kernel)
-            kept.append(state)
-            rates.append(float(rate.mean()))
-            if self.spent() >= 1.0:
-                break
-        return state, kept, rates
-
-    def adapt(self, state: State, kernel: Kernel, moves: int, until: float = 1.0) -> tuple[State, Kernel, list[State]]:
-        """Moves that adapt the step size; they end where ``spent()`` reaches ``until``."""
-        kept = []
-        for move in range(moves):
-            state, rate = self.move(state, kernel)
-            kernel = kernel._replace(step_size=adapted(kernel.step_size, rate, move, hmc.TARGET_ACCEPTANCE_RATE))
-            kept.append(state)
-            if self.spent() >= until:
-                break
-        return state, kernel, kept
-
-    def with_best_metric(self, state: State, kept: list[State]) -> tuple[State, Kernel]:
-        """Of two metrics from the states that one whose step size is longer after a few moves."""
-        x, score = (torch.cat([getattr(each, name) for each in kept]) for name in ("x", "score"))
-        thin = max(1, len(x) // STATES)
-        first = torch.tensor(STEP_SIZE_AFTER_METRIC, dtype=torch.float64, device=x.device)
-        metrics = covariance_metric(x[::thin]), geometric_metric(x[::thin], score[::thin])
-        tried = [self.adapt(state, Kernel(metric, first), TRIAL) for metric in metrics]
-        after, kernel, _ = max(tried, key=lambda each: float(each[1].step_size))
-        return after, kernel
+        record = _Record(target, self.kernel, generator)
+        record.run(init(_density(target), x.double()), moves, lambda: False)
+        return record.draws()[0]
 
 
 @torch.no_grad()
 def run_chains(
-    target: Target, starts: Tensor, seconds: float, generator: Generator | None, max_calls: float = float("inf")
+    target: CountedDensity, starts: Tensor, seconds: float, generator: Generator | None, max_calls: float = math.inf
 ) -> Chains:
     """Chains from ``starts: (C, D)``, one each, until they agree and are long enough, or the time is over.
 
     Args:
         target: the density.
-        starts: points of finite density.
+        starts: points of finite density, dispersed: R-hat sees what they join.
         seconds: of wall clock.
         generator: source of randomness.
         max_calls: of the target at the most.
@@ -201,63 +153,134 @@ def run_chains(
     >>> found.converged
     True
     """
-    began, calls = time.perf_counter(), target.calls
+    clock, state = _Clock(target, seconds, max_calls), init(_density(target), starts.double())
+    own = torch.full((len(starts),), FIRST_STEP_SIZE, dtype=torch.float64, device=starts.device)
+    return _sampled(target, state, Kernel(Metric("none", torch.ones_like(state.x[0])), own), clock, generator)
 
-    def spent() -> float:
-        return max((time.perf_counter() - began) / seconds, (target.calls - calls) / max_calls)
 
-    mover = _Mover(target, generator, spent)
-    state, kernel, moves = _warmed_up(mover, starts.double())
-    kept: list[State] = []
-    acceptance: list[float] = []
-    look = FIRST_LOOK
+@torch.no_grad()
+def chains_from(
+    draws: Tensor, target: CountedDensity, seconds: float, generator: Generator | None, max_calls: float = math.inf
+) -> Chains:
+    """Chains that start from draws, at the most 64 of ``(N, D)``; the covariance of all is the first metric.
+
+    All chains share a step size from the first move on. Draws that are the target's stay so, up to an order of 1/C.
+    ``drift`` tells whether the chains have moved away together.
+    """
+    clock, x = _Clock(target, seconds, max_calls), draws.double()
+    order = torch.randperm(len(x), generator=generator, device=x.device)[:CHAINS]
+    step_size = torch.tensor(STEP_SIZE_AFTER_METRIC, dtype=torch.float64, device=x.device)
+    state = init(_density(target), x[order])
+    return _sampled(target, state, Kernel(covariance_metric(x), step_size), clock, generator)
+
+
+def _sampled(
+    target: CountedDensity, state: State, kernel: Kernel, clock: _Clock, generator: Generator | None
+) -> Chains:
+    """The windows, then draws by a fixed kernel."""
+    density = _density(target)
+    moved, moves = windows(density, state, kernel, generator, clock.spent, WARM_UP)
+    state, record, look = moved.state, _Record(target, moved.kernel, generator), 2 * ROUND
     while True:
-        state, more, rates = mover.run(state, kernel, look - len(kept))
-        kept, acceptance, moves = kept + more, acceptance + rates, moves + len(more)
-        rhat, ess = _figures(torch.stack([each.x for each in kept], 1))
-        if spent() >= 1.0 or (rhat < MIXED and ess >= ENOUGH):
+        state = record.run(state, look - record.moves, clock.over)
+        draws, log_prob = record.draws()
+        rhat, ess = agreement(draws, MIXED)
+        if clock.over() or ess >= ENOUGH or (rhat > HOPELESS and clock.spent() > WARM_UP):
             break
-        look = len(kept) + max(FIRST_LOOK // 2, len(kept) // 2)
-        if rhat >= MIXED and len(kept) > FIRST_LOOK and spent() < WARM_UP:
-            state, kernel = mover.with_best_metric(state, kept[len(kept) // 2 :])
-            state, kernel, _ = mover.adapt(state, kernel, SETTLING)
-            kept, acceptance, look, moves = [], [], len(kept), moves + TRIAL + SETTLING
+        if rhat >= MIXED and record.moves >= 4 * ROUND and clock.spent() < WARM_UP:
+            moves += record.moves
+            moved = better_metric(density, state, record.recent, generator, clock.over)
+            moves += len(moved.states)
+            moved = adapting(density, moved.state, moved.kernel, ROUND, generator, clock.over)
+            moves += len(moved.states)
+            state, look, record = moved.state, record.moves, _Record(target, moved.kernel, generator)
+        # a look costs a sort of all draws: the next comes after a quarter more of them
+        look = record.moves + max(ROUND, look // 4) if record.moves else look
     return Chains(
-        draws=torch.stack([each.x for each in kept], 1).to(target.dtype),
-        log_prob=torch.stack([each.log_prob for each in kept], 1),
+        draws=draws,
+        log_prob=log_prob,
         last=state,
-        rhat=rhat,
-        ess=ess,
-        acceptance_rate=sum(acceptance) / len(acceptance),
-        step_size=float(kernel.step_size),
-        metric=kernel.metric,
-        moves=moves,
-        target_calls=target.calls - calls,
-        seconds=time.perf_counter() - began,
+        rhat=rank_normalized_rhat(draws),
+        ess=ess or bulk_ess(draws),
+        drift=drift(draws),
+        acceptance_rate=record.acceptance_rate,
+        kernel=record.kernel,
+        thin=record.thin,
+        moves=moves + record.moves,
+        target_calls=clock.calls,
+        seconds=clock.seconds,
     )
 
 
-def _warmed_up(mover: _Mover, starts: Tensor) -> tuple[State, Kernel, int]:
-    """State, kernel and number of moves after windows that adapt the step size and the metric."""
-    state, ones = init(mover.density, starts), torch.ones_like(starts[0])
-    kernel, moves, until = Kernel(Metric("none", ones), torch.full_like(starts[:, 0], FIRST_STEP_SIZE)), 0, 0.0
-    for window in WINDOWS:
-        until += WARM_UP * window / sum(WINDOWS)
-        state, kernel, kept = mover.adapt(state, kernel, window, until)
-        kernel, moves = kernel._replace(step_size=kernel.step_size.median()), moves + len(kept)
-        if window != WINDOWS[-1]:
-            state, kernel = mover.with_best_metric(state, kept[len(kept) // 2 :])
-            moves += TRIAL
-    return state, kernel, moves
+class _Clock:
+    """What part of the seconds and calls is spent."""
+
+    def __init__(self, target: CountedDensity, seconds: float, max_calls: float):
+        self.target, self.most_seconds, self.max_calls = target, seconds, max_calls
+        self.began, self.before = time.perf_counter(), target.calls
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    @property
+    def calls(self) -> int:
+        return self.target.calls - self.before
+
+    def spent(self) -> float:
+        return max(self.seconds / self.most_seconds, self.calls / self.max_calls)
+
+    def over(self) -> bool:
+        return self.spent() >= 1.0
 
 
-def _figures(x: Tensor) -> tuple[float, float]:
-    """R-hat and ESS; infinite and 0 of under four states a chain, of which neither says anything."""
-    if x.shape[1] < DRAWS_AT_LEAST:
-        return float("inf"), 0.0
-    return rank_normalized_rhat(x[:, :: max(1, x.shape[1] // COMPARED)]), bulk_ess(x)
+class _Record:
+    """States of chains with a fixed kernel; of too many every second is dropped."""
+
+    def __init__(
+        self,
+        target: CountedDensity,
+        kernel: Kernel,
+        generator: Generator | None,
+        thin: int = 1,
+        most: float = MOST_NUMBERS,
+    ):
+        self.target, self.kernel, self.generator, self.thin, self.most = target, kernel, generator, thin, most
+        self.kept: list[tuple[Tensor, Tensor]] = []
+        self.recent: list[State] = []
+        self.moves, self.accepted = 0, 0.0
+
+    @property
+    def acceptance_rate(self) -> float:
+        return self.accepted / max(self.moves, 1)
+
+    def run(self, state: State, moves: int, stop: Callable[[], bool]) -> State:
+        """At most ``moves`` moves, one at the least."""
+        density = _density(self.target)
+        for _ in range(moves):
+            state, info = self.kernel.move(density, state, self.generator)
+            self.moves += 1
+            self.accepted += float(info.acceptance_rate.mean())
+            self.recent = [*self.recent[-2 * ROUND + 1 :], state]
+            if self.moves % self.thin == 0:
+                self.kept.append((state.x.to(self.target.dtype), state.log_prob))
+            if len(self.kept) * state.x.numel() > self.most:
+                self.kept, self.thin = self.kept[1::2], 2 * self.thin
+            if stop():
+                break
+        return state
+
+    def draws(self) -> tuple[Tensor, Tensor]:
+        """``(C, N, D)`` and log R ``(C, N)``."""
+        x, log_prob = zip(*self.kept, strict=True)
+        return torch.stack(x, 1), torch.stack(log_prob, 1)
 
 
-def chains_from(draws: Tensor, target: Target, seconds: float, generator: Generator | None) -> Chains:
-    """Chains that start from draws ``(C, D)``."""
-    return run_chains(target, draws, seconds, generator)
+def _density(target: CountedDensity) -> LogDensityAndScore:
+    """In float64: far from the origin float32 would lose the digits of a small step."""
+
+    def density(x: Tensor) -> tuple[Tensor, Tensor]:
+        value, score = target.log_prob_and_score(x.to(target.dtype))
+        return value.double(), score.double()
+
+    return density

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from dataclasses import dataclass
 
 import torch
 
@@ -11,30 +12,81 @@ from amortized._types import Tensor
 DENSE = 300
 """Dimensions up to which a metric is a full matrix: its products then cost less than most densities."""
 
+MOST_VECTORS = 8
+"""Above, a metric has at most D / 8 eigenvectors: products with them cost a quarter of those with a full matrix."""
+
+ROUND_ENOUGH = 1.5
+"""Eigenvalues between 1 / 1.5 and 1.5 are taken as 1: HMC's step changes by less than a quarter."""
+
 CLIP = 5.0
 """Robust standard deviations at which scores are clipped: a few giant ones, in a neck, would rule the covariance."""
 
 SMALLEST = 1e-12
 """Least eigenvalue, relative to the largest."""
 
+TINY = torch.finfo(torch.float64).tiny
 
-class Metric(NamedTuple):
-    """A factor A of an inverse mass matrix A Aᵀ.
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """The matrix ``A = diag(s) (I + V diag(g) Vᵀ)`` with orthonormal columns V, for its products alone.
+
+    Args:
+        std: s, ``(D,)``.
+        vectors: V, ``(D, r)``.
+        gains: g, ``(r,)``; each is over -1.
+    """
+
+    std: Tensor
+    vectors: Tensor
+    gains: Tensor
+
+    def times(self, rows: Tensor) -> Tensor:
+        """``A p`` of rows p ``(B, D)``."""
+        return (rows + ((rows @ self.vectors) * self.gains) @ self.vectors.mT) * self.std
+
+    def transposed_times(self, rows: Tensor) -> Tensor:
+        """``Aᵀ p`` of rows p ``(B, D)``."""
+        rows = rows * self.std
+        return rows + ((rows @ self.vectors) * self.gains) @ self.vectors.mT
+
+
+Factor = Tensor | LowRank
+"""A of an inverse mass matrix A Aᵀ: ``(D, D)``, its diagonal ``(D,)``, or of low rank."""
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A factor A of an inverse mass matrix A Aᵀ, float64, and what it was made from.
 
     Args:
         name: what it was made from.
-        factor: A ``(D, D)``, or its diagonal ``(D,)``; float64.
+        factor: A.
     """
 
     name: str
-    factor: Tensor
+    factor: Factor
+
+
+def times(rows: Tensor, factor: Factor) -> Tensor:
+    """``A p`` of rows p ``(B, D)``."""
+    if isinstance(factor, LowRank):
+        return factor.times(rows)
+    return rows * factor if factor.ndim == 1 else rows @ factor.mT
+
+
+def transposed_times(rows: Tensor, factor: Factor) -> Tensor:
+    """``Aᵀ p`` of rows p ``(B, D)``."""
+    if isinstance(factor, LowRank):
+        return factor.transposed_times(rows)
+    return rows * factor if factor.ndim == 1 else rows @ factor
 
 
 def covariance_metric(x: Tensor) -> Metric:
-    """The Cholesky factor of the covariance of draws ``(N, D)``, shrunk to its diagonal; above 300 dimensions stds."""
-    if x.shape[1] > DENSE:
-        return Metric("standard deviations of the draws", x.double().std(0).clamp(min=torch.finfo(torch.float64).tiny))
-    return Metric("covariance of the draws", _cholesky(_shrunk(x.double())))
+    """From the covariance of draws ``(N, D)``, shrunk to its diagonal."""
+    x = x.double()
+    std = x.std(0).clamp(min=TINY)
+    return Metric("covariance of the draws", _factor(std, _shrunk((x - x.mean(0)) / std)))
 
 
 def geometric_metric(x: Tensor, score: Tensor) -> Metric:
@@ -42,19 +94,39 @@ def geometric_metric(x: Tensor, score: Tensor) -> Metric:
 
         C # S⁻¹ = C^½ (C^½ S C^½)^−½ C^½
 
-    Both are the covariance of a Gaussian target. Of another one, C overrates slow directions that few draws have
-    crossed, and S⁻¹ underrates them. Above 300 dimensions only the diagonals are taken.
+    Both are the covariance of a Gaussian target, and so is the mean, even of draws that are not the target's. Of
+    another target, C overrates slow directions that few draws have crossed, and S⁻¹ underrates them. Seyboldt, Carlson and
+    Carpenter (2026) explain it by the Fisher divergence; nutpie takes it of few eigenvectors too.
 
     Args:
         x: draws ``(N, D)``.
         score: ``∇ log R`` there, ``(N, D)``.
     """
-    x, score = x.double(), _clipped(score.double())
-    if x.shape[1] > DENSE:
-        ratio = x.var(0) / score.square().mean(0).clamp(min=torch.finfo(torch.float64).tiny)
-        return Metric("draws and scores, one by one", ratio.pow(0.25).clamp(min=torch.finfo(torch.float64).tiny))
-    root = _power(_shrunk(x), 0.5)
-    return Metric("draws and scores", _cholesky(root @ _power(root @ _shrunk(score) @ root, -0.5) @ root))
+    std, mean = geometric_mean(x, score)
+    return Metric("draws and scores", _factor(std, mean))
+
+
+def geometric_mean(x: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """``s`` and M ``(D, D)`` of the geometric mean ``diag(s) M diag(s)``, see ``geometric_metric``."""
+    x, score = x.double() - x.double().mean(0), _clipped(score.double())
+    std = (x.square().mean(0) / score.square().mean(0).clamp(min=TINY)).pow(0.25).clamp(min=TINY)
+    root = _power(_shrunk(x / std), 0.5)
+    mean = root @ _power(root @ _shrunk(score * std) @ root, -0.5) @ root
+    return std, 0.5 * (mean + mean.mT)
+
+
+def _factor(std: Tensor, matrix: Tensor) -> Factor:
+    """A with A Aᵀ = ``diag(s) M diag(s)``; above 300 dimensions near it."""
+    dim = len(std)
+    if dim <= DENSE:
+        jitter = SMALLEST * float(matrix.diagonal().mean())
+        return std[:, None] * torch.linalg.cholesky(matrix + jitter * torch.eye(dim).to(matrix))
+    values, vectors = torch.linalg.eigh(matrix)
+    values = values.clamp(min=SMALLEST * float(values.max()))
+    size = values.log().abs()
+    kept = size.argsort(descending=True)[: dim // MOST_VECTORS]
+    kept = kept[size[kept] > math.log(ROUND_ENOUGH)]
+    return LowRank(std, vectors[:, kept].contiguous(), values[kept].sqrt() - 1)
 
 
 def _clipped(score: Tensor) -> Tensor:
@@ -77,8 +149,3 @@ def _shrunk(x: Tensor) -> Tensor:
 def _power(matrix: Tensor, power: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=SMALLEST * float(values.max())).pow(power)) @ vectors.mT
-
-
-def _cholesky(matrix: Tensor) -> Tensor:
-    jitter = SMALLEST * float(matrix.diagonal().mean())
-    return torch.linalg.cholesky(0.5 * (matrix + matrix.mT) + jitter * torch.eye(len(matrix)).to(matrix))

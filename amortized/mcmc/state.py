@@ -25,6 +25,13 @@ class Density(Protocol):
         ...
 
 
+class CountedDensity(Density, Protocol):
+    """A density that counts its evaluations, one a particle, as a ``Target``."""
+
+    dtype: torch.dtype
+    calls: int
+
+
 class State(NamedTuple):
     """The state of B chains.
 

@@ -15,7 +15,7 @@ import numpy as np
 from amortized.diagnostics.comparison import Arrays, Description, describe
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.results.draws import Draws
-from amortized.training.recipe import Training
+from amortized.training.record import Training
 
 PACKAGES = ("amortized", "torch", "pyro-ppl", "numpy", "arviz", "matplotlib")
 """Their versions are shown: they made the draws, the figures or the pictures."""

@@ -18,11 +18,13 @@ def extended(chains: Chains, target: Target, count: int, generator: Generator) -
 
 
 def taken(chains: Chains, count: int) -> tuple[Tensor, int]:
-    """``count`` draws, evenly along equally many chains each: ``(count, D)``, one chain after the other, and how many.
+    """``count`` draws ``(count, D)``, evenly along the chains and one chain after the other, and of how many chains.
 
-    Draws of as many chains as divide ``count``.
+    They are equally many of as many chains as divide ``count``. Where those are too short they are spread over all
+    chains, and count as one.
     """
-    most, length, _ = chains.draws.shape
-    number = next(number for number in range(most, 0, -1) if count % number == 0 and count // number <= length)
-    rows = torch.linspace(0, length - 1, count // number).round().long()
-    return chains.draws[:number, rows.to(chains.draws.device)].flatten(0, 1), number
+    most, length, dim = chains.draws.shape
+    number = next((number for number in range(most, 0, -1) if count % number == 0 and count <= number * length), 0)
+    pool = chains.draws[:number] if number else chains.draws.reshape(1, most * length, dim)
+    rows = torch.linspace(0, pool.shape[1] - 1, count // len(pool)).round().long()
+    return pool[:, rows.to(pool.device)].flatten(0, 1), len(pool)

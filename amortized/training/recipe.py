@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from torch import nn
@@ -13,7 +13,6 @@ from amortized._torch import own_randomness
 from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours import (
     Behaviour,
-    ContextBuffers,
     Exploration,
     LocalSearch,
     MALASearch,
@@ -28,12 +27,13 @@ from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.base import Presented, Target
+from amortized.targets.base import Presented
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
+from amortized.training.candidates import better, candidate
 from amortized.training.evaluation import Evaluation, evaluate, evaluation_size, refined
-from amortized.training.loop import Draw, Schedule, TrainingGrid, check_pair, draws_of, fit, fit_bridges
+from amortized.training.loop import Schedule, TrainingGrid, check_pair, fit, fit_bridges
+from amortized.training.record import Buffer, Material, Training, material_of
 
-Buffer = ReplayBuffer | ContextBuffers
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
 
@@ -94,6 +94,7 @@ class Recipe:
         grid: lays training on times of its own; None: those of sampling.
         bridge_share: part of the time for the bridges.
         in_time: plans as many steps as fit in, by the time of the first ones.
+        even: effective share of untrained paths from which nothing is trained; 1 always trains.
     """
 
     bridge_steps: int = 300
@@ -111,6 +112,7 @@ class Recipe:
     grid: TrainingGrid | None = None
     bridge_share: float = 0.3
     in_time: bool = False
+    even: float = 0.5
 
     def __post_init__(self) -> None:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
@@ -146,48 +148,6 @@ class Recipe:
         return replace(self, behaviour=replace(self.behaviour, **changes))
 
 
-@dataclass
-class Training:
-    """The record of a run.
-
-    Args:
-        sampling: the process on the grid that sampling should use.
-        bridge_losses: of each step of the first stage.
-        losses: of each step of the second stage.
-        evaluations: pairs of a step and its evaluation; steps count through both stages.
-        skipped: steps without a finite gradient.
-        objective: as trained, with its log Z and flow.
-    """
-
-    sampling: Process
-    bridge_losses: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
-    skipped: int = 0
-    objective: Objective | None = None
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that a sampler trains on.
-
-    Args:
-        target: a density, or a family of them.
-        draw: draws of it, for bridges.
-        buffer: draws of it, for replay.
-        judged: the target of the evaluations.
-        held_out: draws ``(N, D)`` of ``judged`` that never train, and their log R.
-        embedding: reads contexts for the objective.
-    """
-
-    target: Presented
-    draw: Draw
-    buffer: Buffer
-    judged: Target
-    held_out: tuple[Tensor, Tensor]
-    embedding: nn.Module | None = None
-
-
 def train(
     sampler: DiffusionSampler,
     target: WhitenedTarget,
@@ -214,16 +174,6 @@ def train(
     return train_on(material_of(target, draws, recipe.held_out), sampler, recipe, seconds, generator, progress)
 
 
-def material_of(target: WhitenedTarget, draws: tuple[Tensor, Tensor], held_out: int) -> Material:
-    """What ``train`` trains on: the first ``held_out`` of the draws judge, the others are bridged and replayed."""
-    if not 0 < held_out < len(draws[0]):
-        raise ValueError(f"held_out={held_out} of {len(draws[0])} draws: write Recipe(held_out=512)")
-    ends, log_target = draws[0][held_out:], draws[1][held_out:]
-    buffer = ReplayBuffer(target.dim, device=ends.device)
-    buffer.add(ends, log_target)
-    return Material(target, draws_of(target, ends), buffer, target, (draws[0][:held_out], draws[1][:held_out]))
-
-
 def train_on(
     material: Material,
     sampler: DiffusionSampler,
@@ -236,6 +186,11 @@ def train_on(
     """Train a sampler on the material, as ``train`` does."""
     deadline = time.perf_counter() + seconds
     process, policy = sampler.process, sampler.policy
+    untrained = None
+    if recipe.even < 1:
+        untrained = candidate(process, material.judged, material.held_out, recipe.refinements, recipe.even, generator)
+        if untrained.is_even(recipe.even):
+            return untrained.record("training would bring little")
     parts = nn.ModuleDict({"process": process, "policy": policy})
     target, judged, held_out = material.target, material.judged, material.held_out
     record = Training(process)
@@ -282,7 +237,7 @@ def train_on(
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
     record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
-    return record
+    return record if untrained is None else better(record, policy, untrained, judged, held_out, generator)
 
 
 def build_objective(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:

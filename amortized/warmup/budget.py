@@ -12,6 +12,8 @@ from amortized.warmup.screening import Screening
 class Budget:
     """Counts the calls and the seconds of a warm-up from its construction on, and prints its stages.
 
+    ``free_calls`` are those that do not count: of chains, which the seconds limit where a call is cheap.
+
     Args:
         target: its calls count, one a particle.
         max_calls: most calls. The points of the ``screening`` are free: they need no gradient and have a limit of their
@@ -31,7 +33,7 @@ class Budget:
     ):
         self.target, self.max_calls, self.max_seconds = target, max_calls, max_seconds
         self.screening, self.progress = screening, progress
-        self.calls_before, self.began = target.calls, time.perf_counter()
+        self.calls_before, self.began, self.free_calls = target.calls, time.perf_counter(), 0
 
     @property
     def calls(self) -> int:
@@ -46,7 +48,9 @@ class Budget:
     @property
     def spent(self) -> float:
         """The part of the budget that is spent: of calls or of seconds, whichever is larger."""
-        return max((self.calls - self.screening.calls) / self.max_calls, self.seconds / self.max_seconds)
+        return max(
+            (self.calls - self.free_calls - self.screening.calls) / self.max_calls, self.seconds / self.max_seconds
+        )
 
     def stop_after(self, share: float) -> Callable[[], bool]:
         """A function ``stop``. It says whether more than ``share`` of the budget is spent."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from amortized.mcmc import tempered_smc
+from amortized.mcmc.many_chains import Chains
 from amortized.warmup.polish import TAILS_SEEN, WeightCheck
 from amortized.warmup.screening import Screening
 from amortized.weights import Estimate
@@ -129,3 +130,17 @@ def conclude_from_weights(check: WeightCheck) -> Conclusion:
     tails_seen = check.k_hat < TAILS_SEEN
     status = "; ".join(filter(None, [*_weights_in_words(check, tails_seen), UNSEEN]))
     return Conclusion(tails_seen and check.confirms_draws and check.covered, check.log_evidence, status)
+
+
+def conclude_from_chains(chains: Chains, check: WeightCheck, screening: Screening) -> Conclusion:
+    """Chains that converged give the draws, importance weights the evidence; both are trusted if they agree.
+
+    Args:
+        chains: converged.
+        check: what the weights of a law that was fitted to their draws say.
+        screening: the search for more modes.
+    """
+    tails_seen = check.k_hat < TAILS_SEEN
+    parts = [chains.status, *_weights_in_words(check, tails_seen), str(screening), UNSEEN]
+    confirmed = chains.converged and tails_seen and check.confirms_draws and check.covered
+    return Conclusion(confirmed and not screening.cut, check.log_evidence, "; ".join(filter(None, parts)))

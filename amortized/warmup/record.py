@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 from amortized._types import Tensor
 from amortized.mcmc.many_chains import Chains
+from amortized.mcmc.state import State
+from amortized.mixtures.covariance import significant_scale_tril
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.mixtures.product import ProductMixture
+from amortized.mixtures.product_fit import fit_product
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
 from amortized.processes.reference import Reference
+from amortized.warmup.budget import Budget
+from amortized.warmup.checks import Conclusion
+from amortized.warmup.polish import Polish
 from amortized.weights import Estimate
 
 
@@ -34,7 +40,8 @@ class WarmUp:
         target_calls: density calls spent, one a particle.
         seconds: wall clock.
         uncovered: largest log weight at an optimum, minus log Z, in nats; as in `WeightCheck`.
-        chains: HMC chains from dispersed starts; None where the mixture is good enough without them.
+        chains: HMC chains from dispersed starts. If they converged and nothing else was confirmed, the draws
+            are theirs. None where the mixture was good enough without them.
     """
 
     draws: Tensor
@@ -57,3 +64,43 @@ class WarmUp:
             return ProductReference(self.product.weights, self.product.means, self.product.stds)
         mixture = self.mixture.inverse_affine(self.shift, self.scale_tril)
         return MixtureReference(mixture.weights, mixture.means, mixture.scale_trils)
+
+
+def recorded(
+    state: State, polish: Polish, conclusion: Conclusion, uncovered: float, budget: Budget, chains: Chains | None
+) -> WarmUp:
+    """The draws ``state`` in the target's coordinates, with the laws and the affine map that describe them.
+
+    Args:
+        state: in the whitened coordinates of ``polish``.
+        polish: holds the laws.
+        conclusion: of the checks.
+        uncovered: of the last weights, in nats.
+        budget: counted the cost.
+        chains: if any ran.
+    """
+    white = polish.tempering.white
+    draws, product = white.unwhiten(state.x), None
+    if polish.product is None:
+        shift, scale_tril = draws.double().mean(0), significant_scale_tril(draws)
+    else:
+        product = fit_product(draws, polish.tempering.generator).product
+        shift, scale_tril = product.shift, product.scale_tril
+    status = conclusion.status
+    if chains is not None and not chains.converged:
+        status = f"{chains.status}, so that nothing is taken from them; {status}"
+    return WarmUp(
+        draws=draws,
+        log_prob=state.log_prob - white.log_det,
+        shift=shift,
+        scale_tril=scale_tril,
+        mixture=polish.mixture.affine(white.shift, white.scale_tril),
+        product=product,
+        log_evidence=conclusion.log_evidence,
+        trustworthy=conclusion.trustworthy,
+        status=status,
+        target_calls=budget.calls,
+        seconds=budget.seconds,
+        uncovered=uncovered,
+        chains=chains,
+    )

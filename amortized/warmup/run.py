@@ -5,17 +5,17 @@ from __future__ import annotations
 import torch
 
 from amortized._types import Generator
+from amortized.mcmc.many_chains import Chains
 from amortized.mcmc.state import State
-from amortized.mixtures.covariance import significant_scale_tril
-from amortized.mixtures.product_fit import fit_product
 from amortized.targets.base import Target
 from amortized.warmup.budget import Budget
-from amortized.warmup.checks import Conclusion, conclude
+from amortized.warmup.chains import FROM, LATE_SHARE, SHARE, chains_within, from_chains
+from amortized.warmup.checks import conclude
 from amortized.warmup.high_dimension import many_dimensions
 from amortized.warmup.modes import find_modes
 from amortized.warmup.polish import Polish
 from amortized.warmup.rays import normal_rays
-from amortized.warmup.record import WarmUp
+from amortized.warmup.record import WarmUp, recorded
 from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
 from amortized.warmup.tempering import Tempering, wide_gaussian
@@ -46,9 +46,12 @@ def warm_up(
     """Draws, scale, modes, their weights and log Z of a target, from its density and score alone.
 
     1. BFGS runs find modes: from dispersed starts, then from points that the modes known so far do not explain.
-    2. Two tempered SMC runs, from the modes and from one wide Gaussian, estimate the weights of the modes and log Z.
-    3. HMC and jumps that a fitted mixture proposes polish the draws. Its importance weights give log Z again.
-    4. While the draws are not trustworthy, 2 and 3 run again with twice the particles, up to 2,048 of them.
+    2. From 20 dimensions many HMC chains run from dispersed points and from the modes. If they agree, the draws are
+       theirs, and importance weights of a mixture that is fitted to them give log Z. Then 3 to 5 are left out.
+    3. Two tempered SMC runs, from the modes and from one wide Gaussian, estimate the weights of the modes and log Z.
+    4. HMC and jumps that a fitted mixture proposes polish the draws. Its importance weights give log Z again.
+    5. While the draws are not trustworthy, 3 and 4 run again with twice the particles, up to 2,048 of them. Chains of
+       fewer than 20 dimensions run here, once.
 
     Over 100 dimensions `many_dimensions` does the work. The same seed gives the same draws, unless the clock ends a
     stage.
@@ -57,7 +60,8 @@ def warm_up(
         target: the density, in its unconstrained space.
         draws: how many.
         generator: source of randomness.
-        max_calls: most target calls, one a particle, without the points of the screening. Eight targets of known truth
+        max_calls: most target calls, one a particle, without the points of the screening, and of chains where a call is
+            cheap: then the seconds limit them, and ten times as many calls. Eight targets of known truth
             took 60,000 to 140,000.
         max_seconds: most seconds of wall clock.
         progress: prints the stages.
@@ -78,15 +82,21 @@ def warm_up(
     whole = wide_gaussian(modes, 1.0)
     stop = budget.stop_after(TEMPERING_SHARE)
     tempering = Tempering(target, modes, whole.means[0], whole.scale_trils[0], generator, stop)
-    return _run_until_agreed(tempering, optima, draws, budget)
+    chains = None
+    if target.dim >= FROM:
+        chains = chains_within(target, modes, SHARE, generator, budget)
+        if chains is not None and chains.converged:
+            return from_chains(target, chains, optima, draws, generator, budget)
+    return _run_until_agreed(tempering, optima, draws, budget, chains)
 
 
-def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: Budget) -> WarmUp:
+def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: Budget, chains: Chains | None) -> WarmUp:
     """Tempered runs, polished draws and their checks, again and again with twice the particles.
 
     It ends where the draws are trustworthy, after a round of 2,048 particles, or where too little budget is left.
+    Where the first round is not trustworthy, chains run once. If they converged, their draws are taken in the end.
     """
-    particles = PARTICLES
+    particles, found = PARTICLES, None
     while True:
         before = budget.spent
         runs = tempering.two_runs(particles)
@@ -96,33 +106,19 @@ def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: B
         tempering.mixture = polish.mixture
         conclusion = conclude(runs, check, budget.screening)
         budget.say(conclusion.status)
+        if chains is None and not conclusion.trustworthy:
+            white = tempering.white
+            modes = tempering.modes.affine(white.shift, white.scale_tril)
+            chains = chains_within(white.target, modes, LATE_SHARE, tempering.generator, budget)
+            if chains is not None and chains.converged:
+                found = from_chains(white.target, chains, optima, draws, tempering.generator, budget)
+                if found.trustworthy:
+                    return found
         # with twice the particles the next round costs as much as this one, and its tempering once more
         after_another = 2 * budget.spent - before + tempered
         if conclusion.trustworthy or particles >= MOST_PARTICLES or after_another > 1.0:
-            return _record(state, polish, conclusion, check.uncovered, budget)
+            break
         particles *= 2
-
-
-def _record(state: State, polish: Polish, conclusion: Conclusion, uncovered: float, budget: Budget) -> WarmUp:
-    """The draws ``state`` in the target's coordinates, with the laws and the affine map that describe them."""
-    white = polish.tempering.white
-    draws, product = white.unwhiten(state.x), None
-    if polish.product is None:
-        shift, scale_tril = draws.double().mean(0), significant_scale_tril(draws)
-    else:
-        product = fit_product(draws, polish.tempering.generator).product
-        shift, scale_tril = product.shift, product.scale_tril
-    return WarmUp(
-        draws=draws,
-        log_prob=state.log_prob - white.log_det,
-        shift=shift,
-        scale_tril=scale_tril,
-        mixture=polish.mixture.affine(white.shift, white.scale_tril),
-        product=product,
-        log_evidence=conclusion.log_evidence,
-        trustworthy=conclusion.trustworthy,
-        status=conclusion.status,
-        target_calls=budget.calls,
-        seconds=budget.seconds,
-        uncovered=uncovered,
-    )
+    if found is not None and not conclusion.trustworthy:
+        return found
+    return recorded(state, polish, conclusion, check.uncovered, budget, chains)

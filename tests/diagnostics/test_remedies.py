@@ -40,7 +40,9 @@ def test_training_is_sent_past_where_it_was_content(enough):
 
 def test_the_shell_takes_what_is_typed():
     asked = Namespace(file=Path("my model.py"), model="other", device="cpu")
-    for said in dataclasses.astuple(in_shell(typed(asked), 3, 60.0)):
+    said_of = dataclasses.asdict(in_shell(typed(asked), 3, 60.0))
+    assert said_of.pop("funnel") == NON_CENTRED
+    for said in said_of.values():
         line = said[said.index("amortized ") :].split(",")[0].rstrip(".")
         found = parser().parse_args(shlex.split(line)[1:])
         assert (found.seed, found.model, str(found.file)) == (4, "other", "my model.py")
@@ -63,3 +65,11 @@ def test_a_model_is_written_non_centred_as_advised():
     moved = eval(code, {"pyro": pyro, "model": centred, "LocScaleReparam": LocScaleReparam})
     with torch.no_grad():
         assert "effects_decentered" in pyro.poutine.trace(moved).get_trace().nodes
+
+
+def test_a_fit_as_written_is_sent_to_the_default_coordinates():
+    asked = "DiffusionGuide", 0, 1, 60.0, 0.9
+    assert in_python(*asked).funnel == NON_CENTRED
+    as_written = DiffusionGuide(model, coordinates="centred").options.coordinates
+    assert "coordinates='auto'" in in_python(*asked, as_written).funnel
+    assert DiffusionGuide(model).options.coordinates == "auto"

@@ -136,7 +136,7 @@ def test_an_improper_prior_is_told():
 
 def test_an_untrusted_guide_is_told():
     draws = Draws(**{**vars(exact_draws(WIDE)), "attributes": {"verdict": "not to be trusted"}})
-    with pytest.warns(UserWarning, match="'wide' is not to be trusted"):
+    with pytest.warns(UserWarning, match="'wide': its log evidence is not to be trusted"):
         compare({"wide": draws, "narrow": exact_draws(NARROW)})
 
 
@@ -189,6 +189,6 @@ def test_replicas_are_judged_by_the_worst():
     weights = other.weights().clone()
     weights[0] += 50.0
     vars(other)["fresh"] = replace(other.fresh, log_weights=weights)
-    with pytest.warns(UserWarning, match="'one' is not to be trusted"):
+    with pytest.warns(UserWarning, match="'one': its log evidence is not to be trusted"):
         found = compare({"one": guide, "other": exact_draws(NARROW)})
     assert found["one"].verdict == "not to be trusted"

@@ -15,7 +15,7 @@ def funnel():
 
 @pytest.mark.filterwarnings("ignore:no site is observed")
 def test_a_centred_funnel_is_right_in_chosen_coordinates():
-    guide = DiffusionGuide(funnel, coordinates="auto", progress=False).fit()
+    guide = DiffusionGuide(funnel, progress=False).fit()
     draws, found = guide.sample(4_000), guide.diagnose()
     assert found.verdict == "trustworthy" and set(draws) == {"log_variance", "x"}
     assert abs(float(draws["log_variance"].std()) - 3.0) < 0.15
@@ -26,8 +26,3 @@ def test_a_centred_funnel_is_right_in_chosen_coordinates():
 def test_an_unknown_choice_is_named():
     with pytest.raises(ValueError, match="coordinates='non-centred': write 'auto' or 'centred'"):
         DiffusionGuide(funnel, coordinates="non-centred")
-
-
-def test_many_data_sets_are_refused():
-    with pytest.raises(ValueError, match="coordinates='auto' is for one data set: leave it out beside amortize="):
-        DiffusionGuide(funnel, amortize="y", coordinates="auto")

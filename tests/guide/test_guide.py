@@ -302,7 +302,7 @@ def test_everything_else_before_fit(ask):
 
 
 def test_unknown_correction(fitted):
-    with pytest.raises(ValueError, match="correction='smooth': write one of 'resample', 'none', 'mcmc'"):
+    with pytest.raises(ValueError, match="correction='smooth': write one of 'best', 'resample', 'none', 'mcmc'"):
         fitted.sample(10, correction="smooth")
 
 

@@ -106,8 +106,9 @@ def test_imports_nothing_of_ours(file: Path):
 @pytest.mark.parametrize("name", MODELS)
 def test_states_its_truth(name: str):
     model = MODELS[name]
-    value, error = model["LOG_EVIDENCE"]
-    assert math.isfinite(value) and error >= 0
+    if model["LOG_EVIDENCE"] is not None:
+        value, error = model["LOG_EVIDENCE"]
+        assert math.isfinite(value) and error >= 0
     assert model["REFERENCE"] and isinstance(model["data"](), tuple)
 
 

@@ -11,7 +11,7 @@ from amortized.diagnostics.verdict import Diagnosis
 from amortized.report import Contents
 from amortized.results.draws import Draws
 from amortized.training.evaluation import Evaluation
-from amortized.training.recipe import Training
+from amortized.training.record import Training
 from amortized.weights import Estimate
 
 BAD = Finding("effective draws", "1%", "over 30%", False, "too few paths count", "Train <longer>.")

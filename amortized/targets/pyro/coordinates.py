@@ -21,12 +21,19 @@ from torch.distributions import transforms
 
 from amortized._types import Tensor
 
-SYMMETRIC = {dist.Normal, dist.StudentT, dist.Laplace, dist.Cauchy, td.Normal, td.StudentT, td.Laplace, td.Cauchy}
-"""Families whose density is that of (v − loc) / scale. Exact types: a user's sub-class may have another density."""
-SCALED = {dist.HalfNormal, dist.HalfCauchy, td.HalfNormal, td.HalfCauchy}
-"""Positive families with ``scale``: in log space they have a location and no scale."""
+SYMMETRIC = {
+    *(dist.Normal, dist.StudentT, dist.Laplace, dist.Cauchy, dist.Logistic, dist.SoftLaplace),
+    *(td.Normal, td.StudentT, td.Laplace, td.Cauchy),
+}
+"""Families whose density is that of |v − loc| / scale. Exact types: a user's sub-class may have another density."""
+LOCATED = SYMMETRIC | {dist.Gumbel, td.Gumbel}
+"""Families whose density is that of (v − loc) / scale."""
+SCALED = {dist.HalfNormal, dist.HalfCauchy, dist.Weibull, td.HalfNormal, td.HalfCauchy, td.Weibull}
+"""Positive families with ``scale``: in log space they have a location, and no scale that this file reads."""
 RATED = {dist.Exponential, td.Exponential, dist.Gamma, td.Gamma}
 """Positive families with ``rate``, the inverse of a scale."""
+INVERSE = {dist.InverseGamma, td.InverseGamma}
+"""Positive families whose ``rate`` is a scale."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,10 @@ def frame_of(fn: Any) -> Frame | None:
 
 def _frame(fn: Any) -> Frame | None:
     kind = type(fn)
-    if kind in SCALED:  # before the transformed ones, of which they are
-        return Frame(fn.scale.log(), torch.ones_like(fn.scale), is_log=True)
-    if kind in RATED:
-        return Frame(-fn.rate.log(), torch.ones_like(fn.rate), is_log=True)
-    if kind in SYMMETRIC:
+    if kind in SCALED | RATED | INVERSE:  # before the transformed ones, of which they are
+        scale = 1 / fn.rate if kind in RATED else fn.rate if kind in INVERSE else fn.scale
+        return Frame(scale.log(), torch.ones_like(scale), is_log=True)
+    if kind in LOCATED:
         return Frame(fn.loc, fn.scale, standard=_standard(fn))
     if kind in (dist.MultivariateNormal, td.MultivariateNormal):
         tril = fn.scale_tril
@@ -99,11 +105,11 @@ _TRANSFORMED = (dist.TransformedDistribution, td.TransformedDistribution)
 
 
 def _transformed(fn: Any) -> Frame | None:
-    """Of a symmetric family moved by affine maps and then, perhaps, by exp."""
+    """Of a symmetric family moved by affine maps and then, perhaps, by exp, each element on its own."""
     base = fn.base_dist
-    while isinstance(base, ExpandedDistribution):
+    while isinstance(base, (td.Independent, ExpandedDistribution)):
         base = base.base_dist
-    if type(base) not in SYMMETRIC or fn.event_shape:
+    if type(base) not in SYMMETRIC:  # an affine map may turn the axis round
         return None
     loc, scale = base.loc, base.scale
     for place, step in enumerate(fn.transforms):
@@ -170,6 +176,22 @@ class Standardized:
             each = each - self.placed.v
         return _through_layers(self.fn, each.sum(-1) if self.frame.tril is not None else each)
 
+    def curvature(self) -> Tensor:
+        """−d² log p / dz² of the prior along each element of z, in the shape of z: 1 for a normal one."""
+        if self.frame.standard is not None:
+            law, start = self.frame.standard, self.placed.z
+
+            def log_density(z: Tensor) -> Tensor:
+                return law.log_prob(z).sum()
+        else:
+            fn, start = self.fn, self.placed.v
+
+            def log_density(z: Tensor) -> Tensor:
+                return fn.log_prob(z.exp()).sum() + z.sum()
+
+        slope = torch.func.grad(log_density)
+        return -torch.func.grad(lambda z: slope(z).sum())(start)
+
 
 def _through_layers(fn: Any, each: Tensor) -> Tensor:
     """Terms of the innermost distribution's batch, summed and masked as the layers around it do."""
@@ -182,9 +204,8 @@ def _through_layers(fn: Any, each: Tensor) -> Tensor:
         if isinstance(fn._mask, bool):
             return inner if fn._mask else torch.zeros_like(inner)
         return torch.where(fn._mask, inner, torch.zeros_like(inner))
-    return _through_layers(fn.base_dist, each) if isinstance(fn, ExpandedDistribution) else each
-
-
-def can_move(fn: Any, shape: torch.Size) -> bool:
-    """Whether a site of this value's shape has a frame; not one that differs between states of a summed-out site."""
-    return torch.Size(fn.batch_shape + fn.event_shape) == shape and frame_of(fn) is not None
+    if isinstance(fn, ExpandedDistribution):
+        return _through_layers(fn.base_dist, each)
+    if isinstance(fn, td.TransformedDistribution) and fn.event_shape:
+        return each.sum(tuple(range(-len(fn.event_shape), 0)))
+    return each

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from amortized._types import Tensor
-from amortized.targets.pyro.coordinates import Frame, can_move, frame_of
+from amortized.targets.pyro.coordinates import Frame, frame_of
 from amortized.targets.pyro.data import Message
 from amortized.targets.pyro.program import Program
 from amortized.targets.pyro.trace import Placing, undisturbed
@@ -25,11 +25,13 @@ class Frames:
     Args:
         moving: Names of those whose location or scale depends on other latents.
         constant: Names of those with a constant frame.
-        without: Names of the others: no frame, or a part that ``obs_mask`` observed.
+        differing: Names of those whose distribution differs between states of a summed-out latent.
+        without: Names of the others, which have no frame.
     """
 
     moving: tuple[str, ...]
     constant: tuple[str, ...]
+    differing: tuple[str, ...]
     without: tuple[str, ...]
 
 
@@ -38,13 +40,15 @@ class _Looking(Placing):
         structure = program.structure
         super().__init__(structure.parameters, structure.latents, structure.pieces(x))
         self.frames: dict[str, Frame] = {}
+        self.differing: set[str] = set()
 
     def value(self, message: Message) -> Tensor:
         latent, fn = self.latent(message), message["fn"]
-        if latent.known is None and can_move(fn, latent.shape) and latent.shape == latent.unconstrained_shape:
-            frame = frame_of(fn)
-            assert frame is not None
-            self.frames[latent.name] = frame
+        if latent.shape != torch.Size(fn.batch_shape + fn.event_shape):
+            self.differing.add(latent.name)
+        elif latent.shape == latent.unconstrained_shape:
+            if (frame := frame_of(fn)) is not None:
+                self.frames[latent.name] = frame
         return super().value(message)
 
 
@@ -52,16 +56,24 @@ def frames(program: Program) -> Frames:
     """Reads the frames of a model at two points of its coordinates."""
     structure, generator = program.structure, torch.Generator().manual_seed(SEED)
     found: list[dict[str, Frame]] = []
+    differing: set[str] = set()
     for _ in range(2):
         x = SPREAD * torch.randn(structure.dim, generator=generator)
         looking = _Looking(program, x.to(structure.device, structure.dtype))
         with undisturbed(structure.device), torch.no_grad():
             program._trace(looking)
         found.append(looking.frames)
+        differing |= looking.differing
     both = [name for name in structure.latents if all(name in each for each in found)]
     moving = tuple(name for name in both if _differ(found[0][name], found[1][name]))
     constant = tuple(name for name in both if name not in moving)
-    return Frames(moving, constant, tuple(name for name in structure.latents if name not in both))
+    others = [name for name in structure.latents if name not in both]
+    return Frames(
+        moving=moving,
+        constant=constant,
+        differing=tuple(name for name in others if name in differing),
+        without=tuple(name for name in others if name not in differing),
+    )
 
 
 def _differ(one: Frame, other: Frame) -> bool:

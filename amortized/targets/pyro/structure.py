@@ -64,11 +64,11 @@ class Structure:
         return {name: x[latent.slice] for name, latent in self.latents.items()}
 
     def moved(self, centring: Sites) -> Structure:
-        """The same model in other coordinates: c of the elements of some latents, by name."""
+        """The same model in other coordinates: c of the elements of some latents, by name; as written at c = 1."""
         latents = dict(self.latents)
         for name, c in centring.items():
             wide = c.to(self.device, self.dtype).expand(latents[name].unconstrained_shape)
-            latents[name] = replace(latents[name], centring=wide)
+            latents[name] = replace(latents[name], centring=None if bool((wide == 1).all()) else wide)
         return replace(self, latents=latents)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -77,19 +78,37 @@ class PyroTarget(ModelTarget):
         args, kwargs, structure = checked(model, args, kwargs or {}, seed)
         if centring:
             structure = structure.moved(centring)
-        super().__init__(structure)
-        self.arguments = Arguments(model, args, kwargs)
-        self.program = Program(model, args, kwargs, structure)
-        self._first_parameters = {name: value.clone() for name, value in structure.parameters.items()}
-        self._batch, self._reference = choose(self.program, seed)
+        self._build(Program(model, args, kwargs, structure), Arguments(model, args, kwargs), seed, capture_seconds)
+        if not self.batching.startswith("vmap"):  # under vmap a branch on a value raises: no site depends on one
+            self._has_warned = _tell(
+                troubles_of_prior(self.program, seed).sentences("draws of its prior", only_own=True)
+            )
+
+    def _build(self, program: Program, arguments: Arguments, seed: int, capture_seconds: float) -> None:
+        super().__init__(program.structure)
+        self.program, self.arguments = program, arguments
+        self._first_parameters = {name: value.clone() for name, value in program.structure.parameters.items()}
+        self._batch, self._reference = choose(program, seed)
         self._next_look = 0.0
         self._has_warned = False
         if isinstance(self._batch, Vmap):
             self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
-        else:  # under vmap a branch on a value raises, so neither sites nor exceptions can depend on one
-            self._has_warned = _tell(
-                troubles_of_prior(self.program, seed).sentences("draws of its prior", only_own=True)
-            )
+
+    def moved_to(self, centring: Sites, seed: int, capture_seconds: float) -> PyroTarget:
+        """The same density in other coordinates, compared with its own loop and recorded.
+
+        The model and its data are not checked again, and nothing is said twice.
+
+        Args:
+            centring: c of each element of a latent, by site; the other sites stay as they are here.
+            seed: Of the points at which the ways to batch are compared.
+            capture_seconds: Time limit for the recording.
+        """
+        old, moved = self.program, copy.copy(self)
+        program = Program(old.model, old.args, old.kwargs, old.structure.moved(centring))
+        moved._build(program, self.arguments, seed, capture_seconds)
+        moved._has_warned = self._has_warned
+        return moved
 
     @property
     def batching(self) -> str:

@@ -204,10 +204,9 @@ class LatentMessenger(Messenger):
             self.standardized[message["name"]] = Standardized(message["fn"], frame, placed)
         transform: Any = bijection(message["fn"].support)
         value = transform(coordinates)
-        batch = value.shape[: value.ndim - message["fn"].event_dim]
-        log_det = transform.log_abs_det_jacobian(coordinates, value)
-        log_det = self.total(unknown_only(log_det, self.halves.known(message), batch))
-        self.log_dets[message["name"]] = log_det if moved is None else log_det + self.total(moved)
+        batch, known = value.shape[: value.ndim - message["fn"].event_dim], self.halves.known(message)
+        own = self.total(unknown_only(transform.log_abs_det_jacobian(coordinates, value), known, batch))
+        self.log_dets[message["name"]] = own if moved is None else own + self.total(unknown_only(moved, known, batch))
         return self.halves.completed(message, value)
 
     def standardize(self, trace: Any) -> None:

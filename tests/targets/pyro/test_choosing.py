@@ -19,7 +19,7 @@ Y = torch.tensor([1.2, -0.4, 0.7, 2.1, 0.1, 1.6])
 
 
 def test_weak_data_standardize():
-    choice = choose_coordinates(PyroTarget(groups, (Y, 5.0)), seed=0, capture_seconds=20.0)
+    choice = choose_coordinates(PyroTarget(groups, (Y, 5.0)), seed=0, seconds=20.0)
     assert set(choice.centring) == {"theta"} and choice.centring["theta"].max() < 0.2
     assert set(choice.reasons) == {"mu", "tau", "theta"}
 

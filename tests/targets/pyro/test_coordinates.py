@@ -53,7 +53,7 @@ def in_float64():
 def test_frames_of_many_kinds(in_float64):
     found = frames(PyroTarget(many_kinds, (Y.double(), MASK), capture_seconds=0).program)
     assert found.moving == ("k", "r", "g", "ln", "th", "st", "la", "ev", "ca", "tr", "mv", "mw", "mm")
-    assert found.constant == ("mu", "tau", "s") and found.without == ("lo", "di")
+    assert found.constant == ("mu", "tau", "s") and found.without == ("lo", "di") and not found.differing
 
 
 @pytest.mark.parametrize("kind", ["zero", "random", "one"])

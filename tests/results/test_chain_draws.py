@@ -1,0 +1,32 @@
+"""Draws of chains: as many as asked for, equally many of each chain, and more moves where there are too few."""
+
+import torch
+
+from amortized.mcmc.many_chains import run_chains
+from amortized.results.chain_draws import extended, taken
+from amortized.targets.callable import DensityTarget
+from tests.known import seeded
+
+
+def normal() -> DensityTarget:
+    return DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)
+
+
+def test_draws_are_equally_many_of_each_chain_and_evenly_spread():
+    found = run_chains(normal(), torch.randn(8, 2, generator=seeded()), 20.0, seeded(1))
+    x, number = taken(found, 12)
+    assert number == 6 and x.shape == (12, 2)
+    assert torch.equal(x[:2], found.draws[0, [0, -1]])
+    assert taken(found, 7)[1] == 7  # a prime: one draw of each of seven chains
+
+
+def test_chains_go_on_where_there_are_too_few_draws():
+    target = normal()
+    found = run_chains(target, torch.randn(8, 2, generator=seeded()), 20.0, seeded(1))
+    wanted = found.draws[..., 0].numel() + 100
+    longer = extended(found, target, wanted, seeded(2))
+    assert longer.draws[..., 0].numel() >= wanted
+    assert torch.equal(longer.draws[:, : found.draws.shape[1]], found.draws)
+    x, _ = taken(longer, wanted)
+    # independent draws would have an error of 1 / sqrt(900) = .033; chains may have three times as much
+    assert len(x) == wanted and float(x.mean(0).abs().max()) < 0.15
