@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -11,16 +12,18 @@ from amortized._types import Tensor
 from amortized.targets.base import Target
 from amortized.targets.wrapped import WrappedTarget
 
-MOST_DIMENSIONS = 100
-"""Above it the products of all pairs of coordinates are over 5,000 features, too many to tell from noise."""
-MOST_TERMS = 12
-"""Terms of each row and kind at the most: the map is a loop over rows, whose cost they are."""
+MOST_DIMENSIONS = 50
+"""Above it the fit of all rows takes over ten seconds, and the products of all pairs are over 1,000 features."""
+MOST_TERMS = 8
+"""Terms of each row and kind at the most: a bend of a bend needs three."""
 BOUND = 12.0
 """Of a log std less its constant, in nats: a funnel's neck and mouth may differ by e^12 either way without overflow."""
 LEVEL = 0.001
 """Chance that noise alone makes any term of any row significant."""
-SELECTING = 4_000
-"""Draws by which terms are chosen; all are used to fit them."""
+SELECTING, MOST_SELECTING = 300_000, 4_000
+"""Draws times features, and draws, by which terms are chosen at the most; all draws are used to fit them."""
+CONSTANT = (-1, -1)
+"""The constant 1 as a pair of factors."""
 TURNS, SCORING = 4, 15
 """Fits of mean and log std in turn, and steps of Fisher scoring in each: both then move by under a percent."""
 DEPENDENT = 1e-8
@@ -29,79 +32,97 @@ TINY = 1e-300
 """Keeps logarithms and ratios of zeros finite."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What one coordinate is given the earlier ones: ``z_k = m(z) + exp(s(z)) u_k``.
 
     Args:
-        pairs: indices ``(P, 2)`` of the factors of each term of m; k stands for the constant 1, and so the last term.
-        mean: coefficients of m, ``(P,)``.
-        steep: indices ``(Q, 2)`` of the terms of s.
-        log_std: coefficients of s, ``(Q,)``.
+        mean: a coefficient of m for each pair of factors ``(i, j)``; −1 stands for the constant 1.
+        log_std: the same for s.
     """
 
-    pairs: Tensor
-    mean: Tensor
-    steep: Tensor
-    log_std: Tensor
+    mean: dict[tuple[int, int], float]
+    log_std: dict[tuple[int, int], float]
 
     @property
     def curved(self) -> bool:
-        """Whether m is not linear or s not constant; the last column of ones has the index k."""
-        last = self.pairs[-1, 1]
-        return len(self.steep) > 1 or bool((self.pairs != last).all(-1).any())
+        """Whether m is not linear, or s not constant."""
+        return len(self.log_std) > 1 or any(-1 not in pair for pair in self.mean)
+
+    @property
+    def parents(self) -> set[int]:
+        return {place for pair in (*self.mean, *self.log_std) for place in pair} - {-1}
+
+
+class _Level:
+    """Rows that depend on earlier levels only, evaluated together."""
+
+    def __init__(self, rows: dict[int, Row], place: dict[int, int]):
+        self.columns = torch.tensor(list(rows))
+        self.mean = self._table([row.mean for row in rows.values()], place)
+        self.log_std = self._table([row.log_std for row in rows.values()], place)
+
+    @staticmethod
+    def _table(rows: list[dict[tuple[int, int], float]], place: dict[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Both factors of every term ``(P,)``, the constant's last, and its coefficient in each row ``(P, R)``."""
+        pairs = [*dict.fromkeys(pair for row in rows for pair in row if pair != CONSTANT), CONSTANT]
+        factors = torch.tensor([[place[i], place[j]] for i, j in pairs])
+        table = torch.tensor([[row.get(pair, 0.0) for row in rows] for pair in pairs], dtype=torch.float64)
+        return factors[:, 0], factors[:, 1], table
 
     def of(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """m and s, each ``(B,)``, from the earlier coordinates with a last column of ones ``(B, k + 1)``."""
-        mean = (z[:, self.pairs[:, 0]] * z[:, self.pairs[:, 1]]) @ self.mean
-        return mean, _bounded(z[:, self.steep[:, 0]] * z[:, self.steep[:, 1]], self.log_std)
+        """m and s ``(B, R)``, from ones and the coordinates of the earlier levels."""
+        i, j, table = self.mean
+        mean = (z[:, i] * z[:, j]) @ table
+        i, j, table = self.log_std
+        return mean, _bounded(z[:, i] * z[:, j], table)
 
 
-@dataclass(frozen=True)
 class TriangularMap:
     """``x = m + scale · z`` with ``z_k = m_k(z_1 … z_{k−1}) + exp(s_k(z_1 … z_{k−1})) u_k``; float64.
 
-    m_k and s_k are linear in products of two earlier coordinates. So a bend x → x² and a funnel become
-    N(0, I).
+    m_k and s_k are linear in products of two earlier coordinates. So a bend x → x² and a funnel become N(0, I). Rows
+    that do not depend on each other are evaluated together.
 
     Args:
         shift: m, ``(D,)``.
         scale: of each coordinate, ``(D,)``.
-        rows: of each coordinate; None where ``z_k = u_k``.
+        rows: of each coordinate.
     """
 
-    shift: Tensor
-    scale: Tensor
-    rows: tuple[Row | None, ...]
+    def __init__(self, shift: Tensor, scale: Tensor, rows: Sequence[Row]):
+        self.shift, self.scale, self.rows = shift, scale, tuple(rows)
+        depth: list[int] = []
+        for row in rows:
+            depth.append(1 + max((depth[parent] for parent in row.parents), default=-1))
+        order = sorted(range(len(rows)), key=lambda k: depth[k])
+        place = {-1: 0, **{k: 1 + at for at, k in enumerate(order)}}
+        together = [{k: rows[k] for k in order if depth[k] == level} for level in range(max(depth) + 1)]
+        self._levels = [_Level(part, place) for part in together]
+        self._order = torch.tensor(order)
+        self._back = torch.tensor([place[k] for k in range(len(rows))])
 
     @property
     def curved(self) -> bool:
         """Whether any row is more than affine."""
-        return any(row is not None and row.curved for row in self.rows)
+        return any(row.curved for row in self.rows)
 
     def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """``x: (B, D)`` and ``log |det ∂x/∂u|: (B,)``."""
         u = u.double()
-        one = torch.ones_like(u[:, :1])
-        columns: list[Tensor] = []
-        log_det = self.scale.log().sum().expand(len(u))
-        for k, row in enumerate(self.rows):
-            if row is None:
-                columns.append(u[:, k])
-                continue
-            mean, log_std = row.of(torch.cat([torch.stack(columns, 1), one], 1) if columns else one)
-            columns.append(mean + log_std.exp() * u[:, k])
-            log_det = log_det + log_std
-        return self.shift + torch.stack(columns, 1) * self.scale, log_det
+        z, log_det = torch.ones_like(u[:, :1]), self.scale.log().sum().expand(len(u))
+        for level in self._levels:
+            mean, log_std = level.of(z)
+            z = torch.cat([z, mean + log_std.exp() * u[:, level.columns]], 1)
+            log_det = log_det + log_std.sum(-1)
+        return self.shift + z[:, self._back] * self.scale, log_det
 
     def inverse(self, x: Tensor) -> Tensor:
         """``u: (B, D)`` of ``x: (B, D)``."""
         z = (x.double() - self.shift) / self.scale
-        one, u = torch.ones_like(z[:, :1]), z.clone()
-        for k, row in enumerate(self.rows):
-            if row is not None:
-                mean, log_std = row.of(torch.cat([z[:, :k], one], 1))
-                u[:, k] = (z[:, k] - mean) * (-log_std).exp()
+        known, u = torch.cat([torch.ones_like(z[:, :1]), z[:, self._order]], 1), torch.empty_like(z)
+        for level in self._levels:
+            mean, log_std = level.of(known)
+            u[:, level.columns] = (z[:, level.columns] - mean) * (-log_std).exp()
         return u
 
 
@@ -147,9 +168,10 @@ class CurvedTarget(WrappedTarget):
 def triangular_map(x: Tensor, effective: float | None = None) -> TriangularMap:
     """The map fitted to draws, row by row; only terms that noise does not explain.
 
-    Each row starts from a linear regression on the earlier coordinates. Then products of two of them enter m or s one
-    at a time: the one whose part beyond the terms so far explains most of the residual, or of its square, as long as
-    its z-score is significant. After each, m is fitted again by weighted least squares, and s by Fisher scoring.
+    Earlier coordinates and products of two of them enter m or s one at a time: the one whose part beyond the terms so
+    far has the largest z-score against the residual, or, where no term of m is significant, against the logarithm of
+    its square. After each, m is fitted again by weighted least squares, and s by Fisher scoring. Terms of m that later
+    ones made superfluous leave again.
 
     Args:
         x: draws ``(N, D)``.
@@ -159,49 +181,54 @@ def triangular_map(x: Tensor, effective: float | None = None) -> TriangularMap:
     shift, scale = x.double().mean(0), x.double().std(0)
     z = (x.double() - shift) / scale
     effective = min(count / 2 if effective is None else effective, count)
-    rows = tuple(_row(z, k, effective / count) for k in range(dim)) if dim <= MOST_DIMENSIONS else (None,) * dim
-    return TriangularMap(shift, scale, rows)
+    flat = Row({CONSTANT: 0.0}, {CONSTANT: 0.0})
+    curved = dim <= MOST_DIMENSIONS
+    return TriangularMap(shift, scale, [_row(z, k, effective / count) if k and curved else flat for k in range(dim)])
 
 
-def _row(z: Tensor, k: int, worth: float) -> Row | None:
+def _row(z: Tensor, k: int, worth: float) -> Row:
     """The row of coordinate k from standardized draws ``(N, D)``; a draw is worth ``worth`` independent ones."""
-    if k == 0:
-        return None
-    few = z[:: max(1, len(z) // SELECTING)]
-    earlier = _with_ones(few, k)
-    i, j = torch.triu_indices(k + 1, k + 1, device=z.device)[:, :-1]  # without 1 · 1, which is the intercept
-    terms: tuple[list[int], list[int]] = ((j == k).nonzero()[:, 0].tolist(), [])
-    features = earlier[:, i] * earlier[:, j]
-    limit = _limit(z.shape[1] ** 3 / 3) / math.sqrt(worth)
-    row = _fitted(earlier, few[:, k], i, j, terms)
+    pairs = [(i, j) for i in range(-1, k) for j in range(max(i, 0), k)]
+    few = z[:: max(1, len(z) * len(pairs) // SELECTING, len(z) // MOST_SELECTING)]
+    columns = torch.cat([few[:, :k], torch.ones_like(few[:, :1])], 1)  # the constant 1 is the last, so it has index −1
+    features = columns[:, [i for i, _ in pairs]] * columns[:, [j for _, j in pairs]]
+    limit, y, one = _limit(z.shape[1] ** 3 / 3) / math.sqrt(worth), few[:, k], torch.ones_like(few[:, :1])
+    terms: tuple[list[int], list[int]] = [], []
+    mean, log_std = _fitted(features, y, terms)
     for _ in range(2 * MOST_TERMS):
-        mean, log_std = row.of(earlier)
-        residual, weight = (few[:, k] - mean) * (-log_std).exp(), (-log_std).exp()[:, None]
+        s = _bounded(torch.cat([features[:, terms[1]], one], 1), log_std)
+        residual, weight = (y - torch.cat([features[:, terms[0]], one], 1) @ mean) * (-s).exp(), (-s).exp()[:, None]
         best, kind = _significant(features * weight, residual, weight, limit, terms[0]), 0
         if best is None:  # no bend is left that a log std could take for its own
-            best, kind = _significant(features, _log_square(residual), torch.ones_like(weight), limit, terms[1]), 1
-        if best is None or len(terms[kind]) >= k * (1 - kind) + MOST_TERMS:
+            best, kind = _significant(features, _log_square(residual), one, limit, terms[1]), 1
+        if best is None or len(terms[kind]) >= MOST_TERMS:
             break
         terms[kind].append(best)
-        row = _fitted(earlier, few[:, k], i, j, terms)
-    return _fitted(_with_ones(z, k), z[:, k], i, j, terms)
+        for each in list(terms[0][:-1]) if kind == 0 else []:
+            others = [other for other in terms[0] if other != each]
+            both = features[:, [each, *others]] * weight
+            if _significant(both, y * weight[:, 0], weight, limit, list(range(1, len(others) + 1))) is None:
+                terms[0].remove(each)
+        mean, log_std = _fitted(features, y, terms)
+    columns = torch.cat([z[:, :k], torch.ones_like(z[:, :1])], 1)
+    used = [pairs[each] for have in terms for each in have]
+    designs = columns[:, [i for i, _ in used]] * columns[:, [j for _, j in used]]
+    bends = len(terms[0])
+    mean, log_std = _fitted(designs, z[:, k], (list(range(bends)), list(range(bends, len(used)))))
+    names = [[pairs[each] for each in have] + [CONSTANT] for have in terms]
+    return Row(dict(zip(names[0], mean.tolist(), strict=True)), dict(zip(names[1], log_std.tolist(), strict=True)))
 
 
-def _with_ones(z: Tensor, k: int) -> Tensor:
-    return torch.cat([z[:, :k], torch.ones_like(z[:, :1])], 1)
-
-
-def _fitted(earlier: Tensor, y: Tensor, i: Tensor, j: Tensor, terms: tuple[list[int], list[int]]) -> Row:
-    """m and s of these terms, fitted in turn to all draws."""
-    last = torch.full((1, 2), earlier.shape[1] - 1, device=y.device)
-    pairs, steep = (torch.cat([torch.stack([i[have], j[have]], 1), last]) for have in terms)
-    designs = [earlier[:, index[:, 0]] * earlier[:, index[:, 1]] for index in (pairs, steep)]
+def _fitted(features: Tensor, y: Tensor, terms: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
+    """Coefficients of m and s of these terms and constants, fitted in turn."""
+    one = torch.ones_like(features[:, :1]) if features.shape[1] else torch.ones_like(y)[:, None]
+    designs = [torch.cat([features[:, have], one], 1) for have in terms]
     log_std = torch.zeros_like(y)
-    for _ in range(1 if not terms[1] else TURNS):
+    for _ in range(TURNS if terms[1] else 1):
         coefficients = _least_squares(designs[0], y, (-2 * log_std).exp())
         log_coefficients = _log_std(designs[1], y - designs[0] @ coefficients)
         log_std = _bounded(designs[1], log_coefficients)
-    return Row(pairs, coefficients, steep, log_coefficients)
+    return coefficients, log_coefficients
 
 
 def _significant(features: Tensor, signal: Tensor, one: Tensor, limit: float, have: list[int]) -> int | None:
