@@ -55,8 +55,8 @@ def chain_starts(target: Target, modes: GaussianMixture | None, generator: Gener
     """64 starts ``(C, D)``: three quarters are dispersed, the others are draws of Gaussians at the modes.
 
     Starts at the modes let R-hat test whether the modes are joined with the rest. A Gaussian has as many as its bound
-    of the mass says: chains that start in the neck of a funnel take long to leave. Bare optima are not used, for the same
-    reason. On a random walk of 500 steps eight chains of 64 stayed at such optima.
+    of the mass says: chains that start in the neck of a funnel take long to leave. Bare optima are not used, for the
+    same reason. On a random walk of 500 steps eight chains of 64 stayed at such optima.
 
     Args:
         target: the density.
@@ -114,7 +114,7 @@ def chains_within(
 
 
 def of_chains(chains: Chains, count: int, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """``count`` draws ``(count, D)``, at most all, evenly over chains and moves, in random order; log R ``(count,)``."""
+    """``count`` draws ``(count, D)``, at most all, evenly over chains and moves, in random order; log R ``(N,)``."""
     x, log_prob = chains.draws.transpose(0, 1).flatten(0, 1), chains.log_prob.mT.flatten()
     rows = torch.linspace(0, len(x) - 1, count, device=x.device).round().long()
     rows = rows[torch.randperm(count, generator=generator, device=x.device)]
