@@ -24,7 +24,7 @@ from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.conditional.model import as_data_sets
 from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.failures import tell
-from amortized.training.recipe import Recipe
+from amortized.training.recipe import PAYING, Recipe
 
 PLANNED = 0.85
 """Part of ``max_seconds`` after which training ends: the weights of fresh paths take the rest."""
@@ -49,7 +49,7 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
     """
 
     preset: Callable[..., DiffusionSampler] = GFlowNet
-    default_recipe = Recipe()
+    default_recipe = PAYING
     components: int | None = None
 
     @takes(Options)

@@ -23,7 +23,7 @@ def forward_looking(dim: int) -> Objective:
     return SubTrajectoryBalance(dim, forward_looking=True)
 
 
-SIMULATED = Recipe(bridge_steps=0, objective=reverse_kl, behaviour=on_policy, even=1.0)
+SIMULATED = Recipe(bridge_steps=0, objective=reverse_kl, behaviour=on_policy)
 """Reverse KL through the simulation, as the papers train: no maximum likelihood on bridges before it."""
 
 
@@ -52,35 +52,35 @@ class TBGuide(DiffusionGuide):
     """Trajectory balance, off-policy (arXiv 2301.12594, 2402.05098)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=trajectory_balance, even=1.0)
+    default_recipe = Recipe(objective=trajectory_balance)
 
 
 class VarGradGuide(DiffusionGuide):
     """The log-variance loss, off-policy (arXiv 2010.10436, 2402.05098): what ``DiffusionGuide`` itself does."""
 
     preset = GFlowNet
-    default_recipe = Recipe(even=1.0)
+    default_recipe = Recipe()
 
 
 class DBGuide(DiffusionGuide):
     """Detailed balance, off-policy (arXiv 2111.09266)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=DetailedBalance, even=1.0)
+    default_recipe = Recipe(objective=DetailedBalance)
 
 
 class SubTBGuide(DiffusionGuide):
     """Sub-trajectory balance, off-policy (arXiv 2209.12782)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=SubTrajectoryBalance, even=1.0)
+    default_recipe = Recipe(objective=SubTrajectoryBalance)
 
 
 class FLSubTBGuide(DiffusionGuide):
     """Forward-looking sub-trajectory balance, off-policy (arXiv 2302.01687, 2402.05098)."""
 
     preset = GFlowNet
-    default_recipe = Recipe(objective=forward_looking, even=1.0)
+    default_recipe = Recipe(objective=forward_looking)
 
 
 class MixtureGuide(DiffusionGuide):
@@ -90,5 +90,5 @@ class MixtureGuide(DiffusionGuide):
     """
 
     preset = partial(GFlowNet, steps=64)
-    default_recipe = Recipe(enough=0.8, refinements=(1,), grid=Coarse(16))
+    default_recipe = Recipe(enough=0.8, refinements=(1,), grid=Coarse(16), even=0.5)
     components = 64

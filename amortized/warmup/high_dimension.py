@@ -74,7 +74,7 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
     refuse_improper(float(optima.log_prob[0]))
     budget.say(f"{len(optima.x)} optimisation runs, the best to {float(optima.log_prob[0]):.1f}")
     chains = chains_within(target, None, SHARE, generator, budget) if FROM <= target.dim <= MOST else None
-    if chains is not None and chains.converged:
+    if chains is not None and chains.usable:
         return from_chains(target, chains, optima, draws, generator, budget)
     gaussian = nearest_gaussian(density, optima.x[0], FIRST_SCALE, generator, stop=stop)
     budget.say(f"nearest Gaussian with bound {float(gaussian.elbo):.2f}")
