@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from amortized.mcmc.many_chains import CHAINS
@@ -16,12 +17,13 @@ def gaussian(dim):
     return DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim, torch.float64)
 
 
+@pytest.mark.slow
 def test_from_twenty_dimensions_the_draws_are_those_of_chains():
     target = gaussian(20)
     found = warm_up(target, draws=500, generator=seeded(), max_seconds=60.0)
     assert found.chains is not None and found.chains.converged and found.trustworthy, found.status
     rows = found.chains.draws.flatten(0, 1)
-    assert (torch.cdist(found.draws[:20], rows).min(-1).values < 1e-9).all()
+    assert (torch.cdist(found.draws[:20], rows).min(-1).values < 1e-6).all()  # cdist subtracts squares
     assert torch.allclose(found.log_prob, target.log_prob(found.draws), atol=1e-6)
     # the mixture is fitted to about 1,000 effective draws: 230 parameters cost some hundredths of a nat
     assert abs(found.log_evidence.value - 10 * math.log(2 * math.pi)) < 0.1
@@ -29,6 +31,7 @@ def test_from_twenty_dimensions_the_draws_are_those_of_chains():
     assert found.draws.mean(0).abs().max() < 5 * 500**-0.5
 
 
+@pytest.mark.slow
 def test_two_modes_that_chains_do_not_join_keep_the_weights_of_the_tempering():
     def density(x):
         return torch.logsumexp(torch.stack([-0.5 * (x - 6).square().sum(-1), -0.5 * (x + 6).square().sum(-1) - 1.0]), 0)
