@@ -50,8 +50,8 @@ ROUND = 50
 MOST_NUMBERS = 40_000_000
 """Numbers that are kept of the draws, 160 MB in float32: beyond, every second draw is dropped."""
 
-HOPELESS = 2.0
-"""R-hat over which chains with 60 % of their time spent will not be mixed at its end."""
+HOPELESS = 1.3
+"""R-hat over which chains with 60 % of their time spent will not be mixed at its end: wells are at 2 to 3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +100,11 @@ class Chains:
     def converged(self) -> bool:
         """Whether R-hat is under 1.05, and the effective sample size at least 1,000."""
         return self.rhat < MIXED and self.ess >= ENOUGH
+
+    @property
+    def usable(self) -> bool:
+        """Whether R-hat is under 1.3: draws to train on, better than those of a mixture that fits badly."""
+        return self.rhat < HOPELESS
 
     @property
     def status(self) -> str:

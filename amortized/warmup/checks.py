@@ -133,10 +133,10 @@ def conclude_from_weights(check: WeightCheck) -> Conclusion:
 
 
 def conclude_from_chains(chains: Chains, check: WeightCheck, screening: Screening | None) -> Conclusion:
-    """Chains that converged give the draws, importance weights the evidence; both are trusted if they agree.
+    """Chains give the draws, importance weights the evidence; both are trusted if the chains converged and all agrees.
 
     Args:
-        chains: converged.
+        chains: whose draws are taken.
         check: what the weights of a law that was fitted to their draws say.
         screening: the search for more modes; None where there was none.
     """

@@ -52,7 +52,7 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
     """Draws, a product and log Z where matrices of all dimensions cannot be fitted to draws.
 
     1. L-BFGS runs from dispersed starts find optima.
-    2. Up to 1,000 dimensions HMC chains run from dispersed points and from optima. If they agree, the draws are theirs,
+    2. Up to 1,000 dimensions HMC chains run from dispersed points. If they agree, the draws are theirs,
        and importance weights of a Gaussian give log Z. Then the rest is left out.
     3. The Gaussian nearest to the target at the best optimum gives axes. Draws start around all distinct optima.
     4. HMC moves the draws in these axes.
@@ -73,8 +73,8 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
     optima = State(*(field[optima.log_prob.argsort(descending=True)] for field in optima))
     refuse_improper(float(optima.log_prob[0]))
     budget.say(f"{len(optima.x)} optimisation runs, the best to {float(optima.log_prob[0]):.1f}")
-    chains = chains_within(target, optima.x, SHARE, generator, budget) if FROM <= target.dim <= MOST else None
-    if chains is not None and chains.converged:
+    chains = chains_within(target, None, SHARE, generator, budget) if FROM <= target.dim <= MOST else None
+    if chains is not None and chains.usable:
         return from_chains(target, chains, optima, draws, generator, budget)
     gaussian = nearest_gaussian(density, optima.x[0], FIRST_SCALE, generator, stop=stop)
     budget.say(f"nearest Gaussian with bound {float(gaussian.elbo):.2f}")

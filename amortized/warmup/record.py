@@ -91,7 +91,7 @@ def recorded(
         product = fit_product(draws, polish.tempering.generator).product
         shift, scale_tril = product.shift, product.scale_tril
     status = conclusion.status
-    if chains is not None and not chains.converged:
+    if chains is not None and not chains.usable:
         status = f"{chains.status}, so that nothing is taken from them; {status}"
     return WarmUp(
         draws=draws,

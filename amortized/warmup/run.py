@@ -82,7 +82,7 @@ def warm_up(
     chains = None
     if target.dim >= FROM:
         chains = chains_within(target, modes, SHARE, generator, budget)
-        if chains is not None and chains.converged:
+        if chains is not None and chains.usable:
             return from_chains(target, chains, optima, draws, generator, budget)
     return _run_until_agreed(tempering, optima, draws, budget, chains)
 
