@@ -29,8 +29,8 @@ POOR = 0.2
 """Effective share of paths under which VarGrad has too few good ones to learn from (docs/results/repair.md)."""
 
 GOOD = 0.8
-"""Effective share from which no finer grid is tried. Below it a finer one may: 25 Gaussians .55 on 16 steps, .90 on 64,
-at a path's cost of four times 14 microseconds."""
+"""Effective share from which no finer grid is tried. 25 Gaussians: .55 on 16 steps, by weights that cannot be trusted,
+and .77 on 32, which can (docs/results/effort.md)."""
 
 WORTH = 0.02
 """Overlap by which training or a finer grid must win, twice the noise of an evaluation; else the faster one stays."""
