@@ -50,6 +50,7 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
 
     preset: Callable[..., DiffusionSampler] = GFlowNet
     default_recipe = PAYING
+    reference: str = "mixture"
     components: int | None = None
 
     @takes(Options)
@@ -65,7 +66,8 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
             options.recipe.check_trains(kind.__name__, own)
         recipe = (options.recipe or own).with_behaviour(options.exploration, options.local_search)
         untried = options.seed + options.replicas
-        self.plan = Plan(options, kind.__name__, kind.preset, recipe, kind.components, untried)
+        reference = options.reference or kind.reference
+        self.plan = Plan(options, kind.__name__, kind.preset, recipe, kind.components, untried, reference)
         self.others: list[Answers] = []
         self.fitted: Fitted | None = None
         self.seconds = 0.0

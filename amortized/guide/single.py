@@ -50,7 +50,7 @@ class Single(Fitted):
             self.coordinates = dict.fromkeys(self._target.latents, "as written: coordinates='centred'")
         progress, components = plan.options.progress, plan.components
         warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
-        self.prepared = prepare(self._target, warm, plan.make_sampler, self.generator, seed)
+        self.prepared = prepare(self._target, warm, plan.make_sampler, self.generator, seed, plan.reference)
         self.sampler = self.prepared.sampler
         self.latents = self._target.latents
         self._posterior: Posterior | None = None

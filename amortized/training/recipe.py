@@ -36,6 +36,8 @@ from amortized.training.record import Buffer, Material, Training, material_of
 
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
+REFINING = 0.1
+"""Part of the time of training that the choice of a grid may take where training has used all of it."""
 
 
 def log_variance(dim: int) -> Objective:
@@ -96,6 +98,7 @@ class Recipe:
         in_time: plans as many steps as fit in, by the time of the first ones.
         even: effective share of untrained paths from which nothing is trained; 1 always trains. Below it, and under an
             effective share of 20 %, ``train`` leaves the work to ``training.repair``.
+        always: every stage trains for ``every`` steps at least, and never goes back to the weights before it.
     """
 
     bridge_steps: int = 300
@@ -114,6 +117,7 @@ class Recipe:
     bridge_share: float = 0.3
     in_time: bool = False
     even: float = 1.0
+    always: bool = False
 
     def __post_init__(self) -> None:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
@@ -216,13 +220,13 @@ def train_on(
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
         convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
-        if not convergence(TrainingStep(0, steps, 0.0, parts)):
+        if recipe.always or not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar, *callbacks])
             convergence.restore(parts)
-        done = len(record.bridge_losses)
-        record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]
+        record.evaluations += [(len(record.bridge_losses) + number, found) for number, found in convergence.evaluations]
         record.skipped += history.skipped
+        record.outcome = f"{len(history.losses)} steps of {title}: {convergence.reason}"
         return history.losses
 
     def on_bridges(callbacks: list[Callback]) -> None:
@@ -249,8 +253,9 @@ def train_on(
     soon = time.perf_counter() + recipe.bridge_share * seconds
     if recipe.bridge_steps:
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
-    record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
-    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
+    record.losses = stage("training on paths", recipe.steps, deadline, off_policy)
+    until = max(deadline - time.perf_counter(), REFINING * seconds)
+    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator, until)
     return record
 
 
