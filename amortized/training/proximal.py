@@ -128,7 +128,7 @@ def proximal_rounds(
     if not isinstance(process, LinearProcess):
         raise ValueError(f"{type(process).__name__} has no bridges in closed form: write GFlowNet(dim, steps=64)")
     clock = _Clock(seconds)
-    work = _Work(sampler, process, target, generator, clock)
+    work = _Work(sampler, process, target, generator)
     state = work.scored(draws[:BUFFER], clock.after(PREPARING * FIRST * seconds))
     held, buffer = work.split(state)
     rounds, best, weights, power = [], 0, copy.deepcopy(sampler.state_dict()), None
@@ -203,7 +203,6 @@ class _Work:
     process: LinearProcess
     target: WhitenedTarget
     generator: Generator | None
-    clock: _Clock
 
     def scored(self, draws: Tensor, until: float) -> State:
         """Draws of finite density with log R and score: at least one chunk, and as many as the time allows."""
