@@ -1,7 +1,7 @@
 """The default guide on the posteriors that modellers have, beside NUTS and SMC: error, seconds, verdicts.
 
     python benchmarks/modellers.py --out benchmarks/results/modellers/after.jsonl
-    python benchmarks/modellers.py --method nuts smc --seeds 0 --out benchmarks/results/modellers/others.jsonl
+    python benchmarks/modellers.py --method nuts smc chains --seeds 0 --out benchmarks/results/modellers/others.jsonl
     python benchmarks/modellers.py --model horseshoe --skip coordinates --out runs/without.jsonl
     python benchmarks/modellers.py --table benchmarks/results/modellers/after.jsonl
 
@@ -38,10 +38,13 @@ from amortized import DiffusionGuide
 from amortized.baselines import nuts, smc
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.recipe import Training
+from amortized.warmup.starts import uniform_starts
 
 DRAWS = 4_000
 LIMIT = 200.0
 """Seconds of wall clock after which a run has no answer."""
+CHAIN_SECONDS = 30.0
+"""Of the library's chains alone: half of the default limit of a fit."""
 CONSTANT = 1e-9
 """True sd under which a coordinate is a constant, as the first entry of a correlation's factor."""
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "log": torch.log, "asinh": torch.asinh}
@@ -139,10 +142,24 @@ def run_smc(case: Case, seed: int, skip: Sequence[str]) -> dict[str, Any]:
     return {**errors(draws.sites, case.known), **of_evidence, **own, **clock.lap("fit")}
 
 
+def run_library_chains(case: Case, seed: int, skip: Sequence[str]) -> dict[str, Any]:
+    """The library's 64 chains alone, from dispersed starts, in the coordinates in which the model is written."""
+    from amortized.mcmc.many_chains import CHAINS, run_chains
+
+    clock, target = Clock(), PyroTarget(case.model, case.arguments)
+    starts = uniform_starts(target, CHAINS, seed)
+    chains = run_chains(target, starts, CHAIN_SECONDS, torch.Generator().manual_seed(seed))
+    states = chains.draws.flatten(0, 1)
+    sites = target.constrain(states[torch.randperm(len(states))[:DRAWS]].to(target.dtype))
+    own = {"verdict": f"R-hat {chains.rhat:.3f}", "effective": chains.ess, "calls": target.calls}
+    return {**errors(sites, case.known), **own, **clock.lap("fit")}
+
+
 RUNS: dict[str, Callable[[Case, int, Sequence[str]], dict[str, Any]]] = {
     "guide": run_guide,
     "nuts": run_nuts,
     "smc": run_smc,
+    "chains": run_library_chains,
 }
 
 

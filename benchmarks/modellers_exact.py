@@ -213,8 +213,8 @@ def varying_slopes() -> Conditional:
         return constant - groups * (theta[:2] + HALF_LOG_TAU).sum(), precision, explained * seen
 
     return Conditional(
-        [(-4.0, 1.0), (-12.0, 1.0), (-1.0, 0.5)],
-        23,
+        [(-4.0, 1.0), (-10.0, 1.0), (-1.0, 0.5)],
+        33,
         lambda theta: log_half_normal(theta, 1.0).sum(-1),
         parts,
         np.eye(2 * groups + 2),

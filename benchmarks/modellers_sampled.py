@@ -133,16 +133,6 @@ def zero_inflated_counts(count):
     numpyro.factor("count", jnp.where(count == 0, jnp.logaddexp(-jax.nn.softplus(-idle), some), some).sum())
 
 
-def tall_logistic(shop, columns, bought):
-    mean = numpyro.sample("mean", dist.Normal(0.0, 2.0))
-    std = numpyro.sample("std", dist.HalfNormal(1.0))
-    weight = numpyro.sample("weight", dist.Normal(0.0, 1.0).expand([columns.shape[1]]).to_event(1))
-    with numpyro.plate("shop", int(shop.max()) + 1):
-        effect = numpyro.sample("effect", dist.Normal(mean, std))
-    logits = effect[shop.astype(int)] + columns @ weight
-    numpyro.factor("bought", (bought * logits - jax.nn.softplus(logits)).sum())
-
-
 MODELS: dict[str, Callable[..., None]] = {
     "seeds": seeds,
     "horseshoe": horseshoe,
@@ -152,7 +142,6 @@ MODELS: dict[str, Callable[..., None]] = {
     "gaussian_process_counts": gaussian_process_counts,
     "correlated_effects": correlated_effects,
     "zero_inflated_counts": zero_inflated_counts,
-    "tall_logistic": tall_logistic,
 }
 """In the form of the Pyro model, for the comparison of densities."""
 

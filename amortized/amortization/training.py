@@ -32,7 +32,7 @@ def for_contexts(recipe: Recipe) -> Recipe:
         behaviour = replace(behaviour, moves=5, every=2)
     return replace(
         recipe,
-        bridge_steps=6_000 if recipe.bridge_steps else 0,
+        bridge_steps=0 if recipe.objective(1).on_policy_only else 6_000,
         bridge_share=0.5,
         steps=3_000,
         every=250,

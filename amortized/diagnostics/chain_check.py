@@ -69,7 +69,8 @@ class ChainCheck:
 
 def checked(chains: Chains) -> ChainCheck:
     """The figures of chains that know of no other optimum yet."""
-    return ChainCheck(*chains.draws.shape[:2], chains.rhat, chains.ess)
+    number, length, _ = chains.draws.shape
+    return ChainCheck(number, length, chains.rhat, chains.ess)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from amortized.training.recipe import Recipe, train
 from amortized.training.record import Training
 
 Answer = TypeVar("Answer")
-REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97, even=1.0)
+REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97)
 """Judged twice as often as by default, and up to more overlap: the sampler starts near the posterior."""
 REFINED_FROM = 2_000
 """Paths behind the draws that a refinement trains on."""

@@ -24,7 +24,7 @@ from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.conditional.model import as_data_sets
 from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.failures import tell
-from amortized.training.recipe import Recipe
+from amortized.training.recipe import PAYING, Recipe
 
 PLANNED = 0.85
 """Part of ``max_seconds`` after which training ends: the weights of fresh paths take the rest."""
@@ -49,7 +49,8 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
     """
 
     preset: Callable[..., DiffusionSampler] = GFlowNet
-    default_recipe = Recipe()
+    default_recipe = PAYING
+    reference: str = "mixture"
     components: int | None = None
 
     @takes(Options)
@@ -65,7 +66,8 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
             options.recipe.check_trains(kind.__name__, own)
         recipe = (options.recipe or own).with_behaviour(options.exploration, options.local_search)
         untried = options.seed + options.replicas
-        self.plan = Plan(options, kind.__name__, kind.preset, recipe, kind.components, untried)
+        reference = options.reference or kind.reference
+        self.plan = Plan(options, kind.__name__, kind.preset, recipe, kind.components, untried, reference)
         self.others: list[Answers] = []
         self.fitted: Fitted | None = None
         self.seconds = 0.0

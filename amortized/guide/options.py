@@ -25,6 +25,8 @@ SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
 """Limits of ``fit``: what a user waits for at a prompt; five times that where one fit serves all data sets."""
 COORDINATES = ("auto", "centred")
 """Where latents with a location and a scale lie."""
+REFERENCES = ("mixture", "normal")
+"""Laws of the ends before training: what the warm-up found, or N(0, I) in whitened coordinates."""
 Named = ParamSpec("Named")
 
 
@@ -59,6 +61,14 @@ class Options:
         metadata=says(
             "Makes the sampler from ``(dim, reference)``, for instance ``partial(GFlowNet, steps=32)``. "
             "None: the guide's own preset."
+        ),
+    )
+    reference: str | None = field(
+        default=None,
+        metadata=says(
+            "Where the sampler of one data set starts. ``mixture``: from what the warm-up found. ``normal``: from "
+            "N(0, I) in whitened coordinates. None: ``normal`` for a guide that is named after a paper's method, else "
+            "``mixture``."
         ),
     )
     recipe: Recipe | None = field(default=None, metadata=says("How the sampler is trained. None: the guide's own."))
@@ -122,6 +132,8 @@ class Options:
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
         if self.coordinates not in COORDINATES:
             raise ValueError(f"coordinates={self.coordinates!r}: write 'auto' or 'centred'")
+        if self.reference not in (None, *REFERENCES):
+            raise ValueError(f"reference={self.reference!r}: write 'mixture' or 'normal'")
         self._check_amortize()
         check_count(self.replicas, "replicas")
         object.__setattr__(self, "device", available_device(self.device))
@@ -132,6 +144,8 @@ class Options:
             if embedding is not None:
                 raise ValueError("embedding= without a context to read: write amortize='y' as well, the data's name")
             return
+        if self.reference == "mixture":
+            raise ValueError("reference='mixture' is of one posterior: leave it out beside amortize=")
         one = amortize.plate if isinstance(amortize, LocalTo) else amortize
         names = [one] if isinstance(one, str) else one
         valid = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
@@ -202,6 +216,7 @@ class Plan:
         recipe: How it is trained.
         components: Number of Gaussians drawn to the target by natural gradients; None for none.
         untried: A seed that neither the guide nor a replica has.
+        reference: Where the sampler of one data set starts, ``mixture`` or ``normal``.
 
     Raises:
         ValueError: A recipe or a mixture that cannot serve many data sets.
@@ -213,8 +228,14 @@ class Plan:
     recipe: Recipe
     components: int | None = None
     untried: int = 1
+    reference: str = "mixture"
 
     def __post_init__(self) -> None:
+        if self.components is not None and self.reference != "mixture":
+            raise ValueError(
+                f"reference={self.reference!r} for {self.name}, whose {self.components} Gaussians are the reference: "
+                "write VarGradGuide(model)"
+            )
         if (amortize := self.options.amortize) is None:
             return
         check_batch(self.recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare, warm_up_checked
 from amortized.training.recipe import train
 from amortized.training.record import Training
+from amortized.training.repair import repaired
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
@@ -48,7 +50,7 @@ class Single(Fitted):
             self.coordinates = dict.fromkeys(self._target.latents, "as written: coordinates='centred'")
         progress, components = plan.options.progress, plan.components
         warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
-        self.prepared = prepare(self._target, warm, plan.make_sampler, self.generator, seed)
+        self.prepared = prepare(self._target, warm, plan.make_sampler, self.generator, seed, plan.reference)
         self.sampler = self.prepared.sampler
         self.latents = self._target.latents
         self._posterior: Posterior | None = None
@@ -70,9 +72,14 @@ class Single(Fitted):
 
     def train(self, seconds: float) -> Training:
         """Train the sampler, then weigh its paths: the verdict belongs to the fit."""
-        made, recipe = self.prepared, self.plan.recipe
+        began, made, recipe = time.perf_counter(), self.prepared, self.plan.recipe
         draws, progress = (made.ends, made.log_ends), self.plan.options.progress
-        self.training_record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
+        record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
+        if recipe.even < 1:
+            left, chains = seconds - (time.perf_counter() - began), made.warm.chains
+            exact = chains is not None and chains.converged
+            record = repaired(record, made.white, draws, left, exact, self.generator)
+        self.training_record = record
         self._posterior = None
         posterior = self.posterior((), {})
         posterior.reverse_weights()

@@ -4,7 +4,8 @@
 2. After each window a metric is made from all chains: their covariance, or its geometric mean with the inverse
    covariance of the scores. Both are tried, and the better is kept.
 3. The chains then run with a fixed kernel until R-hat and the effective sample size are good, or the time is over.
-   As long as R-hat is not, all draws are thrown away whenever their number has doubled, and the metric is made anew.
+   Where R-hat is not good after 150 moves, all draws are thrown away and the metric is made anew. The next stretch is
+   half as long again.
 """
 
 from __future__ import annotations
@@ -32,8 +33,12 @@ from amortized.mcmc.state import CountedDensity, LogDensityAndScore, State, init
 CHAINS = 64
 """Chains, as one batch: a batch of 64 costs hardly more than one of 16, and 64 single chains show what each misses."""
 
-WARM_UP = 0.5
-"""Part of the budget after which the windows end, however short they are, and no metric is made anew."""
+WARM_UP, LAST_METRIC = 0.4, 0.6
+"""Parts of the budget after which the windows end, however short they are, and after which no metric is made anew."""
+
+STRETCH, LONGER = 150, 1.5
+"""Moves with a fixed kernel after which chains that are not mixed get a new metric, and their growth. On a horseshoe
+the best metric of the first 200 moves was half as fast as that of the next 200."""
 
 MIXED, ENOUGH = 1.05, 1_000
 """R-hat below which, and effective draws from which, chains end. With 64 chains both are reached at about the same
@@ -45,8 +50,8 @@ ROUND = 50
 MOST_NUMBERS = 40_000_000
 """Numbers that are kept of the draws, 160 MB in float32: beyond, every second draw is dropped."""
 
-HOPELESS = 2.0
-"""R-hat over which chains with half of their time spent will not be mixed at its end."""
+HOPELESS = 1.3
+"""R-hat over which chains with 60 % of their time spent will not be mixed at its end: wells are at 2 to 3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,11 @@ class Chains:
     def converged(self) -> bool:
         """Whether R-hat is under 1.05, and the effective sample size at least 1,000."""
         return self.rhat < MIXED and self.ess >= ENOUGH
+
+    @property
+    def usable(self) -> bool:
+        """Whether R-hat is under 1.3: draws to train on, better than those of a mixture that fits badly."""
+        return self.rhat < HOPELESS
 
     @property
     def status(self) -> str:
@@ -180,22 +190,24 @@ def _sampled(
     """The windows, then draws by a fixed kernel."""
     density = _density(target)
     moved, moves = windows(density, state, kernel, generator, clock.spent, WARM_UP)
-    state, record, look = moved.state, _Record(target, moved.kernel, generator), 2 * ROUND
+    state, record, look, stretch = moved.state, _Record(target, moved.kernel, generator), 2 * ROUND, STRETCH
     while True:
         state = record.run(state, look - record.moves, clock.over)
         draws, log_prob = record.draws()
         rhat, ess = agreement(draws, MIXED)
-        if clock.over() or ess >= ENOUGH or (rhat > HOPELESS and clock.spent() > WARM_UP):
+        if clock.over() or ess >= ENOUGH or (rhat > HOPELESS and clock.spent() > LAST_METRIC):
             break
-        if rhat >= MIXED and record.moves >= 4 * ROUND and clock.spent() < WARM_UP:
+        if rhat >= MIXED and record.moves >= stretch and clock.spent() < LAST_METRIC:
             moves += record.moves
             moved = better_metric(density, state, record.recent, generator, clock.over)
             moves += len(moved.states)
             moved = adapting(density, moved.state, moved.kernel, ROUND, generator, clock.over)
             moves += len(moved.states)
-            state, look, record = moved.state, record.moves, _Record(target, moved.kernel, generator)
+            state, record = moved.state, _Record(target, moved.kernel, generator)
+            look, stretch = 2 * ROUND, int(LONGER * stretch)
+            continue
         # a look costs a sort of all draws: the next comes after a quarter more of them
-        look = record.moves + max(ROUND, look // 4) if record.moves else look
+        look += max(ROUND, look // 4)
     return Chains(
         draws=draws,
         log_prob=log_prob,

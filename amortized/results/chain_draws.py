@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import replace
 
 import torch
 
 from amortized._types import Generator, Tensor
+from amortized.diagnostics.chain_check import checked
+from amortized.mcmc.convergence import bulk_ess, rank_normalized_rhat
 from amortized.mcmc.many_chains import Chains
 from amortized.targets.base import Target
+
+MORE = 50
+"""Draws of each chain between two looks at R-hat."""
+
+
+def finished(chains: Chains, target: Target, seconds: float, generator: Generator) -> Chains:
+    """The chains after as many more moves as they need to hold, or as there are seconds for.
+
+    For every two new draws of a chain its oldest one is dropped: chains that had not arrived forget how they came.
+    """
+    until = time.perf_counter() + seconds
+    while not checked(chains).holds and time.perf_counter() < until:
+        longer = chains.continued(target, MORE, generator)
+        draws, log_prob = longer.draws[:, MORE // 2 :], longer.log_prob[:, MORE // 2 :]
+        chains = replace(longer, draws=draws, log_prob=log_prob, rhat=rank_normalized_rhat(draws), ess=bulk_ess(draws))
+    return chains
 
 
 def extended(chains: Chains, target: Target, count: int, generator: Generator) -> Chains:

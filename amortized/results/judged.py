@@ -18,6 +18,7 @@ from amortized.diagnostics.mode_search import ModeSearch, Unbounded
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, Checks, Diagnosis, diagnose
 from amortized.mcmc.many_chains import Chains, chains_from
+from amortized.results.chain_draws import finished
 from amortized.results.looks import FreshPaths, Look, Searches, look, scales
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
@@ -32,6 +33,8 @@ POLISHED = 512
 """The sampler's own draws that stand in for held-out ones: as many as ``Recipe.held_out``."""
 CHAINS = 64
 """Chains that start from the paths' ends: as many as those of the warm-up."""
+NEAR = 1.3
+"""R-hat under which chains are worth going on with: those of several modes have far more."""
 OTHER_SEED = 1_000_003
 """Added to the seed of a fit where a check needs random numbers. A prime far above the seeds that people type."""
 
@@ -109,7 +112,8 @@ class Judged:
         """The chains that ``"best"`` draws come from; None where they come from the sampler's paths.
 
         Paths whose weights pass every check are best. Then come the warm-up's chains, if they agree and are long
-        enough; then paths whose weights are uneven; then chains that start from the resampled paths.
+        enough; then paths whose weights are uneven. Then the warm-up's chains go on, or others start from the
+        resampled paths.
         """
         weighed = diagnose(self.weights(), self.reverse_weights(), None, True).verdict
         if weighed == TRUSTWORTHY:
@@ -117,13 +121,21 @@ class Judged:
         known = None if self.warm_up is None else self.warm_up.chains
         if known is not None and checked(known).holds:
             return known
-        if weighed != UNTRUSTED or not self.chains_within or not self.weights().isfinite().any():
+        if weighed != UNTRUSTED or not self.chains_within:
             return None
         with placement(self.white.device):
-            generator = torch.Generator(self.white.device).manual_seed(self._other_seed)
-            starts = self.fresh.ends[systematic(self.weights(), CHAINS, generator)]
-            started = chains_from(self.white.unwhiten(starts), self.target, self.chains_within, generator)
-        return started if checked(started).holds else None
+            found = self._longer_chains(known)
+        return found if found is not None and checked(found).holds else None
+
+    def _longer_chains(self, known: Chains | None) -> Chains | None:
+        """The warm-up's chains after more moves, or chains from the paths; None where no path has a weight."""
+        generator = torch.Generator(self.white.device).manual_seed(self._other_seed)
+        if known is not None and known.rhat < NEAR:
+            return finished(known, self.target, self.chains_within, generator)
+        if not self.weights().isfinite().any():
+            return None
+        starts = self.fresh.ends[systematic(self.weights(), CHAINS, generator)]
+        return chains_from(self.white.unwhiten(starts), self.target, self.chains_within, generator)
 
     @cached_property
     def _chain_check(self) -> ChainCheck | None:

@@ -49,6 +49,9 @@ class WhitenedTarget(WrappedTarget):
 
     def whiten(self, x: Tensor) -> Tensor:
         """``u = L⁻¹ (x − m)`` in this target's dtype; ``(B, D)``."""
+        if self.shift.ndim == 1:  # rows of one system: a batch of systems would copy L once for each row
+            u = torch.linalg.solve_triangular(self.scale_tril, (x.double() - self.shift).mT, upper=False).mT
+            return u.to(self.dtype)
         centred = (self._each(x) - self.shift)[..., None]
         u = torch.linalg.solve_triangular(self.scale_tril, centred, upper=False)[..., 0]
         return u.reshape(x.shape).to(self.dtype)

@@ -91,6 +91,16 @@ class Convergence:
             self.best_weights = copy.deepcopy(step.parts.state_dict())
         return evaluation.overlap >= self.enough or self._waited >= self.patience
 
+    @property
+    def reason(self) -> str:
+        """Why the run ended, after the words "so many steps of training: "."""
+        overlap = f"the overlap is {self.best:.0%}"
+        if self.evaluations and self.evaluations[-1][1].overlap >= self.enough:
+            return f"{overlap}, which is enough"
+        if self._waited >= self.patience:
+            return f"{overlap}, and {self._waited} evaluations brought no progress"
+        return f"{overlap}, and the time or the steps were over"
+
     def restore(self, parts: nn.Module) -> None:
         """Evaluate the last step if need be, and load the weights of the best evaluation."""
         if self._unjudged is not None:

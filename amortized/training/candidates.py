@@ -25,6 +25,9 @@ PATHS = 2_000
 OVERLAP = 0.7
 """Least overlap of an even candidate. Backward paths from held-out draws are in it: they see a missing mode."""
 
+POOR = 0.2
+"""Effective share of paths under which VarGrad has too few good ones to learn from (docs/results/repair.md)."""
+
 WORTH = 0.02
 """Overlap by which training must win, twice the noise of an evaluation; else the untrained sampler, which is faster."""
 

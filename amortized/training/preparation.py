@@ -82,22 +82,25 @@ def warm_up_checked(
     return warm
 
 
-def prepare(target: Target, warm: WarmUp, maker: Maker, generator: Generator, seed: int) -> Prepared:
+def prepare(
+    target: Target, warm: WarmUp, maker: Maker, generator: Generator, seed: int, reference: str = "mixture"
+) -> Prepared:
     """Whiten a target by its warm-up, and build an untrained sampler.
 
     Args:
         target: of D variables.
         warm: its warm-up.
-        maker: ``maker(expensive)(dim, reference)`` builds the sampler. A density is expensive if it costs over 50
+        maker: ``maker(expensive)(dim, start)`` builds the sampler. A density is expensive if it costs over 50
             microseconds a particle.
         generator: puts the draws in random order.
         seed: fixes the network's first weights.
+        reference: ``mixture`` starts the sampler from the warm-up's mixture or product, ``normal`` from N(0, I).
     """
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
-    reference = warm.reference()
+    start = warm.reference() if reference == "mixture" else None
     expensive = is_expensive(target, warm.draws)
     with own_randomness(target.device, seed):
-        sampler = maker(expensive)(target.dim, reference).to(target.device)
+        sampler = maker(expensive)(target.dim, start).to(target.device)
     order = torch.randperm(len(warm.draws), generator=generator, device=target.device)
     log_ends = warm.log_prob[order].double() + white.log_det
     return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, expensive)

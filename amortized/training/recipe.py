@@ -29,13 +29,15 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Presented
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
-from amortized.training.candidates import better, candidate
+from amortized.training.candidates import POOR, better, candidate
 from amortized.training.evaluation import Evaluation, evaluate, evaluation_size, refined
 from amortized.training.loop import Schedule, TrainingGrid, check_pair, fit, fit_bridges
 from amortized.training.record import Buffer, Material, Training, material_of
 
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
+REFINING = 0.1
+"""Part of the time of training that the choice of a grid may take where training has used all of it."""
 
 
 def log_variance(dim: int) -> Objective:
@@ -94,7 +96,9 @@ class Recipe:
         grid: lays training on times of its own; None: those of sampling.
         bridge_share: part of the time for the bridges.
         in_time: plans as many steps as fit in, by the time of the first ones.
-        even: effective share of untrained paths from which nothing is trained; 1 always trains.
+        even: effective share of untrained paths from which nothing is trained; 1 always trains. Below it, and under an
+            effective share of 20 %, ``train`` leaves the work to ``training.repair``.
+        always: every stage trains for ``every`` steps at least, and never goes back to the weights before it.
     """
 
     bridge_steps: int = 300
@@ -112,7 +116,8 @@ class Recipe:
     grid: TrainingGrid | None = None
     bridge_share: float = 0.3
     in_time: bool = False
-    even: float = 0.5
+    even: float = 1.0
+    always: bool = False
 
     def __post_init__(self) -> None:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
@@ -148,6 +153,10 @@ class Recipe:
         return replace(self, behaviour=replace(self.behaviour, **changes))
 
 
+PAYING = Recipe(even=0.5)
+"""Trains only where it pays: at an effective share of a half, training can at most double the draws a second."""
+
+
 def train(
     sampler: DiffusionSampler,
     target: WhitenedTarget,
@@ -157,7 +166,10 @@ def train(
     generator: Generator | None = None,
     progress: bool = False,
 ) -> Training:
-    """Train a sampler from draws of its target.
+    """Train a sampler from draws of its target, if that pays.
+
+    Untrained samplers are weighed first. Where their weights are even, nothing is trained. Else the trained and the
+    untrained sampler are weighed on fresh paths, and the better one is kept.
 
     Args:
         sampler: trained in place.
@@ -171,7 +183,18 @@ def train(
     Raises:
         ValueError: not more draws than ``recipe.held_out``.
     """
-    return train_on(material_of(target, draws, recipe.held_out), sampler, recipe, seconds, generator, progress)
+    began, material = time.perf_counter(), material_of(target, draws, recipe.held_out)
+    if recipe.even >= 1:
+        return train_on(material, sampler, recipe, seconds, generator, progress)
+    held_out = material.held_out
+    untrained = candidate(sampler.process, target, held_out, recipe.refinements, recipe.even, generator)
+    if untrained.is_even(recipe.even):
+        return untrained.record("training would bring little")
+    if untrained.evaluation.ess_fraction < POOR:
+        return untrained.record("too few for training on weights")
+    left = max(0.0, seconds - (time.perf_counter() - began))
+    record = train_on(material, sampler, recipe, left, generator, progress)
+    return better(record, sampler.policy, untrained, target, held_out, generator)
 
 
 def train_on(
@@ -186,11 +209,6 @@ def train_on(
     """Train a sampler on the material, as ``train`` does."""
     deadline = time.perf_counter() + seconds
     process, policy = sampler.process, sampler.policy
-    untrained = None
-    if recipe.even < 1:
-        untrained = candidate(process, material.judged, material.held_out, recipe.refinements, recipe.even, generator)
-        if untrained.is_even(recipe.even):
-            return untrained.record("training would bring little")
     parts = nn.ModuleDict({"process": process, "policy": policy})
     target, judged, held_out = material.target, material.judged, material.held_out
     record = Training(process)
@@ -202,13 +220,13 @@ def train_on(
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
         convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
-        if not convergence(TrainingStep(0, steps, 0.0, parts)):
+        if recipe.always or not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar, *callbacks])
             convergence.restore(parts)
-        done = len(record.bridge_losses)
-        record.evaluations += [(done + number, evaluation) for number, evaluation in convergence.evaluations]
+        record.evaluations += [(len(record.bridge_losses) + number, found) for number, found in convergence.evaluations]
         record.skipped += history.skipped
+        record.outcome = f"{len(history.losses)} steps of {title}: {convergence.reason}"
         return history.losses
 
     def on_bridges(callbacks: list[Callback]) -> None:
@@ -235,9 +253,10 @@ def train_on(
     soon = time.perf_counter() + recipe.bridge_share * seconds
     if recipe.bridge_steps:
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
-    record.losses = stage("off-policy training", recipe.steps, deadline, off_policy)
-    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator)
-    return record if untrained is None else better(record, policy, untrained, judged, held_out, generator)
+    record.losses = stage("training on paths", recipe.steps, deadline, off_policy)
+    until = max(deadline - time.perf_counter(), REFINING * seconds)
+    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator, until)
+    return record
 
 
 def build_objective(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:

@@ -132,15 +132,16 @@ def conclude_from_weights(check: WeightCheck) -> Conclusion:
     return Conclusion(tails_seen and check.confirms_draws and check.covered, check.log_evidence, status)
 
 
-def conclude_from_chains(chains: Chains, check: WeightCheck, screening: Screening) -> Conclusion:
-    """Chains that converged give the draws, importance weights the evidence; both are trusted if they agree.
+def conclude_from_chains(chains: Chains, check: WeightCheck, screening: Screening | None) -> Conclusion:
+    """Chains give the draws, importance weights the evidence; both are trusted if the chains converged and all agrees.
 
     Args:
-        chains: converged.
+        chains: whose draws are taken.
         check: what the weights of a law that was fitted to their draws say.
-        screening: the search for more modes.
+        screening: the search for more modes; None where there was none.
     """
     tails_seen = check.k_hat < TAILS_SEEN
-    parts = [chains.status, *_weights_in_words(check, tails_seen), str(screening), UNSEEN]
-    confirmed = chains.converged and tails_seen and check.confirms_draws and check.covered
-    return Conclusion(confirmed and not screening.cut, check.log_evidence, "; ".join(filter(None, parts)))
+    parts = [chains.status, *_weights_in_words(check, tails_seen), "" if screening is None else str(screening), UNSEEN]
+    searched = screening is None or not screening.cut
+    confirmed = chains.converged and tails_seen and check.confirms_draws and check.covered and searched
+    return Conclusion(confirmed, check.log_evidence, "; ".join(filter(None, parts)))

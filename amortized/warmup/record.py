@@ -81,13 +81,17 @@ def recorded(
     """
     white = polish.tempering.white
     draws, product = white.unwhiten(state.x), None
-    if polish.product is None:
+    if not polish.joint:
+        assert polish.product is not None
+        product = polish.product.affine(white.shift, white.scale_tril)
+        shift, scale_tril = product.shift, product.scale_tril
+    elif polish.product is None:
         shift, scale_tril = draws.double().mean(0), significant_scale_tril(draws)
     else:
         product = fit_product(draws, polish.tempering.generator).product
         shift, scale_tril = product.shift, product.scale_tril
     status = conclusion.status
-    if chains is not None and not chains.converged:
+    if chains is not None and not chains.usable:
         status = f"{chains.status}, so that nothing is taken from them; {status}"
     return WarmUp(
         draws=draws,

@@ -9,7 +9,7 @@ from amortized.mcmc.many_chains import Chains
 from amortized.mcmc.state import State
 from amortized.targets.base import Target
 from amortized.warmup.budget import Budget
-from amortized.warmup.chains import FROM, LATE_SHARE, SHARE, chains_within, from_chains
+from amortized.warmup.chains import FROM, LATE_SHARE, MANY, SHARE, chains_within, from_chains
 from amortized.warmup.checks import conclude
 from amortized.warmup.high_dimension import many_dimensions
 from amortized.warmup.modes import find_modes
@@ -19,9 +19,6 @@ from amortized.warmup.record import WarmUp, recorded
 from amortized.warmup.screening import Screening
 from amortized.warmup.starts import normal_starts
 from amortized.warmup.tempering import Tempering, wide_gaussian
-
-MANY = 100
-"""Dimensions above which `many_dimensions` does the work: a covariance has 5,050 entries there, for 2,048 draws."""
 
 STARTS = 48
 """Optimisation runs, as one batch: with this many the prototype was right on eight of ten targets of known truth."""
@@ -85,7 +82,7 @@ def warm_up(
     chains = None
     if target.dim >= FROM:
         chains = chains_within(target, modes, SHARE, generator, budget)
-        if chains is not None and chains.converged:
+        if chains is not None and chains.usable:
             return from_chains(target, chains, optima, draws, generator, budget)
     return _run_until_agreed(tempering, optima, draws, budget, chains)
 

@@ -26,3 +26,7 @@ def test_a_centred_funnel_is_right_in_chosen_coordinates():
 def test_an_unknown_choice_is_named():
     with pytest.raises(ValueError, match="coordinates='non-centred': write 'auto' or 'centred'"):
         DiffusionGuide(funnel, coordinates="non-centred")
+
+
+def test_many_data_sets_stay_as_written():
+    assert DiffusionGuide(funnel, amortize="y").options.coordinates == "auto"

@@ -10,7 +10,9 @@ from pyro.infer import Predictive
 
 import amortized
 from amortized import DiffusionGuide, OffPolicy, PISGuide, Recipe, TBGuide
-from amortized.training.recipe import on_policy
+from amortized.processes import PinnedBrownian
+from amortized.processes.mixture_reference import MixtureReference
+from amortized.training.recipe import PAYING, on_policy
 
 GUIDES = [
     amortized.PISGuide,
@@ -40,9 +42,9 @@ def model(y):
 
 @every_guide
 def test_it_finds_the_posterior_and_the_evidence(guide_class):
-    """Closed form: mean 24/13, deviation 13^-1/2; five standard errors of 2 000 draws; enough=2 lets it train."""
+    """Closed form: mean 24/13, deviation 13^-1/2; five standard errors of 2 000 draws; even=1 trains the mixture."""
     quick = replace(guide_class.default_recipe, steps=8, batch=32, every=8, held_out=128, refinements=(1,), enough=2.0)
-    quick = replace(quick, bridge_steps=min(quick.bridge_steps, 8))
+    quick = replace(quick, bridge_steps=min(quick.bridge_steps, 8), even=1.0)
     guide = guide_class(model, recipe=quick, progress=False).fit(DATA)
     assert len(guide.training_record.losses) > 0
     draws = guide.sample(2_000)["mean"]
@@ -55,11 +57,44 @@ def test_it_finds_the_posterior_and_the_evidence(guide_class):
     assert guide.at().draws(10, verdict=False).method == guide_class.__name__
 
 
+@pytest.mark.parametrize(("reference", "starts_from"), [(None, None), ("mixture", MixtureReference)])
+def test_a_guide_named_after_a_method_is_that_method(reference, starts_from):
+    """The posterior is normal, so the untrained sampler is exact; enough=0 would end the training before it began."""
+    quick = replace(PISGuide.default_recipe, steps=8, batch=16, every=4, held_out=128, refinements=(1,), enough=0.0)
+    guide = PISGuide(model, reference=reference, recipe=quick, progress=False).fit(DATA)
+    start = guide.sampler.process.reference
+    assert start is None if starts_from is None else isinstance(start, starts_from)
+    record = guide.training_record
+    assert len(record.losses) == 4 and not record.bridge_losses
+    assert record.kept is None and record.source == "trained sampler"
+    assert isinstance(record.sampling, PinnedBrownian)
+
+
+def test_where_a_guide_starts():
+    """A published method starts from N(0, I), the default and its mixture from the warm-up."""
+    starts = {guide.__name__: guide(model).plan.reference for guide in (DiffusionGuide, *GUIDES)}
+    assert {name for name, start in starts.items() if start == "mixture"} == {"DiffusionGuide", "MixtureGuide"}
+    assert DiffusionGuide(model, reference="normal").plan.reference == "normal"
+    with pytest.raises(ValueError, match="reference='normal' for MixtureGuide, whose 64 Gaussians are the reference"):
+        amortized.MixtureGuide(model, reference="normal")
+    with pytest.raises(ValueError, match="reference='point': write 'mixture' or 'normal'"):
+        PISGuide(model, reference="point")
+    with pytest.raises(ValueError, match="reference='mixture' is of one posterior"):
+        PISGuide(model, amortize="y", reference="mixture")
+
+
+def test_only_its_objective_trains_a_method():
+    """Bridges train any sampler by maximum likelihood. Over many data sets they come first, where paths may be any."""
+    for kind in GUIDES[:-1]:
+        assert kind.default_recipe.bridge_steps == 0 and kind.default_recipe.always
+    assert TBGuide(model, amortize="y").recipe.bridge_steps > 0 == PISGuide(model, amortize="y").recipe.bridge_steps
+
+
 def test_parts_are_named_at_the_constructor():
     guide = TBGuide(model, exploration=0.3, local_search=False, langevin=False)
     assert guide.recipe.behaviour == OffPolicy(exploration=0.3, local_search=False)
     assert guide.options.langevin is False
-    assert DiffusionGuide(model).recipe == Recipe()
+    assert DiffusionGuide(model).recipe == PAYING
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,20 @@ def test_convergence_stops_by_its_criterion(overlaps, stopped, judged):
     assert [number for number, _ in convergence.evaluations] == [10 * (i + 1) for i in range(judged)]
 
 
+@pytest.mark.parametrize(
+    ("overlaps", "said"),
+    [
+        ([0.3, 0.95], "the overlap is 95%, which is enough"),
+        ([0.5, 0.504, 0.502], "the overlap is 50%, and 2 evaluations brought no progress"),
+        ([0.1 * i for i in range(9)] + [0.85], "the overlap is 85%, and the time or the steps were over"),
+    ],
+)
+def test_convergence_says_why_a_run_ended(overlaps, said):
+    convergence = playing(overlaps)
+    stops_after(convergence)
+    assert convergence.reason == said
+
+
 def test_gains_below_the_margin_do_not_count_but_are_kept():
     convergence = playing([0.5, 0.504, 0.508, 0.512], margin=0.005, patience=2)
     assert stops_after(convergence) == 30

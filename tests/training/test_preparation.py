@@ -49,6 +49,12 @@ def test_ends_are_the_draws_in_another_order_with_the_density_that_the_sampler_s
     assert abs(float((back[:, 0].diff() > 0).double().mean()) - 0.5) < 5 * (0.25 / 200) ** 0.5
 
 
+def test_a_sampler_starts_from_the_mixture_or_from_a_normal(monkeypatch):
+    made, _ = prepared(monkeypatch, 0)
+    normal = prepare(made.white.target, made.warm, presets, seeded(), 0, "normal")
+    assert normal.sampler.process.reference is None is not made.sampler.process.reference
+
+
 def test_the_seed_sets_the_network_and_the_generator_the_order(monkeypatch):
     def weights(made: Prepared) -> torch.Tensor:
         return torch.cat([parameter.detach().flatten() for parameter in made.sampler.parameters()])

@@ -63,6 +63,19 @@ def test_a_sampler_that_is_already_good_is_left_alone():
     assert all(evaluation.overlap > 0.99 for _, evaluation in record.evaluations)
 
 
+def test_a_method_that_always_trains_keeps_what_it_trained():
+    """Target = reference: the untrained overlap is 1. A rate of 5 spoils it, and the spoilt weights stay."""
+    target = whitened(gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]))
+    ends = torch.randn(200, 2, generator=seeded(5))
+    sampler = fresh()
+    before = weights(sampler)
+    recipe = Recipe(0, steps=8, batch=8, learning_rate=5.0, every=2, enough=0.0, held_out=100, even=1.0, always=True)
+    record = train(sampler, target, (ends, target.log_prob(ends)), recipe, seconds=600, generator=seeded())
+    assert len(record.losses) == 2 and [step for step, _ in record.evaluations] == [2]
+    assert not torch.equal(before, weights(sampler)) and record.kept is None
+    assert record.outcome.startswith("2 steps of training on paths: the overlap is")
+
+
 def test_the_overlap_gets_better():
     target, sampler = normal(), fresh()
     recipe = Recipe(bridge_steps=60, bridge_batch=128, steps=20, batch=64, every=20, held_out=200, refinements=(1,))
@@ -116,6 +129,7 @@ def test_a_grid_is_refined_only_where_it_pays():
     process = OrnsteinUhlenbeck(1)
     chosen = refined(process, network(2), simple, (ends, simple.log_prob(ends)), (4, 1, 2), seeded())
     assert chosen.steps == 1
+    assert refined(process, network(2), simple, (ends, simple.log_prob(ends)), (2, 4), seeded(), seconds=0.0).steps == 2
     centres = torch.tensor([[-3.0], [3.0]])
     modes = whitened(DensityTarget(lambda x: (-0.5 * (x - centres[:, 0]).square()).logsumexp(-1), 1))
     ends = torch.randn(500, 1, generator=seeded(5)) + centres[torch.arange(500) % 2]

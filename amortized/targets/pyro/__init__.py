@@ -7,7 +7,7 @@
     discovery, structure runs that find the sites: names, shapes, dtype, observations, places in x
     bijections           coordinates: R^n onto the support of each latent, with log |det dz/dx|
     coordinates, frames  a site with a location and a scale, moved towards its standardized value; which sites these are
-    choosing             how far each is moved: c of each element, from the data
+    choosing, fitting    how far each is moved: c of each element, from the data, at draws of a fitted Gaussian
     enumeration          finite discrete latents summed out, log Σ_z p(x, z, data)
     program              the density of one particle, x: (D,) -> log R(x)
     batching             of B particles, (B, D) -> (B,): by vmap (with ``substitutes``), an outer plate or a loop

@@ -3,7 +3,8 @@
 1. The density is recorded once with logit c as more inputs, so that nothing is recorded twice while c is learned.
 2. A mean-field Gaussian and c are fitted together, then a full-rank one up to ``FULL_RANK`` dimensions.
 3. At its draws, k is the curvature of the likelihood along each element standardized by its prior: 0 where the data say
-   nothing, large where they say much. c is the mean of k / (I + k); I is the prior's own curvature, 1 for a normal one.
+   nothing, large where they say much. c is the lower decile of k / (I + k). I is the prior's own curvature, 1 for a
+   normal one.
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ FULL_RANK = 100
 """Dimensions up to which the second fit is full rank: 5,000 numbers to learn from 64 particles."""
 RECORDING, FITS = 0.5, 0.8
 """Part of the time for recording, and of what is left for the fits: the rest is for the curvature."""
+DECILE = 0.1
+"""Where k differs from draw to draw, a funnel's neck decides: mass is lost there, and no weight tells. With the mean
+instead, four groups under flat scales kept half of P(scale < .22). On ten groups of 1,000 rows that hardly differ log Z
+was .04 too low."""
 LEAST = 0.5
 """Of a prior's mean curvature: a Cauchy's; a Laplace's is 0 everywhere but at its centre."""
 STEP = 1e-2
 """Of the finite difference of scores: a hundredth of a prior's standard deviation, far above rounding in float32."""
-ALMOST_WRITTEN = 0.95
+ALMOST_WRITTEN = 0.9
 """c above which nothing moves: two seeds of the choice agree to .08, so that 1 is as likely."""
 LOGIT = "logit c of "
 AS_STANDARD = -30.0
@@ -93,7 +98,7 @@ class _WithLogits(Program):
 
 
 def _curvatures(batch: Batching, x: Tensor, own: Tensor) -> Tensor:
-    """Mean of k / (I + k) for each of D elements.
+    """The lower decile of k / (I + k) for each of D elements; NaN if k is finite nowhere.
 
     Args:
         batch: Densities of ``(B, D + E)``.
@@ -108,7 +113,8 @@ def _curvatures(batch: Batching, x: Tensor, own: Tensor) -> Tensor:
         k = (-(up - down)[:, place] / (2 * STEP) - own[:, place]).clamp(min=0)
         fine = k.isfinite()
         prior = own[fine, place].mean().clamp(min=LEAST)
-        shares.append((k[fine] / (prior + k[fine])).mean())
+        share = k[fine] / (prior + k[fine])
+        shares.append(share.quantile(DECILE) if len(share) else share.new_tensor(torch.nan))
     return torch.stack(shares)
 
 
@@ -168,13 +174,6 @@ def in_chosen_coordinates(target: PyroTarget, seed: int, seconds: float) -> tupl
     if moved is None:
         return target, choice.reasons | dict.fromkeys(choice.centring, "as written: moved, it could not be recorded")
     return moved, choice.reasons
-
-
-def standardized(target: PyroTarget, seed: int, seconds: float) -> PyroTarget | None:
-    """The target with c = 0 in every latent whose frame moves; None if no frame does, or if it cannot be recorded."""
-    latents = target.latents
-    centring = {name: torch.zeros(latents[name].unconstrained_shape) for name in frames(target.program).moving}
-    return moved_to(target, centring, seed, seconds) if centring else None
 
 
 def moved_to(target: PyroTarget, centring: Sites, seed: int, seconds: float) -> PyroTarget | None:

@@ -7,7 +7,7 @@ import torch
 from pyro import poutine
 
 from amortized.targets.pyro.batching import Loop, Plate
-from amortized.targets.pyro.coordinates import frame_of, place
+from amortized.targets.pyro.coordinates import Standardized, frame_of, place
 from amortized.targets.pyro.frames import frames
 from amortized.targets.pyro.target import PyroTarget
 
@@ -35,12 +35,30 @@ def many_kinds(y, mask):
     mv = pyro.sample("mv", dist.MultivariateNormal(torch.stack([mu, s]), scale_tril=tril))
     with pyro.plate("w", 3):
         mw = pyro.sample("mw", dist.MultivariateNormal(torch.stack([mu, s]), scale_tril=tril))
+    ig = pyro.sample("ig", dist.InverseGamma(3.0, tau))
+    we = pyro.sample("we", dist.Weibull(s, 1.5))
+    lg = pyro.sample("lg", dist.Logistic(mu, s))
+    gu = pyro.sample("gu", dist.Gumbel(mu, tau))
+    each = [dist.transforms.AffineTransform(mu, torch.stack([s, tau]), event_dim=1)]
+    te = pyro.sample("te", dist.TransformedDistribution(dist.StudentT(5.0, torch.zeros(2), 1.0).to_event(1), each))
     lo = pyro.sample("lo", dist.Uniform(0.0, tau))
     pyro.sample("di", dist.Dirichlet(torch.ones(3)))
     with poutine.mask(mask=mask):
         pyro.sample("mm", dist.Normal(mu, tau).expand([4]).to_event(0))
     total = th + st + la.sum(0) + ev.sum() + ca.sum() + tr.sum() + mv.sum() + mw.sum() + lo + k + r + g + ln
+    total = total + ig + we + lg + gu + te.sum()
     pyro.sample("y", dist.Normal(total, 1.0).to_event(1), obs=y)
+
+
+def log_dets_between(moved, plain, u):
+    """log |det dx/du| at ``u: (B, D)``, from one target's coordinates to the other's through the sites."""
+
+    def to_plain(point):
+        return plain.program.unconstrain(moved.program.unpack(point)[0])
+
+    with pyro.validation_enabled(False):
+        jacobians = [torch.autograd.functional.jacobian(to_plain, point) for point in u]
+    return torch.stack([torch.linalg.slogdet(jacobian)[1] for jacobian in jacobians])
 
 
 @pytest.fixture
@@ -52,7 +70,8 @@ def in_float64():
 
 def test_frames_of_many_kinds(in_float64):
     found = frames(PyroTarget(many_kinds, (Y.double(), MASK), capture_seconds=0).program)
-    assert found.moving == ("k", "r", "g", "ln", "th", "st", "la", "ev", "ca", "tr", "mv", "mw", "mm")
+    one_by_one = ("k", "r", "g", "ln", "th", "st", "la", "ev", "ca", "tr", "mv", "mw")
+    assert found.moving == (*one_by_one, "ig", "we", "lg", "gu", "te", "mm")
     assert found.constant == ("mu", "tau", "s") and found.without == ("lo", "di") and not found.differing
 
 
@@ -71,17 +90,49 @@ def test_density_gradient_and_round_trip_are_exact(in_float64, kind):
     back = moved.constrain(u)
     assert all(torch.allclose(back[name], sites[name], atol=1e-9) for name in latents)
 
-    def to_plain(point):
-        return plain.program.unconstrain(moved.program.unpack(point)[0])
-
-    with pyro.validation_enabled(False):
-        log_dets = [torch.linalg.slogdet(torch.autograd.functional.jacobian(to_plain, point))[1] for point in u]
-    assert torch.allclose(moved.log_prob(u), plain.log_prob(x) + torch.stack(log_dets), atol=1e-9)
+    expected = plain.log_prob(x[:2]) + log_dets_between(moved, plain, u[:2])
+    assert torch.allclose(moved.log_prob(u[:2]), expected, atol=1e-9)
     value, score = moved.log_prob_and_score(u[:3])
     steps = 1e-6 * torch.eye(plain.dim)
     slopes = torch.stack([(moved.log_prob(u[:3] + h) - moved.log_prob(u[:3] - h)) / 2e-6 for h in steps], 1)
     assert ((slopes - score).abs() / (1 + score.abs())).max() < 1e-5
     assert torch.allclose(Loop(moved.program).log_prob(u[:3]), value, atol=1e-9)
+
+
+def test_c_of_one_is_the_model_as_written_bit_for_bit():
+    plain = PyroTarget(many_kinds, (Y, MASK))
+    ones = {name: torch.ones(latent.unconstrained_shape) for name, latent in plain.latents.items()}
+    moved = plain.moved_to(ones, 0, 20.0)
+    x = torch.randn(16, plain.dim, generator=torch.Generator().manual_seed(0))
+    for one, other in zip(moved.log_prob_and_score(x), plain.log_prob_and_score(x), strict=True):
+        assert torch.equal(one, other)
+
+
+def partly_observed(y, known):
+    mu, tau = pyro.sample("mu", dist.Normal(0.0, 2.0)), pyro.sample("tau", dist.HalfNormal(2.0))
+    with pyro.plate("n", 4):
+        theta = pyro.sample("theta", dist.Normal(mu, tau), obs=y, obs_mask=known)
+        pyro.sample("z", dist.Normal(theta, 1.0), obs=2 * y)
+    pair = dist.MultivariateNormal(torch.stack([mu, mu]), scale_tril=torch.eye(2) * tau)
+    with pyro.plate("m", 3):
+        pyro.sample("pair", pair, obs=y[:2].expand(3, 2), obs_mask=known[:3])
+
+
+def test_only_the_unobserved_part_of_a_site_moves(in_float64):
+    data, generator = (Y.double(), torch.tensor([True, False, False, True])), torch.Generator().manual_seed(0)
+    plain = PyroTarget(partly_observed, data)
+    moving = frames(plain.program).moving
+    assert moving == ("theta_unobserved", "pair_unobserved") and plain.dim == 2 + 2 + 4
+    moved = plain.moved_to({name: torch.full(plain.latents[name].unconstrained_shape, 0.3) for name in moving}, 0, 20.0)
+    x = torch.randn(8, plain.dim, generator=generator)
+    sites = plain.constrain(x)
+    u = moved.unconstrain(sites)
+    back = moved.constrain(u)
+    assert not torch.allclose(u, x) and all(torch.allclose(back[name], sites[name]) for name in sites)
+    expected = plain.log_prob(x[:2]) + log_dets_between(moved, plain, u[:2])
+    assert torch.allclose(moved.log_prob(u[:2]), expected, atol=1e-9)
+    ours, theirs = moved.pointwise_log_likelihood(u), plain.pointwise_log_likelihood(x)
+    assert all(torch.allclose(ours[name], theirs[name], equal_nan=True) for name in theirs)
 
 
 def test_an_outer_plate_of_particles_gives_the_same():
@@ -148,9 +199,29 @@ def test_a_site_that_differs_between_states_of_a_discrete_latent_does_not_move()
         pyro.sample("y", dist.Normal(w + z, 1.0), obs=torch.tensor(0.5))
 
     plain = PyroTarget(model)
-    assert frames(plain.program).moving == ("w",)
+    assert frames(plain.program).moving == ("w",) and frames(plain.program).differing == ("mixed",)
     moved = PyroTarget(model, centring={"w": torch.zeros(())})
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     u = moved.unconstrain(plain.constrain(x))
     scale = plain.constrain(x)["scale"]
     assert torch.allclose(moved.log_prob(u), plain.log_prob(x) + scale.log(), atol=1e-5)
+
+
+def test_a_turned_axis_of_a_skewed_family_has_no_frame():
+    turned = dist.TransformedDistribution(dist.Gumbel(0.0, 1.0), [dist.transforms.AffineTransform(0.0, -1.0)])
+    assert frame_of(dist.Gumbel(0.0, 1.0)) is not None and frame_of(turned) is None
+
+
+def test_the_curvature_of_a_prior_is_that_of_its_standardized_density(in_float64):
+    z = torch.tensor([0.4, -1.1])
+    known = {
+        dist.Normal(1.0, 2.0).expand([2]): torch.ones(2),
+        dist.StudentT(4.0, 1.0, 2.0).expand([2]).to_event(1): 5 * (4 - z**2) / (4 + z**2) ** 2,
+        dist.HalfNormal(3.0).expand([2]): 2 * (2 * z).exp(),
+        dist.Exponential(0.2).expand([2]): z.exp(),
+    }
+    for fn, expected in known.items():
+        frame = frame_of(fn)
+        standard = Standardized(fn, frame, place(frame, z, torch.zeros(2)))
+        found = standard.curvature()
+        assert torch.allclose(found, expected), fn

@@ -1,0 +1,51 @@
+"""The default where weights are poor: a fine grid, and rounds of bridges that repair its draws."""
+
+from __future__ import annotations
+
+from amortized._torch import own_randomness
+from amortized._types import Generator, Tensor
+from amortized.samplers import GFlowNet
+from amortized.targets.affine import WhitenedTarget
+from amortized.training.candidates import POOR
+from amortized.training.proximal import proximal_rounds
+from amortized.training.record import Training
+
+STEPS = 64
+"""Of the fine grid: bridges cost the same for any number of steps."""
+
+LEAST = 3.0
+"""Seconds below which no round of bridges comes to an end."""
+
+
+def repaired(
+    record: Training,
+    target: WhitenedTarget,
+    draws: tuple[Tensor, Tensor],
+    seconds: float,
+    exact: bool,
+    generator: Generator | None = None,
+) -> Training:
+    """The record of a sampler that bridges repair, or the given one where it is good enough or stays the better one.
+
+    Args:
+        record: of the run so far.
+        target: of D variables.
+        draws: whitened draws ``(N, D)`` in random order, and their log R.
+        seconds: of wall clock.
+        exact: whether the draws are those of chains that agree.
+        generator: of all draws.
+    """
+    before = record.evaluations[-1][1]
+    if seconds < LEAST or before.ess_fraction >= POOR:
+        return record
+    with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
+        sampler = GFlowNet(target.dim, steps=STEPS, langevin=False).to(target.device)
+    found = proximal_rounds(sampler, target, draws[0], seconds, generator, exact)
+    if found.evaluation.overlap <= before.overlap:
+        record.outcome = f"{record.outcome}; {found.status}, which is no better"
+        return record
+    done = len(record.bridge_losses) + len(record.losses)
+    record.evaluations += [(done + each.steps, each.evaluation) for each in found.rounds[: found.best + 1]]
+    record.kept, record.sampling, record.source = sampler, sampler.process, "trained sampler"
+    record.outcome = found.status
+    return record

@@ -1,0 +1,17 @@
+"""The tutorial of the twelve hospitals runs, and its decision is that of a quadrature."""
+
+import pytest
+
+from tests.tutorials.run import quick_run
+
+
+def test_the_quick_run(tmp_path):
+    """Quadrature over the mean, the std and each hospital: std 0.4463, log evidence -42.015, 9.92 deaths avoided at H."""
+    figures = quick_run("03_hierarchical", tmp_path)
+    assert figures["first"] == "H"
+    assert figures["deaths avoided"] == pytest.approx(9.92, abs=0.8)
+    assert figures["probability that it is worst"] == pytest.approx(0.637, abs=0.06)
+    for form in ("centred", "non_centred"):
+        assert figures[form]["std"] == pytest.approx(0.446, abs=0.04)
+        assert figures[form]["log evidence"] == pytest.approx(-42.015, abs=0.1)
+    assert (tmp_path / "hierarchical.png").exists()
