@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from amortized._types import Sites, Tensor
+from amortized.diagnostics.chain_check import checked
 from amortized.diagnostics.remedies import in_python
 from amortized.guide.fitted import Fitted, Proposal, proposed
 from amortized.guide.options import Plan
+from amortized.results.chain_draws import finished, taken
+from amortized.results.judged import NEAR
 from amortized.results.posterior import Posterior
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.pyro.choosing import in_chosen_coordinates
@@ -18,7 +23,7 @@ from amortized.targets.pyro.target import PyroTarget
 from amortized.training.preparation import prepare, warm_up_checked
 from amortized.training.recipe import train
 from amortized.training.record import Training
-from amortized.training.repair import repaired
+from amortized.training.repair import needs_repair, repaired
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
@@ -32,6 +37,8 @@ EXPENSIVE_PATHS = 2_000
 """Fresh paths of a density of over 50 microseconds a particle: still 600 effective ones at the limit of 30 %."""
 CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
 """Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
+CHAINS_FIRST = 0.6
+"""Part of the time for a repair in which chains that nearly agree go on: right draws are worth more than log Z."""
 CHAINS_WITHIN = 0.15
 """Part of ``max_seconds`` for chains that start from the paths, where neither weights nor the warm-up's chains hold."""
 
@@ -75,10 +82,8 @@ class Single(Fitted):
         began, made, recipe = time.perf_counter(), self.prepared, self.plan.recipe
         draws, progress = (made.ends, made.log_ends), self.plan.options.progress
         record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
-        if recipe.even < 1:
-            left, chains = seconds - (time.perf_counter() - began), made.warm.chains
-            exact = chains is not None and chains.converged
-            record = repaired(record, made.white, draws, left, exact, self.generator)
+        if recipe.even < 1 and needs_repair(record):
+            record = self._repaired(record, seconds - (time.perf_counter() - began))
         self.training_record = record
         self._posterior = None
         posterior = self.posterior((), {})
@@ -86,6 +91,20 @@ class Single(Fitted):
         posterior.weights()
         _ = posterior.chains  # which run now, if they are needed: a draw then takes milliseconds
         return self.training_record
+
+    def _repaired(self, record: Training, seconds: float) -> Training:
+        """The record after rounds of bridges; chains that nearly agree go on first, since they give the best draws."""
+        began, made = time.perf_counter(), self.prepared
+        chains, ends = made.warm.chains, made.ends
+        if chains is not None and chains.rhat < NEAR:
+            if not checked(chains).holds:
+                chains = finished(chains, self._target, CHAINS_FIRST * seconds, self.generator)
+                self.prepared = made = replace(made, warm=replace(made.warm, chains=chains))
+            ends = made.white.whiten(taken(chains, min(len(ends), chains.log_prob.numel()))[0])
+            ends = ends[torch.randperm(len(ends), generator=self.generator, device=ends.device)]
+        exact = chains is not None and checked(chains).holds
+        left = seconds - (time.perf_counter() - began)
+        return repaired(record, made.white, ends, left, exact, self.generator)
 
     def sampler_moved(self) -> None:
         self._posterior = None

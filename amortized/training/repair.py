@@ -17,30 +17,35 @@ LEAST = 3.0
 """Seconds below which no round of bridges comes to an end."""
 
 
+def needs_repair(record: Training) -> bool:
+    """Whether under a fifth of the paths of the last evaluation count."""
+    return record.evaluations[-1][1].ess_fraction < POOR
+
+
 def repaired(
     record: Training,
     target: WhitenedTarget,
-    draws: tuple[Tensor, Tensor],
+    draws: Tensor,
     seconds: float,
     exact: bool,
     generator: Generator | None = None,
 ) -> Training:
-    """The record of a sampler that bridges repair, or the given one where it is good enough or stays the better one.
+    """The record of a sampler that bridges repair, or the given one where it stays the better one.
 
     Args:
         record: of the run so far.
         target: of D variables.
-        draws: whitened draws ``(N, D)`` in random order, and their log R.
+        draws: whitened draws ``(N, D)`` in random order.
         seconds: of wall clock.
         exact: whether the draws are those of chains that agree.
         generator: of all draws.
     """
     before = record.evaluations[-1][1]
-    if seconds < LEAST or before.ess_fraction >= POOR:
+    if seconds < LEAST:
         return record
     with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
         sampler = GFlowNet(target.dim, steps=STEPS, langevin=False).to(target.device)
-    found = proximal_rounds(sampler, target, draws[0], seconds, generator, exact)
+    found = proximal_rounds(sampler, target, draws, seconds, generator, exact)
     if found.evaluation.overlap <= before.overlap:
         record.outcome = f"{record.outcome}; {found.status}, which is no better"
         return record
