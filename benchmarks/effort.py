@@ -22,6 +22,7 @@ import torch
 
 import amortized
 from amortized import DiffusionGuide, Recipe
+from amortized.guide.single import Single
 from amortized.weights import effective_sample_fraction
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -58,10 +59,12 @@ def row(name: str, guide_name: str, seed: int) -> str:
     fitted = time.process_time()
     guide.sample(DRAWS)
     drawn = time.process_time()
-    sampler, white = guide.fitted.trained, guide.fitted.prepared.white
+    fit, record = guide.fitted, guide.training_record
+    assert isinstance(fit, Single) and record is not None
+    sampler, white = fit.trained, fit.prepared.white
     log_weights = sampler.sample(white, WEIGHED, torch.Generator().manual_seed(seed))[1]
     cost = (time.process_time() - drawn) / WEIGHED
-    share, record, evidence = effective_sample_fraction(log_weights), guide.training_record, guide.log_evidence()
+    share, evidence = effective_sample_fraction(log_weights), guide.log_evidence()
     source = record.source if record.kept is None else f"{record.source}, {sampler.process.steps} steps"
     cells = [name, guide_name, seed, f"{fitted - began:.1f}", f"{drawn - fitted:.2f}"]
     cells += [len(record.bridge_losses) + len(record.losses), source, f"{share:.2f}", f"{cost * 1e6:.0f}"]

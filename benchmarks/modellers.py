@@ -94,9 +94,9 @@ def run_guide(case: Case, seed: int, skip: Sequence[str]) -> dict[str, Any]:
     drawn = clock.lap("draw")
     diagnosis = guide.diagnose()
     judged = clock.lap("judge")
-    source = getattr(diagnosis, "source", "paths")
+    source = diagnosis.source
     effective = diagnosis.ess_fraction * DRAWS
-    if source == "chains":
+    if diagnosis.checks.chains is not None:
         effective = min(float(DRAWS), diagnosis.checks.chains.ess)
     evidence = diagnosis.log_evidence
     return {

@@ -47,6 +47,7 @@ class Regression:
         """The mode given a std of 1/2, and the covariance there, with the prior's curvature by autograd."""
         x = torch.zeros(self.dim, dtype=torch.float64)
         x[1] = -0.7
+        curvature = torch.eye(self.dim)
         for _ in range(12):
             chance = (self.design @ x[2:]).sigmoid()
             score = torch.func.grad(lambda point: self.prior(point[None])[0])(x)

@@ -704,7 +704,7 @@ MUTANTS = [
     ),
     mutant(
         "warm-up-log-prob-in-white-coordinates",
-        "warmup/run.py",
+        "warmup/record.py",
         "state.log_prob - white.log_det",
         "state.log_prob",
         "warmup/test_run.py",
@@ -720,8 +720,8 @@ MUTANTS = [
     mutant(
         "no-jacobian",
         "targets/pyro/trace.py",
-        "log_det = transform.log_abs_det_jacobian(coordinates, value)",
-        "log_det = 0 * transform.log_abs_det_jacobian(coordinates, value)",
+        "own = self.total(unknown_only(transform.log_abs_det_jacobian(coordinates, value), known, batch))",
+        "own = 0 * self.total(unknown_only(transform.log_abs_det_jacobian(coordinates, value), known, batch))",
         "targets/pyro/test_trace.py",
         "targets/pyro/test_target.py::test_density_and_gradient_in_single_precision",
     ),

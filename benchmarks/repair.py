@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 
-import many_well
+import many_well  # pyright: ignore[reportMissingImports]: models/ is no package
 
 from amortized._types import Tensor
 from amortized.mixtures.covariance import significant_scale_tril

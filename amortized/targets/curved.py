@@ -226,6 +226,7 @@ def _fitted(features: Tensor, y: Tensor, terms: tuple[list[int], list[int]]) -> 
     one = torch.ones_like(features[:, :1]) if features.shape[1] else torch.ones_like(y)[:, None]
     designs = [torch.cat([features[:, have], one], 1) for have in terms]
     log_std = torch.zeros_like(y)
+    coefficients = log_coefficients = y[:0]
     for _ in range(TURNS if terms[1] else 1):
         coefficients = _least_squares(designs[0], y, (-2 * log_std).exp())
         log_coefficients = _log_std(designs[1], y - designs[0] @ coefficients)

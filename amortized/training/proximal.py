@@ -98,7 +98,7 @@ def proximal_rounds(
 ) -> Repair:
     """Train a sampler by bridges to draws, and to better draws of its own while its weights are uneven.
 
-    Bridges cost the same for any number of steps, so the sampler should have a fine grid, and needs no ``langevin``:
+    Bridges cost the same for any number of steps, so the sampler should have a fine grid, as
     ``GFlowNet(dim, steps=64, langevin=False)``. Each draw's score is asked once; a step then asks for no density.
 
     Args:
@@ -145,12 +145,10 @@ def proximal_rounds(
             break
         until = clock.after(min(EACH * seconds, clock.left))
         power = tempering_power(log_weights, enough)
-        chosen = systematic(_powered(log_weights, power), len(ends), generator)
-        fresh = work.moved(ends[chosen], clock.after(PREPARING * EACH * seconds))
-        newest, rest = work.split(fresh)
+        newest, rest = work.resampled(ends, _powered(log_weights, power), clock.after(PREPARING * EACH * seconds))
         held = held if exact else newest
-        kept = buffer if exact or len(rounds) > 1 else State(*(part[:0] for part in buffer))
-        buffer = State(*(torch.cat(parts)[-BUFFER:] for parts in zip(kept, rest, strict=True)))
+        kept = len(buffer.x) if exact or len(rounds) > 1 else 0
+        buffer = State(*(torch.cat([old[:kept], new])[-BUFFER:] for old, new in zip(buffer, rest, strict=True)))
     sampler.load_state_dict(weights)
     return Repair(rounds, best, buffer.x, _status(rounds, best, enough))
 
@@ -229,6 +227,11 @@ class _Work:
             ends.append(some)
             log_weights.append(weights)
         return torch.cat(ends), torch.cat(log_weights)
+
+    def resampled(self, ends: Tensor, log_weights: Tensor, until: float) -> tuple[State, State]:
+        """Held-out draws and the rest: ends resampled by their weights, and moved."""
+        chosen = systematic(log_weights, len(ends), self.generator)
+        return self.split(self.moved(ends[chosen], until))
 
     @torch.no_grad()
     def moved(self, ends: Tensor, until: float) -> State:
