@@ -13,9 +13,9 @@ from amortized._types import Tensor
 
 PARTICLES = {"cpu": 2_048, "cuda": 65_536}
 """Most particles together: on a CPU few enough for its cache, on a GPU enough to fill it."""
-ELEMENTS = {"cpu": 2**20, "cuda": 2**26}
-"""Most elements of one tensor of a call. On a CPU that is 4 MB in float32. A recorded density holds about six such
-tensors at a time, and without a recording a few dozen. At 100,000 rows 8 to 16 particles together took 1.5 ms each,
+ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
+"""Most elements of one tensor of a call. On a CPU that is 2 MB in float32. A recorded density holds about six such
+tensors at a time, and without a recording a few dozen. At 100,000 rows 4 to 32 particles together took 1.2 to 1.9 ms each,
 256 took 4.8 ms."""
 
 
@@ -54,7 +54,7 @@ def particles_together(elements: int, device: torch.device) -> int:
     """The most particles whose largest tensor of ``elements`` a particle stays within the bound; at least one.
 
     >>> particles_together(100_000, torch.device("cpu")), particles_together(10, torch.device("cpu"))
-    (10, 2048)
+    (5, 2048)
     """
     kind = device.type if device.type in PARTICLES else "cpu"
     return min(PARTICLES[kind], max(1, ELEMENTS[kind] // elements))
