@@ -236,7 +236,7 @@ def random_walk(name: str) -> Conditional:
 
     return Conditional(
         [(-5.0, 1.0), (-3.0, 1.0)],
-        31,
+        21,
         lambda theta: log_half_normal(theta, 1.0).sum(-1),
         parts,
         np.concatenate([differences, np.eye(steps)]),

@@ -1038,6 +1038,13 @@ MUTANTS = [
         "training/test_recipe.py",
     ),
     mutant(
+        "coarsest-untrained-grid",
+        "training/candidates.py",
+        "if each.evaluation.overlap >= best - WORTH)",
+        "if each is tried[0])",
+        "training/test_candidates.py",
+    ),
+    mutant(
         "named-guide-not-trained-where-the-untrained-is-good",
         "training/recipe.py",
         "if recipe.always or not convergence(",

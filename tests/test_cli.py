@@ -122,7 +122,8 @@ def test_info(write, capsys):
     for line in (
         "dimension  1 unconstrained coordinates",
         "density    vmap (captured), float32 on cpu",
-        "mean         ()     x[0]         Real()   constant",
+        "mean         ()     x[0]         Real()",
+        "mean         as written: its prior is constant",
         "twice          ()",
         "y              ()",
     ):

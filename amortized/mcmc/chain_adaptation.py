@@ -103,7 +103,9 @@ def windows(
         shared = Kernel(moved.kernel.metric, moved.kernel.step_size.median())
         moved = Moved(shared, moved.state, moved.states)
         if place < len(WINDOWS) - 1 and spent() < share:
-            recent = moved.states[len(moved.states) // 2 :]
+            # from 2 D rows on the geometric mean is exact for Gaussians, whatever the draws are
+            enough = math.ceil(2 * state.x.shape[1] / state.x.shape[0])
+            recent = moved.states[-max(len(moved.states) // 2, enough) :]
             moved = better_metric(density, moved.state, recent, generator, lambda: spent() >= 1.0)
             moves += len(moved.states)
     return moved, moves

@@ -56,18 +56,20 @@ class Row(NamedTuple):
 class _Level:
     """Rows that depend on earlier levels only, evaluated together."""
 
-    def __init__(self, rows: dict[int, Row], place: dict[int, int]):
-        self.columns = torch.tensor(list(rows))
-        self.mean = self._table([row.mean for row in rows.values()], place)
-        self.log_std = self._table([row.log_std for row in rows.values()], place)
+    def __init__(self, rows: dict[int, Row], place: dict[int, int], device: torch.device):
+        self.columns = torch.tensor(list(rows), device=device)
+        self.mean = self._table([row.mean for row in rows.values()], place, device)
+        self.log_std = self._table([row.log_std for row in rows.values()], place, device)
 
     @staticmethod
-    def _table(rows: list[dict[tuple[int, int], float]], place: dict[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    def _table(
+        rows: list[dict[tuple[int, int], float]], place: dict[int, int], device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Both factors of every term ``(P,)``, the constant's last, and its coefficient in each row ``(P, R)``."""
         pairs = [*dict.fromkeys(pair for row in rows for pair in row if pair != CONSTANT), CONSTANT]
-        factors = torch.tensor([[place[i], place[j]] for i, j in pairs])
-        table = torch.tensor([[row.get(pair, 0.0) for row in rows] for pair in pairs], dtype=torch.float64)
-        return factors[:, 0], factors[:, 1], table
+        factors = torch.tensor([[place[i], place[j]] for i, j in pairs], device=device)
+        table = [[row.get(pair, 0.0) for row in rows] for pair in pairs]
+        return factors[:, 0], factors[:, 1], torch.tensor(table, dtype=torch.float64, device=device)
 
     def of(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """m and s ``(B, R)``, from ones and the coordinates of the earlier levels."""
@@ -97,9 +99,9 @@ class TriangularMap:
         order = sorted(range(len(rows)), key=lambda k: depth[k])
         place = {-1: 0, **{k: 1 + at for at, k in enumerate(order)}}
         together = [{k: rows[k] for k in order if depth[k] == level} for level in range(max(depth) + 1)]
-        self._levels = [_Level(part, place) for part in together]
-        self._order = torch.tensor(order)
-        self._back = torch.tensor([place[k] for k in range(len(rows))])
+        self._levels = [_Level(part, place, shift.device) for part in together]
+        self._order = torch.tensor(order, device=shift.device)
+        self._back = torch.tensor([place[k] for k in range(len(rows))], device=shift.device)
 
     @property
     def curved(self) -> bool:

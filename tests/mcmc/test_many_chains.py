@@ -52,7 +52,7 @@ def test_exact_draws_stay_exact_and_do_not_drift():
 
 def test_chains_that_leave_their_starts_are_seen_to_drift():
     target = DensityTarget(lambda x: -0.5 * x.square().sum(-1), 2, torch.float64)
-    kernel = Kernel(Metric("none", torch.ones(2, dtype=torch.float64)), torch.tensor(0.1, dtype=torch.float64))
+    kernel = Kernel(Metric("none", torch.ones(2, dtype=torch.float64)), torch.tensor(0.03, dtype=torch.float64))
     record = many_chains._Record(target, kernel, seeded())
     starts = 3.0 + torch.randn(64, 2, generator=seeded(1), dtype=torch.float64)
     record.run(many_chains.init(many_chains._density(target), starts), 16, lambda: False)
