@@ -14,9 +14,8 @@ from amortized._types import Tensor
 PARTICLES = {"cpu": 2_048, "cuda": 65_536}
 """Most particles together: on a CPU few enough for its cache, on a GPU enough to fill it."""
 ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
-"""Most elements of one tensor of a call. On a CPU that is 2 MB in float32. A recorded density holds about six such
-tensors at a time, and without a recording a few dozen. At 100,000 rows 4 to 32 particles together took 1.2 to 1.9 ms each,
-256 took 4.8 ms."""
+"""Most elements of one tensor of a call. On a CPU that is 2 MB in float32. At 100,000 rows 4 to 32 particles together
+took 1.2 to 1.9 ms each, 256 took 4.8 ms."""
 
 
 class _Largest(TorchDispatchMode):
