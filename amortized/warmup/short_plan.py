@@ -20,6 +20,9 @@ FEW_STARTS = 8
 FIRST, LAST = 512, 1_024
 """Draws to which a mixture is fitted, and those of it that are kept and that judge it."""
 
+LEAST, PARTS = 256, 3
+"""Fewest of either, and batches that share the time that is left: two that give draws, and one that judges."""
+
 EVEN, FEWEST = 0.5, 100
 """ESS fraction of the last weights from which the plan is enough: a sampler that starts from them needs no tempering.
 And effective draws below which no mixture is fitted to the first ones."""
@@ -34,6 +37,8 @@ def from_gaussians(tempering: Tempering, optima: State, draws: int, budget: Budg
 
     With many rows a posterior is nearly Gaussian, and this is right after some 2,600 calls beside the climbs.
 
+    Where the time that is left is too short for these numbers there are fewer, 256 each at the least.
+
     Args:
         tempering: the whitened target, the Gaussians and the source of randomness.
         optima: ends of the climbs, in the target's coordinates.
@@ -41,13 +46,16 @@ def from_gaussians(tempering: Tempering, optima: State, draws: int, budget: Budg
         budget: counts calls and seconds.
     """
     polish = Polish(tempering, optima)
-    polish.count = LAST
-    drawn, log_weights = _weighed(tempering, tempering.modes, FIRST)
+    seconds_a_call = budget.seconds / max(budget.calls, 1)
+    fits = int((budget.max_seconds - budget.seconds) / max(seconds_a_call, 1e-9) / PARTS)
+    last = polish.count = max(LEAST, min(LAST, fits))
+    first = max(LEAST, min(FIRST, fits))
+    drawn, log_weights = _weighed(tempering, tempering.modes, first)
     if not bool(log_weights.isfinite().any()) or float(effective_sample_size(log_weights)) < FEWEST:
         return None
-    polish.refit(drawn.x[systematic(log_weights, FIRST, tempering.generator)])
+    polish.refit(drawn.x[systematic(log_weights, first, tempering.generator)])
     polish.product = None  # its marginals would need more draws than these
-    drawn, log_weights = _weighed(tempering, polish.mixture, LAST)
+    drawn, log_weights = _weighed(tempering, polish.mixture, last)
     if not bool(log_weights.isfinite().any()):
         return None
     rows = systematic(log_weights, draws, tempering.generator)

@@ -48,4 +48,6 @@ def test_a_density_that_sleeps_returns_near_its_seconds():
 
     began = time.perf_counter()
     warm_up(DensityTarget(density, dim=2), generator=torch.Generator().manual_seed(0), max_seconds=10.0)
-    assert time.perf_counter() - began < 15.0 + 2_560 * 5e-3  # the short plan's weights are never cut
+    assert (
+        time.perf_counter() - began < 20.0
+    )  # 16.7 s: the screening times a density by processor time, which sleep is not
