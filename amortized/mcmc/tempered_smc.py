@@ -93,9 +93,18 @@ class Mover:
         generator: source of randomness.
         max_moves: most HMC moves at a temperature: particles usually travel one standard deviation in fewer.
         max_num_steps: most leapfrog steps of a move; 1 makes the moves MALA's.
+        stop: asked after each HMC move; where it says yes there is no further one at this temperature.
     """
 
-    def __init__(self, axes: Tensor, generator: Generator | None, max_moves: int = 6, max_num_steps: int = 8):
+    def __init__(
+        self,
+        axes: Tensor,
+        generator: Generator | None,
+        max_moves: int = 6,
+        max_num_steps: int = 8,
+        stop: Callable[[], bool] = lambda: False,
+    ):
+        self.stop = stop
         self.axes = axes
         self.generator = generator
         self.max_moves = max_moves
@@ -136,7 +145,7 @@ class Mover:
             moved = state.x - origin
             steps = moved / factors[1] if factors[1].ndim == 1 else torch.linalg.solve(factors[1], moved.mT).mT
             travelled = steps.square().mean(0).median()
-            if count >= 1 and float(travelled) > 1.0:
+            if (count >= 1 and float(travelled) > 1.0) or self.stop():
                 break
         return state, acceptance_rate
 

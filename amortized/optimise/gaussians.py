@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -123,7 +124,11 @@ def distinct(local: LocalGaussians) -> Tensor:
 
 @torch.no_grad()
 def refine(
-    log_prob_and_score: LogDensityAndScore, local: LocalGaussians, generator: Generator | None, rounds: int = 8
+    log_prob_and_score: LogDensityAndScore,
+    local: LocalGaussians,
+    generator: Generator | None,
+    rounds: int = 8,
+    stop: Callable[[], bool] = lambda: False,
 ) -> LocalGaussians:
     """Newton steps of every Gaussian in its own coordinates; the distinct ones, best first.
 
@@ -135,11 +140,12 @@ def refine(
         local: S Gaussians; of those that are not distinct the best stays.
         generator: source of randomness.
         rounds: most Newton steps; from the end of a BFGS run few are needed.
+        stop: asked before each round.
     """
     local = local.take(distinct(local))
     going = torch.ones_like(local.elbo, dtype=torch.bool)
     for _ in range(rounds):
-        if not bool(going.any()):
+        if not bool(going.any()) or stop():
             break
         before = local.take(going.nonzero()[:, 0])
         best = before.better_of(_newton(log_prob_and_score, before, generator))

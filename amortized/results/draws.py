@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from amortized.weights import Estimate
 
 PRIOR_DRAWS = 1_000
 """Draws of ``prior`` and ``prior_predictive``: enough for ArviZ's plots, and cheap beside a fit."""
+GROUP_BYTES = 2**28
+"""Bytes of a group with a value for every datum of every draw. Three such groups, and their copies, stay under 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Draws:
         ``observed_data``, ``posterior_predictive``, ``prior`` and ``prior_predictive``. The last two are left out if
         the prior is improper, a site cannot be drawn, or the model has a factor. Masked data are NaN, but
         ``log_likelihood`` leaves them out, because ``az.loo`` of a NaN is NaN.
+
+        A group with a value for every datum holds 256 MB at most. Where all draws would take more, it has every second
+        draw, or every third, and so on; a warning says so.
         """
         groups: dict[str, dict[str, Tensor]] = {"posterior": self.sites, "sample_stats": {}}
         observed: dict[str, Tensor] = {}
@@ -73,7 +79,7 @@ class Draws:
             with placement(self.target.device), torch.no_grad():
                 groups["sample_stats"]["lp"] = self.target.log_prob(self.states)
                 if isinstance(self.target, ModelTarget):
-                    groups |= _of_the_model(self.target, self.states, self.sites, int(self.attributes.get("seed", 0)))
+                    groups |= self._of_the_model(self.target, self.states)
                     observed = _known_data(self.target, self.sites)
         if self.log_weights is not None:
             groups["sample_stats"]["log_weight"] = self.log_weights
@@ -85,6 +91,27 @@ class Draws:
         }
         arrays["observed_data"] = {name: value.detach().cpu().numpy() for name, value in observed.items()}
         return arviz.inference_data(arrays, self._record())
+
+    def _of_the_model(self, target: ModelTarget, states: Tensor) -> dict[str, dict]:
+        seed, most = int(self.attributes.get("seed", 0)), _draws_within(target)
+        step = -(-len(self) // max(most, self.chains))
+        rows = torch.arange(len(self), device=states.device).reshape(self.chains, -1)[:, ::step].flatten()
+        if step > 1:
+            warnings.warn(
+                f"log_likelihood and posterior_predictive have {len(rows):,} of {len(self):,} draws, one of {step}: "
+                f"{most:,} draws of these data take {GROUP_BYTES / 1e6:.0f} MB; for all groups of one length write "
+                f"to_arviz of {len(rows):,} draws",
+                stacklevel=3,
+            )
+            states = states[rows]
+        latent, simulated = prior_predictive(target, min(PRIOR_DRAWS, most), seed)
+        kept = self.sites if step == 1 else {name: value[rows] for name, value in self.sites.items()}
+        return {
+            "log_likelihood": known_terms(target.pointwise_log_likelihood(states)),
+            "posterior_predictive": posterior_predictive(target, dict(kept), seed),
+            "prior": latent,
+            "prior_predictive": simulated,
+        }
 
     def _record(self) -> dict[str, float | int | str]:
         known: dict[str, float | int | str] = {
@@ -115,14 +142,10 @@ def _known_data(target: ModelTarget, sites: dict[str, Tensor]) -> dict[str, Tens
     }
 
 
-def _of_the_model(target: ModelTarget, states: Tensor, sites: Mapping[str, Tensor], seed: int) -> dict[str, dict]:
-    latent, simulated = prior_predictive(target, PRIOR_DRAWS, seed)
-    return {
-        "log_likelihood": known_terms(target.pointwise_log_likelihood(states)),
-        "posterior_predictive": posterior_predictive(target, dict(sites), seed),
-        "prior": latent,
-        "prior_predictive": simulated,
-    }
+def _draws_within(target: ModelTarget) -> int:
+    """How many draws of all observations take ``GROUP_BYTES``; at least one."""
+    size = sum(value.numel() * value.element_size() for value in target.observations.values())
+    return max(1, GROUP_BYTES // max(size, 1))
 
 
 def known_terms(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

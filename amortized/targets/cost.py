@@ -11,6 +11,11 @@ from amortized.targets.base import Target
 
 EXPENSIVE = 5e-5
 """Seconds a particle, chosen: 1,000 paths of 20 steps then take one second of gradients."""
+FULL_PLAN = 60_000
+"""Calls that a warm-up with tempered runs takes at the least on targets of known truth. A clock that allows fewer asks
+for the short plan: few climbs, and importance weights of the Gaussians where they end."""
+TRIED = 8
+"""Particles of a timed call: of a density that takes 10 ms, two calls of eight take 0.16 s."""
 Result = TypeVar("Result")
 
 
@@ -34,6 +39,24 @@ def seconds_a_particle(target: Target, x: Tensor, particles: int = 128, trials: 
         target.log_prob_and_score(x[:particles])
         times.append(time.process_time() - began)
     return min(times) / min(particles, len(x))
+
+
+def calls_within(target: Target, x: Tensor, seconds: float) -> float:
+    """How many calls of a density fit into ``seconds`` of wall clock, by the faster of two calls at ``x: (N, D)``.
+
+    Wall clock counts here, not processor time: a density may wait for a simulator, and a fit must return in time.
+
+    >>> import torch
+    >>> from amortized.targets.callable import DensityTarget
+    >>> calls_within(DensityTarget(lambda x: -x.square().sum(-1), dim=1), torch.zeros(8, 1), 60.0) > FULL_PLAN
+    True
+    """
+    x, paces = x[:TRIED], []
+    for _ in range(2):
+        began = time.perf_counter()
+        target.log_prob_and_score(x)
+        paces.append((time.perf_counter() - began) / len(x))
+    return seconds / max(min(paces), 1e-9)
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:

@@ -108,7 +108,7 @@ def _optimised(
 ) -> tuple[State, LocalGaussians]:
     """Ends of runs from ``starts: (S, D)``, and distinct Gaussians of their paths. First steps are ``(S,)`` long."""
     found = ascend_bfgs(density, starts, generator, stop=stop, first_step=steps)
-    local = concatenated(refine(density, found.best, generator), found.good)
+    local = concatenated(refine(density, found.best, generator, stop=stop), found.good)
     local = local.take(distinct(local))
     if local.elbo.numel() > 0:
         refuse_improper(float(local.elbo[0]))

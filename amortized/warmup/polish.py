@@ -105,7 +105,8 @@ class Polish:
         self.joint = joint
         self.optima = optima
         self.density = tempering.white.log_prob_and_score
-        self.mover = tempered_smc.Mover(tempering.scale_tril, tempering.generator)
+        self.mover = tempered_smc.Mover(tempering.scale_tril, tempering.generator, stop=tempering.stop)
+        self.count = WEIGHTS if tempering.white.dim <= LARGE else WEIGHTS // 4
         self.mixture = tempering.modes
         self.product: ProductMixture | None = None
         self.product_leads = False
@@ -116,7 +117,7 @@ class Polish:
         After the second round, they end as soon as weights confirm the draws. With ``joint`` they also end where the
         weights say nothing. ``stop()`` is asked after each round.
         """
-        state, check = self._round(state, glide=True)
+        state, check = self._round(state, glide=not self.tempering.stop())
         for _ in range(max_rounds - 1):
             if self.tempering.stop():
                 break
@@ -139,6 +140,8 @@ class Polish:
             proposal = self.mixture.widened(*PROPOSAL_WIDER)
             state, info = jumps.independence(self.density, state, proposal, self.tempering.generator)
             acceptance_rate = float(info.acceptance_rate.mean())
+            if self.tempering.stop():
+                break
         return state, self.weigh(state, acceptance_rate)
 
     def _glided(self, state: State) -> State:
@@ -185,7 +188,7 @@ class Polish:
     def weigh(self, state: State, acceptance_rate: float) -> WeightCheck:
         """Importance weights of fresh draws of the widened proposal, and how far they shift the draws' quantiles."""
         white = self.tempering.white
-        count = WEIGHTS if white.dim <= LARGE else WEIGHTS // 4
+        count = self.count
         proposal = (self.mixture if self.product is None else self.product).widened(*PROPOSAL_WIDER)
         x = proposal.sample(count, self.tempering.generator)
         log_weights = white.log_prob(x).double() - proposal.log_prob(x)

@@ -64,7 +64,7 @@ class Tempering:
     def temper(self, base: GaussianMixture, particles: int) -> tempered_smc.Result:
         """One run that starts from draws of ``base``. The run is added to ``runs``."""
         # jumps go along the axes of the target's own coordinates: wells often lie side by side along these
-        mover = tempered_smc.Mover(self.scale_tril, self.generator)
+        mover = tempered_smc.Mover(self.scale_tril, self.generator, stop=self.stop)
         run = tempered_smc.run(self.white, base, particles, self.generator, mover=mover, stop=self.stop)
         self.runs.append(run)
         return run

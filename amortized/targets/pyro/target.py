@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from amortized.targets.pyro.checks.agreement import choose, still_agreeing
 from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at
 from amortized.targets.pyro.checks.prior import troubles_of_prior
 from amortized.targets.pyro.checks.validation import checked
+from amortized.targets.pyro.chunks import elements_a_particle, particles_together
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.program import Program
@@ -26,8 +28,6 @@ from amortized.targets.troubles import class_name, first_line
 
 SLOW_MS = 50.0
 """A check looks at four points, which take 0.2 s at most, or at one where a gradient takes longer than this."""
-CHUNK = {"cpu": 2048, "cuda": 65536}
-"""Particles evaluated together: on a CPU few enough for its cache, on a GPU enough to fill it."""
 
 
 class PyroTarget(ModelTarget):
@@ -93,6 +93,11 @@ class PyroTarget(ModelTarget):
         self._has_warned = False
         if isinstance(self._batch, Vmap):
             self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
+        elements = 1  # a loop holds one particle at a time
+        if type(self._batch) is not Loop:
+            with suppress(*FAILURES):
+                elements = elements_a_particle(self._batch.log_prob_and_score, self._reference.x)
+        self._together = particles_together(elements, self.device)
 
     def moved_to(self, centring: Sites, seed: int, capture_seconds: float) -> PyroTarget:
         """The same density in other coordinates, compared with its own loop and recorded.
@@ -242,7 +247,7 @@ class PyroTarget(ModelTarget):
         self, evaluate: Callable[[Tensor], Result], x: Tensor, failed: Callable[[Exception], Result]
     ) -> Result:
         """``isolated`` in chunks, to bound the memory."""
-        chunks = x.split(CHUNK.get(x.device.type, CHUNK["cpu"]))
+        chunks = x.split(self._together)
         parts = [isolated(evaluate, chunk, failed) for chunk in chunks]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
 
