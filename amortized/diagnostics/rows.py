@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from amortized._types import Tensor, renamed
 from amortized.diagnostics.bracket import Bracket
-from amortized.diagnostics.chain_check import FEWEST_DRAWS, JOINED, MIXED, ChainCheck
+from amortized.diagnostics.chain_check import FEWEST_DRAWS, JOINED, MIXED, ROUGH, ChainCheck
 from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.finding import DRAWS, UNTRUSTED, USABLE, Finding
 from amortized.diagnostics.mode_search import SHARE, ModeSearch, Unbounded
@@ -234,6 +234,7 @@ def chain_findings(found: ChainCheck, remedies: Remedies) -> list[Finding]:
             found.rhat < MIXED,
             "the chains do not agree with each other",
             remedies.train,
+            leaves=USABLE if found.rhat < ROUGH else UNTRUSTED,
             about=DRAWS,
         ),
         Finding(

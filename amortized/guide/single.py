@@ -97,12 +97,12 @@ class Single(Fitted):
         began, made = time.perf_counter(), self.prepared
         chains, ends = made.warm.chains, made.ends
         if chains is not None and chains.rhat < NEAR:
-            if not checked(chains).holds:
+            if not checked(chains).agrees:
                 chains = finished(chains, self._target, CHAINS_FIRST * seconds, self.generator)
                 self.prepared = made = replace(made, warm=replace(made.warm, chains=chains))
             ends = made.white.whiten(taken(chains, min(len(ends), chains.log_prob.numel()))[0])
             ends = ends[torch.randperm(len(ends), generator=self.generator, device=ends.device)]
-        exact = chains is not None and checked(chains).holds
+        exact = chains is not None and checked(chains).agrees
         left = seconds - (time.perf_counter() - began)
         return repaired(record, made.white, ends, left, exact, self.generator)
 

@@ -50,8 +50,9 @@ ROUND = 50
 MOST_NUMBERS = 40_000_000
 """Numbers that are kept of the draws, 160 MB in float32: beyond, every second draw is dropped."""
 
-HOPELESS = 1.3
-"""R-hat over which chains with 60 % of their time spent will not be mixed at its end: wells are at 2 to 3."""
+HOPELESS, PATIENCE = 1.3, 1_000
+"""R-hat over which chains end after 60 % of their time, or after so many moves: wells are at 2 to 3 for ever, and a
+horseshoe was at 1.06 after 1,100 moves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +196,8 @@ def _sampled(
         state = record.run(state, look - record.moves, clock.over)
         draws, log_prob = record.draws()
         rhat, ess = agreement(draws, MIXED)
-        if clock.over() or ess >= ENOUGH or (rhat > HOPELESS and clock.spent() > LAST_METRIC):
+        late = clock.spent() > LAST_METRIC or moves + record.moves > PATIENCE
+        if clock.over() or ess >= ENOUGH or (rhat > HOPELESS and late):
             break
         if rhat >= MIXED and record.moves >= stretch and clock.spent() < LAST_METRIC:
             moves += record.moves

@@ -19,12 +19,12 @@ MORE = 50
 
 
 def finished(chains: Chains, target: Target, seconds: float, generator: Generator) -> Chains:
-    """The chains after as many more moves as they need to hold, or as there are seconds for.
+    """The chains after as many more moves as they need to agree, or as there are seconds for.
 
     For every two new draws of a chain its oldest one is dropped: chains that had not arrived forget how they came.
     """
     until = time.perf_counter() + seconds
-    while not checked(chains).holds and time.perf_counter() < until:
+    while not checked(chains).agrees and time.perf_counter() < until:
         longer = chains.continued(target, MORE, generator)
         draws, log_prob = longer.draws[:, MORE // 2 :], longer.log_prob[:, MORE // 2 :]
         chains = replace(longer, draws=draws, log_prob=log_prob, rhat=rank_normalized_rhat(draws), ess=bulk_ess(draws))

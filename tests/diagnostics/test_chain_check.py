@@ -3,6 +3,9 @@
 import torch
 
 from amortized.diagnostics.chain_check import JOINED, ChainCheck, checked, joined
+from amortized.diagnostics.finding import TRUSTWORTHY, UNTRUSTED, USABLE, verdict
+from amortized.diagnostics.remedies import GENERIC
+from amortized.diagnostics.rows import chain_findings
 from amortized.mcmc.many_chains import run_chains
 from amortized.targets.callable import DensityTarget
 from tests.known import seeded
@@ -43,5 +46,12 @@ def test_many_dimensions_are_not_searched():
 
 
 def test_limits():
-    assert ChainCheck(64, 100, 1.04, 500.0).holds
-    assert not ChainCheck(64, 100, 1.06, 500.0).holds and not ChainCheck(64, 100, 1.04, 300.0).holds
+    assert ChainCheck(64, 100, 1.04, 500.0).agrees and ChainCheck(64, 100, 1.06, 500.0).holds
+    assert not ChainCheck(64, 100, 1.06, 500.0).agrees and not ChainCheck(64, 100, 1.12, 500.0).holds
+    assert not ChainCheck(64, 100, 1.04, 300.0).holds
+
+
+def test_chains_that_agree_roughly_leave_usable_draws():
+    for rhat, leaves in ((1.04, TRUSTWORTHY), (1.07, USABLE), (1.2, UNTRUSTED)):
+        assert verdict(chain_findings(ChainCheck(64, 100, rhat, 500.0), GENERIC)) == leaves
+    assert verdict(chain_findings(ChainCheck(64, 100, 1.01, 500.0, joined=1.4), GENERIC)) == UNTRUSTED
