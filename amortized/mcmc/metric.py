@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from amortized._types import Tensor
+from amortized.mixtures.gaussian import safe_cholesky
 
 DENSE = 300
 """Dimensions up to which a metric is a full matrix: its products then cost less than most densities."""
@@ -131,7 +132,7 @@ def _factor(std: Tensor, matrix: Tensor) -> Factor:
             kept = kept[size[kept] > math.log(ROUND_ENOUGH)]
             return LowRank(std, vectors[:, kept].contiguous(), values[kept].sqrt() - 1)
     jitter = SMALLEST * float(matrix.diagonal().mean())
-    return std[:, None] * torch.linalg.cholesky(matrix + jitter * torch.eye(dim).to(matrix))
+    return std[:, None] * safe_cholesky(matrix + jitter * torch.eye(dim).to(matrix))
 
 
 def _clipped(score: Tensor) -> Tensor:

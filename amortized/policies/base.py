@@ -15,6 +15,9 @@ class Policy(nn.Module, ABC):
     An untrained policy gives zero control. The step length is not an input, since a control is about the path's end.
     """
 
+    learns: bool = True
+    """It has weights that training moves."""
+
     needs_score: bool = False
     """``forward`` takes the target's score, as ``langevin``."""
 

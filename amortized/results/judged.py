@@ -33,6 +33,8 @@ POLISHED = 512
 """The sampler's own draws that stand in for held-out ones: as many as ``Recipe.held_out``."""
 CHAINS = 64
 """Chains that start from the paths' ends: as many as those of the warm-up."""
+DISTINCT = 16
+"""Different ends among these starts at the least: chains from one point say nothing about where it came from."""
 NEAR = 1.3
 """R-hat under which chains are worth going on with: those of several modes have far more."""
 OTHER_SEED = 1_000_003
@@ -128,13 +130,16 @@ class Judged:
         return found if found is not None and checked(found).holds else None
 
     def _longer_chains(self, known: Chains | None) -> Chains | None:
-        """The warm-up's chains after more moves, or chains from the paths; None where no path has a weight."""
+        """The warm-up's chains after more moves, or chains from the paths; None where too few paths have weight."""
         generator = torch.Generator(self.white.device).manual_seed(self._other_seed)
         if known is not None and known.rhat < NEAR:
             return finished(known, self.target, self.chains_within, generator)
         if not self.weights().isfinite().any():
             return None
-        starts = self.fresh.ends[systematic(self.weights(), CHAINS, generator)]
+        rows = systematic(self.weights(), CHAINS, generator)
+        if len(rows.unique()) < DISTINCT:
+            return None
+        starts = self.fresh.ends[rows]
         return chains_from(self.white.unwhiten(starts), self.target, self.chains_within, generator)
 
     @cached_property

@@ -86,7 +86,7 @@ def candidate(
         least: effective share that counts as even.
         generator: of all draws.
     """
-    policy = Uncontrolled().to(target.device)
+    policy = Uncontrolled(target.dim).to(target.device)
     tried: list[Candidate] = []
     for factor in sorted(factors):
         grid = process if factor == 1 else process.with_steps(factor * process.steps)

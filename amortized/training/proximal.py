@@ -124,11 +124,7 @@ def proximal_rounds(
     >>> record.evaluation.ess_fraction > 0.9
     True
     """
-    process = sampler.process
-    if not isinstance(process, LinearProcess):
-        raise ValueError(f"{type(process).__name__} has no bridges in closed form: write GFlowNet(dim, steps=64)")
-    clock = _Clock(seconds)
-    work = _Work(sampler, process, target, generator)
+    clock, work = _Clock(seconds), _work(sampler, target, generator)
     state = work.scored(draws[:BUFFER], clock.after(PREPARING * FIRST * seconds))
     held, buffer = work.split(state)
     rounds, best, weights, power = [], 0, copy.deepcopy(sampler.state_dict()), None
@@ -136,7 +132,7 @@ def proximal_rounds(
     while True:
         steps = fit_to_draws(sampler, target, buffer, held, until, generator)
         ends, log_weights = work.paths(clock.after(PREPARING * EACH * seconds))
-        backward = reverse_log_weights(process, sampler.policy, target, (held.x, held.log_prob), generator)
+        backward = reverse_log_weights(work.process, sampler.policy, target, (held.x, held.log_prob), generator)
         evaluation = evaluation_of(log_weights, backward)
         rounds.append(Round(power, len(buffer.x), steps, evaluation, clock.spent))
         if evaluation.overlap >= rounds[best].evaluation.overlap:
@@ -151,6 +147,13 @@ def proximal_rounds(
         buffer = State(*(torch.cat([old[:kept], new])[-BUFFER:] for old, new in zip(buffer, rest, strict=True)))
     sampler.load_state_dict(weights)
     return Repair(rounds, best, buffer.x, _status(rounds, best, enough))
+
+
+def _work(sampler: DiffusionSampler, target: WhitenedTarget, generator: Generator | None) -> _Work:
+    process = sampler.process
+    if not isinstance(process, LinearProcess):
+        raise ValueError(f"{type(process).__name__} has no bridges in closed form: write GFlowNet(dim, steps=64)")
+    return _Work(sampler, process, target, generator)
 
 
 def tempering_power(log_weights: Tensor, share: float) -> float:

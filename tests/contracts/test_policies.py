@@ -21,7 +21,9 @@ VARIANTS = [
         )
     )
 ]
+LEARNING = [variant for variant in VARIANTS if variant.values[0].learns]
 every_policy = pytest.mark.parametrize(("policy_class", "chosen"), VARIANTS)
+every_learning_policy = pytest.mark.parametrize(("policy_class", "chosen"), LEARNING)
 every_shape = pytest.mark.parametrize(("shape", "time_shape"), [((5,), (5, 1)), ((5,), (1, 1)), ((4, 5), (4, 1, 1))])
 
 
@@ -39,7 +41,7 @@ def test_a_fresh_policy_is_the_reference(policy_class, chosen, shape, time_shape
     assert (torch.as_tensor(control.log_variance) == 0).all()
 
 
-@every_policy
+@every_learning_policy
 def test_slices_of_a_batch_are_independent(policy_class, chosen, in_double_precision):
     policy = perturbed(policy_class(dim=DIM, **chosen), 0.05)
     x, t, langevin, context = inputs(chosen, (4, 5), (4, 1, 1))
@@ -52,7 +54,7 @@ def test_slices_of_a_batch_are_independent(policy_class, chosen, in_double_preci
     assert together.shift.abs().max() > 0.01
 
 
-@every_policy
+@every_learning_policy
 def test_every_weight_gets_a_gradient(policy_class, chosen):
     policy = perturbed(policy_class(dim=DIM, **chosen), 0.05)
     control = policy(*inputs(chosen, (64,), (64, 1)))
@@ -61,7 +63,7 @@ def test_every_weight_gets_a_gradient(policy_class, chosen):
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
 
-@every_policy
+@every_learning_policy
 def test_a_fresh_policy_can_move(policy_class, chosen):
     policy = policy_class(dim=DIM, **chosen)
     (policy(*inputs(chosen, (64,), (64, 1))).shift - 1.0).square().sum().backward()

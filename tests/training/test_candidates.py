@@ -58,7 +58,7 @@ def test_the_finer_grid_draws_where_it_overlaps_more():
 
 
 def test_an_even_candidate_overlaps_too():
-    sampler = DiffusionSampler(OrnsteinUhlenbeck(1), Uncontrolled())
+    sampler = DiffusionSampler(OrnsteinUhlenbeck(1), Uncontrolled(1))
     assert Candidate(sampler, valued(0.71)).is_even(0.5)
     assert not Candidate(sampler, valued(0.69)).is_even(0.5)
     assert not Candidate(sampler, valued(0.9, ess_fraction=0.49)).is_even(0.5)
@@ -70,8 +70,8 @@ def test_the_better_of_trained_and_untrained_is_kept():
     draws = held_out(ONE, torch.randn(500, 2, generator=seeded(5)))
     record = Training(process, outcome="trained")
     for overlap, kept in ((0.5, False), (0.99, True)):
-        untrained = Candidate(DiffusionSampler(process, Uncontrolled()), valued(overlap))
-        found = better(record, Uncontrolled(), untrained, ONE, draws, seeded())
+        untrained = Candidate(DiffusionSampler(process, Uncontrolled(1)), valued(overlap))
+        found = better(record, Uncontrolled(1), untrained, ONE, draws, seeded())
         assert (found.kept is untrained.sampler) == kept
         assert found.source == ("Gaussian" if kept else "trained sampler")
         assert ("is kept" in found.outcome) == kept
