@@ -113,11 +113,12 @@ class Judged:
     def chains(self) -> Chains | None:
         """The chains that ``"best"`` draws come from; None where they come from the sampler's paths.
 
-        Paths whose weights pass every check are best. Then come the warm-up's chains, if they agree and are long
-        enough; then paths whose weights are uneven. Then the warm-up's chains go on, or others start from the
-        resampled paths.
+        Paths whose weights pass every check, and explain the warm-up's optima, are best. Then come the warm-up's
+        chains, if they agree and are long enough; then paths whose weights are uneven. Then the warm-up's chains go on,
+        or others start from the resampled paths.
         """
-        weighed = diagnose(self.weights(), self.reverse_weights(), None, True).verdict
+        optima = Checks(uncovered=-math.inf if self.warm_up is None else self.warm_up.uncovered)
+        weighed = diagnose(self.weights(), self.reverse_weights(), None, True, checks=optima).verdict
         if weighed == TRUSTWORTHY:
             return None
         known = None if self.warm_up is None else self.warm_up.chains

@@ -128,7 +128,7 @@ def test_it_prints_as_a_short_table():
     good = normal_weights(0.3)
     lines = str(diagnose(good, good, Estimate(0.0, 0.01), True)).splitlines()
     assert lines[0].split() == ["verdict", "trustworthy"]
-    assert [line[:16].strip() for line in lines[1:4]] == ["log evidence", "ELBO … EUBO", "effective draws"]
+    assert [line[:16].strip() for line in lines[1:5]] == ["evidence", "log evidence", "ELBO … EUBO", "effective draws"]
 
 
 def test_the_tail_of_even_weights_does_not_matter():
