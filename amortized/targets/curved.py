@@ -25,7 +25,7 @@ SELECTING, MOST_SELECTING = 300_000, 4_000
 CONSTANT = (-1, -1)
 """The constant 1 as a pair of factors."""
 TURNS, SCORING = 4, 15
-"""Fits of mean and log std in turn, and steps of Fisher scoring in each: both then move by under a percent."""
+"""Fits of mean and log std in turn, and steps of Fisher scoring in each; a choice."""
 DEPENDENT = 1e-8
 """Part of a term's mean square beyond the others, below which it is their combination."""
 TINY = 1e-300

@@ -19,7 +19,7 @@ EACH = 0.2
 LEAST = 0.5
 """Seconds under which no round starts."""
 FITTED_TO = 10_000
-"""Draws to which a map is fitted at the most: its coefficients then have errors of a hundredth."""
+"""Draws to which a map is fitted at the most; a choice."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from amortized.targets.pyro.batching import Batching
 STEPS, PARTICLES = 400, 64
 """Of each fit: two seeds then agree to .08 in c on eight models, and the fits take half a second."""
 FEWEST_STEPS, FEWEST_PARTICLES = 200, 16
-"""Where a density is expensive; with less, c is off by more than .2."""
+"""Where a density is expensive; a choice. With less time than these take nothing is chosen."""
 RATES = (0.1, 0.03)
 """Learning rates of the mean-field and the full-rank fit; they fall to a twentieth."""
 
