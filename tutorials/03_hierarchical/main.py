@@ -1,7 +1,7 @@
 """A hierarchical model, written in both forms: which of twelve hospitals should be helped first?
 
     python tutorials/03_hierarchical/main.py             # three minutes
-    python tutorials/03_hierarchical/main.py --quick     # forty seconds, of shorter training and chains
+    python tutorials/03_hierarchical/main.py --quick     # a minute, of shorter training and chains
 
 Babies died after heart surgery in each of twelve hospitals (Spiegelhalter et al. 1996, BUGS examples, volume 1).
 Hospital A had 47 operations and no death. Is it the best one, or was it lucky? Writes ``figures.json`` and a picture
@@ -69,7 +69,7 @@ def main() -> None:
     figures, draws = {}, {}
     for model in (centred, non_centred):
         # 3. The same call for both. Which form is better depends on the data, and the library looks for itself.
-        guide = DiffusionGuide(model, max_seconds=8 if options.quick else 45, progress=False).fit(OPERATIONS, DEATHS)
+        guide = DiffusionGuide(model, max_seconds=15 if options.quick else 45, progress=False).fit(OPERATIONS, DEATHS)
         diagnosis = guide.diagnose()
         print(f"\n{model.__name__}: {diagnosis.verdict}; log evidence {guide.log_evidence()}; {guide.seconds:.0f} s")
         for site, choice in guide.coordinates.items():
@@ -86,6 +86,7 @@ def main() -> None:
         print(f"  std of the logits {by_guide.mean():.3f} ± {by_guide.std():.3f}, by NUTS {by_nuts.mean():.3f}")
         figures[model.__name__] = {
             "verdict": diagnosis.verdict,
+            "evidence verdict": diagnosis.evidence_verdict,
             "log evidence": guide.log_evidence().value,
             "std": float(by_guide.mean()),
             "std by nuts": float(by_nuts.mean()),
