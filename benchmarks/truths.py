@@ -57,9 +57,16 @@ def two_sensors(model: dict[str, Any]) -> Truth:
 
 
 def breast_cancer(model: dict[str, Any]) -> Truth:
-    """Adaptive importance sampling: a Laplace approximation, then Student-t proposals matched to weighted moments."""
-    columns, benign = (tensor.double() for tensor in model["data"]())
-    signs, dim = 2 * benign - 1, columns.shape[1]
+    return logistic_regression(*model["data"]())
+
+
+def logistic_regression(columns: Tensor, labels: Tensor) -> Truth:
+    """Adaptive importance sampling: a Laplace approximation, then Student-t proposals matched to weighted moments.
+
+    Of weights that are N(0, 1) by their prior; ``columns: (N, D)``, ``labels: (N,)`` 0 or 1.
+    """
+    columns, labels = columns.double(), labels.double()
+    signs, dim = 2 * labels - 1, columns.shape[1]
 
     def log_density(weight: Tensor) -> Tensor:
         likelihood = torch.nn.functional.logsigmoid(signs * (weight @ columns.T)).sum(-1)
@@ -69,7 +76,7 @@ def breast_cancer(model: dict[str, Any]) -> Truth:
     for _ in range(50):
         probability = torch.sigmoid(columns @ mean)
         hessian = (columns.T * (probability * (1 - probability))) @ columns + torch.eye(dim, dtype=torch.float64)
-        mean = mean + torch.linalg.solve(hessian, columns.T @ (benign - probability) - mean)
+        mean = mean + torch.linalg.solve(hessian, columns.T @ (labels - probability) - mean)
     return importance(log_density, mean, torch.linalg.inv(hessian))
 
 

@@ -25,6 +25,7 @@ from amortized.behaviours import (
 from amortized.benchmark.budget import Budget, Meter, NetworkCalls
 from amortized.benchmark.guide_method import GuideMethod
 from amortized.benchmark.trained import Method, Trained
+from amortized.guide.guide import DiffusionGuide
 from amortized.guide.named import MixtureGuide
 from amortized.objectives import (
     DetailedBalance,
@@ -177,8 +178,8 @@ ADDED = {
 
 GUIDES = {
     "guide": GuideMethod(),
-    "guide-long": GuideMethod(LONG),
-    "guide-mixture": GuideMethod(MixtureGuide.default_recipe, MixtureGuide.preset, MixtureGuide.components),
+    "guide-long": GuideMethod(partial(DiffusionGuide, recipe=LONG)),
+    "guide-mixture": GuideMethod(MixtureGuide),
 }
 """Whole guides, which take no additions."""
 

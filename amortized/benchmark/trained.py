@@ -25,7 +25,7 @@ class Trained:
         steps: Gradient steps.
         seconds: Of training, on the budget's clock.
         energy_calls: Evaluations of the log density, one a particle.
-        network_calls: Evaluations of the network, one a state.
+        network_calls: Evaluations of the network, one a state; ``None`` where nobody counted.
     """
 
     sampler: DiffusionSampler
@@ -36,7 +36,7 @@ class Trained:
     steps: int
     seconds: float
     energy_calls: int
-    network_calls: int
+    network_calls: int | None = None
 
 
 class Method(Protocol):
