@@ -51,7 +51,8 @@ def _numbers(column: np.ndarray) -> np.ndarray:
 
 
 def model(columns: torch.Tensor, label: torch.Tensor) -> None:
-    weight = pyro.sample("weight", dist.Normal(0.0, 1.0).expand([columns.shape[1]]).to_event(1))
+    with pyro.plate("column", columns.shape[1]):
+        weight = pyro.sample("weight", dist.Normal(0.0, 1.0))
     with pyro.plate("case", len(label)):
         pyro.sample("label", dist.Bernoulli(logits=columns @ weight), obs=label)
 

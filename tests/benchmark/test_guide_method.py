@@ -44,6 +44,7 @@ def test_the_default_in_its_own_coordinates_is_measured_in_those_of_the_problem(
     found = measure_sampler(problem, trained, 2_000, 0)
     assert -0.05 < found["delta"] < 0.2 and abs(found["rw"]) < 0.1
     assert found["reverse_ess_fraction"] > 0.5
+    assert problem.sample is not None
     exact = problem.sample(500, 1)
     assert torch.allclose(trained.unwhiten(trained.whiten(exact)), exact, atol=1e-3)
     scale = trained.unwhiten(trained.sampler.sample(trained.target, 2_000)[0])[:, 0]  # the log of the scale, N(0, 1)
