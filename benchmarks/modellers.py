@@ -34,10 +34,13 @@ from modellers_table import table
 from support import parser_of
 from torch import Tensor
 
-from amortized import DiffusionGuide
+from amortized import DiffusionGuide, Recipe
 from amortized.baselines import nuts, smc
+from amortized.guide import single
+from amortized.results import judged
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.recipe import Training
+from amortized.warmup import run as warm_up_run
 from amortized.warmup.starts import uniform_starts
 
 DRAWS = 4_000
@@ -48,8 +51,14 @@ CHAIN_SECONDS = 30.0
 CONSTANT = 1e-9
 """True sd under which a coordinate is a constant, as the first entry of a correlation's factor."""
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "log": torch.log, "asinh": torch.asinh}
-SKIPS: dict[str, dict[str, Any]] = {"coordinates": {"coordinates": "centred"}}
-"""What a part of the default is worth: the options that switch it off."""
+SKIPS: dict[str, dict[str, Any]] = {
+    "coordinates": {"coordinates": "centred"},
+    "chains": {},
+    "best": {},
+    "effort": {"recipe": Recipe()},
+    "repair": {},
+}
+"""What a part of the default is worth: the options that switch it off, or nothing where `switch_off` does it."""
 
 
 def errors(sites: Mapping[str, Tensor], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,8 +91,23 @@ def errors(sites: Mapping[str, Tensor], known: Mapping[str, Any]) -> dict[str, A
     return worst
 
 
+def switch_off(part: str) -> None:
+    """Replace what no option switches off, in this process: the warm-up's chains, or the repair of poor weights.
+
+    Without "best", draws are those of paths, as before the chains had a say.
+    """
+    if part == "chains":
+        warm_up_run.chains_within = lambda *_: None
+    if part == "best":
+        judged.Judged.chains = property(lambda _: None)  # pyright: ignore[reportAttributeAccessIssue]
+    if part == "repair":
+        single.needs_repair = lambda *_: False
+
+
 def run_guide(case: Case, seed: int, skip: Sequence[str]) -> dict[str, Any]:
     """The default guide: fit, 4,000 draws, both verdicts."""
+    for part in skip:
+        switch_off(part)
     options = {name: value for part in skip for name, value in SKIPS[part].items()}
     guide = DiffusionGuide(case.model, seed=seed, progress=False, **options)
     clock = Clock()

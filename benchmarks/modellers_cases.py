@@ -55,6 +55,7 @@ CASES = {
     case.name: case
     for case in (
         Case("funnel", "funnel"),
+        Case("rosenbrock", "rosenbrock"),
         Case("eight_schools", "eight_schools", "centred"),
         Case("common_precision", "common_precision"),
         Case("ten_groups", "ten_groups"),

@@ -18,6 +18,7 @@ from the spread over chains. numpyro and jax are no dependencies of this project
 from __future__ import annotations
 
 import json
+import runpy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,12 +27,13 @@ import modellers_weighted
 import numpy as np
 from modellers_cases import CASES, TRUTH
 from modellers_exact import EXACT, QUANTILES, log_normal_density, of_mixture, solve
-from support import parser_of
+from support import MODELS, parser_of
 
 from amortized.benchmark.records import write_whole
 
 TRANSFORM = {
     ("funnel", "x"): "asinh",
+    ("rosenbrock", "x"): "asinh",
     ("seeds", "tau"): "log",
     ("horseshoe", "tau"): "log",
     ("horseshoe", "lambda"): "log",
@@ -70,6 +72,16 @@ def funnel() -> dict[str, Any]:
         "x": {key: np.full(9, value) for key, value in nine.items()},
     }
     return {"log_evidence": [0.0, 0.0], "sites": sites}
+
+
+def rosenbrock(count: int = 4_000_000) -> dict[str, Any]:
+    """Exact draws: each coordinate is Gaussian given the one before it. Their error is a thousandth of an sd."""
+    import torch
+
+    content = runpy.run_path(str(MODELS / "rosenbrock.py"))
+    torch.manual_seed(0)
+    draws = np.arcsinh(content["sample"](count)["x"].double().numpy())
+    return {"log_evidence": content["LOG_EVIDENCE"], "sites": {"x": moments(draws)}}
 
 
 def moments(draws: np.ndarray) -> dict[str, np.ndarray]:
@@ -252,6 +264,8 @@ def rounded(value: np.ndarray) -> list[float]:
 def truth(name: str) -> dict[str, Any]:
     if name == "funnel":
         found = {"how": "the prior itself, asinh(x) by quadrature", **funnel()}
+    elif name == "rosenbrock":
+        found = {"how": "four million exact draws, asinh(x)", **rosenbrock()}
     elif name == "tall_logistic":
         found = modellers_weighted.solve()
     elif name in EXACT:

@@ -26,10 +26,10 @@ FILES = sorted((Path(__file__).parents[2] / "models").glob("*.py"))
 MODELS: dict[str, dict[str, Any]] = {file.stem: runpy.run_path(str(file)) for file in FILES}
 SAMPLED = [name for name, model in MODELS.items() if "sample" in model]
 MULTIMODAL = [name for name, model in MODELS.items() if "MODE_WEIGHTS" in model]
-UNNORMALIZED = ["eight_schools", "kidscore", "two_sensors", "many_well"]
+UNNORMALIZED = ["eight_schools", "kidscore", "two_sensors", "many_well", "rosenbrock"]
 OPTIONS = {"many_well": (4,), "log_gaussian_cox": (8,)}  # small variants, where the default is too large for a test
 VARIANTS = [("funnel", (1.0,)), ("many_well", (2,)), ("gaussian_mixture_40", (5,))]
-IMPROPER = ["kidscore", "many_well"]
+IMPROPER = ["kidscore", "many_well", "rosenbrock"]
 STANDARD_ERRORS = 4.5
 DRAWS = 16_000
 
