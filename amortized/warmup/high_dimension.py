@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from amortized._types import Generator, Tensor
+from amortized.mcmc.many_chains import Chains
 from amortized.mcmc.state import State, init
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.averaged_hessian import nearest_gaussian
@@ -25,6 +28,9 @@ STARTS, STARTS_IF_LARGE = 16, 4
 
 DRAWS_IF_LARGE = 1024
 """Most draws above 500 dimensions, where the moves of each cost most of the warm-up's time."""
+
+FITTED = 2
+"""Rows moved for each draw up to 500 dimensions: the product of 32 double wells then has twice the effective draws."""
 
 MOST = 1000
 """Dimensions up to which chains run: their metric takes four eigendecompositions, of 0.4 s each at 1,000."""
@@ -66,28 +72,51 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
         generator: source of randomness.
         budget: counts calls and seconds; the stages end at 60 % of it.
     """
-    stop, large = budget.stop_after(MOVES_SHARE), target.dim > LARGE
-    density = in_float64(target)
-    starts = normal_starts(target, STARTS_IF_LARGE if large else STARTS, generator)
-    optima = ascend_lbfgs(density, starts, stop=stop)
+    stop = budget.stop_after(MOVES_SHARE)
+    starts = normal_starts(target, STARTS_IF_LARGE if target.dim > LARGE else STARTS, generator)
+    optima = ascend_lbfgs(in_float64(target), starts, stop=stop)
     optima = State(*(field[optima.log_prob.argsort(descending=True)] for field in optima))
     refuse_improper(float(optima.log_prob[0]))
     budget.say(f"{len(optima.x)} optimisation runs, the best to {float(optima.log_prob[0]):.1f}")
     chains = chains_within(target, None, SHARE, generator, budget) if FROM <= target.dim <= MOST else None
     if chains is not None and chains.usable:
         return from_chains(target, chains, optima, draws, generator, budget)
-    gaussian = nearest_gaussian(density, optima.x[0], FIRST_SCALE, generator, stop=stop)
+    return along_axes(target, optima, draws, generator, budget, stop, chains)
+
+
+def along_axes(
+    target: Target,
+    optima: State,
+    draws: int,
+    generator: Generator | None,
+    budget: Budget,
+    stop: Callable[[], bool],
+    chains: Chains | None,
+) -> WarmUp:
+    """Draws in the axes of the Gaussian that is nearest to the target at its best optimum, and their product.
+
+    Args:
+        target: the density.
+        optima: ends of all optimisation runs.
+        draws: how many; at most 1,024 above 500 dimensions.
+        generator: source of randomness.
+        budget: counts the cost.
+        stop: whether no stage shall go on.
+        chains: which did not agree; for the record.
+    """
+    density, large = in_float64(target), target.dim > LARGE
+    best = optima.x[optima.log_prob.argmax()]
+    gaussian = nearest_gaussian(density, best, FIRST_SCALE, generator, stop=stop)
     budget.say(f"nearest Gaussian with bound {float(gaussian.elbo):.2f}")
     modes = GaussianMixture(torch.ones_like(gaussian.mean[:, 0]), gaussian.mean, gaussian.scale_tril)
     tempering = Tempering(target, modes, gaussian.mean[0], gaussian.scale_tril[0], generator, stop)
     white = tempering.white
-    count = min(draws, DRAWS_IF_LARGE) if large else draws
+    count = min(draws, DRAWS_IF_LARGE) if large else FITTED * draws
     start = white.whiten(_first_draws(optima.x, gaussian, count, generator))
     polish = Polish(tempering, optima, joint=False)
     state, check = polish.run(init(white, start))
+    state = State(*(field[:draws] for field in state))
     conclusion = conclude_from_weights(check)
-    status = (
-        f"many dimensions: one Gaussian with bound {float(gaussian.elbo):.2f}, HMC in its axes; {conclusion.status}"
-    )
+    status = f"one Gaussian with bound {float(gaussian.elbo):.2f}, HMC in its axes, a product; {conclusion.status}"
     budget.say(status)
     return recorded(state, polish, conclusion._replace(status=status), check.uncovered, budget, chains)
