@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from amortized._types import Generator, Tensor
+from amortized.mcmc.chain_record import FEWEST_DRAWS, MIXED, Chains
 from amortized.mcmc.convergence import rank_normalized_rhat
-from amortized.mcmc.many_chains import Chains
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.targets.base import Target
 from amortized.warmup.modes import Improper, find_modes
@@ -17,16 +17,8 @@ from amortized.warmup.rays import cube_rays
 from amortized.warmup.run import MANY
 from amortized.warmup.screening import Screening
 
-MIXED = 1.05
-"""Largest split R-hat over single chains. Groups of chains at 1.01 had missed a third of the mass of rotated wells,
-single chains were at 1.65 there."""
-
 ROUGH = 1.1
 """R-hat under which draws are usable: the old limit (Gelman and Rubin 1992). Means are then off by a tenth of a std."""
-
-FEWEST_DRAWS = 400
-"""Least effective draws in every coordinate, of its ranks and of its 5 and 95 % quantiles: a mean is then known to a
-twentieth of the std (Vehtari et al. 2021)."""
 
 JOINED = 1.1
 """Largest R-hat of chains from other optima beside the draws: they are short, so that the limit is wider."""

@@ -112,7 +112,8 @@ def _sampled(target: CountedDensity, moved: Moved, moves: int, clock: _Clock, ge
         draws, log_prob = record.draws()
         rhat, ess = agreement(draws, MIXED)
         late = clock.spent() > LAST_METRIC or moves + record.moves > PATIENCE
-        if clock.over() or ess >= ENOUGH or (rhat > HOPELESS and late):
+        # the plain R-hat of heavy tails is far higher than that of ranks, which decides
+        if clock.over() or ess >= ENOUGH or (late and rhat > HOPELESS and rank_normalized_rhat(draws) > HOPELESS):
             break
         if rhat >= MIXED and record.moves >= stretch and clock.spent() < LAST_METRIC:
             moves += record.moves
