@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from modellers_cases import CASES
 from scipy.interpolate import CubicSpline
+from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
 QUANTILES = {"q05": 0.05, "q95": 0.95}
@@ -58,25 +59,33 @@ def grid(box: Sequence[tuple[float, float]], points: int) -> tuple[np.ndarray, l
     return np.stack([axis.reshape(-1) for axis in np.meshgrid(*axes, indexing="ij")], -1), axes
 
 
-def log_joint(model: Conditional, theta: np.ndarray, moments: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log density of θ and y; means and stds of the functionals, where ``moments`` asks for them."""
-    values, means, stds = model.log_prior(theta), [], []
+def log_joint(model: Conditional, theta: np.ndarray) -> np.ndarray:
+    """Log density ``(M,)`` of θ ``(M, d)`` and y."""
+    values = model.log_prior(theta)
     for index, point in enumerate(theta):
         constant, precision, linear = model.parts(point)
         factor = np.linalg.cholesky(precision)
-        half = np.linalg.solve(factor, linear)
-        gaussian = len(linear) * HALF_LOG_TAU - np.log(factor.diagonal()).sum() + 0.5 * half @ half
-        values[index] += constant + gaussian
-        if moments:
-            means.append(model.functionals @ np.linalg.solve(factor.T, half))
-            stds.append(np.linalg.norm(np.linalg.solve(factor, model.functionals.T), axis=0))
-    return values, np.array(means), np.array(stds)
+        half = solve_triangular(factor, linear, lower=True)
+        values[index] += constant + len(linear) * HALF_LOG_TAU - np.log(factor.diagonal()).sum() + 0.5 * half @ half
+    return values
+
+
+def moments(model: Conditional, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means and stds ``(M, S)`` of the functionals given θ ``(M, d)``."""
+    means, stds = [], []
+    for point in theta:
+        _, precision, linear = model.parts(point)
+        factor = np.linalg.cholesky(precision)
+        white = solve_triangular(factor, np.column_stack([linear, model.functionals.T]), lower=True)
+        means.append(white[:, 0] @ white[:, 1:])
+        stds.append(np.linalg.norm(white[:, 1:], axis=0))
+    return np.array(means), np.array(stds)
 
 
 def narrowed(model: Conditional) -> list[tuple[float, float]]:
     """The box where the density of θ is not negligible."""
     theta, axes = grid(model.box, 41 if len(model.box) < 3 else 15)
-    values = log_joint(model, theta, moments=False)[0]
+    values = log_joint(model, theta)
     kept = theta[values > values.max() - NEGLIGIBLE]
     cells = [axis[1] - axis[0] for axis in axes]
     return [(low - cell, high + cell) for low, high, cell in zip(kept.min(0), kept.max(0), cells, strict=True)]
@@ -85,15 +94,16 @@ def narrowed(model: Conditional) -> list[tuple[float, float]]:
 def solve(model: Conditional) -> dict:
     """Evidence, moments and quantiles of every site."""
     theta, axes = grid(narrowed(model), model.points)
-    values, means, stds = log_joint(model, theta, moments=True)
+    values = log_joint(model, theta)
     cell = np.prod([axis[1] - axis[0] for axis in axes])
     total = np.logaddexp.reduce(values)
     weights = np.exp(values - total)
     kept = weights > 1e-12
+    means, stds = moments(model, theta[kept])
     sites, start = {}, 0
     for position, (name, logarithm) in enumerate(model.hyper.items()):
         sites[name] = of_hyperparameter(theta[:, position], weights, axes[position], logarithm)
-    every = of_mixture(weights[kept], means[kept], stds[kept])
+    every = of_mixture(weights[kept], means, stds)
     for name, size in model.sites.items():
         sites[name] = {key: value[start : start + size] for key, value in every.items()}
         start += size
@@ -214,7 +224,7 @@ def varying_slopes() -> Conditional:
 
     return Conditional(
         [(-4.0, 1.0), (-10.0, 1.0), (-1.0, 0.5)],
-        33,
+        49,  # with 25 points log Z was 0.006 nats off: the slopes' std falls off steeply on one side
         lambda theta: log_half_normal(theta, 1.0).sum(-1),
         parts,
         np.eye(2 * groups + 2),

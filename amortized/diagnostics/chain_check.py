@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
 import torch
 
 from amortized._types import Generator, Tensor
+from amortized.mcmc.chain_record import FEWEST_DRAWS, MIXED, Chains
 from amortized.mcmc.convergence import rank_normalized_rhat
-from amortized.mcmc.many_chains import Chains
 from amortized.mixtures.covariance import significant_scale_tril
 from amortized.targets.base import Target
 from amortized.warmup.modes import Improper, find_modes
@@ -17,15 +18,8 @@ from amortized.warmup.rays import cube_rays
 from amortized.warmup.run import MANY
 from amortized.warmup.screening import Screening
 
-MIXED = 1.05
-"""Largest split R-hat over single chains. Groups of chains at 1.01 had missed a third of the mass of rotated wells,
-single chains were at 1.65 there."""
-
 ROUGH = 1.1
 """R-hat under which draws are usable: the old limit (Gelman and Rubin 1992). Means are then off by a tenth of a std."""
-
-FEWEST_DRAWS = 400
-"""Least effective draws in every coordinate: a mean is then known to a twentieth of the std (Vehtari et al. 2021)."""
 
 JOINED = 1.1
 """Largest R-hat of chains from other optima beside the draws: they are short, so that the limit is wider."""
@@ -39,8 +33,12 @@ STARTS = 24
 SEARCH = 0.5
 """Part of the time for the optimisation runs; the chains take the rest."""
 
-MOVES = 100
-"""Of these chains; the first half is thrown away."""
+MOVES, FEWEST_MOVES = 100, 10
+"""Of these chains; the first half is thrown away. And moves of the other half, at the least."""
+
+TIMES = 10
+"""Autocorrelation times of the judged chains that these chains last, if that is longer. In a horseshoe the time is 20
+moves: after 50 chains from optima in necks were still on their way (R-hat 1.14, with draws that were right)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class ChainCheck:
         chains: how many.
         draws: of each chain.
         rhat: largest split R-hat over single chains, rank-normalised.
-        ess: smallest bulk effective sample size of a coordinate.
+        ess: smallest effective sample size of a coordinate, of its ranks and of its 5 and 95 % quantiles.
         joined: R-hat of these chains beside chains from optima of an independent search; a text if nobody looked.
     """
 
@@ -112,9 +110,19 @@ def joined(target: Target, chains: Chains, seconds: float, seed: int) -> float |
         modes, _ = find_modes(target, _far(draws.mean(0), scale_tril, generator), screening, generator, late)
     except Improper as error:
         return f"not looked at: {error}"
-    moves = min(MOVES, chains.draws.shape[1])
-    others = chains.kernel_moves(target, modes.sample(OTHERS, generator), moves * chains.thin, generator)
-    own, theirs = chains.draws[:, -(moves // 2) :], others[:, :: chains.thin][:, -(moves // 2) :]
+    number, length, _ = chains.draws.shape
+    moves = min(max(MOVES, math.ceil(TIMES * number * length / chains.ess)), length)
+    others = chains.kernel_moves(
+        target,
+        modes.sample(OTHERS, generator),
+        moves * chains.thin,
+        generator,
+        lambda: time.perf_counter() - began > seconds,
+    )[:, :: chains.thin]
+    kept = others.shape[1] // 2
+    if kept < FEWEST_MOVES:
+        return f"not looked at: chains from other optima would take over {seconds:.0f} s"
+    own, theirs = chains.draws[:, -kept:], others[:, -kept:]
     # over so short a stretch chains that mix slowly have an R-hat of their own
     return 1 + rank_normalized_rhat(torch.cat([own, theirs])) - rank_normalized_rhat(own)
 

@@ -106,17 +106,20 @@ def geometric_metric(x: Tensor, score: Tensor) -> Metric:
         x: draws ``(N, D)``.
         score: ``∇ log R`` there, ``(N, D)``.
     """
-    std, mean = geometric_mean(x, score)
-    return Metric("draws and scores", _factor(std, mean))
+    std, root = geometric_mean(x, score)
+    return Metric("draws and scores", _factor(std, root @ root.mT))
 
 
 def geometric_mean(x: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-    """``s`` and M ``(D, D)`` of the geometric mean ``diag(s) M diag(s)``, see ``geometric_metric``."""
+    """``s`` and R ``(D, D)`` of the geometric mean ``diag(s) R Rᵀ diag(s)``, see ``geometric_metric``.
+
+    With C = L Lᵀ and Lᵀ S L = V diag(λ) Vᵀ, R is ``L V diag(λ)^-¼``: one eigendecomposition.
+    """
     x, score = x.double() - x.double().mean(0), _clipped(score.double())
     std = (x.square().mean(0) / score.square().mean(0).clamp(min=TINY)).pow(0.25).clamp(min=TINY)
-    root = _power(_shrunk(x / std), 0.5)
-    mean = root @ _power(root @ _shrunk(score * std) @ root, -0.5) @ root
-    return std, 0.5 * (mean + mean.mT)
+    lower = safe_cholesky(_shrunk(x / std))
+    values, vectors = torch.linalg.eigh(lower.mT @ _shrunk(score * std) @ lower)
+    return std, lower @ (vectors * values.clamp(min=SMALLEST * float(values.max())).pow(-0.25))
 
 
 def _factor(std: Tensor, matrix: Tensor) -> Factor:
@@ -153,8 +156,3 @@ def _shrunk(x: Tensor) -> Tensor:
     covariance = torch.cov(x.mT).reshape(dim, dim)
     share = 1.0 if count >= 2 * dim else count / (count + dim)
     return share * covariance + (1 - share) * covariance.diagonal().diag()
-
-
-def _power(matrix: Tensor, power: float) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=SMALLEST * float(values.max())).pow(power)) @ vectors.mT

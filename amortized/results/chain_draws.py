@@ -10,8 +10,8 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.diagnostics.chain_check import checked
-from amortized.mcmc.convergence import bulk_ess, rank_normalized_rhat
-from amortized.mcmc.many_chains import Chains
+from amortized.mcmc.chain_record import PLENTY, Chains
+from amortized.mcmc.convergence import least_ess, rank_normalized_rhat
 from amortized.targets.base import Target
 
 MORE = 50
@@ -19,16 +19,23 @@ MORE = 50
 
 
 def finished(chains: Chains, target: Target, seconds: float, generator: Generator) -> Chains:
-    """The chains after as many more moves as they need to agree, or as there are seconds for.
+    """The chains after as many more moves as they need to agree and to be long, or as there are seconds for.
 
-    For every two new draws of a chain its oldest one is dropped: chains that had not arrived forget how they came.
+    Until they agree the oldest draw of a chain is dropped for every two new ones: chains that had not arrived forget
+    how they came.
     """
     until = time.perf_counter() + seconds
-    while not checked(chains).agrees and time.perf_counter() < until:
-        longer = chains.continued(target, MORE, generator)
-        draws, log_prob = longer.draws[:, MORE // 2 :], longer.log_prob[:, MORE // 2 :]
-        chains = replace(longer, draws=draws, log_prob=log_prob, rhat=rank_normalized_rhat(draws), ess=bulk_ess(draws))
-    return chains
+
+    def late() -> bool:
+        return time.perf_counter() >= until
+
+    while not checked(chains).agrees and not late():
+        before = chains.draws.shape[1]
+        longer = chains.continued(target, MORE, generator, late)
+        dropped = (longer.draws.shape[1] - before) // 2
+        draws, log_prob = longer.draws[:, dropped:], longer.log_prob[:, dropped:]
+        chains = replace(longer, draws=draws, log_prob=log_prob, rhat=rank_normalized_rhat(draws), ess=least_ess(draws))
+    return chains.lengthened(target, PLENTY, generator, late)
 
 
 def extended(chains: Chains, target: Target, count: int, generator: Generator) -> Chains:

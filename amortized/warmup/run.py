@@ -10,7 +10,7 @@ from amortized.mcmc.state import State
 from amortized.targets.base import Target
 from amortized.targets.cost import FULL_PLAN, calls_within
 from amortized.warmup.budget import Budget
-from amortized.warmup.chains import FROM, LATE_SHARE, MANY, SHARE, chains_within, from_chains
+from amortized.warmup.chains import FROM, LATE_SHARE, MANY, SHARE, chains_at_modes, chains_within, from_chains
 from amortized.warmup.checks import conclude
 from amortized.warmup.high_dimension import along_axes, many_dimensions
 from amortized.warmup.modes import find_modes
@@ -60,7 +60,7 @@ def warm_up(
     5. While the draws are not trustworthy, 3 and 4 run again with twice the particles, up to 2,048 of them. Chains of
        fewer than 20 dimensions run here, once.
 
-    Where the clock allows fewer than 60,000 calls, `from_gaussians` may replace 2 to 5 after eight climbs.
+    Where the clock allows under 60,000 calls, `from_gaussians`, or 16 chains, replace 2 to 5 after eight climbs.
     Over 100 dimensions `many_dimensions` does the work. The same seed gives the same draws, unless the clock ends a
     stage.
 
@@ -97,7 +97,7 @@ def warm_up(
         return short
     chains = None
     if target.dim >= FROM:
-        chains = chains_within(target, modes, SHARE, generator, budget)
+        chains = (chains_at_modes if is_short else chains_within)(target, modes, SHARE, generator, budget)
         if chains is not None and chains.usable:
             return from_chains(target, chains, optima, draws, generator, budget)
         found = _product(target, optima, draws, generator, budget, chains)

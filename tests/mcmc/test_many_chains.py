@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortized.mcmc import many_chains
+from amortized.mcmc import chain_record, many_chains
 from amortized.mcmc.chain_adaptation import Kernel
 from amortized.mcmc.convergence import drift
 from amortized.mcmc.many_chains import CHAINS, chains_from, run_chains
@@ -53,9 +53,9 @@ def test_exact_draws_stay_exact_and_do_not_drift():
 def test_chains_that_leave_their_starts_are_seen_to_drift():
     target = DensityTarget(lambda x: -0.5 * x.square().sum(-1), 2, torch.float64)
     kernel = Kernel(Metric("none", torch.ones(2, dtype=torch.float64)), torch.tensor(0.03, dtype=torch.float64))
-    record = many_chains._Record(target, kernel, seeded())
+    record = chain_record.Recorder(target, kernel, seeded())
     starts = 3.0 + torch.randn(64, 2, generator=seeded(1), dtype=torch.float64)
-    record.run(many_chains.init(many_chains._density(target), starts), 16, lambda: False)
+    record.run(many_chains.init(chain_record.in_float64(target), starts), 16, lambda: False)
     assert drift(record.draws()[0]) > 4.5
 
 
@@ -78,7 +78,7 @@ def test_chains_go_on_with_the_same_kernel():
     more = found.continued(target, 7, seeded(5))
     assert more.draws.shape[1] == found.draws.shape[1] + 7 and more.kernel is found.kernel
     assert torch.equal(more.draws[:, : found.draws.shape[1]], found.draws)
-    others = found.kernel_moves(target, torch.zeros(5, 4, dtype=torch.float64), 3, seeded())
+    others = found.kernel_moves(target, torch.zeros(5, 4, dtype=torch.float64), 3, seeded(), lambda: False)
     assert others.shape == (5, 3, 4)
 
 
@@ -89,10 +89,10 @@ def test_the_clock_and_the_calls_end_the_chains():
 
 
 def test_many_draws_are_thinned(monkeypatch):
-    monkeypatch.setattr(many_chains, "MOST_NUMBERS", 64 * 30 * 20)
+    monkeypatch.setattr(chain_record, "MOST_NUMBERS", 64 * 30 * 20)
     target, _ = correlated(30)
-    record = many_chains._Record(target, chains_of(target, 1.0).kernel, seeded(), most=64 * 30 * 20)
-    record.run(many_chains.init(many_chains._density(target), uniform_starts(target, CHAINS, 0)), 90, lambda: False)
+    record = chain_record.Recorder(target, chains_of(target, 1.0).kernel, seeded(), most=64 * 30 * 20)
+    record.run(many_chains.init(chain_record.in_float64(target), uniform_starts(target, CHAINS, 0)), 90, lambda: False)
     assert record.thin == 8 and record.draws()[0].shape[1] <= 20
 
 

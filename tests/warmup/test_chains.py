@@ -9,7 +9,10 @@ from amortized.mcmc.many_chains import CHAINS
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.callable import DensityTarget
 from amortized.warmup import warm_up
-from amortized.warmup.chains import chain_starts, of_chains
+from amortized.warmup.budget import Budget
+from amortized.warmup.chains import FEW_CHAINS, chain_starts, chains_at_modes, of_chains
+from amortized.warmup.rays import normal_rays
+from amortized.warmup.screening import Screening
 from tests.known import seeded
 
 
@@ -67,3 +70,31 @@ def test_draws_are_taken_once_from_all_chains():
 
     x, log_prob = of_chains(Found, 24, seeded())  # pyright: ignore[reportArgumentType]
     assert x[:, 0].sort().values.tolist() == list(range(24)) and torch.equal(x[:, 0], log_prob)
+
+
+def at_modes(target, means):
+    """Chains of a density that allows 10,000 calls, from Gaussians of twice the true variance at ``means``."""
+    means = torch.stack([torch.full((20,), mean) for mean in means]).double()
+    scale_trils = 2**0.5 * torch.eye(20, dtype=torch.float64).expand(len(means), 20, 20)
+    modes = GaussianMixture(torch.full((len(means),), 1 / len(means)).double(), means, scale_trils)
+    budget = Budget(target, 10_000, 60.0, Screening(target, normal_rays, 60.0, seeded()))
+    return chains_at_modes(target, modes, 0.8, seeded(1), budget)
+
+
+def test_an_expensive_density_has_few_chains_with_the_curvature_as_their_metric():
+    target = gaussian(20)
+    found = at_modes(target, [0.0])
+    assert found is not None and found.draws.shape[0] == FEW_CHAINS and found.converged, found.status
+    assert target.calls < 10_000
+    x = found.draws.flatten(0, 1)
+    # four standard errors of a mean and of a std, for the largest of 20 coordinates
+    assert x.mean(0).abs().max() < 4 / found.ess**0.5
+    assert (x.std(0) - 1).abs().max() < 4 / (2 * found.ess) ** 0.5
+
+
+def test_modes_of_an_expensive_density_that_chains_do_not_join_are_seen():
+    def density(x):
+        return torch.logsumexp(torch.stack([-0.5 * (x - 3).square().sum(-1), -0.5 * (x + 3).square().sum(-1)]), 0)
+
+    found = at_modes(DensityTarget(density, 20, torch.float64), [3.0, -3.0])
+    assert found is not None and not found.usable, found.status

@@ -97,7 +97,7 @@ class PyroTarget(ModelTarget):
         if type(self._batch) is not Loop:
             with suppress(*FAILURES):
                 elements = elements_a_particle(self._batch.log_prob_and_score, self._reference.x)
-        self._together = particles_together(elements, self.device)
+        self.together = particles_together(elements, self.device)
 
     def moved_to(self, centring: Sites, seed: int, capture_seconds: float) -> PyroTarget:
         """The same density in other coordinates, compared with its own loop and recorded.
@@ -247,7 +247,7 @@ class PyroTarget(ModelTarget):
         self, evaluate: Callable[[Tensor], Result], x: Tensor, failed: Callable[[Exception], Result]
     ) -> Result:
         """``isolated`` in chunks, to bound the memory."""
-        chunks = x.split(self._together)
+        chunks = x.split(self.together)
         parts = [isolated(evaluate, chunk, failed) for chunk in chunks]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
 

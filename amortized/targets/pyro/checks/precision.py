@@ -84,7 +84,8 @@ def _in_float64(target: PyroTarget) -> Callable[[Tensor], Tensor]:
 
     def log_prob(x: Tensor) -> Tensor:
         with default_dtype(torch.float64), torch.no_grad():
-            return batching.log_prob(x)
+            # as many particles as the target holds together: 56 of 100,000 rows took 0.7 GB
+            return torch.cat([batching.log_prob(part) for part in x.split(target.together)])
 
     return log_prob
 

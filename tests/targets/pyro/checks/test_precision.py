@@ -89,3 +89,24 @@ def test_a_slow_model_is_left_out_with_a_word(monkeypatch):
 
 def test_few_draws_are_enough_to_compare():
     assert isinstance(rounding_rms(PyroTarget(cancelling, (2.0**17,)), DRAWS[:3]), float)
+
+
+def test_no_more_draws_are_held_together_than_the_density_holds():
+    seen = []
+
+    def model():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.factor("cancelled", (x + 2.0**23) - 2.0**23 - x)
+
+    target = PyroTarget(model)
+    together, plain = rounding_rms(target, DRAWS), target.batched
+
+    def counted(program):
+        batching = plain(program)
+        log_prob = batching.log_prob
+        batching.log_prob = lambda x: (seen.append(len(x)), log_prob(x))[1]
+        return batching
+
+    target.together, target.batched = 5, counted
+    assert rounding_rms(target, DRAWS) == pytest.approx(together, rel=1e-6)
+    assert max(seen) == 5 and sum(seen) == POINTS

@@ -1,0 +1,43 @@
+"""Effective sample sizes of the middle and of the tails, beside ArviZ, and chains that seldom enter a tail."""
+
+import arviz
+import pytest
+import torch
+
+from amortized.mcmc.convergence import bulk_ess, least_ess, tail_ess
+from tests.known import seeded
+
+
+def autoregressive(chains, count, memory):
+    """Chains ``(C, N, 1)`` with N(0, 1) as their law and ``memory`` as their correlation."""
+    noise = torch.randn(chains, count, generator=seeded(), dtype=torch.float64)
+    x = noise[:, 0]
+    states = [x]
+    for step in range(1, count):
+        x = memory * x + (1 - memory**2) ** 0.5 * noise[:, step]
+        states.append(x)
+    return torch.stack(states, 1)[..., None]
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.6, 0.95])
+def test_both_sizes_are_those_of_arviz(memory):
+    x = autoregressive(8, 400, memory)
+    for ours, method in ((bulk_ess, "bulk"), (tail_ess, "tail")):
+        known = float(arviz.ess(x[..., 0].numpy(), method=method))
+        # ArviZ interpolates the quantile, and ends the sum of autocorrelations a term earlier or later
+        assert abs(ours(x) / known - 1) < 0.1
+
+
+def test_chains_that_seldom_enter_a_tail_have_few_effective_draws_there():
+    """A twentieth of a chain is one visit of 20 moves to the tail; the middle is drawn afresh at each move."""
+    x = torch.randn(64, 400, 1, generator=seeded(), dtype=torch.float64)
+    for chain in range(64):
+        first = 5 * chain
+        x[chain, first : first + 20] += 6.0
+    # 64 visits have a relative error of 1 / 8, as 0.95 / 0.05 * 64 = 1,216 independent draws have in such a tail
+    assert abs(tail_ess(x) / 1_216 - 1) < 0.2 and bulk_ess(x) > 2 * tail_ess(x)
+    assert least_ess(x) == tail_ess(x)
+
+
+def test_too_few_draws_are_worth_nothing():
+    assert tail_ess(torch.randn(64, 3, 1)) == 0.0
