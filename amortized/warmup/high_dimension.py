@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from amortized._types import Generator, Tensor
@@ -14,6 +12,7 @@ from amortized.optimise.averaged_hessian import nearest_gaussian
 from amortized.optimise.gaussians import DISTINCT, LocalGaussians
 from amortized.optimise.lbfgs import ascend_lbfgs
 from amortized.targets.base import Target
+from amortized.targets.cost import is_expensive
 from amortized.warmup.budget import Budget
 from amortized.warmup.chains import FROM, SHARE, chains_within, from_chains
 from amortized.warmup.checks import conclude_from_weights
@@ -81,7 +80,7 @@ def many_dimensions(target: Target, draws: int, generator: Generator | None, bud
     chains = chains_within(target, None, SHARE, generator, budget) if FROM <= target.dim <= MOST else None
     if chains is not None and chains.usable:
         return from_chains(target, chains, optima, draws, generator, budget)
-    return along_axes(target, optima, draws, generator, budget, stop, chains)
+    return along_axes(target, optima, draws, generator, budget, MOVES_SHARE - budget.spent, chains)
 
 
 def along_axes(
@@ -90,7 +89,7 @@ def along_axes(
     draws: int,
     generator: Generator | None,
     budget: Budget,
-    stop: Callable[[], bool],
+    share: float,
     chains: Chains | None,
 ) -> WarmUp:
     """Draws in the axes of the Gaussian that is nearest to the target at its best optimum, and their product.
@@ -101,10 +100,12 @@ def along_axes(
         draws: how many; at most 1,024 above 500 dimensions.
         generator: source of randomness.
         budget: counts the cost.
-        stop: whether no stage shall go on.
+        share: part of the budget after which no stage goes on; of a cheap density, part of its seconds.
         chains: which did not agree; for the record.
     """
     density, large = in_float64(target), target.dim > LARGE
+    expensive, last, before = is_expensive(target, optima.x), budget.seconds + share * budget.max_seconds, target.calls
+    stop = budget.stop_after(budget.spent + share) if expensive else lambda: budget.seconds > last
     best = optima.x[optima.log_prob.argmax()]
     gaussian = nearest_gaussian(density, best, FIRST_SCALE, generator, stop=stop)
     budget.say(f"nearest Gaussian with bound {float(gaussian.elbo):.2f}")
@@ -116,6 +117,7 @@ def along_axes(
     polish = Polish(tempering, optima, joint=False)
     state, check = polish.run(init(white, start))
     state = State(*(field[:draws] for field in state))
+    budget.free_calls += 0 if expensive else target.calls - before
     conclusion = conclude_from_weights(check)
     status = f"one Gaussian with bound {float(gaussian.elbo):.2f}, HMC in its axes, a product; {conclusion.status}"
     budget.say(status)

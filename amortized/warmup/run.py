@@ -100,20 +100,10 @@ def warm_up(
         chains = (chains_at_modes if is_short else chains_within)(target, modes, SHARE, generator, budget)
         if chains is not None and chains.usable:
             return from_chains(target, chains, optima, draws, generator, budget)
-        found = _product(target, optima, draws, generator, budget, chains)
+        found = along_axes(target, optima, draws, generator, budget, AXES_SHARE, chains)
         if found.trustworthy:
             return found
     return _run_until_agreed(tempering, optima, draws, budget, chains)
-
-
-def _product(
-    target: Target, optima: State, draws: int, generator: Generator | None, budget: Budget, chains: Chains | None
-) -> WarmUp:
-    """Draws along the axes of one Gaussian, within their seconds; their calls are free as those of the chains."""
-    last, before = budget.seconds + AXES_SHARE * budget.max_seconds, target.calls
-    found = along_axes(target, optima, draws, generator, budget, lambda: budget.seconds > last, chains)
-    budget.free_calls += target.calls - before
-    return found
 
 
 def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: Budget, chains: Chains | None) -> WarmUp:
