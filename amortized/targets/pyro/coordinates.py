@@ -6,6 +6,9 @@
 
 u are the coordinates and T is today's bijection. c = 1 gives v = u, as the model is written. c = 0 gives
 u = (v − loc) / scale, whose prior does not depend on other sites. (Gorinova, Moore and Hoffman, arXiv 1906.03028.)
+
+The elements of a multivariate normal move in turn. Each is normal given those before it: its location is that of its
+conditional, its scale the diagonal of the Cholesky factor.
 """
 
 from __future__ import annotations
@@ -133,28 +136,29 @@ def _standard(fn: Any) -> Any:
 def place(frame: Frame, u: Tensor, c: Tensor) -> Placed:
     """u to v, for c in [0, 1] in the shape of the site's coordinates."""
     r = u - c * frame.loc
-    if frame.tril is not None:
-        mixed = _mixed(frame.tril, c)
-        moved = (mixed @ r[..., None])[..., 0]
-        z = torch.linalg.solve_triangular(frame.tril, moved[..., None], upper=False)[..., 0]
-        return Placed(frame.loc + moved, mixed.diagonal(dim1=-2, dim2=-1).log().expand(moved.shape), z)
     log_scale = frame.scale.log()
-    log_det = (1 - c) * log_scale
-    v = frame.loc + log_det.exp() * r
-    return Placed(v, log_det.expand(v.shape), (-c * log_scale).exp() * r)
+    log_det = ((1 - c) * log_scale).expand(r.shape)
+    if frame.tril is not None:
+        z = torch.linalg.solve_triangular(_in_turn(frame, c), r[..., None], upper=False)
+        return Placed(frame.loc + (frame.tril @ z)[..., 0], log_det, z[..., 0])
+    return Placed(frame.loc + log_det.exp() * r, log_det, (-c * log_scale).exp() * r)
 
 
 def find(frame: Frame, v: Tensor, c: Tensor) -> Tensor:
     """The inverse of ``place``: v to u."""
     if frame.tril is not None:
-        moved = (v - frame.loc)[..., None]
-        return c * frame.loc + torch.linalg.solve_triangular(_mixed(frame.tril, c), moved, upper=False)[..., 0]
+        z = torch.linalg.solve_triangular(frame.tril, (v - frame.loc)[..., None], upper=False)
+        return c * frame.loc + (_in_turn(frame, c) @ z)[..., 0]
     return c * frame.loc + (v - frame.loc) * ((c - 1) * frame.scale.log()).exp()
 
 
-def _mixed(tril: Tensor, c: Tensor) -> Tensor:
-    """``diag(c) + diag(1 − c) L``: L at c = 0, the identity at c = 1."""
-    return torch.diag_embed(c) + (1 - c)[..., None] * tril
+def _in_turn(frame: Frame, c: Tensor) -> Tensor:
+    """M with ``M z = u − c loc``: element i has the location ``loc_i + Σ_{j<i} L_ij z_j`` and the scale ``L_ii``.
+
+    It is the identity at c = 0, and L at c = 1.
+    """
+    assert frame.tril is not None
+    return torch.diag_embed(frame.scale.pow(c)) + c[..., None] * frame.tril.tril(-1)
 
 
 class Standardized:

@@ -7,7 +7,7 @@ import torch
 from pyro import poutine
 
 from amortized.targets.pyro.batching import Loop, Plate
-from amortized.targets.pyro.coordinates import Standardized, frame_of, place
+from amortized.targets.pyro.coordinates import Standardized, find, frame_of, place
 from amortized.targets.pyro.frames import frames
 from amortized.targets.pyro.target import PyroTarget
 
@@ -97,6 +97,21 @@ def test_density_gradient_and_round_trip_are_exact(in_float64, kind):
     slopes = torch.stack([(moved.log_prob(u[:3] + h) - moved.log_prob(u[:3] - h)) / 2e-6 for h in steps], 1)
     assert ((slopes - score).abs() / (1 + score.abs())).max() < 1e-5
     assert torch.allclose(Loop(moved.program).log_prob(u[:3]), value, atol=1e-9)
+
+
+def test_elements_of_a_multivariate_normal_move_as_a_chain_of_normals_does(in_float64):
+    """x_1 ~ N(m_1, a) and x_2 ~ N(m_2 + b z_1, d), z_1 = (x_1 − m_1) / a, each with its own c."""
+    m, c = torch.tensor([0.7, -2.0]), torch.tensor([0.9, 0.25])
+    a, b, d = torch.tensor([0.05, 3.0, 0.4])
+    frame = frame_of(dist.MultivariateNormal(m, scale_tril=torch.stack([torch.stack([a, 0 * a]), torch.stack([b, d])])))
+    u = torch.tensor([1.3, 0.6])
+    placed = place(frame, u, c)
+    first = place(frame_of(dist.Normal(m[0], a)), u[0], c[0])
+    second = place(frame_of(dist.Normal(m[1] + b * first.z, d)), u[1], c[1])
+    for name in ("v", "log_det", "z"):
+        expected = torch.stack([getattr(first, name), getattr(second, name)])
+        assert torch.allclose(getattr(placed, name), expected, rtol=1e-12), name
+    assert torch.allclose(find(frame, placed.v, c), u, rtol=1e-12)
 
 
 def test_c_of_one_is_the_model_as_written_bit_for_bit():
