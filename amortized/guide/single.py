@@ -17,6 +17,7 @@ from amortized.guide.options import Plan
 from amortized.results.chain_draws import finished, taken
 from amortized.results.judged import NEAR
 from amortized.results.posterior import Posterior
+from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.targets.pyro.choosing import in_chosen_coordinates
@@ -120,13 +121,13 @@ class Single(Fitted):
         left = max(0.0, until - time.perf_counter())
         record = train_from(untrained, material, self.sampler, recipe, left, self.generator, progress)
         if needs_repair(record):
-            record = self._repaired(record, until - time.perf_counter())
+            self.sampler = self._repaired(record, until - time.perf_counter()) or self.sampler
         if made.white.target is not self._target:
             record.source, record.outcome = f"{record.source}{STRAIGHT}", f"{record.outcome}{STRAIGHT}"
         return record
 
-    def _repaired(self, record: Training, seconds: float) -> Training:
-        """The record after rounds of bridges; chains that nearly agree go on first, since they give the best draws."""
+    def _repaired(self, record: Training, seconds: float) -> DiffusionSampler | None:
+        """A better sampler by rounds of bridges. Chains that nearly agree go on first: they give the best draws."""
         began, made = time.perf_counter(), self.prepared
         chains, ends = made.warm.chains, made.ends
         if chains is not None and chains.rhat < NEAR:

@@ -1,4 +1,4 @@
-"""A fit in straightened coordinates: a bend is right by default, in every way out of the guide."""
+"""Straightened coordinates: a bend is right by default, in every way out of the guide."""
 
 import math
 
@@ -13,11 +13,10 @@ from amortized.samplers import GFlowNet
 from amortized.targets.callable import DensityTarget
 from amortized.targets.curved import CurvedTarget
 from amortized.targets.transformed import origin
-from amortized.training.candidates import candidate
+from amortized.training.candidates import Candidate, candidate
 from amortized.training.preparation import Prepared, prepare
 from amortized.training.recipe import PAYING
-from amortized.training.record import Training
-from amortized.training.straightening import straightened_fit
+from amortized.training.straightening import in_straight_coordinates
 from amortized.warmup import WarmUp, warm_up
 from tests.known import isotropic, seeded
 
@@ -30,14 +29,10 @@ def prepared(target, warm: WarmUp) -> Prepared:
     return prepare(target, warm, maker, seeded(3), 0)
 
 
-def untrained(made: Prepared) -> Training:
-    held_out = made.ends[:512], made.log_ends[:512]
-    return candidate(made.sampler.process, made.white, held_out, (1,), 0.5, seeded(4)).record("")
-
-
-def fitted_once(target: DensityTarget) -> tuple[Prepared, Training]:
+def prepared_once(target: DensityTarget) -> tuple[Prepared, Candidate]:
     made = prepared(target, warm_up(target, draws=1_024, generator=seeded(), max_seconds=2.0))
-    return made, untrained(made)
+    held_out = made.ends[:512], made.log_ends[:512]
+    return made, candidate(made.sampler.process, made.white, held_out, (1,), 0.5, seeded(4))
 
 
 def twice_bent(x: torch.Tensor) -> torch.Tensor:
@@ -48,14 +43,14 @@ def twice_bent(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_draws_without_a_bend_are_left_alone():
-    made, record = fitted_once(isotropic(2))
-    assert straightened_fit(made, record, prepared, PAYING, 10.0, seeded(5)) is None
+    made, untrained = prepared_once(isotropic(2))
+    assert in_straight_coordinates(made, untrained, prepared, PAYING, 10.0, seeded(5)) is None
 
 
 def test_no_time_and_many_dimensions_are_left_alone():
-    made, record = fitted_once(isotropic(2))
+    made, untrained = prepared_once(isotropic(2))
     calls = made.white.calls
-    assert straightened_fit(made, record, prepared, PAYING, 1.0, seeded(5)) is None
+    assert in_straight_coordinates(made, untrained, prepared, PAYING, 1.0, seeded(5)) is None
     assert made.white.calls == calls
 
 
