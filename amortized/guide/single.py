@@ -112,7 +112,8 @@ class Single(Fitted):
         material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
         how = recipe.refinements, recipe.even, self.generator
         untrained = candidate(self.sampler.process, made.white, material.held_out, *how)
-        if not untrained.is_even(recipe.even):
+        # draws that a valley was cut from may have even weights, but the warm-up's checks disagree
+        if not (untrained.is_even(recipe.even) and made.warm.trustworthy):
             asked = made, untrained, self._prepare, recipe, STRAIGHTENING * (until - time.perf_counter())
             if (straight := in_straight_coordinates(*asked, self.generator)) is not None:
                 made, untrained = straight

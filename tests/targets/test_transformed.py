@@ -32,6 +32,7 @@ def test_the_origin_is_the_density_that_was_given(in_double_precision):
 def test_the_determinant_is_that_of_the_whole_way(in_double_precision):
     white, u = white_and_straight(), torch.randn(5, 2, generator=seeded(1))
     x, log_dets = to_origin(white, u)
+    assert isinstance(white.target, CurvedTarget)
     torch.testing.assert_close(x, white.target.inside(white.unwhiten(u)))
     for row, log_det in zip(u, log_dets, strict=True):
         jacobian = torch.autograd.functional.jacobian(lambda v: to_origin(white, v[None])[0][0], row)
