@@ -63,6 +63,9 @@ class WhitenedTarget(TransformedTarget):
     def moved(self, u: Tensor) -> tuple[Tensor, Tensor]:
         return self.unwhiten(u), self.log_dets(len(u))
 
+    def moved_back(self, x: Tensor) -> Tensor:
+        return self.whiten(x)
+
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         value, score = self.target.log_prob_and_score(self.unwhiten(x))
         white = (self._each(score)[..., None, :] @ self.scale_tril)[..., 0, :].reshape(x.shape)

@@ -154,6 +154,9 @@ class CurvedTarget(TransformedTarget):
         x, log_det = self.map.forward(u)
         return x.to(self.target.dtype), log_det
 
+    def moved_back(self, x: Tensor) -> Tensor:
+        return self.map.inverse(x).to(self.dtype)
+
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             u = x.detach().double().requires_grad_()

@@ -16,12 +16,17 @@ class TransformedTarget(WrappedTarget):
 
         log R'(u) = log R(f(u)) + log |det ∂f/∂u|
 
-    ``target`` is the density of x. It may be in changed coordinates itself; ``to_origin`` goes all the way.
+    ``target`` is the density of x. It may be in changed coordinates itself; ``to_origin`` and ``from_origin`` go all
+    the way.
     """
 
     @abstractmethod
     def moved(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """``x = f(u)`` in the dtype of ``target``, ``(B, D)``, and ``log |det ∂f/∂u|``, ``(B,)`` in float64."""
+
+    @abstractmethod
+    def moved_back(self, x: Tensor) -> Tensor:
+        """``u = f⁻¹(x)``, ``(B, D)`` in this target's dtype."""
 
     def inside(self, x: Tensor) -> Tensor:
         return self.moved(x)[0]
@@ -65,3 +70,15 @@ def to_origin(target: Target, u: Tensor) -> tuple[Tensor, Tensor]:
         u, more = target.moved(u)
         log_dets, target = log_dets + more, target.target
     return u, log_dets
+
+
+def from_origin(target: Target, x: Tensor) -> Tensor:
+    """Points in the coordinates of ``target``; the inverse of ``to_origin``.
+
+    Args:
+        target: in any coordinates.
+        x: ``(B, D)`` in the coordinates of ``origin(target)``.
+    """
+    if isinstance(target, TransformedTarget):
+        return target.moved_back(from_origin(target.target, x))
+    return x

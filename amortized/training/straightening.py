@@ -11,7 +11,7 @@ import torch
 from amortized._types import Generator, Tensor
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Target
-from amortized.targets.curved import CurvedTarget
+from amortized.targets.transformed import from_origin, to_origin
 from amortized.training.candidates import PATHS, WORTH, Candidate, candidate
 from amortized.training.evaluation import Evaluation, evaluate
 from amortized.training.preparation import Prepared, warm_up_checked
@@ -59,7 +59,7 @@ def in_straight_coordinates(
     held_out = straight.ends[: recipe.held_out], straight.log_ends[: recipe.held_out]
     factors, process = recipe.refinements, straight.sampler.process
     again = candidate(process, straight.white, held_out, factors, recipe.even, generator)
-    there, here = _both(made, straight, found.target, recipe.held_out)
+    there, here = _both(made, straight, recipe.held_out)
     before = _weighed(untrained.sampler, made.white, there, generator)
     after = _weighed(again.sampler, straight.white, here, generator)
     if after.overlap <= before.overlap + WORTH:
@@ -67,11 +67,11 @@ def in_straight_coordinates(
     return straight, replace(again, evaluation=after)
 
 
-def _both(made: Prepared, straight: Prepared, curved: CurvedTarget, count: int) -> tuple[Tensor, Tensor]:
+def _both(made: Prepared, straight: Prepared, count: int) -> tuple[Tensor, Tensor]:
     """The held-out draws of both preparations, in the white coordinates of each."""
     old, new = made.ends[:count], straight.ends[:count]
-    there = made.white.whiten(curved.inside(straight.white.unwhiten(new)))
-    here = straight.white.whiten(curved.map.inverse(made.white.unwhiten(old)))
+    there = from_origin(made.white, to_origin(straight.white, new)[0])
+    here = from_origin(straight.white, to_origin(made.white, old)[0])
     return torch.cat([old, there]), torch.cat([here, new])
 
 

@@ -5,7 +5,7 @@ import torch
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
 from amortized.targets.curved import CurvedTarget, triangular_map
-from amortized.targets.transformed import origin, to_origin
+from amortized.targets.transformed import from_origin, origin, to_origin
 from tests.known import seeded
 
 
@@ -49,3 +49,9 @@ def test_a_density_in_its_own_coordinates_stays_there():
     target, x = bend(), torch.randn(3, 2)
     same, log_dets = to_origin(target, x)
     assert origin(target) is target and torch.equal(same, x) and not log_dets.any()
+    assert torch.equal(from_origin(target, x), x)
+
+
+def test_the_way_there_undoes_the_way_back(in_double_precision):
+    white, u = white_and_straight(), torch.randn(7, 2, generator=seeded(3))
+    torch.testing.assert_close(from_origin(white, to_origin(white, u)[0]), u)
