@@ -44,8 +44,6 @@ CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
 """Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
 STRAIGHTENING = 0.5
 """Part of the time for training in which coordinates are straightened: neither training nor bridges mend a bend."""
-STRAIGHT = " in straightened coordinates"
-"""What a record says of them."""
 CHAINS_FIRST = 0.6
 """Part of the time for a repair in which chains that nearly agree go on: right draws are worth more than log Z."""
 CHAINS_WITHIN = 0.15
@@ -111,12 +109,12 @@ class Single(Fitted):
         made, recipe, progress = self.prepared, self.plan.recipe, self.plan.options.progress
         material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
         how = recipe.refinements, recipe.even, self.generator
-        untrained = candidate(self.sampler.process, made.white, material.held_out, *how)
+        untrained, tried = candidate(self.sampler.process, made.white, material.held_out, *how), ""
         # draws that a valley was cut from may have even weights, but the warm-up's checks disagree
         if not (untrained.is_even(recipe.even) and made.warm.trustworthy):
             asked = made, untrained, self._prepare, recipe, STRAIGHTENING * (until - time.perf_counter())
-            if (straight := in_straight_coordinates(*asked, self.generator)) is not None:
-                made, untrained = straight
+            made, untrained, tried = in_straight_coordinates(*asked, self.generator)
+            if made is not self.prepared:
                 self.prepared, self.sampler = made, made.sampler
                 material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
         left = max(0.0, until - time.perf_counter())
@@ -124,7 +122,8 @@ class Single(Fitted):
         if needs_repair(record):
             self.sampler = self._repaired(record, until - time.perf_counter()) or self.sampler
         if made.white.target is not self._target:
-            record.source, record.outcome = f"{record.source}{STRAIGHT}", f"{record.outcome}{STRAIGHT}"
+            record.source = f"{record.source} in straightened coordinates"
+        record.outcome = "; ".join(filter(None, [tried, record.outcome]))
         return record
 
     def _repaired(self, record: Training, seconds: float) -> DiffusionSampler | None:

@@ -34,8 +34,10 @@ def in_straight_coordinates(
     recipe: Recipe,
     seconds: float,
     generator: Generator,
-) -> tuple[Prepared, Candidate] | None:
-    """The preparation in coordinates that straighten bends and funnels; None where it is no better.
+) -> tuple[Prepared, Candidate, str]:
+    """The better preparation and its untrained sampler, of the given one and one in coordinates that straighten bends.
+
+    The sentence that comes with them is empty where no other coordinates were tried.
 
     Both untrained samplers are weighed on fresh paths, and on backward paths from the held-out draws of both
     preparations. So each one is asked for the mass that only the other has found.
@@ -50,10 +52,10 @@ def in_straight_coordinates(
     """
     began, target = time.perf_counter(), made.white.target
     if target.dim >= MOST_DIMENSIONS or seconds < LEAST:
-        return None
+        return made, untrained, ""
     found = straightened(target, made.warm.draws, CHAINS * seconds, generator)
     if found is None:
-        return None
+        return made, untrained, ""
     left = max(1.0, seconds - (time.perf_counter() - began))
     straight = prepared(found.target, warm_up_checked(found.target, generator, WARM_UP * left))
     held_out = straight.ends[: recipe.held_out], straight.log_ends[: recipe.held_out]
@@ -62,9 +64,10 @@ def in_straight_coordinates(
     there, here = _both(made, straight, recipe.held_out)
     before = _weighed(untrained.sampler, made.white, there, generator)
     after = _weighed(again.sampler, straight.white, here, generator)
+    text = f"straightened coordinates took the overlap from {before.overlap:.2f} to {after.overlap:.2f}"
     if after.overlap <= before.overlap + WORTH:
-        return None
-    return straight, replace(again, evaluation=after)
+        return made, untrained, f"{text} and were left"
+    return straight, replace(again, evaluation=after), text
 
 
 def _both(made: Prepared, straight: Prepared, count: int) -> tuple[Tensor, Tensor]:
