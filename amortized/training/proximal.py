@@ -99,8 +99,7 @@ def proximal_rounds(
 ) -> Repair:
     """Train a sampler by bridges to draws, and to better draws of its own while its weights are uneven.
 
-    Bridges cost the same for any number of steps, so the sampler should have a fine grid, as
-    ``GFlowNet(dim, steps=64, langevin=False)``. Each draw's score is asked once; a step then asks for no density.
+    A fine grid costs bridges nothing: write ``GFlowNet(dim, steps=64)``. Each draw's score is asked once.
 
     Args:
         sampler: trained in place; its process has bridges in closed form.
@@ -119,15 +118,13 @@ def proximal_rounds(
 
     >>> from amortized.samplers import GFlowNet
     >>> from amortized.targets.callable import DensityTarget
-    >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1)
-    >>> white = WhitenedTarget(normal, torch.zeros(1), torch.eye(1))
+    >>> white = WhitenedTarget(DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1), torch.zeros(1), torch.eye(1))
     >>> record = proximal_rounds(GFlowNet(1, steps=8, langevin=False), white, torch.randn(600, 1), 1.0)
     >>> record.evaluation.ess_fraction > 0.9
     True
     """
     clock, work = _Clock(seconds), _work(sampler, target, generator)
-    state = work.scored(draws[:BUFFER], clock.after(PREPARING * FIRST * seconds))
-    held, buffer = work.split(state)
+    held, buffer = work.split(work.scored(draws[:BUFFER], clock.after(PREPARING * FIRST * seconds)))
     kept, power, until = _Best(sampler), None, clock.after(FIRST * seconds)
     while True:
         steps = fit_to_draws(sampler, target, buffer, held, until, generator)
@@ -139,8 +136,7 @@ def proximal_rounds(
         power = tempering_power(log_weights, enough)
         newest, rest = work.resampled(ends, _powered(log_weights, power), clock.after(PREPARING * EACH * seconds))
         held = held if exact else newest
-        old = len(buffer.x) if exact or len(kept.rounds) > 1 else 0
-        buffer = State(*(torch.cat([was[:old], new])[-BUFFER:] for was, new in zip(buffer, rest, strict=True)))
+        buffer = _joined(buffer, rest) if exact or len(kept.rounds) > 1 else rest
 
 
 class _Best:
@@ -275,6 +271,10 @@ class _Work:
             state, info = hmc.step(density, state, jittered, one, LEAPFROGS, self.generator)
             step_size = adapted(step_size, info.acceptance_rate, move, hmc.TARGET_ACCEPTANCE_RATE)
         return _finite(state)
+
+
+def _joined(old: State, new: State) -> State:
+    return State(*(torch.cat(parts)[-BUFFER:] for parts in zip(old, new, strict=True)))
 
 
 def _finite(state: State) -> State:
