@@ -66,7 +66,7 @@ def guide() -> DiffusionGuide:
         pyro.factor("density", twice_bent(x))
         pyro.deterministic("first", x[..., 0])
 
-    return DiffusionGuide(model, seed=0, progress=False, recipe=ALWAYS_TRIED).fit()
+    return DiffusionGuide(model, seed=0, progress=False, recipe=ALWAYS_TRIED, max_seconds=40.0).fit()
 
 
 @pytest.mark.slow
