@@ -56,6 +56,7 @@ SKIPS: dict[str, dict[str, Any]] = {
     "chains": {},
     "best": {},
     "effort": {"recipe": Recipe()},
+    "straightening": {},
     "repair": {},
 }
 """What a part of the default is worth: the options that switch it off, or nothing where `switch_off` does it."""
@@ -92,7 +93,7 @@ def errors(sites: Mapping[str, Tensor], known: Mapping[str, Any]) -> dict[str, A
 
 
 def switch_off(part: str) -> None:
-    """Replace what no option switches off, in this process: the warm-up's chains, or the repair of poor weights.
+    """Replace what no option switches off, in this process: the warm-up's chains, straight coordinates, or repair.
 
     Without "best", draws are those of paths, as before the chains had a say.
     """
@@ -100,6 +101,8 @@ def switch_off(part: str) -> None:
         warm_up_run.chains_within = lambda *_: None
     if part == "best":
         judged.Judged.chains = property(lambda _: None)  # pyright: ignore[reportAttributeAccessIssue]
+    if part == "straightening":
+        single.in_straight_coordinates = lambda made, untrained, *_: (made, untrained, "")
     if part == "repair":
         single.needs_repair = lambda *_: False
 

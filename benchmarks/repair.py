@@ -47,7 +47,7 @@ def wells(dim: int, rotate: bool) -> tuple[Target, Draw, float]:
     turn = turn if rotate else torch.eye(dim)
 
     def log_prob(x: Tensor) -> Tensor:
-        y = x @ turn
+        y = x @ turn.to(x)
         return many_well.log_well(y[..., 0::2]).sum(-1) - 0.5 * y[..., 1::2].square().sum(-1)
 
     evidence = many_well.log_evidence(dim)[0]

@@ -12,6 +12,7 @@ from amortized.guide.guide import DiffusionGuide
 from amortized.guide.single import Single
 from amortized.targets.base import Target
 from amortized.targets.pyro.target import PyroTarget
+from amortized.targets.transformed import from_origin, to_origin
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class GuideMethod:
         white, own = fit.prepared.white, fit.target
 
         def unwhiten(u: Tensor) -> Tensor:
-            return target.unconstrain(own.constrain(white.unwhiten(u)))
+            return target.unconstrain(own.constrain(to_origin(white, u)[0]))
 
         def whiten(x: Tensor) -> Tensor:
-            return white.whiten(own.unconstrain(target.constrain(x)))
+            return from_origin(white, own.unconstrain(target.constrain(x)))
 
         losses = record.bridge_losses + record.losses
         return Trained(

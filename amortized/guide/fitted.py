@@ -22,6 +22,7 @@ from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import LatentSite
+from amortized.targets.transformed import origin, to_origin
 from amortized.training.recipe import Recipe, train
 from amortized.training.record import Training
 
@@ -206,7 +207,9 @@ class Fitted(ABC):
 
 def proposed(sampler: DiffusionSampler, white: WhitenedTarget, count: int, plate: str | None = None) -> Proposal:
     """``count`` paths of the sampler in the coordinates of ``white``."""
-    assert isinstance(white.target, ModelTarget)
+    model = origin(white)
+    assert isinstance(model, ModelTarget)
     path = rollout(sampler.process, sampler.policy, white, count, evaluate_ends=False)
-    values, log_dets = white.target.unpack(white.unwhiten(path.ends))
-    return Proposal(path, values, white.log_dets(count) + torch.stack(list(log_dets.values())).sum(0), plate)
+    x, log_dets = to_origin(white, path.ends)
+    values, of_sites = model.unpack(x)
+    return Proposal(path, values, log_dets + torch.stack(list(of_sites.values())).sum(0), plate)

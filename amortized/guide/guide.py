@@ -108,6 +108,7 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         left = max(0.0, PLANNED * self.plan.seconds - (time.perf_counter() - began))
         with placement(self.device):
             record = fitted.train(left)
+        self.sampler = fitted.sampler  # another one where the coordinates were straightened
         self.seconds = fitted.attributes["fit_seconds"] = time.perf_counter() - began
         if record.skipped:
             tell(f"{record.skipped} training steps had no finite gradient and were skipped")

@@ -17,13 +17,18 @@ from amortized.guide.options import Plan
 from amortized.results.chain_draws import finished, taken
 from amortized.results.judged import NEAR
 from amortized.results.posterior import Posterior
+from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
+from amortized.targets.base import Target
 from amortized.targets.pyro.choosing import in_chosen_coordinates
 from amortized.targets.pyro.target import PyroTarget
-from amortized.training.preparation import prepare, warm_up_checked
-from amortized.training.recipe import train
-from amortized.training.record import Training
+from amortized.training.candidates import candidate
+from amortized.training.preparation import Prepared, prepare, warm_up_checked
+from amortized.training.recipe import train, train_from
+from amortized.training.record import Training, material_of
 from amortized.training.repair import needs_repair, repaired
+from amortized.training.straightening import in_straight_coordinates
+from amortized.warmup import WarmUp
 
 CAPTURE, CAPTURE_SECONDS = 0.2, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
@@ -37,6 +42,8 @@ EXPENSIVE_PATHS = 2_000
 """Fresh paths of a density of over 50 microseconds a particle: still 600 effective ones at the limit of 30 %."""
 CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
 """Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
+STRAIGHTENING = 0.5
+"""Part of the time for training in which coordinates are straightened: neither training nor bridges mend a bend."""
 CHAINS_FIRST = 0.6
 """Part of the time for a repair in which chains that nearly agree go on: right draws are worth more than log Z."""
 CHAINS_WITHIN = 0.15
@@ -57,10 +64,14 @@ class Single(Fitted):
             self.coordinates = dict.fromkeys(self._target.latents, "as written: coordinates='centred'")
         progress, components = plan.options.progress, plan.components
         warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
-        self.prepared = prepare(self._target, warm, plan.make_sampler, self.generator, seed, plan.reference)
+        self.prepared = self._prepare(self._target, warm)
         self.sampler = self.prepared.sampler
         self.latents = self._target.latents
         self._posterior: Posterior | None = None
+
+    def _prepare(self, target: Target, warm: WarmUp) -> Prepared:
+        plan = self.plan
+        return prepare(target, warm, plan.make_sampler, self.generator, plan.options.seed, plan.reference)
 
     @property
     def target(self) -> PyroTarget:
@@ -79,11 +90,12 @@ class Single(Fitted):
 
     def train(self, seconds: float) -> Training:
         """Train the sampler, then weigh its paths: the verdict belongs to the fit."""
-        began, made, recipe = time.perf_counter(), self.prepared, self.plan.recipe
-        draws, progress = (made.ends, made.log_ends), self.plan.options.progress
-        record = train(self.sampler, made.white, draws, recipe, seconds, self.generator, progress)
-        if recipe.even < 1 and needs_repair(record):
-            record = self._repaired(record, seconds - (time.perf_counter() - began))
+        until, recipe = time.perf_counter() + seconds, self.plan.recipe
+        progress, draws = self.plan.options.progress, (self.prepared.ends, self.prepared.log_ends)
+        if recipe.even < 1:
+            record = self._trained_where_it_pays(until)
+        else:
+            record = train(self.sampler, self.prepared.white, draws, recipe, seconds, self.generator, progress)
         self.training_record = record
         self._posterior = None
         posterior = self.posterior((), {})
@@ -92,13 +104,35 @@ class Single(Fitted):
         _ = posterior.chains  # which run now, if they are needed: a draw then takes milliseconds
         return self.training_record
 
-    def _repaired(self, record: Training, seconds: float) -> Training:
-        """The record after rounds of bridges; chains that nearly agree go on first, since they give the best draws."""
+    def _trained_where_it_pays(self, until: float) -> Training:
+        """The record of the best of: no training, straight coordinates, training, rounds of bridges."""
+        made, recipe, progress = self.prepared, self.plan.recipe, self.plan.options.progress
+        material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
+        how = recipe.refinements, recipe.even, self.generator
+        untrained, tried = candidate(self.sampler.process, made.white, material.held_out, *how), ""
+        # draws that a valley was cut from may have even weights, but the warm-up's checks disagree
+        if not (untrained.is_even(recipe.even) and made.warm.trustworthy):
+            asked = made, untrained, self._prepare, recipe, STRAIGHTENING * (until - time.perf_counter())
+            made, untrained, tried = in_straight_coordinates(*asked, self.generator)
+            if made is not self.prepared:
+                self.prepared, self.sampler = made, made.sampler
+                material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
+        left = max(0.0, until - time.perf_counter())
+        record = train_from(untrained, material, self.sampler, recipe, left, self.generator, progress)
+        if needs_repair(record):
+            self.sampler = self._repaired(record, until - time.perf_counter()) or self.sampler
+        if made.white.target is not self._target:
+            record.source = f"{record.source} in straightened coordinates"
+        record.outcome = "; ".join(filter(None, [tried, record.outcome]))
+        return record
+
+    def _repaired(self, record: Training, seconds: float) -> DiffusionSampler | None:
+        """A better sampler by rounds of bridges. Chains that nearly agree go on first: they give the best draws."""
         began, made = time.perf_counter(), self.prepared
         chains, ends = made.warm.chains, made.ends
         if chains is not None and chains.rhat < NEAR:
             if not checked(chains).agrees:
-                chains = finished(chains, self._target, CHAINS_FIRST * seconds, self.generator)
+                chains = finished(chains, made.white.target, CHAINS_FIRST * seconds, self.generator)
                 self.prepared = made = replace(made, warm=replace(made.warm, chains=chains))
             ends = made.white.whiten(taken(chains, min(len(ends), chains.log_prob.numel()))[0])
             ends = ends[torch.randperm(len(ends), generator=self.generator, device=ends.device)]

@@ -25,6 +25,7 @@ from amortized.samplers.corrections import corrected
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.cost import timed
 from amortized.targets.pyro.model_target import ModelTarget
+from amortized.targets.transformed import origin
 from amortized.training.evaluation import reverse_log_weights
 from amortized.warmup import WarmUp
 from amortized.weights import Estimate, log_evidence, systematic
@@ -81,7 +82,7 @@ class Judged:
     @property
     def target(self) -> ModelTarget:
         """The density in the model's own unconstrained coordinates."""
-        return cast(ModelTarget, self.white.target)
+        return cast(ModelTarget, origin(self.white))
 
     @cached_property
     def fresh(self) -> FreshPaths:
@@ -111,7 +112,7 @@ class Judged:
 
     @cached_property
     def chains(self) -> Chains | None:
-        """The chains that ``"best"`` draws come from; None where they come from the sampler's paths.
+        """The chains that ``"best"`` draws come from, in the warm-up's coordinates; None where paths are as good.
 
         Paths whose weights pass every check, and explain the warm-up's optima, are best. Then come the warm-up's
         chains, if they agree and are long enough; then paths whose weights are uneven. Then the warm-up's chains go on,
@@ -134,14 +135,14 @@ class Judged:
         """The warm-up's chains after more moves, or chains from the paths; None where too few paths have weight."""
         generator = torch.Generator(self.white.device).manual_seed(self._other_seed)
         if known is not None and known.rhat < NEAR:
-            return finished(known, self.target, self.chains_within, generator)
+            return finished(known, self.white.target, self.chains_within, generator)
         if not self.weights().isfinite().any():
             return None
         rows = systematic(self.weights(), CHAINS, generator)
         if len(rows.unique()) < DISTINCT:
             return None
         starts = self.fresh.ends[rows]
-        return chains_from(self.white.unwhiten(starts), self.target, self.chains_within, generator)
+        return chains_from(self.white.unwhiten(starts), self.white.target, self.chains_within, generator)
 
     @cached_property
     def _chain_check(self) -> ChainCheck | None:
@@ -150,7 +151,7 @@ class Judged:
         found = checked(self.chains)
         if not self.explores:
             return found
-        return replace(found, joined=joined(self.target, self.chains, self.checks_within, self._other_seed))
+        return replace(found, joined=joined(self.white.target, self.chains, self.checks_within, self._other_seed))
 
     def log_evidence(self) -> Estimate:
         """Estimate log Z in nats from the fresh paths, with its standard error."""

@@ -19,6 +19,7 @@ from amortized.targets.pyro.checks.precision import POINTS, rounding_rms
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import LatentSite
+from amortized.targets.transformed import origin, to_origin
 from amortized.weights import Estimate, systematic
 
 EVALUATED = 1_000
@@ -84,10 +85,9 @@ def look(white: WhitenedTarget, fresh: FreshPaths, seconds: float, seed: int) ->
     white.log_prob_and_score(ends)
     troubled = (white.nonfinite - before) / len(ends)
     nats = None
-    if isinstance(white.target, PyroTarget):
-        nats = rounding_rms(
-            white.target, white.unwhiten(fresh.ends[systematic(fresh.log_weights, POINTS, generator())])
-        )
+    if isinstance(model := origin(white), PyroTarget):
+        chosen = fresh.ends[systematic(fresh.log_weights, POINTS, generator())]
+        nats = rounding_rms(model, to_origin(white, chosen)[0])
     return Look(found, nats, troubled)
 
 
@@ -97,8 +97,8 @@ def _drift(
     """Chains from the ends of the fresh paths; a word where the ``needed`` seconds are more than there are."""
     if needed > seconds:
         return f"not looked at: it would take {needed:.0f} s"
-    coordinates = names(cast(ModelTarget, white.target).latents)
-    found = drift(white, fresh.ends, fresh.log_weights, generator, white.unwhiten, coordinates)
+    coordinates = names(cast(ModelTarget, origin(white)).latents)
+    found = drift(white, fresh.ends, fresh.log_weights, generator, lambda u: to_origin(white, u)[0], coordinates)
     return found or "not looked at: too few draws count"
 
 

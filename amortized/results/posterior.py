@@ -17,6 +17,7 @@ from amortized.results.draws import Draws
 from amortized.results.judged import Judged, polished
 from amortized.samplers.corrections import affordable_paths, check_correction, corrected, pool_size
 from amortized.targets.pyro.failures import tell
+from amortized.targets.transformed import to_origin
 from amortized.weights import effective_sample_fraction
 
 __all__ = ["NUM_SAMPLES", "Posterior", "check_count", "deprecated", "polished"]
@@ -94,7 +95,7 @@ class Posterior(Judged):
             paths = self._paths(num_samples, correction)
             drawn = corrected(self.sampler, self.white, num_samples, correction, pilot, self.generator, paths)
             ends, log_weights = drawn
-            x = self.white.unwhiten(ends)
+            x, _ = to_origin(self.white, ends)
             sites = self.target.constrain(x)
         return Draws(
             sites=sites,
@@ -114,8 +115,9 @@ class Posterior(Judged):
         with placement(self.white.device):
             self.target.check_unchanged()
             if num_samples > chains.draws[..., 0].numel():
-                chains = vars(self)["chains"] = extended(chains, self.target, num_samples, self.generator)
-            x, number = taken(chains, num_samples)
+                chains = vars(self)["chains"] = extended(chains, self.white.target, num_samples, self.generator)
+            states, number = taken(chains, num_samples)
+            x, _ = to_origin(self.white.target, states)
             sites = self.target.constrain(x)
         return Draws(
             sites=sites,

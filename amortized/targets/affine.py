@@ -6,10 +6,10 @@ import torch
 
 from amortized._types import Tensor, for_rows
 from amortized.targets.base import Target
-from amortized.targets.wrapped import WrappedTarget
+from amortized.targets.transformed import TransformedTarget
 
 
-class WhitenedTarget(WrappedTarget):
+class WhitenedTarget(TransformedTarget):
     """A target in whitened coordinates ``u``, where ``x = m + L u``; it has the same Z.
 
         log R'(u) = log R(m + L u) + log |det L|,    ∇ log R'(u) = Lᵀ ∇ log R(m + L u)
@@ -60,11 +60,11 @@ class WhitenedTarget(WrappedTarget):
         """``log |det L|`` of each of ``count`` rows; ``(count,)`` float64."""
         return self.log_det.expand(count) if self.log_det.ndim == 0 else for_rows(self.log_det, count)
 
-    def inside(self, x: Tensor) -> Tensor:
-        return self.unwhiten(x)
+    def moved(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        return self.unwhiten(u), self.log_dets(len(u))
 
-    def _log_prob(self, x: Tensor) -> Tensor:
-        return self.target.log_prob(self.unwhiten(x)).double() + self.log_dets(len(x))
+    def moved_back(self, x: Tensor) -> Tensor:
+        return self.whiten(x)
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         value, score = self.target.log_prob_and_score(self.unwhiten(x))

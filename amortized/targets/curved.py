@@ -10,7 +10,7 @@ import torch
 
 from amortized._types import Tensor
 from amortized.targets.base import Target
-from amortized.targets.wrapped import WrappedTarget
+from amortized.targets.transformed import TransformedTarget
 
 MOST_DIMENSIONS = 50
 """Above it the fit of all rows takes over ten seconds, and the products of all pairs are over 1,000 features."""
@@ -128,7 +128,7 @@ class TriangularMap:
         return u
 
 
-class CurvedTarget(WrappedTarget):
+class CurvedTarget(TransformedTarget):
     """A target in the coordinates ``u`` of a triangular map; it has the same Z.
 
     Args:
@@ -150,12 +150,12 @@ class CurvedTarget(WrappedTarget):
         self.target = target
         self.map = map
 
-    def inside(self, x: Tensor) -> Tensor:
-        return self.map.forward(x)[0].to(self.target.dtype)
+    def moved(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        x, log_det = self.map.forward(u)
+        return x.to(self.target.dtype), log_det
 
-    def _log_prob(self, x: Tensor) -> Tensor:
-        inside, log_det = self.map.forward(x)
-        return self.target.log_prob(inside.to(self.target.dtype)).double() + log_det
+    def moved_back(self, x: Tensor) -> Tensor:
+        return self.map.inverse(x).to(self.dtype)
 
     def _log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():

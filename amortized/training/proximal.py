@@ -1,8 +1,9 @@
 """Training that repairs: maximum likelihood on bridges, in rounds that move the draws towards the target.
 
 1. Bridges are fitted to the given draws, until the likelihood of held-out draws no longer rises.
-2. While the weights of fresh paths are uneven, a round follows. The paths are weighed by ``w^β``, with β as large as a
-   stated effective sample size allows. They are resampled, moved by HMC, and bridges are fitted to them.
+2. While the weights of fresh paths are uneven, a round follows. Even ones are weighed again, with as many paths more.
+   In a round the paths are weighed by ``w^β``, with β as large as a stated effective sample size allows. They are
+   resampled, moved by HMC, and bridges are fitted to them.
 3. The policy with the best weights is kept.
 
 The power keeps the step to the next law of draws short, as a trust region does. HMC moves leave the target unchanged,
@@ -98,8 +99,7 @@ def proximal_rounds(
 ) -> Repair:
     """Train a sampler by bridges to draws, and to better draws of its own while its weights are uneven.
 
-    Bridges cost the same for any number of steps, so the sampler should have a fine grid, as
-    ``GFlowNet(dim, steps=64, langevin=False)``. Each draw's score is asked once; a step then asks for no density.
+    A fine grid costs bridges nothing: write ``GFlowNet(dim, steps=64)``. Each draw's score is asked once.
 
     Args:
         sampler: trained in place; its process has bridges in closed form.
@@ -114,39 +114,48 @@ def proximal_rounds(
         The record; the sampler has the policy whose overlap was best.
 
     Raises:
-        ValueError: the process has no bridges in closed form, or fewer than two draws have a finite density.
+        ValueError: no bridges in closed form, or fewer than two draws of finite density.
 
     >>> from amortized.samplers import GFlowNet
     >>> from amortized.targets.callable import DensityTarget
-    >>> normal = DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1)
-    >>> white = WhitenedTarget(normal, torch.zeros(1), torch.eye(1))
+    >>> white = WhitenedTarget(DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=1), torch.zeros(1), torch.eye(1))
     >>> record = proximal_rounds(GFlowNet(1, steps=8, langevin=False), white, torch.randn(600, 1), 1.0)
     >>> record.evaluation.ess_fraction > 0.9
     True
     """
     clock, work = _Clock(seconds), _work(sampler, target, generator)
-    state = work.scored(draws[:BUFFER], clock.after(PREPARING * FIRST * seconds))
-    held, buffer = work.split(state)
-    rounds, best, weights, power = [], 0, copy.deepcopy(sampler.state_dict()), None
-    until = clock.after(FIRST * seconds)
+    held, buffer = work.split(work.scored(draws[:BUFFER], clock.after(PREPARING * FIRST * seconds)))
+    kept, power, until = _Best(sampler), None, clock.after(FIRST * seconds)
     while True:
         steps = fit_to_draws(sampler, target, buffer, held, until, generator)
-        ends, log_weights = work.paths(clock.after(PREPARING * EACH * seconds))
-        backward = reverse_log_weights(work.process, sampler.policy, target, (held.x, held.log_prob), generator)
-        evaluation = evaluation_of(log_weights, backward)
-        rounds.append(Round(power, len(buffer.x), steps, evaluation, clock.spent))
-        if evaluation.overlap >= rounds[best].evaluation.overlap:
-            best, weights = len(rounds) - 1, copy.deepcopy(sampler.state_dict())
+        ends, log_weights, evaluation = work.weighed(held, clock.after(PREPARING * EACH * seconds), enough)
+        kept.add(Round(power, len(buffer.x), steps, evaluation, clock.spent))
         if evaluation.ess_fraction >= enough or clock.left < LEAST or not log_weights.isfinite().any():
-            break
+            return Repair(kept.rounds, kept.restored(), buffer.x, _status(kept.rounds, kept.best, enough))
         until = clock.after(min(EACH * seconds, clock.left))
         power = tempering_power(log_weights, enough)
         newest, rest = work.resampled(ends, _powered(log_weights, power), clock.after(PREPARING * EACH * seconds))
         held = held if exact else newest
-        kept = len(buffer.x) if exact or len(rounds) > 1 else 0
-        buffer = State(*(torch.cat([old[:kept], new])[-BUFFER:] for old, new in zip(buffer, rest, strict=True)))
-    sampler.load_state_dict(weights)
-    return Repair(rounds, best, buffer.x, _status(rounds, best, enough))
+        buffer = _joined(buffer, rest) if exact or len(kept.rounds) > 1 else rest
+
+
+class _Best:
+    """The rounds so far, and the weights of the one with the most overlap."""
+
+    def __init__(self, sampler: DiffusionSampler):
+        self.sampler, self.best = sampler, 0
+        self.rounds: list[Round] = []
+        self.weights: dict[str, Tensor] = {}
+
+    def add(self, found: Round) -> None:
+        self.rounds.append(found)
+        if found.evaluation.overlap >= self.rounds[self.best].evaluation.overlap:
+            self.best, self.weights = len(self.rounds) - 1, copy.deepcopy(self.sampler.state_dict())
+
+    def restored(self) -> int:
+        """The index of the best round, whose weights the sampler has now."""
+        self.sampler.load_state_dict(self.weights)
+        return self.best
 
 
 def _work(sampler: DiffusionSampler, target: WhitenedTarget, generator: Generator | None) -> _Work:
@@ -231,6 +240,19 @@ class _Work:
             log_weights.append(weights)
         return torch.cat(ends), torch.cat(log_weights)
 
+    def weighed(self, held: State, until: float, enough: float) -> tuple[Tensor, Tensor, Evaluation]:
+        """Ends and log weights of fresh paths, and the evaluation of both.
+
+        A share of ``enough`` may be luck: as many paths again are drawn, and all of them count.
+        """
+        ends, log_weights = self.paths(until)
+        if effective_sample_fraction(log_weights) >= enough:
+            more, weights = self.paths(until)
+            ends, log_weights = torch.cat([ends, more]), torch.cat([log_weights, weights])
+        draws = held.x, held.log_prob
+        backward = reverse_log_weights(self.process, self.sampler.policy, self.target, draws, self.generator)
+        return ends, log_weights, evaluation_of(log_weights, backward)
+
     def resampled(self, ends: Tensor, log_weights: Tensor, until: float) -> tuple[State, State]:
         """Held-out draws and the rest: ends resampled by their weights, and moved."""
         chosen = systematic(log_weights, len(ends), self.generator)
@@ -249,6 +271,10 @@ class _Work:
             state, info = hmc.step(density, state, jittered, one, LEAPFROGS, self.generator)
             step_size = adapted(step_size, info.acceptance_rate, move, hmc.TARGET_ACCEPTANCE_RATE)
         return _finite(state)
+
+
+def _joined(old: State, new: State) -> State:
+    return State(*(torch.cat(parts)[-BUFFER:] for parts in zip(old, new, strict=True)))
 
 
 def _finite(state: State) -> State:

@@ -29,7 +29,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Presented
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
-from amortized.training.candidates import POOR, better, candidate
+from amortized.training.candidates import POOR, Candidate, better, candidate
 from amortized.training.evaluation import Evaluation, evaluate, evaluation_size, refined
 from amortized.training.loop import Schedule, TrainingGrid, check_pair, fit, fit_bridges
 from amortized.training.record import Buffer, Material, Training, material_of
@@ -186,15 +186,27 @@ def train(
     began, material = time.perf_counter(), material_of(target, draws, recipe.held_out)
     if recipe.even >= 1:
         return train_on(material, sampler, recipe, seconds, generator, progress)
-    held_out = material.held_out
-    untrained = candidate(sampler.process, target, held_out, recipe.refinements, recipe.even, generator)
+    untrained = candidate(sampler.process, target, material.held_out, recipe.refinements, recipe.even, generator)
+    left = max(0.0, seconds - (time.perf_counter() - began))
+    return train_from(untrained, material, sampler, recipe, left, generator, progress)
+
+
+def train_from(
+    untrained: Candidate,
+    material: Material,
+    sampler: DiffusionSampler,
+    recipe: Recipe,
+    seconds: float,
+    generator: Generator | None = None,
+    progress: bool = False,
+) -> Training:
+    """Train a sampler, as ``train`` does, after the untrained one was weighed."""
     if untrained.is_even(recipe.even):
         return untrained.record("training would bring little")
     if untrained.evaluation.ess_fraction < POOR:
         return untrained.record("too few for training on weights")
-    left = max(0.0, seconds - (time.perf_counter() - began))
-    record = train_on(material, sampler, recipe, left, generator, progress)
-    return better(record, sampler.policy, untrained, target, held_out, generator)
+    record = train_on(material, sampler, recipe, seconds, generator, progress)
+    return better(record, sampler.policy, untrained, material.judged, material.held_out, generator)
 
 
 def train_on(

@@ -17,7 +17,7 @@ CHAINS = 64
 EACH = 0.2
 """Part of the time for the chains of a round: draws that reach further make the next map better."""
 LEAST = 0.5
-"""Seconds under which no round starts."""
+"""Part of a round's time under which none starts: chains that hardly move agree on nothing."""
 FITTED_TO = 10_000
 """Draws to which a map is fitted at the most; a choice."""
 
@@ -63,7 +63,7 @@ def straightened(target: Target, draws: Tensor, seconds: float, generator: Gener
     found, rounds = None, 0
     while found is None or not found.chains.converged:
         left = until - time.perf_counter()
-        if found is not None and left < LEAST:
+        if found is not None and left < LEAST * EACH * seconds:
             break
         draws = draws[torch.randperm(len(draws), generator=generator, device=draws.device)[:FITTED_TO]]
         map = triangular_map(draws)

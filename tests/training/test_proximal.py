@@ -6,11 +6,12 @@ import time
 import pytest
 import torch
 
+from amortized.mcmc.state import State
 from amortized.samplers import UDS, GFlowNet
 from amortized.samplers.base import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
-from amortized.training.proximal import proximal_rounds, tempering_power
+from amortized.training.proximal import PATHS, _work, proximal_rounds, tempering_power
 from amortized.weights import effective_sample_fraction
 from tests.known import isotropic, seeded
 
@@ -49,7 +50,18 @@ def test_right_draws_of_a_gaussian_need_no_round_and_each_score_is_asked_once():
     assert record.evaluation.ess_fraction > 0.9
     assert abs(record.evaluation.log_evidence) < 0.03  # five standard errors of 4,096 weights of 95 % are 0.02
     assert "no round followed" in record.status
-    assert target.calls <= 700 + 4_096
+    assert target.calls <= 700 + 2 * 4_096
+
+
+@pytest.mark.parametrize(("enough", "batches"), [(0.2, 2), (1.1, 1)])
+def test_a_share_that_would_do_is_seen_on_as_many_paths_again(enough, batches):
+    """An untrained sampler draws N(0, I), the target: all of its weights are nearly even."""
+    white = white_of(isotropic(2))
+    work, draws = _work(sampler_of(2), white, seeded()), torch.randn(300, 2, generator=seeded())
+    held = State(draws, *white.log_prob_and_score(draws))
+    ends, log_weights, found = work.weighed(held, time.perf_counter() + 600.0, enough)
+    assert len(ends) == len(log_weights) == batches * PATHS
+    assert found.ess_fraction == pytest.approx(effective_sample_fraction(log_weights))
 
 
 def test_the_time_is_kept_where_each_particle_is_slow():
