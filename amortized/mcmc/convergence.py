@@ -19,6 +19,9 @@ MOST_NUMBERS = 2_000_000
 TAILS = (0.05, 0.95)
 """Levels of the quantiles whose effective sample size counts beside that of the ranks, as in ArviZ."""
 
+SETTLED = 1.1
+"""R-hat of the halves of each chain under which it stays where it is: see ``are_apart``."""
+
 FEWEST = 4
 """Draws of a chain from which its halves have variances."""
 
@@ -96,6 +99,26 @@ def agreement(x: Tensor, enough: float) -> tuple[float, float]:
     plain = float(split_gelman_rubin(_thinned(x).double()).nan_to_num(nan=math.inf).max())
     rhat = plain if plain - 1 > 2 * (enough - 1) else rank_normalized_rhat(x)
     return rhat, least_ess(x) if rhat < enough else 0.0
+
+
+def are_apart(x: Tensor, hopeless: float) -> bool:
+    """Whether chains ``(C, N, D)`` stay in different places for ever: each agrees with itself, but not with the others.
+
+    A chain's own R-hat compares its halves, on average over the chains. Wells had 1.05 at the most beside 1.67 between
+    the chains. Chains that only mix slowly had 1.12 or more as long as they disagreed.
+
+    >>> x = torch.randn(8, 100, 2, generator=torch.Generator().manual_seed(0))
+    >>> are_apart(x, 1.3), are_apart(torch.cat([x, x + 3.0]), 1.3)
+    (False, True)
+    """
+    if x.shape[1] < FEWEST or rank_normalized_rhat(x) <= hopeless:
+        return False
+    score = rank_normalized(_thinned(x))
+    half = score.shape[1] // 2
+    first, second = score[:, :half], score[:, score.shape[1] - half :]
+    within = (first.var(1) + second.var(1)).mean(0) / 2
+    between = (first.mean(1) - second.mean(1)).square().mean(0) / 2
+    return bool((1 + between / within).sqrt().max() < SETTLED)
 
 
 def drift(x: Tensor) -> float:

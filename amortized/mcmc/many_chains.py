@@ -25,7 +25,7 @@ from amortized.mcmc.chain_adaptation import (
     windows,
 )
 from amortized.mcmc.chain_record import ENOUGH, HOPELESS, MIXED, Chains, Recorder, in_float64
-from amortized.mcmc.convergence import agreement, drift, least_ess, rank_normalized_rhat
+from amortized.mcmc.convergence import agreement, are_apart, drift, least_ess, rank_normalized_rhat
 from amortized.mcmc.metric import Metric, covariance_metric
 from amortized.mcmc.state import CountedDensity, init
 
@@ -114,6 +114,8 @@ def _sampled(target: CountedDensity, moved: Moved, moves: int, clock: _Clock, ge
         late = clock.spent() > LAST_METRIC or moves + record.moves > PATIENCE
         # the plain R-hat of heavy tails is far higher than that of ranks, which decides
         if clock.over() or ess >= ENOUGH or (late and rhat > HOPELESS and rank_normalized_rhat(draws) > HOPELESS):
+            break
+        if rhat > HOPELESS and are_apart(draws, HOPELESS):
             break
         if rhat >= MIXED and record.moves >= stretch and clock.spent() < LAST_METRIC:
             moves += record.moves

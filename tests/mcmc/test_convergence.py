@@ -4,7 +4,7 @@ import arviz
 import pytest
 import torch
 
-from amortized.mcmc.convergence import bulk_ess, least_ess, tail_ess
+from amortized.mcmc.convergence import are_apart, bulk_ess, least_ess, rank_normalized_rhat, tail_ess
 from tests.known import seeded
 
 
@@ -41,3 +41,12 @@ def test_chains_that_seldom_enter_a_tail_have_few_effective_draws_there():
 
 def test_too_few_draws_are_worth_nothing():
     assert tail_ess(torch.randn(64, 3, 1)) == 0.0
+
+
+def test_wells_are_apart_and_slow_chains_are_not():
+    """Independent draws around -3 and 3; and walks of a correlation of .99, which have hardly left their starts."""
+    wells = torch.randn(64, 100, 3, generator=seeded())
+    wells[:32, :, 1] += 6.0
+    assert are_apart(wells, 1.3)
+    walks = autoregressive(64, 100, 0.99)
+    assert rank_normalized_rhat(walks) > 1.3 and not are_apart(walks, 1.3)
