@@ -112,7 +112,7 @@ class Single(Fitted):
         return self.training_record
 
     def _weighed_once(self, until: float) -> Training:
-        """The record of the untrained sampler where few calls fit into the time; it is repaired only if many are left."""
+        """The record of the untrained sampler where few calls fit; it is repaired if many are left."""
         made, recipe = self.prepared, self.plan.recipe
         material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
         left = until - time.perf_counter()

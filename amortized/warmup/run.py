@@ -7,6 +7,7 @@ import torch
 from amortized._types import Generator
 from amortized.mcmc.many_chains import Chains
 from amortized.mcmc.state import State
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.base import Target
 from amortized.targets.cost import FULL_PLAN, calls_within
 from amortized.warmup.budget import Budget
@@ -95,15 +96,22 @@ def warm_up(
     if is_short and (short := from_gaussians(tempering, optima, draws, budget)) is not None:
         if short.trustworthy or target.dim < FROM:
             return short
-    chains = None
+    found, chains = None, None
     if target.dim >= FROM:
-        chains = (chains_at_modes if is_short else chains_within)(target, modes, SHARE, generator, budget)
-        if chains is not None and chains.usable:
-            return from_chains(target, chains, optima, draws, generator, budget)
-        found = along_axes(target, optima, draws, generator, budget, AXES_SHARE, chains)
-        if found.trustworthy:
-            return found
-    return _run_until_agreed(tempering, optima, draws, budget, chains)
+        found, chains = _by_chains(tempering, modes, optima, draws, budget, is_short)
+    return found or _run_until_agreed(tempering, optima, draws, budget, chains)
+
+
+def _by_chains(
+    tempering: Tempering, modes: GaussianMixture, optima: State, draws: int, budget: Budget, is_short: bool
+) -> tuple[WarmUp | None, Chains | None]:
+    """Draws of chains, or of a product along the axes of one Gaussian, or none that hold; and the chains."""
+    target, generator = budget.target, tempering.generator
+    chains = (chains_at_modes if is_short else chains_within)(target, modes, SHARE, generator, budget)
+    if chains is not None and chains.usable:
+        return from_chains(target, chains, optima, draws, generator, budget), chains
+    found = along_axes(target, optima, draws, generator, budget, AXES_SHARE, chains)
+    return found if found.trustworthy else None, chains
 
 
 def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: Budget, chains: Chains | None) -> WarmUp:
