@@ -1,6 +1,7 @@
 """How good the warm-up is on targets of known truth: one row a target, in ``python benchmarks/warmup_targets.py``.
 
 ``--only NAME`` picks targets whose name contains NAME, ``--seeds 0 1 2`` repeats, ``--float32`` lowers the precision.
+``--slow 0.005`` moves the clock on by 5 ms a call, and ``--max-seconds 150`` is what the warm-up then has.
 Columns: the largest error of a mean in true sds; the least and largest ratio of sds; the largest error of a mode's
 weight in percentage points; the error of log Z in nats beside its claimed standard error; calls, seconds, verdict.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -327,6 +329,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--draws", type=int, default=2048)
     parser.add_argument("--float32", action="store_true")
+    parser.add_argument("--slow", type=float, default=0.0)
+    parser.add_argument("--max-seconds", type=float, default=40.0)
     options = parser.parse_args()
     print(f"{'target':22s}{'mean':>6s}{'sd ratio':>12s}{'weight':>7s}{'log Z error':>15s}{'calls':>9s}{'s':>6s}  trust")
     for build in cases():
@@ -336,7 +340,10 @@ def main() -> None:
         for seed in options.seeds:
             dtype = torch.float32 if options.float32 else torch.float64
             target = DensityTarget(case.density, case.mean.numel(), dtype=dtype)
-            found = warm_up(target, draws=options.draws, generator=torch.Generator().manual_seed(seed))
+            generator, clock = torch.Generator().manual_seed(seed), time.perf_counter
+            time.perf_counter = lambda clock=clock, target=target: clock() + options.slow * target.calls
+            found = warm_up(target, draws=options.draws, generator=generator, max_seconds=options.max_seconds)
+            time.perf_counter = clock
             error, low, high, weight = judge(case, found.draws)
             gap = found.log_evidence.value - case.log_evidence
             print(

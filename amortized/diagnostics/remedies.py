@@ -50,6 +50,7 @@ class Remedies:
         compare: a second fit to compare with.
         chains: draws that chains correct.
         funnel: other coordinates for a site whose scale is a latent variable.
+        more_time: the same fit with more seconds.
     """
 
     train: str
@@ -57,6 +58,7 @@ class Remedies:
     compare: str
     chains: str
     funnel: str = NON_CENTRED
+    more_time: str = "a longer max_seconds"
 
 
 def in_python(
@@ -87,6 +89,7 @@ def in_python(
         compare=f"Use sample(n), and compare with {guide}(model, seed={untried}).",
         chains=f"Use sample(n, correction='mcmc'), or train longer: {train}.",
         funnel=NON_CENTRED if coordinates == "auto" else CHOOSE,
+        more_time=f"{guide}(model, seed={seed}, max_seconds={longer(seconds):g})",
     )
 
 
@@ -103,6 +106,7 @@ def in_shell(file: str, seed: int, seconds: float) -> Remedies:
         another_seed=f"Type {again}, and keep the fit with the larger log evidence.",
         compare=f"Compare with {again}.",
         chains=train,
+        more_time=f"{again} --max-seconds {longer(seconds):g}",
     )
 
 

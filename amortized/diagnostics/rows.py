@@ -70,6 +70,7 @@ class Checks:
         scales: names of the coordinates that are positive numbers in the model.
         sites: number of latent sites.
         decentered: whether a site was made non-centred by ``LocScaleReparam``.
+        cut_short: what the fit had too little time for.
         chains: the chains that the draws come from; None where they come from the sampler's paths.
     """
 
@@ -85,6 +86,7 @@ class Checks:
     scales: tuple[str, ...] = ()
     sites: int = 1
     decentered: bool = False
+    cut_short: str = ""
     chains: ChainCheck | None = None
 
     @property
@@ -167,6 +169,12 @@ def other_evidence(own: Estimate, other: Estimate, remedies: Remedies) -> Findin
 def doubtful_warm_up(trusted: bool, status: str, remedies: Remedies) -> Finding:
     value = "" if trusted else status or "no reason given"
     return Finding("warm-up", value, "", trusted, "the warm-up could not confirm its result", remedies.compare, USABLE)
+
+
+def cut_short(left_out: str, remedies: Remedies) -> Finding:
+    """What time was too short for. It is no failure: the other checks judge what was done."""
+    value = f"{left_out}; write {remedies.more_time}" if left_out else ""
+    return Finding("cut short", value, "", True, "the fit had too little time", remedies.more_time)
 
 
 def paths_outside(log_weights: Tensor) -> Finding:

@@ -136,6 +136,7 @@ def diagnose(
         rows.unseen_draws(unseen, remedies),
         *([] if warm_up_evidence is None else [rows.other_evidence(found.lower, warm_up_evidence, remedies)]),
         rows.doubtful_warm_up(warm_up_trusted, warm_up_status, remedies),
+        rows.cut_short(checks.cut_short, remedies),
         rows.paths_outside(log_weights),
         rows.drifting_chains(checks.drift, checks.scales, remedies),
         rows.missed_modes(checks.mode_search, remedies),

@@ -23,6 +23,7 @@ from amortized.targets.base import Target
 from amortized.targets.pyro.choosing import in_chosen_coordinates
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.candidates import candidate
+from amortized.training.few_calls import weighed_once
 from amortized.training.preparation import Prepared, prepare, warm_up_checked
 from amortized.training.recipe import train, train_from
 from amortized.training.record import Training, material_of
@@ -44,6 +45,10 @@ CHECKS_WITHIN, CHECKS_PART = 5.0, 0.1
 """Seconds, or the part of ``max_seconds`` if that is more, that each independent check may take."""
 STRAIGHTENING = 0.5
 """Part of the time for training in which coordinates are straightened: neither training nor bridges mend a bend."""
+SLOW_DRAWS = 0.4
+"""Part of the seconds of a draw where few calls fit in: of 5 ms and 300 s, 4,000 draws then come from 6,000 paths."""
+REPAIR_CALLS = 20_000
+"""Calls that must fit into the time of a repair: with fewer, two sensors took 9,000, past their time, for nothing."""
 CHAINS_FIRST = 0.6
 """Part of the time for a repair in which chains that nearly agree go on: right draws are worth more than log Z."""
 CHAINS_WITHIN = 0.15
@@ -92,10 +97,12 @@ class Single(Fitted):
         """Train the sampler, then weigh its paths: the verdict belongs to the fit."""
         until, recipe = time.perf_counter() + seconds, self.plan.recipe
         progress, draws = self.plan.options.progress, (self.prepared.ends, self.prepared.log_ends)
-        if recipe.even < 1:
-            record = self._trained_where_it_pays(until)
-        else:
+        if recipe.even >= 1:
             record = train(self.sampler, self.prepared.white, draws, recipe, seconds, self.generator, progress)
+        elif self.prepared.is_slow(seconds):
+            record = self._weighed_once(until)
+        else:
+            record = self._trained_where_it_pays(until)
         self.training_record = record
         self._posterior = None
         posterior = self.posterior((), {})
@@ -103,6 +110,17 @@ class Single(Fitted):
         posterior.weights()
         _ = posterior.chains  # which run now, if they are needed: a draw then takes milliseconds
         return self.training_record
+
+    def _weighed_once(self, until: float) -> Training:
+        """The record of the untrained sampler where few calls fit; it is repaired if many are left."""
+        made, recipe = self.prepared, self.plan.recipe
+        material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
+        left = until - time.perf_counter()
+        record = weighed_once(self.sampler, material, recipe, left, made.seconds_a_call, self.generator)
+        left = until - time.perf_counter()
+        if needs_repair(record) and left > REPAIR_CALLS * made.seconds_a_call:
+            self.sampler = self._repaired(record, left) or self.sampler
+        return record
 
     def _trained_where_it_pays(self, until: float) -> Training:
         """The record of the best of: no training, straight coordinates, training, rounds of bridges."""
@@ -143,7 +161,7 @@ class Single(Fitted):
     def sampler_moved(self) -> None:
         self._posterior = None
         if self.training_record is not None:
-            self.training_record = replace(self.training_record, kept=None)
+            self.training_record = replace(self.training_record, kept=None, fresh=None)
 
     def given(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """Nothing: the data are those of ``fit``, whatever arguments Pyro passes on."""
@@ -158,7 +176,7 @@ class Single(Fitted):
 
     def new_posterior(self) -> Posterior:
         """The posterior with nothing computed yet."""
-        plan, made = self.plan, self.prepared
+        plan, made, record = self.plan, self.prepared, self.training_record
         held_out, options = plan.recipe.held_out, plan.options
         typed = plan.name, options.seed, plan.untried, plan.seconds, plan.recipe.enough, options.coordinates
         return Posterior(
@@ -172,9 +190,11 @@ class Single(Fitted):
             remedies=in_python(*typed),
             attributes=self.attributes,
             checks_within=max(CHECKS_WITHIN, CHECKS_PART * plan.seconds),
-            draws_within=self.draws_within,
+            draws_within=self.draws_within * (SLOW_DRAWS if made.is_slow(plan.seconds) else 1.0),
             explores=True,
             chains_within=CHAINS_WITHIN * plan.seconds,
+            weighed=record.fresh if record is not None else None,
+            cut_short="; ".join(filter(None, [made.warm.cut_short, record.cut_short if record is not None else ""])),
         )
 
     def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Posterior], bool]:

@@ -19,7 +19,7 @@ from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, Checks, Diagnosis, diagnose
 from amortized.mcmc.many_chains import Chains, chains_from
 from amortized.results.chain_draws import finished
-from amortized.results.looks import FreshPaths, Look, Searches, look, scales
+from amortized.results.looks import Look, Searches, look, scales
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import corrected
 from amortized.targets.affine import WhitenedTarget
@@ -27,6 +27,7 @@ from amortized.targets.cost import timed
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.transformed import origin
 from amortized.training.evaluation import reverse_log_weights
+from amortized.training.record import FreshPaths
 from amortized.warmup import WarmUp
 from amortized.weights import Estimate, log_evidence, systematic
 
@@ -63,6 +64,8 @@ class Judged:
         checks_within: Seconds that chains and each independent search may take before they are left out.
         explores: Whether ``diagnose`` searches for mass that the sampler does not see.
         chains_within: Seconds for chains that start from the paths, where the weights cannot vouch for the draws.
+        weighed: Paths that are drawn already, in the place of ``paths`` fresh ones.
+        cut_short: What the fit had too little time for; else empty.
     """
 
     sampler: DiffusionSampler
@@ -78,6 +81,8 @@ class Judged:
     checks_within: float = 0.5
     explores: bool = False
     chains_within: float = 0.0
+    weighed: FreshPaths | None = None
+    cut_short: str = ""
 
     @property
     def target(self) -> ModelTarget:
@@ -87,6 +92,8 @@ class Judged:
     @cached_property
     def fresh(self) -> FreshPaths:
         """The fresh paths, drawn once."""
+        if self.weighed is not None:
+            return self.weighed
         with placement(self.white.device):
             (ends, log_weights), seconds = timed(lambda: self.sampler.sample(self.white, self.paths, self.generator))
         return FreshPaths(ends, log_weights, seconds / self.paths)
@@ -189,6 +196,7 @@ class Judged:
             scales=scales(self.target.latents),
             sites=len(self.target.latents),
             decentered=any(name.endswith("_decentered") for name in self.target.latents),
+            cut_short=self.cut_short,
             chains=self._chain_check if changed is None else vars(self).get("_chain_check"),
         )
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch.distributions.constraints import Constraint
 
-from amortized._types import Generator, Tensor
+from amortized._types import Generator
 from amortized.diagnostics.drift import CALLS, Drift, drift
 from amortized.diagnostics.mode_search import ModeSearch, Unbounded
 from amortized.targets.affine import WhitenedTarget
@@ -20,27 +20,15 @@ from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.targets.pyro.trace import LatentSite
 from amortized.targets.transformed import origin, to_origin
+from amortized.training.record import FreshPaths
 from amortized.weights import Estimate, systematic
 
 EVALUATED = 1_000
 """Ends at which density and gradient are evaluated: the limit, a share of 0.5 %, is five of them."""
+EVALUATING = 0.1
+"""Part of the seconds of a check that these ends may take."""
 LEAST_COST = 1e-9
 """Least cost of a density in seconds, where the clock is too coarse to see any."""
-
-
-@dataclass(frozen=True)
-class FreshPaths:
-    """Paths of the sampler on which every judgement rests.
-
-    Args:
-        ends: Whitened ends, ``(N, D)``.
-        log_weights: Their log weights, ``(N,)`` in nats.
-        seconds_a_path: What one of them cost.
-    """
-
-    ends: Tensor
-    log_weights: Tensor
-    seconds_a_path: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +60,7 @@ def look(white: WhitenedTarget, fresh: FreshPaths, seconds: float, seed: int) ->
     Args:
         white: The whitened density.
         fresh: The paths.
-        seconds: What chains may take before they are left out, and how long the density is evaluated.
+        seconds: What chains may take before they are left out; the density is evaluated for a tenth of it.
         seed: One that no fit has used: looking changes no draw.
     """
 
@@ -81,7 +69,7 @@ def look(white: WhitenedTarget, fresh: FreshPaths, seconds: float, seed: int) ->
 
     cost = seconds_a_particle(white, fresh.ends)
     found = _drift(white, fresh, seconds, CALLS * cost, generator())
-    ends, before = fresh.ends[: min(EVALUATED, 1 + int(seconds / max(cost, LEAST_COST)))], white.nonfinite
+    ends, before = fresh.ends[: min(EVALUATED, 1 + int(EVALUATING * seconds / max(cost, LEAST_COST)))], white.nonfinite
     white.log_prob_and_score(ends)
     troubled = (white.nonfinite - before) / len(ends)
     nats = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from amortized._types import Tensor
@@ -14,59 +15,63 @@ EXPENSIVE = 5e-5
 FULL_PLAN = 60_000
 """Calls that a warm-up with tempered runs takes at the least on targets of known truth. A clock that allows fewer asks
 for the short plan: few climbs, and importance weights of the Gaussians where they end."""
-TRIED = 8
-"""Particles of a timed call: of a density that takes 10 ms, two calls of eight take 0.16 s."""
+SIZES = 8, 8, 24, 128, 128, 128
+"""Particles of the timed batches: few while a call may be slow, and 128 spread its cost as a sampler does. The first
+call of a size is slower, and another job may hold the processor: the fastest counts."""
+BRIEF = 0.6
+"""Seconds that no timed batch should take: a density of 5 ms is timed at 40 particles in all."""
 Result = TypeVar("Result")
 
 
-def seconds_a_particle(target: Target, x: Tensor, particles: int = 128, trials: int = 3) -> float:
-    """Processor seconds for one particle's log density and score: the minimum over ``trials`` batches.
+def pace(evaluate: Callable[[Tensor], object], x: Tensor, sizes: Sequence[int] = SIZES, brief: float = BRIEF) -> float:
+    """Wall-clock seconds a particle: the minimum over batches of growing size.
+
+    Wall clock counts, not processor time: a density may wait for a simulator, and a fit must return in time.
 
     Args:
-        target: The density; its calls are counted.
-        x: ``(N, D)``, the points to evaluate.
-        particles: Size of a batch, at most N; 128 spreads the cost of a call as a sampler does.
-        trials: Number of batches; the minimum of three leaves out the first call, which is slower.
+        evaluate: takes a batch.
+        x: ``(N, D)``, the points to evaluate; a batch has N of them at the most.
+        sizes: of the batches.
+        brief: seconds; a batch that would take longer, by the pace so far, ends the timing.
+    """
+    fastest = math.inf
+    for number, size in enumerate(sizes):
+        batch = x[:size]
+        if number > 1 and len(batch) * fastest > brief:
+            break
+        began = time.perf_counter()
+        evaluate(batch)
+        fastest = min(fastest, (time.perf_counter() - began) / len(batch))
+    return fastest
+
+
+def seconds_a_particle(target: Target, x: Tensor) -> float:
+    """Wall-clock seconds for one particle's log density and score, at points ``x: (N, D)``; the calls are counted.
 
     >>> import torch
     >>> from amortized.targets.callable import DensityTarget
     >>> 0 <= seconds_a_particle(DensityTarget(lambda x: -x.square().sum(-1), dim=1), torch.zeros(8, 1)) < 0.1
     True
     """
-    times = []
-    for _ in range(trials):
-        began = time.process_time()
-        target.log_prob_and_score(x[:particles])
-        times.append(time.process_time() - began)
-    return min(times) / min(particles, len(x))
+    return pace(target.log_prob_and_score, x)
 
 
 def calls_within(target: Target, x: Tensor, seconds: float) -> float:
-    """How many calls of a density fit into ``seconds`` of wall clock, by the faster of two calls at ``x: (N, D)``.
-
-    Wall clock counts here, not processor time: a density may wait for a simulator, and a fit must return in time.
+    """How many calls of a density fit into ``seconds`` of wall clock, by its pace at ``x: (N, D)``.
 
     >>> import torch
     >>> from amortized.targets.callable import DensityTarget
     >>> calls_within(DensityTarget(lambda x: -x.square().sum(-1), dim=1), torch.zeros(8, 1), 60.0) > FULL_PLAN
     True
     """
-    x, paces = x[:TRIED], []
-    for _ in range(2):
-        began = time.perf_counter()
-        target.log_prob_and_score(x)
-        paces.append((time.perf_counter() - began) / len(x))
-    return seconds / max(min(paces), 1e-9)
+    return seconds / max(seconds_a_particle(target, x), 1e-9)
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """The result of ``work()`` and the seconds it took: the smaller of processor time and wall-clock time.
-
-    Processor time leaves out other jobs on a busy machine; wall-clock time counts parallel threads once.
-    """
-    wall, processor = time.perf_counter(), time.process_time()
+    """The result of ``work()`` and the seconds of wall clock that it took; waiting for a simulator is among them."""
+    began = time.perf_counter()
     result = work()
-    return result, min(time.perf_counter() - wall, time.process_time() - processor)
+    return result, time.perf_counter() - began
 
 
 def is_expensive(target: Target, x: Tensor) -> bool:

@@ -13,7 +13,7 @@ from amortized._types import Generator, Tensor
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.cost import is_expensive
+from amortized.targets.cost import EXPENSIVE, FULL_PLAN, seconds_a_particle
 from amortized.warmup import WarmUp, warm_up
 from amortized.warmup.sharpen import sharpened
 
@@ -35,7 +35,7 @@ class Prepared:
         sampler: untrained.
         ends: the warm-up's draws ``(N, D)`` in white coordinates, in random order.
         log_ends: their log R ``(N,)``.
-        expensive: a particle's density takes over 50 microseconds.
+        seconds_a_call: what a particle's density and score take.
     """
 
     warm: WarmUp
@@ -43,7 +43,16 @@ class Prepared:
     sampler: DiffusionSampler
     ends: Tensor
     log_ends: Tensor
-    expensive: bool
+    seconds_a_call: float
+
+    @property
+    def expensive(self) -> bool:
+        """Whether a particle's density takes over 50 microseconds."""
+        return self.seconds_a_call > EXPENSIVE
+
+    def is_slow(self, seconds: float) -> bool:
+        """Whether fewer calls fit into ``seconds`` than a training on paths takes."""
+        return seconds < FULL_PLAN * self.seconds_a_call
 
 
 def warm_up_checked(
@@ -98,9 +107,9 @@ def prepare(
     """
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
     start = warm.reference() if reference == "mixture" else None
-    expensive = is_expensive(target, warm.draws)
+    seconds_a_call = seconds_a_particle(target, warm.draws)
     with own_randomness(target.device, seed):
-        sampler = maker(expensive)(target.dim, start).to(target.device)
+        sampler = maker(seconds_a_call > EXPENSIVE)(target.dim, start).to(target.device)
     order = torch.randperm(len(warm.draws), generator=generator, device=target.device)
     log_ends = warm.log_prob[order].double() + white.log_det
-    return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, expensive)
+    return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, seconds_a_call)

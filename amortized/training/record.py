@@ -20,6 +20,21 @@ from amortized.training.loop import Draw, draws_of
 Buffer = ReplayBuffer | ContextBuffers
 
 
+@dataclass(frozen=True)
+class FreshPaths:
+    """Paths of the sampler on which every judgement rests, and no choice.
+
+    Args:
+        ends: Whitened ends, ``(N, D)``.
+        log_weights: Their log weights, ``(N,)`` in nats.
+        seconds_a_path: What one of them cost.
+    """
+
+    ends: Tensor
+    log_weights: Tensor
+    seconds_a_path: float
+
+
 @dataclass
 class Training:
     """The record of a run.
@@ -34,6 +49,8 @@ class Training:
         kept: the sampler to draw with, where it is not the trained one on ``sampling``: an untrained one did as well.
         source: what the draws are of: "trained sampler", "mixture", "product" or "Gaussian".
         outcome: why training was left out, ended, or not kept, in one sentence.
+        fresh: paths that the verdict may rest on, where calls are expensive; None: it draws its own.
+        cut_short: what time was too short for; else empty.
     """
 
     sampling: Process
@@ -45,6 +62,8 @@ class Training:
     kept: DiffusionSampler | None = None
     source: str = "trained sampler"
     outcome: str = ""
+    fresh: FreshPaths | None = None
+    cut_short: str = ""
 
     def sampler(self, policy: Policy) -> DiffusionSampler:
         """The sampler to draw with: the untrained one that was kept, or the trained ``policy`` on its best grid."""

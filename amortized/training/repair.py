@@ -57,6 +57,7 @@ def repaired(
     done = len(record.bridge_losses) + len(record.losses)
     record.evaluations += [(done + each.steps, each.evaluation) for each in found.rounds[: found.best + 1]]
     record.kept, record.sampling, record.source = None, sampler.process, "trained sampler"
+    record.fresh = None
     record.outcome = found.status
     return sampler
 

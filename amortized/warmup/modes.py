@@ -83,12 +83,12 @@ def find_modes(
     local, known = _relevant(local), 0
     while not stop():
         best = best_of_modes(density, local)
-        if len(best) <= known:
+        if len(best) <= known and not (screening.few_calls and screening.cut):
             break
         points = screening.points(len(best), starts)
         if points == 0:
             break
-        known = len(best)
+        known = max(known, len(best))
         found = screening.run(local, best, points, stop)
         if len(found.x) > 0:
             ends, other = _optimised(density, found.x, FIRST_STEP * found.gap, generator, stop)

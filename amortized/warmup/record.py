@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amortized._types import Tensor
+from amortized.mcmc import tempered_smc
 from amortized.mcmc.many_chains import Chains
 from amortized.mcmc.state import State
 from amortized.mixtures.covariance import significant_scale_tril
@@ -42,6 +44,7 @@ class WarmUp:
         uncovered: largest log weight at an optimum, minus log Z, in nats; as in `WeightCheck`.
         chains: HMC chains from dispersed starts. If they converged and nothing else was confirmed, the draws
             are theirs. None where the mixture was good enough without them.
+        cut_short: what the budget was too small for; else empty.
     """
 
     draws: Tensor
@@ -57,6 +60,7 @@ class WarmUp:
     seconds: float
     uncovered: float = -math.inf
     chains: Chains | None = None
+    cut_short: str = ""
 
     def reference(self) -> Reference:
         """The ``product`` if there is one, else the ``mixture``, as a reference in the whitened coordinates."""
@@ -107,4 +111,13 @@ def recorded(
         seconds=budget.seconds,
         uncovered=uncovered,
         chains=chains,
+        cut_short="; ".join(left_out(polish.tempering.runs, budget)),
     )
+
+
+def left_out(runs: Sequence[tempered_smc.Result], budget: Budget) -> list[str]:
+    """What the budget was too small for, a few words each: the tempered ``runs``, or the search for modes."""
+    screening = budget.screening
+    looked = f"the search for modes at {screening.looked:,} of {screening.wanted:,} points"
+    unfinished = ["the tempering of the warm-up"] if not all(run.finished for run in runs) else []
+    return unfinished + ([looked] if screening.cut else [])

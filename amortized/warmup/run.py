@@ -7,6 +7,7 @@ import torch
 from amortized._types import Generator
 from amortized.mcmc.many_chains import Chains
 from amortized.mcmc.state import State
+from amortized.mixtures.gaussian import GaussianMixture
 from amortized.targets.base import Target
 from amortized.targets.cost import FULL_PLAN, calls_within
 from amortized.warmup.budget import Budget
@@ -18,7 +19,7 @@ from amortized.warmup.polish import Polish
 from amortized.warmup.rays import normal_rays
 from amortized.warmup.record import WarmUp, recorded
 from amortized.warmup.screening import Screening
-from amortized.warmup.short_plan import FEW_STARTS, from_gaussians
+from amortized.warmup.short_plan import FEW_STARTS, from_gaussians, share_of_modes
 from amortized.warmup.starts import normal_starts
 from amortized.warmup.tempering import Tempering, wide_gaussian
 
@@ -61,16 +62,14 @@ def warm_up(
        fewer than 20 dimensions run here, once.
 
     Where the clock allows under 60,000 calls, `from_gaussians`, or 16 chains, replace 2 to 5 after eight climbs.
-    Over 100 dimensions `many_dimensions` does the work. The same seed gives the same draws, unless the clock ends a
-    stage.
+    Over 100 dimensions `many_dimensions` does the work. The same seed gives the same draws, unless time is short.
 
     Args:
         target: the density, in its unconstrained space.
         draws: how many.
         generator: source of randomness.
         max_calls: most target calls, one a particle, without the points of the screening, and of chains where a call is
-            cheap: then the seconds limit them, and ten times as many calls. Eight targets of known truth
-            took 60,000 to 140,000.
+            cheap: then the seconds limit them, and ten times as many calls. Eight targets took 60,000 to 140,000.
         max_seconds: most seconds of wall clock.
         progress: prints the stages.
 
@@ -85,8 +84,9 @@ def warm_up(
     if target.dim > MANY:
         return many_dimensions(target, draws, generator, budget)
     starts = normal_starts(target, STARTS, generator)
-    share = EARLY_SHARE if target.dim >= FROM else MODES_SHARE
-    is_short = calls_within(target, starts, max_seconds) < FULL_PLAN
+    calls = calls_within(target, starts, max_seconds)
+    is_short = screening.few_calls = calls < FULL_PLAN
+    share = EARLY_SHARE if target.dim >= FROM else share_of_modes(calls) if is_short else MODES_SHARE
     starts = starts[:FEW_STARTS] if is_short else starts
     modes, optima = find_modes(target, starts, screening, generator, budget.stop_after(share))
     budget.say(f"{modes.weights.numel()} modes")
@@ -94,16 +94,24 @@ def warm_up(
     stop = budget.stop_after(TEMPERING_SHARE)
     tempering = Tempering(target, modes, whole.means[0], whole.scale_trils[0], generator, stop)
     if is_short and (short := from_gaussians(tempering, optima, draws, budget)) is not None:
-        return short
-    chains = None
+        if short.trustworthy or target.dim < FROM:
+            return short
+    found, chains = None, None
     if target.dim >= FROM:
-        chains = (chains_at_modes if is_short else chains_within)(target, modes, SHARE, generator, budget)
-        if chains is not None and chains.usable:
-            return from_chains(target, chains, optima, draws, generator, budget)
-        found = along_axes(target, optima, draws, generator, budget, AXES_SHARE, chains)
-        if found.trustworthy:
-            return found
-    return _run_until_agreed(tempering, optima, draws, budget, chains)
+        found, chains = _by_chains(tempering, modes, optima, draws, budget, is_short)
+    return found or _run_until_agreed(tempering, optima, draws, budget, chains)
+
+
+def _by_chains(
+    tempering: Tempering, modes: GaussianMixture, optima: State, draws: int, budget: Budget, is_short: bool
+) -> tuple[WarmUp | None, Chains | None]:
+    """Draws of chains, or of a product along the axes of one Gaussian, or none that hold; and the chains."""
+    target, generator = budget.target, tempering.generator
+    chains = (chains_at_modes if is_short else chains_within)(target, modes, SHARE, generator, budget)
+    if chains is not None and chains.usable:
+        return from_chains(target, chains, optima, draws, generator, budget), chains
+    found = along_axes(target, optima, draws, generator, budget, AXES_SHARE, chains)
+    return found if found.trustworthy else None, chains
 
 
 def _run_until_agreed(tempering: Tempering, optima: State, draws: int, budget: Budget, chains: Chains | None) -> WarmUp:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ from amortized.mcmc.state import LogDensityAndScore
 from amortized.mixtures.gaussian import GaussianMixture
 from amortized.optimise.gaussians import LocalGaussians
 from amortized.targets.base import Target
+from amortized.targets.cost import pace
 from amortized.warmup.rays import RADII, RayLaw, explained
 
 RAYS_AT_A_TIME = 1024
@@ -47,8 +46,11 @@ FEWEST, MOST = 2**13, 2**21
 """Points of a search. The fewest are those of 1,024 rays; where time is short, a quarter of them. The most are what a
 density of microseconds has within seconds."""
 
-TIMED, MOST_TIMED = 64, 1024
-"""Points of the first timing, and of the last. Of a density that takes 10 ms, the first takes under a second."""
+LEAST_PACE = 1e-9
+"""Least seconds of a density, where the clock is too coarse to see any."""
+
+TIMED, TIMING = (8, 8, 64, 256, 1024, 1024), 0.1
+"""Points of the timed batches, and the part of the seconds of a search that none of them should take."""
 
 ENOUGH, ENOUGH_OF_WANTED = 2**14, 16
 """So many points, or a sixteenth of the wanted if that is more, are a search. At ten dimensions, two modes and 24 s
@@ -57,6 +59,10 @@ that allows 55 microseconds a density, enough for a few hundred rows of data."""
 SHARE_OF_ONE, SHARE_OF_MORE = 0.02, 0.15
 """Parts of the warm-up's time that the points of one known mode, and of several, may take: a posterior of several modes
 is likelier to have others."""
+
+SHARE_OF_FEW = 0.7
+"""The same part where only few calls fit into the time. The short plan tempers nothing: these points show that no mode
+is missing, and it asks for no more of them than are a search."""
 
 
 class Candidates(NamedTuple):
@@ -97,6 +103,7 @@ class Screening:
     - ``calls``: target calls without gradients. Calls for scores are not among them.
     - ``wanted``: how many points several known modes last asked for. It is 0 where there was one mode.
     - ``looked``: for how many of the wanted points there was time.
+    - ``few_calls``: whether only few calls fit into the time. Then a search ends as soon as it finds a mode.
 
     Args:
         target: the density.
@@ -107,12 +114,18 @@ class Screening:
 
     def __init__(self, target: Target, law: RayLaw, max_seconds: float, generator: Generator | None):
         self.target, self.law, self.max_seconds, self.generator = target, law, max_seconds, generator
-        self.calls, self.wanted, self.looked = 0, 0, 0
+        self.calls, self.wanted, self.looked, self.few_calls = 0, 0, 0, False
+        self.num_modes, self.cost = 0, 0.0
 
     @property
     def cut(self) -> bool:
         """Whether so few points were looked at that a mode beside the known ones may well be missing."""
-        return self.looked < min(self.wanted, max(ENOUGH, self.wanted // ENOUGH_OF_WANTED))
+        return self.looked < self.enough
+
+    @property
+    def enough(self) -> int:
+        """So many of the wanted points are a search."""
+        return min(self.wanted, max(ENOUGH, self.wanted // ENOUGH_OF_WANTED))
 
     def __str__(self) -> str:
         """How many points were looked at; empty where that was all of them."""
@@ -133,26 +146,38 @@ class Screening:
             x: points to time the density at, ``(N, D)``.
         """
         points = min(MOST, max(FEWEST, 2 ** (9 + min(self.target.dim, 10)) * num_modes))
-        seconds = self.max_seconds * (SHARE_OF_ONE if num_modes == 1 else SHARE_OF_MORE)
         self.wanted = points if num_modes > 1 else 0
-        pace = self._pace(x, seconds / 2)
-        while points * pace > seconds:
+        if self.few_calls and num_modes > 1:
+            return self._few_points(num_modes, x)
+        seconds = self.max_seconds * (SHARE_OF_ONE if num_modes == 1 else SHARE_OF_MORE)
+        cost = self._pace(x, seconds)
+        while points * cost > seconds:
             points //= 4
         points = points if points >= FEWEST // 4 else 0
         self.looked = points if num_modes > 1 else 0
         return points
 
+    def _few_points(self, num_modes: int, x: Tensor) -> int:
+        """2,048 points, and if these find no other mode the rest of a search, if the time allows it.
+
+        Points that led to other modes do not count: only a whole search that finds none shows that none is missing.
+        """
+        if num_modes != self.num_modes:
+            self.looked, self.num_modes = 0, num_modes
+        seconds = self.max_seconds * SHARE_OF_FEW
+        self.cost = self.cost or self._pace(x, seconds)
+        affordable = int(seconds / self.cost) - self.calls
+        first = FEWEST // 4
+        if self.looked and affordable < self.enough - self.looked:
+            return 0  # a part of a search shows nothing, and the weights need the calls
+        points = max(0, min(self.enough - self.looked if self.looked else first, affordable)) // RADII * RADII
+        self.looked += points
+        return points
+
     def _pace(self, x: Tensor, seconds: float) -> float:
-        """Processor seconds of one density, timed at 64 points, then at up to 1,024 if these take under ``seconds``."""
-        batch = x.repeat(-(-MOST_TIMED // len(x)), 1)[:MOST_TIMED].to(self.target.dtype)
-        pace = math.inf
-        for count in (TIMED, 4 * TIMED, MOST_TIMED, MOST_TIMED):
-            if count > TIMED and count * pace > seconds:
-                break
-            began = time.process_time()
-            self._density(batch[:count])
-            pace = min(pace, (time.process_time() - began) / count)
-        return pace
+        """Wall-clock seconds of one density, where a search may take ``seconds``."""
+        batch = x.repeat(-(-TIMED[-1] // len(x)), 1)[: TIMED[-1]].to(self.target.dtype)
+        return max(pace(self._density, batch, TIMED, TIMING * seconds), LEAST_PACE)
 
     @torch.no_grad()
     def run(self, local: LocalGaussians, centres: list[int], points: int, stop: Callable[[], bool]) -> Candidates:
@@ -175,7 +200,7 @@ class Screening:
         pools: list[tuple[Tensor, Tensor]] = []
         for begin in range(0, points // RADII, RAYS_AT_A_TIME):
             if stop():
-                self.looked = min(self.looked, begin * RADII)
+                self.looked = max(0, self.looked - (points - begin * RADII))
                 break
             count = min(RAYS_AT_A_TIME, points // RADII - begin)
             for kind, rays in enumerate(self.law(around, count, self.generator)):

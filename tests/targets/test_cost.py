@@ -5,7 +5,7 @@ import time
 import torch
 
 from amortized.targets.callable import DensityTarget
-from amortized.targets.cost import seconds_a_particle, timed
+from amortized.targets.cost import FULL_PLAN, calls_within, seconds_a_particle, timed
 
 
 def test_a_slow_density_costs_what_it_burns():
@@ -15,10 +15,28 @@ def test_a_slow_density_costs_what_it_burns():
             pass
         return -x.square().sum(-1)
 
-    cost = seconds_a_particle(DensityTarget(slow, dim=1), torch.zeros(64, 1), particles=32)
-    assert 0.02 / 32 <= cost < 0.2 / 32
+    cost = seconds_a_particle(DensityTarget(slow, dim=1), torch.zeros(128, 1))
+    assert 0.02 / 128 <= cost < 0.2 / 128
 
 
-def test_waiting_is_not_counted():
+def test_a_density_that_waits_costs_what_it_waits_and_few_calls():
+    def waits(x):
+        time.sleep(5e-3 * len(x))
+        return -x.square().sum(-1)
+
+    target = DensityTarget(waits, dim=1)
+    assert 5e-3 <= seconds_a_particle(target, torch.zeros(128, 1)) < 20e-3
+    assert target.calls <= 48  # twice 8, and 32 only where they take under 0.2 s
+
+
+def test_a_call_with_a_fixed_cost_is_timed_at_a_large_batch():
+    def fixed(x):
+        time.sleep(0.01)
+        return -x.square().sum(-1)
+
+    assert calls_within(DensityTarget(fixed, dim=1), torch.zeros(128, 1), 30.0) > FULL_PLAN
+
+
+def test_waiting_is_counted():
     found, seconds = timed(lambda: time.sleep(0.05) or 3)
-    assert found == 3 and seconds < 0.04
+    assert found == 3 and seconds >= 0.05

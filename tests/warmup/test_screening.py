@@ -99,9 +99,9 @@ def test_the_laws_differ():
 
 
 def slow(dim: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> DensityTarget:
-    """N(0, I) whose every density takes so long by the processor's clock, of which it is the only work."""
+    """N(0, I) whose every density takes so long by the wall clock."""
     clock = [0.0]
-    monkeypatch.setattr("amortized.warmup.screening.time.process_time", lambda: clock[0])
+    monkeypatch.setattr("amortized.targets.cost.time.perf_counter", lambda: clock[0])
 
     def log_density(x: torch.Tensor) -> torch.Tensor:
         clock[0] += seconds * len(x)
@@ -110,9 +110,9 @@ def slow(dim: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> DensityTa
     return DensityTarget(log_density, dim)
 
 
-def test_a_slow_density_is_timed_at_64_points(monkeypatch):
+def test_a_slow_density_is_timed_at_few_points(monkeypatch):
     screening = Screening(slow(2, 0.01, monkeypatch), normal_rays, 24.0, seeded())
-    assert screening.points(1, torch.zeros(3, 2)) == 0 and screening.calls == 64
+    assert screening.points(1, torch.zeros(3, 2)) == 0 and screening.calls == 16
 
 
 def test_so_many_points_are_looked_at_as_were_said():
@@ -149,3 +149,12 @@ def test_a_search_that_is_stopped_is_cut():
     assert not screening.cut
     screening.run(ONE, [0], points, lambda: True)
     assert screening.cut and "at 0 of" in str(screening)
+
+
+def test_a_search_of_few_calls_begins_again_where_it_found_a_mode(monkeypatch):
+    """2,048 points, then the rest of 16,384; a new mode throws the points before it away."""
+    screening = Screening(slow(10, 1e-4, monkeypatch), normal_rays, 24.0, seeded())
+    screening.few_calls = True
+    assert screening.points(2, torch.zeros(3, 10)) == 2_048 and screening.cut
+    assert screening.points(3, torch.zeros(3, 10)) == 2_048 == screening.looked
+    assert screening.points(3, torch.zeros(3, 10)) == screening.enough - 2_048 and not screening.cut

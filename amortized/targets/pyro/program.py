@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyro.poutine as poutine
@@ -13,6 +14,7 @@ from amortized._types import Sites, Tensor
 from amortized.targets.pyro.enumeration import Enumerator
 from amortized.targets.pyro.inverting import Inverting
 from amortized.targets.pyro.missing import SECOND
+from amortized.targets.pyro.stopping import Complete, Stopping
 from amortized.targets.pyro.structure import Structure
 from amortized.targets.pyro.trace import LatentMessenger, Message, Placing, unmasked
 
@@ -57,6 +59,8 @@ class Program:
 
     def sites(self, x: Tensor) -> Sites:
         """Values of the latent and deterministic sites, without those that depend on a summed-out latent."""
+        if not self.structure.deterministic and self.enumerator is None:
+            return self._latents(x)
         placing = self._place(x)
         trace = self._trace(placing)
         values: Sites = dict(placing.values)
@@ -67,6 +71,13 @@ class Program:
             if value.shape == shape:
                 values[name] = value
         return values
+
+    def _latents(self, x: Tensor) -> Sites:
+        """Values of the latent sites. The model runs to the last of them, which spares what a simulator does then."""
+        placing = Stopping(self.structure.parameters, self.structure.latents, self.structure.pieces(x))
+        with suppress(Complete):
+            self._trace(placing)
+        return dict(placing.values)
 
     def unpack(self, x: Tensor) -> tuple[Sites, Sites]:
         """Values of the latent sites, and ``log |det d value / dx|`` of each."""
