@@ -52,7 +52,7 @@ class Mixture:
 
     def sample(self, count: int) -> np.ndarray:
         numbers = self.generator.multinomial(count, self.shares)
-        return np.concatenate([law.rvs(n).reshape(n, -1) for law, n in zip(self.laws, numbers, strict=True) if n])
+        return np.concatenate([law.rvs(int(n)).reshape(int(n), -1) for law, n in zip(self.laws, numbers, strict=True) if n])
 
     def refitted(self, x: np.ndarray, weights: np.ndarray) -> Mixture:
         terms = self.log_terms(x)
