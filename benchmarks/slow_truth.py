@@ -43,7 +43,7 @@ class Mixture:
     def __init__(self, shares: np.ndarray, means: list[np.ndarray], covariances: list[np.ndarray], generator):
         self.shares, self.generator = shares, generator
         self.laws = [
-            stats.multivariate_t(mean, covariance, df=FREEDOM, seed=generator)
+            stats.multivariate_t(mean, covariance, df=FREEDOM, seed=generator)  # pyright: ignore[reportArgumentType]
             for mean, covariance in zip(means, covariances, strict=True)
         ]
 
@@ -52,7 +52,8 @@ class Mixture:
 
     def sample(self, count: int) -> np.ndarray:
         numbers = self.generator.multinomial(count, self.shares)
-        return np.concatenate([law.rvs(int(n)).reshape(int(n), -1) for law, n in zip(self.laws, numbers, strict=True) if n])
+        drawn = [law.rvs(int(n)).reshape(n, -1) for law, n in zip(self.laws, numbers, strict=True) if n]
+        return np.concatenate(drawn)
 
     def refitted(self, x: np.ndarray, weights: np.ndarray) -> Mixture:
         terms = self.log_terms(x)

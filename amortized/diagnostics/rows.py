@@ -109,10 +109,12 @@ def undefined_weights(log_weights: Tensor, reverse_log_weights: Tensor) -> Findi
 def unexplained_optimum(checks: Checks, fraction: float, remedies: Remedies = GENERIC) -> Finding:
     """An optimum of the warm-up whose density the draws do not explain, such as a funnel's neck.
 
-    A neck that holds mass makes the weights uneven. So even weights refute it, if the mode search found nothing.
+    A neck that holds mass makes the weights uneven. So even weights refute it, if the mode search found nothing, or if
+    chains from other optima have met the chains that give the draws.
     """
-    search = checks.mode_search
+    search, chains = checks.mode_search, checks.chains
     searched = isinstance(search, ModeSearch) and search.unseen.value + 2 * search.unseen.std_error <= SHARE
+    searched |= chains is not None and isinstance(chains.joined, float) and chains.joined < JOINED
     explained = checks.uncovered < EXPLAINED
     value = "" if explained else f"{checks.uncovered:.0f} nats above what the draws explain"
     passed = explained or (searched and fraction >= EVEN)

@@ -130,9 +130,8 @@ class Judged:
         if weighed == TRUSTWORTHY:
             return None
         known = None if self.warm_up is None else self.warm_up.chains
-        if known is not None and checked(known).holds:
-            return known
-        if weighed != UNTRUSTED or not self.chains_within:
+        holds = known is not None and checked(known).holds
+        if not holds and (weighed != UNTRUSTED or not self.chains_within):
             return None
         with placement(self.white.device):
             found = self._longer_chains(known)

@@ -30,6 +30,10 @@ def met(nats: float, found: ModeSearch | str | None) -> Checks:
     return Checks(uncovered=nats, mode_search=found)
 
 
+def joined(rhat: float) -> Checks:
+    return Checks(uncovered=11.0, chains=ChainCheck(64, 100, 1.01, 2_000.0, rhat))
+
+
 CASES = {
     "undefined, forward": (rows.undefined_weights(NONE, NONE), rows.undefined_weights(some(math.nan), NONE)),
     "undefined, reverse": (rows.undefined_weights(NONE, NONE), rows.undefined_weights(NONE, some(math.nan))),
@@ -37,6 +41,10 @@ CASES = {
     "optimum, searched": (
         rows.unexplained_optimum(met(11.0, searched(0.0)), 0.8),
         rows.unexplained_optimum(met(11.0, searched(0.1)), 0.8),
+    ),
+    "optimum, other chains": (
+        rows.unexplained_optimum(joined(1.09), 0.8),
+        rows.unexplained_optimum(joined(1.11), 0.8),
     ),
     "optimum, uneven": (
         rows.unexplained_optimum(met(11.0, searched(0.0)), 0.61),
