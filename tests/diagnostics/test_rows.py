@@ -7,6 +7,7 @@ import torch
 
 from amortized.diagnostics import rows
 from amortized.diagnostics.bracket import bracket
+from amortized.diagnostics.chain_check import ChainCheck
 from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
 from amortized.diagnostics.mode_search import ModeSearch, Unbounded
