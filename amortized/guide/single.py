@@ -49,7 +49,7 @@ SLOW_DRAWS = 0.4
 """Part of the seconds of a draw where few calls fit in: of 5 ms and 300 s, 4,000 draws then come from 6,000 paths."""
 REPAIR_CALLS = 20_000
 """Calls that must fit into the time of a repair: with fewer, two sensors took 9,000, past their time, for nothing."""
-CHAINS_FIRST = 0.6
+CHAINS_FIRST = 0.9
 """Part of the time for a repair in which chains that nearly agree go on: right draws are worth more than log Z."""
 CHAINS_WITHIN = 0.15
 """Part of ``max_seconds`` for chains that start from the paths, where neither weights nor the warm-up's chains hold."""
