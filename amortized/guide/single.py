@@ -49,6 +49,9 @@ SLOW_DRAWS = 0.4
 """Part of the seconds of a draw where few calls fit in: of 5 ms and 300 s, 4,000 draws then come from 6,000 paths."""
 REPAIR_CALLS = 20_000
 """Calls that must fit into the time of a repair: with fewer, two sensors took 9,000, past their time, for nothing."""
+EVEN_BESIDE_CHAINS = 0.3
+"""Effective share of untrained paths from which nothing is trained where chains agree: the draws are right already, and
+a share of 30 % is trustworthy. On breast cancer 45 s of training took it from 46 to 88 %, and log Z was .003 off."""
 CHAINS_FIRST = 0.9
 """Part of the time for a repair in which chains that nearly agree go on: right draws are worth more than log Z."""
 CHAINS_WITHIN = 0.15
@@ -125,6 +128,8 @@ class Single(Fitted):
     def _trained_where_it_pays(self, until: float) -> Training:
         """The record of the best of: no training, straight coordinates, training, rounds of bridges."""
         made, recipe, progress = self.prepared, self.plan.recipe, self.plan.options.progress
+        if made.warm.chains is not None and checked(made.warm.chains).agrees:
+            recipe = replace(recipe, even=min(recipe.even, EVEN_BESIDE_CHAINS))
         material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
         how = recipe.refinements, recipe.even, self.generator
         untrained, tried = candidate(self.sampler.process, made.white, material.held_out, *how), ""

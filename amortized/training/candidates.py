@@ -49,8 +49,8 @@ class Candidate:
     evaluation: Evaluation
 
     def is_even(self, least: float) -> bool:
-        """Whether the effective share is ``least``, and the overlap 0.7."""
-        return self.evaluation.ess_fraction >= least and self.evaluation.overlap >= OVERLAP
+        """Whether the effective share is ``least``, and the overlap 0.2 more, or 0.7 if that is less."""
+        return self.evaluation.ess_fraction >= least and self.evaluation.overlap >= min(OVERLAP, least + 0.2)
 
     @property
     def source(self) -> str:

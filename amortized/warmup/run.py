@@ -93,12 +93,11 @@ def warm_up(
     whole = wide_gaussian(modes, 1.0)
     stop = budget.stop_after(TEMPERING_SHARE)
     tempering = Tempering(target, modes, whole.means[0], whole.scale_trils[0], generator, stop)
-    if is_short and (short := from_gaussians(tempering, optima, draws, budget)) is not None:
-        if short.trustworthy or target.dim < FROM:
-            return short
     found, chains = None, None
     if target.dim >= FROM:
         found, chains = _by_chains(tempering, modes, optima, draws, budget, is_short)
+    if found is None and is_short:
+        found = from_gaussians(tempering, optima, draws, budget)
     return found or _run_until_agreed(tempering, optima, draws, budget, chains)
 
 
@@ -110,6 +109,8 @@ def _by_chains(
     chains = (chains_at_modes if is_short else chains_within)(target, modes, SHARE, generator, budget)
     if chains is not None and chains.usable:
         return from_chains(target, chains, optima, draws, generator, budget), chains
+    if is_short:  # a product needs thousands of rows
+        return None, chains
     found = along_axes(target, optima, draws, generator, budget, AXES_SHARE, chains)
     return found if found.trustworthy else None, chains
 
