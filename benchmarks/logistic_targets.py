@@ -30,7 +30,7 @@ TRUTHS = {(351, 34): (-111.6078, 0.0015), (208, 61): (-108.3866, 0.0019), (1000,
 
 def log_evidence(columns: torch.Tensor, label: torch.Tensor) -> tuple[float, float]:
     """log Z and its error, in nats; ``KeyError`` for another table: print its own with this script."""
-    return TRUTHS[tuple(columns.shape)]
+    return TRUTHS[columns.shape[0], columns.shape[1]]
 
 
 def data(file: str) -> tuple[torch.Tensor, torch.Tensor]:
