@@ -30,8 +30,8 @@ from amortized.training.record import Training
 from amortized.weights import effective_sample_size
 
 CAPTURE, CAPTURE_SECONDS = 0.1, 20.0
-"""Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program; coordinates are
-chosen in as long again."""
+"""Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program. Coordinates
+are chosen in as long again."""
 PREPARATION = 0.5
 """Part of ``max_seconds`` for simulations and the Gaussians: training gets what they leave."""
 PATHS = 2_000
