@@ -66,8 +66,7 @@ class Many(Fitted):
             model, self.amortize, args, kwargs, seed=options.seed, capture_seconds=capture_seconds
         )
         if options.coordinates == "auto":
-            asked = self._target, options.seed, capture_seconds
-            self._target, self.coordinates = in_coordinates_for_all(*asked)
+            self._target, self.coordinates = in_coordinates_for_all(self._target, options.seed, capture_seconds)
         else:
             self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
         asked = self._target, plan.make_sampler, options.embedding
