@@ -27,6 +27,8 @@ from amortized.training.recipe import Recipe, train
 from amortized.training.record import Training
 
 Answer = TypeVar("Answer")
+AS_ASKED = "as written: coordinates='centred'"
+"""What a guide says of every latent site where nothing was to be chosen."""
 REFINEMENT = Recipe(every=50, steps=2_000, enough=0.97)
 """Judged twice as often as by default, and up to more overlap: the sampler starts near the posterior."""
 REFINED_FROM = 2_000

@@ -82,7 +82,7 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
 
     @property
     def coordinates(self) -> dict[str, str]:
-        """What was chosen for each latent site, and why (``docs/coordinates.md``); empty with ``amortize``."""
+        """What was chosen for each latent site, and why (``docs/coordinates.md``)."""
         return dict(self._prepared("coordinates").coordinates)
 
     def fit(self, *args: Any, **kwargs: Any) -> DiffusionGuide:

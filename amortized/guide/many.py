@@ -13,11 +13,12 @@ from amortized._types import Sites, Tensor
 from amortized.amortization.prepare import prepare_family
 from amortized.amortization.training import train_family
 from amortized.diagnostics.remedies import only
-from amortized.guide.fitted import Fitted, Proposal, Simulations, proposed
+from amortized.guide.fitted import AS_ASKED, Fitted, Proposal, Simulations, proposed
 from amortized.guide.options import Plan
 from amortized.results.posterior import Posterior
 from amortized.samplers.corrections import affordable_paths, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
+from amortized.targets.conditional.choosing import in_coordinates_for_all
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.conditional.reading import values_of_sites
 from amortized.targets.conditional.simulation import simulate
@@ -29,7 +30,8 @@ from amortized.training.record import Training
 from amortized.weights import effective_sample_size
 
 CAPTURE, CAPTURE_SECONDS = 0.1, 20.0
-"""Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program."""
+"""Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program. Coordinates
+are chosen in as long again."""
 PREPARATION = 0.5
 """Part of ``max_seconds`` for simulations and the Gaussians: training gets what they leave."""
 PATHS = 2_000
@@ -63,6 +65,10 @@ class Many(Fitted):
         self._target = ConditionalTarget(
             model, self.amortize, args, kwargs, seed=options.seed, capture_seconds=capture_seconds
         )
+        if options.coordinates == "auto":
+            self._target, self.coordinates = in_coordinates_for_all(self._target, options.seed, capture_seconds)
+        else:
+            self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
         asked = self._target, plan.make_sampler, options.embedding
         with own_randomness(plan.device, options.seed):
             self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress)

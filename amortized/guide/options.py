@@ -89,7 +89,8 @@ class Options:
         default="auto",
         metadata=says(
             "``auto``: latents whose location or scale depends on other latents are standardized as far as the data "
-            "leave them to their prior; with ``amortize`` none is. ``centred``: every latent as the model is written."
+            "leave them to their prior, with ``amortize`` as far as all data sets do. ``centred``: every latent as the "
+            "model is written."
         ),
     )
     seed: int = field(

@@ -12,7 +12,7 @@ import torch
 from amortized._types import Sites, Tensor
 from amortized.diagnostics.chain_check import checked
 from amortized.diagnostics.remedies import in_python
-from amortized.guide.fitted import Fitted, Proposal, proposed
+from amortized.guide.fitted import AS_ASKED, Fitted, Proposal, proposed
 from amortized.guide.options import Plan
 from amortized.results.chain_draws import finished, taken
 from amortized.results.judged import NEAR
@@ -69,7 +69,7 @@ class Single(Fitted):
         if plan.options.coordinates == "auto":
             self._target, self.coordinates = in_chosen_coordinates(self._target, seed, CHOICE * limit)
         else:
-            self.coordinates = dict.fromkeys(self._target.latents, "as written: coordinates='centred'")
+            self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
         progress, components = plan.options.progress, plan.components
         warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
         self.prepared = self._prepare(self._target, warm)

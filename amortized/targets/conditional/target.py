@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -75,6 +76,12 @@ class ConditionalTarget:
         self.dim, self.dtype, self.device = self.structure.dim, self.joint.dtype, self.joint.device
         self._check_latents(local)
         check_sets(self.program, self.rows)
+
+    def with_joint(self, joint: PyroTarget) -> ConditionalTarget:
+        """The same densities in the coordinates of ``joint``, which is this one's own joint density, moved."""
+        moved = copy.copy(self)
+        moved.joint, moved.structure = joint, self._without_context(joint.structure)
+        return moved
 
     @property
     def calls(self) -> int:

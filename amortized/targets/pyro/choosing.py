@@ -42,8 +42,8 @@ STEP = 1e-2
 ALMOST_WRITTEN = 0.9
 """c above which nothing moves: two seeds of the choice agree to .08, so that 1 is as likely."""
 LOGIT = "logit c of "
-AS_STANDARD = -30.0
-"""A logit at which c is 0 in float32 and in float64 to 1e-13."""
+AS_STANDARD, AS_WRITTEN = -30.0, 30.0
+"""Logits at which c is 0, and 1, in float32 and in float64 to 1e-13."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Choice:
     reasons: dict[str, str]
 
 
-class _WithLogits(Program):
+class WithLogits(Program):
     """The density of ``(x, logits of c)``; sites with a constant frame are standardized, which is an affine change."""
 
     def __init__(self, program: Program, found: Frames):
@@ -73,6 +73,16 @@ class _WithLogits(Program):
             latents[LOGIT + name] = replace(plain.latents[name], name=LOGIT + name, slice=place)
             at += size
         super().__init__(program.model, program.args, program.kwargs, replace(plain, latents=latents, dim=at))
+
+    @property
+    def places(self) -> list[int]:
+        """Those of the moving sites in ``x``."""
+        slices = [self.plain.latents[name].slice for name in self.names]
+        return [place for one in slices for place in range(one.start, one.stop)]
+
+    def at(self, x: Tensor, logit: float) -> Tensor:
+        """``x: (B, D)`` with the same logit for every element, ``(B, D + E)``."""
+        return torch.cat([x, x.new_full((len(x), self.structure.dim - self.plain.dim), logit)], 1)
 
     def placing(self, pieces: Sites) -> Placing:
         centring = {name: pieces[LOGIT + name].sigmoid() for name in self.names}
@@ -97,25 +107,26 @@ class _WithLogits(Program):
         return torch.cat(z), torch.cat(curvature)
 
 
-def _curvatures(batch: Batching, x: Tensor, own: Tensor) -> Tensor:
-    """The lower decile of k / (I + k) for each of D elements; NaN if k is finite nowhere.
+def deciles(program: WithLogits, batch: Batching, x: Tensor, own: Tensor) -> Tensor:
+    """The lower decile of k / (I + k) for each of D elements; NaN if k is finite nowhere, or if the site does not move.
 
     Args:
-        batch: Densities of ``(B, D + E)``.
-        x: Standardized points, with logits at ``AS_STANDARD``, ``(B, D + E)``.
+        program: Says which elements move.
+        batch: Its densities.
+        x: Standardized points, ``(B, D)``.
         own: Curvature of the prior there, ``(B, D)``. I is its mean, at least ``LEAST``.
     """
-    shares = []
-    for place in range(own.shape[1]):
-        step = torch.zeros_like(x[0])
+    wide, shares = program.at(x, AS_STANDARD), x.new_full((x.shape[1],), torch.nan)
+    for place in program.places:
+        step = torch.zeros_like(wide[0])
         step[place] = STEP
-        up, down = batch.log_prob_and_score(x + step)[1], batch.log_prob_and_score(x - step)[1]
+        up, down = batch.log_prob_and_score(wide + step)[1], batch.log_prob_and_score(wide - step)[1]
         k = (-(up - down)[:, place] / (2 * STEP) - own[:, place]).clamp(min=0)
         fine = k.isfinite()
-        prior = own[fine, place].mean().clamp(min=LEAST)
-        share = k[fine] / (prior + k[fine])
-        shares.append(share.quantile(DECILE) if len(share) else share.new_tensor(torch.nan))
-    return torch.stack(shares)
+        if fine.any():
+            prior = own[fine, place].mean().clamp(min=LEAST)
+            shares[place] = (k[fine] / (prior + k[fine])).quantile(DECILE)
+    return shares
 
 
 @torch.no_grad()
@@ -132,21 +143,31 @@ def choose_coordinates(target: PyroTarget, seed: int, seconds: float) -> Choice:
     """
     ends = time.perf_counter() + seconds
     program, found = target.program, frames(target.program)
-    reasons = dict.fromkeys(found.without, "as written: its prior has no location and scale")
-    reasons |= dict.fromkeys(found.differing, "as written: its prior differs between states of a summed-out latent")
-    reasons |= dict.fromkeys(found.constant, "as written: its prior is constant")
+    reasons = reasons_to_stay(found)
     if not found.moving:
         return Choice({}, reasons)
-    wide = _WithLogits(program, found)
+    wide = WithLogits(program, found)
     batch = _recorded(target, wide, seed, RECORDING * seconds)
     if batch is None:
         return Choice({}, reasons | dict.fromkeys(found.moving, "as written: the density was not recorded"))
     shares = _shares(wide, batch, seed, ends - time.perf_counter())
     if shares is None:
         return Choice({}, reasons | dict.fromkeys(found.moving, "as written: the time was too short to choose"))
-    centring = {}
-    for name in found.moving:
-        latent = wide.plain.latents[name]
+    return chosen(wide, shares, reasons)
+
+
+def reasons_to_stay(found: Frames) -> dict[str, str]:
+    """Why the sites whose frame does not move stay as they are written."""
+    reasons = dict.fromkeys(found.without, "as written: its prior has no location and scale")
+    reasons |= dict.fromkeys(found.differing, "as written: its prior differs between states of a summed-out latent")
+    return reasons | dict.fromkeys(found.constant, "as written: its prior is constant")
+
+
+def chosen(program: WithLogits, shares: Tensor, reasons: dict[str, str]) -> Choice:
+    """The choice at c of each coordinate, ``shares: (D,)``, beside the reasons of the sites that do not move."""
+    centring, reasons = {}, dict(reasons)
+    for name in program.names:
+        latent = program.plain.latents[name]
         c = shares[latent.slice]
         if not c.isfinite().all():
             reasons[name] = "as written: the curvature was not finite"
@@ -167,7 +188,11 @@ def in_chosen_coordinates(target: PyroTarget, seed: int, seconds: float) -> tupl
         seed: Of the choice and of the new target's checks.
         seconds: Limit of the choice; the new target may take as long again to be recorded.
     """
-    choice = choose_coordinates(target, seed, seconds)
+    return moved_by(choose_coordinates(target, seed, seconds), target, seed, seconds)
+
+
+def moved_by(choice: Choice, target: PyroTarget, seed: int, seconds: float) -> tuple[PyroTarget, dict[str, str]]:
+    """The target moved by a choice, or itself where it cannot be moved, and why for each latent site."""
     if not choice.centring:
         return target, choice.reasons
     moved = moved_to(target, choice.centring, seed, seconds)
@@ -196,7 +221,7 @@ def _recorded(target: PyroTarget, program: Program, seed: int, seconds: float) -
         return None
 
 
-def _shares(program: _WithLogits, batch: Batching, seed: int, seconds: float) -> Tensor | None:
+def _shares(program: WithLogits, batch: Batching, seed: int, seconds: float) -> Tensor | None:
     """c of each coordinate; None if the seconds are too few."""
     structure: Structure = program.plain
     dim, extra = structure.dim, program.structure.dim - structure.dim
@@ -212,8 +237,7 @@ def _shares(program: _WithLogits, batch: Batching, seed: int, seconds: float) ->
     x, _ = fit.at(torch.randn(effort.particles, dim, generator=generator).to(like))
     wide = torch.cat([x, fit.logits.expand(len(x), -1)], 1)
     standard, own = Vmap(program).map(program.standardized, wide)
-    logits = standard.new_full((len(x), extra), AS_STANDARD)
-    return _curvatures(batch, torch.cat([standard, logits], 1), own)
+    return deciles(program, batch, standard, own)
 
 
 def _range(c: Tensor) -> str:
