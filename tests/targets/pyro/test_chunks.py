@@ -34,8 +34,8 @@ def test_particles_times_elements_stay_under_the_bound():
 
 def test_a_density_of_many_rows_is_evaluated_in_chunks_with_the_same_result():
     target = PyroTarget(model, (torch.randn(ROWS, generator=torch.Generator().manual_seed(0)),))
-    assert target._together == ELEMENTS["cpu"] // ROWS
-    x = torch.linspace(-0.1, 0.1, 2 * target._together + 3)[:, None]
+    assert target.together == ELEMENTS["cpu"] // ROWS
+    x = torch.linspace(-0.1, 0.1, 2 * target.together + 3)[:, None]
     value, score = target.log_prob_and_score(x)
     alone = [target.log_prob_and_score(row[None]) for row in x[::20]]
     # sums of 20,000 terms of about 2 nats in float32 round to some 1e-6 of their size
