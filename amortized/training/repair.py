@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from amortized._torch import own_randomness
 from amortized._types import Generator, Tensor
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.cost import is_expensive
 from amortized.training.candidates import POOR
 from amortized.training.proximal import proximal_rounds
 from amortized.training.record import Training
@@ -16,8 +13,6 @@ from amortized.training.record import Training
 STEPS = 64
 """Of the fine grid: bridges cost the same for any number of steps."""
 
-TRYING = 0.6
-"""Part of the time that is given to the choice between two policies; it ends after the first third of that."""
 LEAST = 3.0
 """Seconds below which no round of bridges comes to an end."""
 
@@ -48,9 +43,9 @@ def repaired(
     before = record.evaluations[-1][1]
     if seconds < LEAST:
         return None
-    until = time.perf_counter() + seconds
-    sampler = chosen(target, draws, TRYING * seconds, exact, generator)
-    found = proximal_rounds(sampler, target, draws, until - time.perf_counter(), generator, exact)
+    with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
+        sampler = GFlowNet(target.dim, steps=STEPS, langevin=False).to(target.device)
+    found = proximal_rounds(sampler, target, draws, seconds, generator, exact)
     if found.evaluation.overlap <= before.overlap:
         record.outcome = f"{record.outcome}; {found.status}, which is no better"
         return None
@@ -60,30 +55,3 @@ def repaired(
     record.fresh = None
     record.outcome = found.status
     return sampler
-
-
-def chosen(
-    target: WhitenedTarget, draws: Tensor, seconds: float, exact: bool, generator: Generator | None
-) -> DiffusionSampler:
-    """A sampler that reads the target's score or not: the one of more overlap after bridges of equal time.
-
-    Reading it halves the steps a second and costs a call at each step of a path. It pays where paths without it leave
-    the target's support. A density of over 50 microseconds a particle is not read.
-
-    Args:
-        target: of D variables.
-        draws: whitened draws ``(N, D)`` in random order.
-        seconds: of wall clock for both.
-        exact: whether the draws are those of chains that agree.
-        generator: of all draws.
-    """
-    readers = (False,) if is_expensive(target, draws) else (False, True)
-    samplers = []
-    for langevin in readers:
-        with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
-            samplers.append(GFlowNet(target.dim, steps=STEPS, langevin=langevin).to(target.device))
-    if len(samplers) == 1:
-        return samplers[0]
-    each = seconds / len(samplers)
-    tried = [proximal_rounds(one, target, draws, each, generator, exact, enough=0.0).evaluation for one in samplers]
-    return samplers[tried.index(max(tried, key=lambda found: found.overlap))]

@@ -1,6 +1,5 @@
-"""The default's repair: when it starts, which policy it takes, and what its record says."""
+"""The default's repair: when it starts, and what its record says."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -9,10 +8,9 @@ import torch
 from amortized.samplers import GFlowNet
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
-from amortized.targets.callable import DensityTarget
 from amortized.training.evaluation import Evaluation
 from amortized.training.record import Training
-from amortized.training.repair import LEAST, chosen, needs_repair, repaired
+from amortized.training.repair import LEAST, needs_repair, repaired
 from amortized.weights import effective_sample_fraction
 from tests.known import isotropic, seeded
 
@@ -37,19 +35,6 @@ def test_too_little_time_changes_nothing():
     record, target = record_of(POOR), isotropic(2)
     assert repaired(record, white_of(target), torch.randn(600, 2), 0.9 * LEAST, False, seeded()) is None
     assert record.outcome == "too few" and target.calls == 0
-
-
-def test_the_score_of_an_expensive_density_is_not_read():
-    """A particle takes .1 ms of the processor, which is what is counted."""
-
-    def slow(x):
-        until = time.process_time() + 1e-4 * len(x)
-        while time.process_time() < until:
-            pass
-        return -0.5 * x.square().sum(-1)
-
-    sampler = chosen(white_of(DensityTarget(slow, 2)), torch.randn(600, 2), 1.0, False, seeded())
-    assert not sampler.policy.needs_score
 
 
 def test_the_repaired_sampler_is_the_one_of_the_record():
