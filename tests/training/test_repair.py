@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 
 from amortized.samplers import GFlowNet
@@ -53,9 +52,3 @@ def test_a_record_that_is_better_stays():
     draws = torch.randn(600, 2, generator=seeded())
     assert repaired(record, white_of(isotropic(2)), draws, 3.5, False, seeded()) is None
     assert record.source == "mixture" and record.outcome.endswith("which is no better")
-
-
-@pytest.mark.parametrize("exact", [True, False])
-def test_one_of_two_policies_is_chosen(exact):
-    sampler = chosen(white_of(isotropic(2)), torch.randn(600, 2, generator=seeded()), 3.0, exact, seeded())
-    assert sampler.process.steps == 64 and isinstance(sampler.policy.needs_score, bool)
