@@ -51,7 +51,7 @@ CASES = {
         rows.unexplained_optimum(met(11.0, searched(0.0)), 0.61),
         rows.unexplained_optimum(met(11.0, searched(0.0)), 0.59),
     ),
-    "effective, few": (rows.uneven_weights(0.5, 201, GENERIC), rows.uneven_weights(0.5, 199, GENERIC)),
+    "effective, few": (rows.uneven_weights(0.5, 801, GENERIC), rows.uneven_weights(0.5, 799, GENERIC)),
     "tail": (rows.heavy_tail(0.69, 0.5, True, GENERIC), rows.heavy_tail(0.71, 0.5, True, GENERIC)),
     "tail, even": (rows.heavy_tail(2.0, 0.91, False, GENERIC), rows.heavy_tail(2.0, 0.89, False, GENERIC)),
     "tail, others": (rows.heavy_tail(2.0, 0.61, True, GENERIC), rows.heavy_tail(2.0, 0.61, False, GENERIC)),
@@ -78,7 +78,7 @@ CASES = {
     "rounding, useless": (rows.rounded_density(0.1), rows.rounded_density(1.1)),
 }
 USABLE_CASES = {
-    "effective": (rows.uneven_weights(0.31, 1_000, GENERIC), rows.uneven_weights(0.29, 1_000, GENERIC)),
+    "effective": (rows.uneven_weights(0.31, 4_000, GENERIC), rows.uneven_weights(0.29, 4_000, GENERIC)),
     "warm-up": (rows.doubtful_warm_up(True, "", GENERIC), rows.doubtful_warm_up(False, "the runs differ", GENERIC)),
     "outside": (rows.paths_outside(some(-math.inf, 5)), rows.paths_outside(some(-math.inf, 6))),
     "troubles": (
