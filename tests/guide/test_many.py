@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas
 import pyro
@@ -351,10 +352,14 @@ def test_the_seed_reaches_the_generator_and_the_target(monkeypatch: pytest.Monke
 
     def target(*args, seed, **_):
         given["seed"] = seed
+        return SimpleNamespace(latents=())
 
     monkeypatch.setattr(many, "prepare_family", recorded)
     monkeypatch.setattr(many, "ConditionalTarget", target)
-    plan = Plan(Options(seed=5, progress=False, amortize="y"), "DiffusionGuide", GFlowNet, Recipe())
+    options = Options(
+        seed=5, progress=False, amortize="y", coordinates="centred"
+    )  # the double has no density to choose by
+    plan = Plan(options, "DiffusionGuide", GFlowNet, Recipe())
     with pytest.raises(InterruptedError):
         many.Many(conjugate, (data_sets(2),), {}, plan)
     assert given["generator"].initial_seed() == given["seed"] == 5
