@@ -6,8 +6,8 @@ R is the unnormalized target, P_F the learned forward kernel, P_B the noising ke
 E[w] = Z exactly, for any kernels and any number of steps.
 
 ``States`` hold where paths went. A ``ScoredPath`` also holds the densities of both kernels, and so its log weight.
-``rollout`` simulates P_F and returns a scored path. ``reverse_rollout`` noises known ends and returns states.
-``log_probs`` evaluates both kernels on all states in one batched call, and turns states into a scored path.
+``simulation.py`` draws states, from P_F or backwards from known ends. ``log_probs`` evaluates both kernels on all
+states in one batched call, and turns states into a scored path.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from amortized._types import Generator, Tensor, by_context, for_rows, renamed_member
-from amortized.policies.base import Policy
+from amortized._types import Belief, Tensor, by_context, for_rows, renamed_member
+from amortized.policies.base import Policy, Steering
 from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
 from amortized.targets.base import Target
@@ -41,6 +41,9 @@ class States:
         context: ``(M, C)``, the target's; path i belongs to context ``i mod M``.
         indices: ``(M,)``, places of these contexts in their collection.
         dim: D, where a state carries more than the target's variables.
+        belief_means: ``(K, B, D)``, the process's beliefs before each step where it keeps them.
+        belief_stds: ``(K, B, D)``, of the same.
+        steering: the policy that drew these states, if it kept what it computed.
     """
 
     states: Tensor
@@ -50,11 +53,21 @@ class States:
     context: Tensor | None = None
     indices: Tensor | None = None
     dim: int | None = None
+    belief_means: Tensor | None = None
+    belief_stds: Tensor | None = None
+    steering: Steering | None = None
 
     @property
     def ends(self) -> Tensor:
         """The target's variables of ``x_K``: ``(B, D)``."""
         return self.states[-1][..., : self.dim]
+
+    @property
+    def belief(self) -> Belief | None:
+        """The kept beliefs."""
+        if self.belief_means is None or self.belief_stds is None:
+            return None
+        return Belief(self.belief_means, self.belief_stds)
 
     def by_context(self, values: Tensor) -> Tensor:
         """``(..., B)`` as ``(..., B / M, M)``: a column for each context, one column without contexts."""
@@ -103,89 +116,41 @@ class ScoredPath(States):
         return self.log_target.double() - self.log_proposal
 
 
+FIELDS = tuple(field.name for field in fields(States))
+"""What a scored path takes over."""
+
 AnyPath = TypeVar("AnyPath", bound=States)
 
 
 def kernel(
-    process: Process, policy: Policy, k: int | Tensor, x: Tensor, score: Tensor | None, context: Tensor | None = None
+    process: Process,
+    policy: Policy,
+    k: int | Tensor,
+    x: Tensor,
+    score: Tensor | None,
+    context: Tensor | None = None,
+    belief: Belief | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean and std of ``P_F(x_{k+1} | x_k = x)``; k is a step, or one for each leading slice of x."""
     t = process.times[k].to(x.dtype)
     t = t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
-    belief = process.belief(k, x)
-    langevin = process.langevin(process.layout.visited(k, x), score, belief) if score is not None else None
+    belief, langevin = seen(process, k, x, score, belief)
     return process.forward(k, x, belief, policy(process.features(k, x), t, langevin, context))
+
+
+def seen(
+    process: Process, k: int | Tensor, x: Tensor, score: Tensor | None, belief: Belief | None = None
+) -> tuple[Belief | None, Tensor | None]:
+    """The belief before a step, None if neither given nor needed, and the shift that the score proposes."""
+    if score is None:
+        return belief, None
+    belief = process.belief(k, x) if belief is None else belief
+    return belief, process.langevin(process.layout.visited(k, x), score, belief)
 
 
 def read(policy: Policy, context: Tensor | None, batch: int) -> Tensor | None:
     """The policy's features of contexts ``(M, C)``, for each of ``batch`` paths: ``(B, E)``; each is read once."""
     return None if context is None else for_rows(policy.read(context), batch)
-
-
-def rollout(
-    process: Process,
-    policy: Policy,
-    target: Target,
-    batch: int,
-    generator: Generator | None = None,
-    inflation: float = 1.0,
-    evaluate_ends: bool = True,
-) -> ScoredPath:
-    """Simulate P_F from the prior: a scored path, differentiable in the policy where gradients are enabled.
-
-    The target's gradient enters at the ends; scores are constants.
-
-    Args:
-        process: the steps.
-        policy: steers them.
-        target: D variables; for M contexts row i belongs to context ``i mod M``.
-        batch: B, a multiple of M.
-        generator: of all draws.
-        inflation: multiplies every forward std. The densities stay those of P_F itself, so that an inflated path has a
-            log weight but is not a fair draw of P_F.
-        evaluate_ends: False leaves ``log_target`` at 0.
-    """
-    layout = process.layout
-    x = process.sample_prior(batch, target.dim, generator)
-    states, scores, log_targets, log_forward, log_backward = [x], [], [], [], []
-    context = read(policy, target.context, batch)
-    for k in range(process.steps):
-        if policy.needs_score:
-            value, gradient = target.log_prob_and_score(layout.visited(k, x).detach())
-            log_targets.append(value.double())
-            scores.append(gradient)
-        mean, std = kernel(process, policy, k, x, scores[-1] if scores else None, context)
-        drawn = process.transition.draw(mean, inflation * std, generator)
-        log_forward.append(process.transition.log_prob(drawn, mean, std))
-        y = layout.advance(k, x, drawn)
-        log_backward.append(log_normal(layout.retraced(k, x), *process.backward(k, y)))
-        x = y
-        states.append(x)
-    ends = x[..., : target.dim]
-    path = States(
-        states=torch.stack(states),
-        log_target=target.log_prob(ends).double() if evaluate_ends else x.new_zeros(batch, dtype=torch.float64),
-        scores=torch.stack(scores) if scores else None,
-        log_targets=torch.stack(log_targets) if scores else None,
-        context=target.context,
-        indices=target.indices,
-        dim=target.dim,
-    )
-    return _scored(process, path, torch.stack(log_forward), torch.stack(log_backward))
-
-
-def reverse_rollout(
-    process: Process,
-    policy: Policy,
-    target: Target,
-    ends: Tensor,
-    log_target: Tensor,
-    generator: Generator | None = None,
-) -> States:
-    """Noise known ends ``(B, D)`` back to the prior: states, with scores if the policy needs them."""
-    states = process.bridge(ends, generator)
-    path = States(states, log_target, context=target.context, indices=target.indices, dim=ends.shape[-1])
-    return with_scores(process, target, path) if policy.needs_score else path
 
 
 def with_scores(process: Process, target: Target, path: AnyPath) -> AnyPath:
@@ -210,13 +175,15 @@ def with_log_targets(process: Process, target: Target, path: AnyPath) -> AnyPath
 
 def log_probs(process: Process, policy: Policy, path: States) -> ScoredPath:
     """Log densities of both kernels on all K·B states of a path, in one call of the policy."""
-    layout, k, x, y = process.layout, _steps(path), path.states[:-1], path.states[1:]
-    context = read(policy, path.context, y.shape[1])
+    k, x = _steps(path), path.states[:-1]
+    if path.steering is not None:
+        belief, langevin = seen(process, k, x, path.scores, path.belief)
+        control = path.steering.recall(policy, process.features(k, x), langevin)
+        if control is not None:
+            return scored(process, path, *process.forward(k, x, belief, control))
+    context = read(policy, path.context, x.shape[1])
     context = context if context is None else context.expand(process.steps, *context.shape)
-    mean, std = kernel(process, policy, k, x, path.scores, context)
-    log_forward = process.transition.log_prob(layout.moved(k, y), mean, std)
-    log_backward = log_normal(layout.retraced(k, x), *process.backward(k, y))
-    return _scored(process, path, log_forward, log_backward)
+    return scored(process, path, *kernel(process, policy, k, x, path.scores, context, path.belief))
 
 
 def paths_at_once(process: Process, dim: int) -> int:
@@ -233,14 +200,14 @@ def _places(process: Process, path: States) -> Tensor:
     return process.layout.visited(_steps(path), path.states[:-1])
 
 
-def _scored(process: Process, path: States, log_forward: Tensor, log_backward: Tensor) -> ScoredPath:
-    """The path with its kernels' densities and what an objective reads of its process."""
-    k, x = _steps(path), path.states[:-1]
+def scored(process: Process, path: States, mean: Tensor, std: Tensor) -> ScoredPath:
+    """The path with its densities, by the forward kernels' ``mean: (K, B, D)`` and a std that broadcasts against it."""
+    layout, k, x, y = process.layout, _steps(path), path.states[:-1], path.states[1:]
     return ScoredPath(
-        **{field.name: getattr(path, field.name) for field in fields(States)},
+        **{name: getattr(path, name) for name in FIELDS},
         log_prior=process.log_boundary(path.states[0], path.states[-1]),
-        log_forward=log_forward,
-        log_backward=log_backward,
+        log_forward=process.transition.log_prob(layout.moved(k, y), mean, std),
+        log_backward=log_normal(layout.retraced(k, x), *process.backward(k, y)),
         times=process.times[:-1].to(x.dtype),
         features=process.features(k, x),
         marginal=partial(process.log_marginal, k, x),

@@ -94,22 +94,22 @@ MUTANTS = [
     mutant("weight-without-the-prior", "path.py", "return self.log_prior.double() + (", "return (", "test_path.py"),
     mutant(
         "exploration-scored-as-it-was-drawn",
-        "path.py",
-        "process.transition.log_prob(drawn, mean, std))",
-        "process.transition.log_prob(drawn, mean, inflation * std))",
+        "simulation.py",
+        "walk.stds.append(std)",
+        "walk.stds.append(inflation * std)",
         "test_path.py",
     ),
     mutant(
         "inflation-ignored",
-        "path.py",
-        "process.transition.draw(mean, inflation * std, generator)",
-        "process.transition.draw(mean, std, generator)",
+        "simulation.py",
+        "noise = inflation * noise",
+        "noise = noise",
         "test_path.py",
         "behaviours/test_exploration.py",
     ),
     mutant(
         "no-gradient-at-the-ends",
-        "path.py",
+        "simulation.py",
         "log_target=target.log_prob(ends).double() if",
         "log_target=target.log_prob(ends.detach()).double() if",
         "test_path.py",
@@ -142,9 +142,52 @@ MUTANTS = [
     mutant(
         "scored-by-the-wrong-states",
         "path.py",
-        "log_forward = process.transition.log_prob(layout.moved(k, y), mean, std)",
-        "log_forward = process.transition.log_prob(layout.moved(k, x), mean, std)",
+        "log_forward=process.transition.log_prob(layout.moved(k, y), mean, std)",
+        "log_forward=process.transition.log_prob(layout.moved(k, x), mean, std)",
         "test_path.py",
+    ),
+    # lean simulations
+    mutant(
+        "lean-layer-without-its-own-time",
+        "policies/lean_mlp.py",
+        "(own + after - biases)",
+        "(own + after)",
+        "policies/test_lean_mlp.py",
+    ),
+    mutant(
+        "recalled-by-a-policy-that-has-learned",
+        "policies/lean_mlp.py",
+        "or self.versions != _versions(policy)",
+        "",
+        "policies/test_lean_mlp.py",
+    ),
+    mutant(
+        "recalled-slope-skips-the-residual",
+        "policies/lean_mlp.py",
+        "slope = slope + through",
+        "slope = through",
+        "policies/test_lean_mlp.py",
+    ),
+    mutant(
+        "lean-belief-without-the-spread-of-components",
+        "processes/mixture_reference.py",
+        "torch.addcmul(self.own[k], means.sub_(mean), means)",
+        "self.own[k] + 0 * means.sub_(mean)",
+        "test_simulation.py",
+    ),
+    mutant(
+        "prepared-tables-stay-on-the-old-device",
+        "processes/base.py",
+        "self._prepared = {}  # its tensors are on the old device",
+        "pass",
+        "processes/test_base.py",
+    ),
+    mutant(
+        "mixed-paths-recall-the-first-simulation",
+        "behaviours/mixture.py",
+        "paths[0].steering if len(paths) == 1 else None",
+        "paths[0].steering",
+        "behaviours/test_mixture.py",
     ),
     # processes
     mutant(
@@ -157,8 +200,8 @@ MUTANTS = [
     mutant(
         "bridge-variance-of-the-noise-before",
         "processes/linear.py",
-        '"bridge_variance": noise[1:] * (1.0 - keep * decay),',
-        '"bridge_variance": noise[1:] * (1.0 - keep),',
+        "bridge_variance = noise[1:] * (1.0 - keep * decay)",
+        "bridge_variance = noise[1:] * (1.0 - keep)",
         "contracts/test_linear_processes.py",
     ),
     mutant(
@@ -171,8 +214,8 @@ MUTANTS = [
     mutant(
         "kernel-without-the-belief-spread",
         "processes/linear.py",
-        "+ (reach * std).square()).sqrt()",
-        ").sqrt() + 0 * std",
+        "+ of_end).sqrt()",
+        "+ 0 * of_end).sqrt()",
         "contracts/test_linear_processes.py",
     ),
     mutant(
@@ -213,8 +256,8 @@ MUTANTS = [
     mutant(
         "student-not-shrunk",
         "processes/transitions.py",
-        "return mean + std * self.shrink * radius",
-        "return mean + std * radius",
+        "return self.shrink * radius",
+        "return radius",
         "processes/test_transitions.py",
     ),
     mutant(

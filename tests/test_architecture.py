@@ -15,6 +15,7 @@ RANKS = [
     {"capture", "processes", "policies", "mixtures"},
     {"targets", "mcmc"},
     {"path"},
+    {"simulation"},
     {"optimise", "objectives", "behaviours"},
     {"samplers", "warmup"},
     {"training"},

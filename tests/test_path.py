@@ -15,8 +15,6 @@ from amortized.path import (
     log_probs,
     paths_at_once,
     read,
-    reverse_rollout,
-    rollout,
     with_log_targets,
     with_scores,
 )
@@ -24,6 +22,7 @@ from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import log_normal
+from amortized.simulation import reverse_rollout, rollout
 from amortized.targets.callable import DensityTarget
 from tests.known import Located, SameFeatures, gaussian, network, seeded, steering
 

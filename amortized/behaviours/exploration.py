@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from amortized._types import Generator
 from amortized.behaviours.base import Behaviour
-from amortized.path import ScoredPath, rollout
+from amortized.behaviours.on_policy import simulated
+from amortized.path import States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
@@ -29,7 +30,7 @@ class Exploration(Behaviour):
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
-    ) -> ScoredPath:
+    ) -> States:
         left = 1.0 if self.decay_steps is None else max(0.0, 1.0 - self.proposals / self.decay_steps)
         self.proposals += 1
-        return rollout(process, policy, target, batch, generator, inflation=1.0 + self.inflation * left)
+        return simulated(process, policy, target, batch, generator, inflation=1.0 + self.inflation * left)

@@ -14,7 +14,7 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
 
-SHARED = ("times", "dim", "marginal", "context", "indices")
+SHARED = ("times", "dim", "marginal", "context", "indices", "steering")
 """Fields of a path that are not rows of its batch."""
 
 
@@ -28,6 +28,7 @@ def concatenated(paths: Sequence[States]) -> States:
     kind = ScoredPath if scored else States
     rows = {name: _rows([getattr(path, name) for path in paths]) for name in _names(kind) if name not in SHARED}
     shared = {name: getattr(paths[0], name) for name in _names(kind) if name in SHARED}
+    shared["steering"] = paths[0].steering if len(paths) == 1 else None  # it knows the rows of its own simulation
     if scored:
         shared["marginal"] = lambda: torch.cat([path.log_marginal for path in paths if isinstance(path, ScoredPath)], 1)
     return kind(**rows, **shared)

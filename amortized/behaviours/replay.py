@@ -8,9 +8,10 @@ from amortized._types import Generator, Tensor, for_rows, rows_per_context
 from amortized.behaviours.base import Behaviour
 from amortized.behaviours.buffer import ContextBuffers, ReplayBuffer
 from amortized.behaviours.priorities import Priority, UniformPriority
-from amortized.path import ScoredPath, States, reverse_rollout
+from amortized.path import ScoredPath, States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.simulation import reverse_rollout
 from amortized.targets.base import Target
 
 

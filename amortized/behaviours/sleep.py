@@ -6,9 +6,10 @@ import torch
 
 from amortized._types import Generator, Tensor, rows_per_context
 from amortized.behaviours.base import Behaviour
-from amortized.path import States, reverse_rollout, rollout
+from amortized.path import States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.simulation import reverse_rollout, rollout
 from amortized.targets.base import Target
 from amortized.weights import systematic_by_context
 

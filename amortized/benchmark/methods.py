@@ -86,7 +86,7 @@ class DiffusionMethod:
         every: Replayed batches between two searches.
         steps: Of a path in sampling.
         training_steps: Of a path in training; each batch has its own random grid.
-        batch: Paths of a training step.
+        batch: Paths of a training step, as published.
         width: Of the network's two hidden layers.
     """
 
@@ -105,7 +105,7 @@ class DiffusionMethod:
     every: int = 50
     steps: int = 100
     training_steps: int = 16
-    batch: int = 128
+    batch: int = 300
     width: int = 64
 
     def __call__(self, target: Target, scale: float, budget: Budget, seed: int) -> Trained:

@@ -13,10 +13,11 @@ import torch
 from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration, calibrate
 from amortized.guide.options import Plan
-from amortized.path import ScoredPath, rollout
+from amortized.path import ScoredPath
 from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.results.posterior import Posterior, check_count, polished
 from amortized.samplers import DiffusionSampler
+from amortized.simulation import rollout
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro.model_target import ModelTarget

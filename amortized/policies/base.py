@@ -9,6 +9,26 @@ from torch import nn
 from amortized._types import Control, Tensor
 
 
+class Steering(ABC):
+    """A policy at the times of one simulation."""
+
+    @abstractmethod
+    def __call__(self, k: int, x: Tensor, langevin: Tensor | None, context: Tensor | None) -> Control:
+        """The control of ``forward(x, times[k], langevin, context)``."""
+
+    def recall(self, policy: nn.Module, x: Tensor, langevin: Tensor | None) -> Control | None:
+        """The controls ``(K, B, D)`` that it gave, with the slopes of the policy's weights.
+
+        None if nothing was kept, or if the policy is another one or has learned since.
+
+        Args:
+            policy: the one that made this.
+            x: ``(K, B, S)``, all states that it saw.
+            langevin: ``(K, B, D)``, as it saw them.
+        """
+        return None
+
+
 class Policy(nn.Module, ABC):
     """``(x, t, langevin, context) -> Control`` for any leading shape and any real t in [0, 1].
 
@@ -25,6 +45,15 @@ class Policy(nn.Module, ABC):
         """Features ``(M, E)`` of contexts ``(M, C)``, which ``forward`` takes; the contexts themselves by default."""
         return context
 
+    def at(self, times: Tensor, record: bool = False) -> Steering:
+        """The policy at times ``(K,)``: what depends on time alone is computed once.
+
+        Args:
+            times: of the states before each step.
+            record: keeps what ``Steering.recall`` needs, where the policy can.
+        """
+        return _Plain(self, times)
+
     @abstractmethod
     def forward(self, x: Tensor, t: Tensor, langevin: Tensor | None = None, context: Tensor | None = None) -> Control:
         """The control at ``x`` and ``t``.
@@ -35,3 +64,11 @@ class Policy(nn.Module, ABC):
             langevin: ``(..., D)``, the shift that the target's score proposes; None unless ``needs_score``.
             context: ``(..., E)``, features of the contexts; None without contexts.
         """
+
+
+class _Plain(Steering):
+    def __init__(self, policy: Policy, times: Tensor):
+        self.policy, self.each = policy, times[:, None, None].unbind()
+
+    def __call__(self, k: int, x: Tensor, langevin: Tensor | None, context: Tensor | None) -> Control:
+        return self.policy(x, self.each[k], langevin, context)

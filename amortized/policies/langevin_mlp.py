@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from amortized._types import Control, Tensor
-from amortized.policies.base import Policy
+from amortized.policies.base import Policy, Steering
 from amortized.policies.embeddings import CosineTime
+from amortized.policies.lean_mlp import LeanMLP
 
 LOG_VARIANCE_BOUND = 10.0
 """In nats: a factor of 22,000 either way, far beyond any useful one, and no overflow."""
@@ -73,25 +74,46 @@ class LangevinMLP(Policy):
 
     def forward(self, x: Tensor, t: Tensor, langevin: Tensor | None = None, context: Tensor | None = None) -> Control:
         time = self.time(t)
-        inputs = [x]
         if self.needs_score:
             assert langevin is not None
-            langevin = (langevin * t if self.tempered else langevin).clamp(-self.clip, self.clip)
-            inputs.append(langevin)
-        if self.embedding is not None:
-            assert context is not None
-            inputs.append(context)
-        hidden = self.read_state(torch.cat(inputs, -1))
+            langevin = self.clipped(langevin, t)
+        hidden = self.read_state(self.inputs(x, langevin, context))
         for block, bias in zip(self.blocks, self.read_time(time).chunk(len(self.blocks), -1), strict=True):
             hidden = hidden + block(nn.functional.silu(hidden + bias))
-        hidden = nn.functional.silu(hidden)
-        shift = self.shift(hidden)
-        if self.langevin_scale is not None:
-            shift = shift + self.langevin_scale(time) * langevin
+        out = nn.functional.linear(nn.functional.silu(hidden), *self.head())
+        return self.control(out, None if self.langevin_scale is None else self.langevin_scale(time), langevin)
+
+    def at(self, times: Tensor, record: bool = False) -> Steering:
+        # the lean form works in place
+        return super().at(times) if torch.is_grad_enabled() else LeanMLP(self, times, record)
+
+    def clipped(self, langevin: Tensor, t: Tensor) -> Tensor:
+        """The part of a proposed shift that the network sees, and adds, at time t."""
+        return (langevin * t if self.tempered else langevin).clamp(-self.clip, self.clip)
+
+    def inputs(self, x: Tensor, langevin: Tensor | None, context: Tensor | None) -> Tensor:
+        """What the first layer reads, side by side."""
+        parts = [x]
+        if self.needs_score:
+            parts.append(cast(Tensor, langevin))
+        if self.embedding is not None:
+            assert context is not None
+            parts.append(context)
+        return x if len(parts) == 1 else torch.cat(parts, -1)
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """Weight ``(O, width)`` and bias ``(O,)`` of the last layer: the shift, and the log variance in units of 10."""
         if self.log_variance is None:
-            return Control(shift, 0.0)
-        raw = self.log_variance(hidden)
-        return Control(shift, LOG_VARIANCE_BOUND * (raw / LOG_VARIANCE_BOUND).tanh())
+            return self.shift.weight, self.shift.bias
+        weight = torch.cat([self.shift.weight, self.log_variance.weight / LOG_VARIANCE_BOUND])
+        return weight, torch.cat([self.shift.bias, self.log_variance.bias / LOG_VARIANCE_BOUND])
+
+    def control(self, out: Tensor, scale: Tensor | None, langevin: Tensor | None) -> Control:
+        """The control of the last layer's output ``(..., O)``; ``scale`` weighs the clipped ``langevin``."""
+        shift, raw = (out, None) if self.log_variance is None else out.chunk(2, -1)
+        if scale is not None:
+            shift = torch.addcmul(shift, scale, cast(Tensor, langevin))
+        return Control(shift, 0.0 if raw is None else LOG_VARIANCE_BOUND * raw.tanh())
 
 
 def _zero(layer: nn.Linear) -> nn.Linear:

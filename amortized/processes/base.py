@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from amortized._types import Belief, Control, Generator, Tensor
@@ -13,6 +14,7 @@ from amortized.processes.layout import Layout
 from amortized.processes.transitions import Transition
 
 Grid = Callable[[int], Tensor]
+Believer = Callable[[int, Tensor], Belief]
 PLAIN = Layout()
 """Shared by all processes whose state is the target's variables; it holds nothing."""
 
@@ -49,6 +51,11 @@ class Process(nn.Module, ABC):
         self._lay(grid(steps))
 
     @property
+    def keeps_beliefs(self) -> bool:
+        """A belief costs more than its place in memory, and training does not change it."""
+        return False
+
+    @property
     def layout(self) -> Layout:
         """Where a state keeps the target's variables, and which part of it a step draws."""
         return PLAIN
@@ -63,6 +70,14 @@ class Process(nn.Module, ABC):
         self.steps = len(times) - 1
         for name, table in {"times": times, **self._tables(times)}.items():
             self.register_buffer(name, table, persistent=False)
+        self._prepared: dict[tuple[str, torch.dtype], tuple[Tensor, tuple[Tensor, ...]]] = {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Process:
+        self._prepared = {}  # its tensors are on the old device
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_prepared": {}}  # what tables give again is not copied
 
     def on(self, times: Tensor) -> Process:
         """The same process, its learned parts shared, on other times: ``(K+1,)`` float64, rising from 0 to 1."""
@@ -76,7 +91,14 @@ class Process(nn.Module, ABC):
         return self.on(self.grid(steps))
 
     def _at(self, table: str, k: int | Tensor, x: Tensor) -> Tensor:
-        value = getattr(self, table)[k].to(x.dtype)
+        """Values at step k: a number, or ``(K, 1, ...)`` where k is one for each leading slice of x."""
+        prepared = self._prepared.get((table, x.dtype))
+        if prepared is None:
+            converted = getattr(self, table).to(x.dtype)
+            prepared = self._prepared[table, x.dtype] = converted, converted.unbind()
+        if isinstance(k, int):
+            return prepared[1][k]
+        value = prepared[0][k]
         return value.reshape(value.shape + (1,) * (x.ndim - value.ndim))
 
     @abstractmethod
@@ -102,9 +124,19 @@ class Process(nn.Module, ABC):
         k is a step, or one for each leading slice of x.
         """
 
+    def beliefs(self, like: Tensor) -> Believer:
+        """``believe(k, x)``, the belief of ``belief(k, x)``, for one simulation of states of the dtype of ``like``.
+
+        What depends on the step alone is computed once.
+        """
+        return self.belief
+
     @abstractmethod
-    def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
-        """Mean and std of the moved part of ``x_{k+1}`` given ``x_k = x``: ``(..., D)`` each."""
+    def forward(self, k: int | Tensor, x: Tensor, belief: Belief | None, control: Control) -> tuple[Tensor, Tensor]:
+        """Mean of the moved part of ``x_{k+1}`` given ``x_k = x``, ``(..., D)``, and a std that broadcasts with it.
+
+        The control corrects ``belief``; None is the process's own.
+        """
 
     @abstractmethod
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from amortized._types import Belief, Control, Generator, Tensor
-from amortized.processes.base import Grid, Process
+from amortized.processes.base import Believer, Grid, Process
 from amortized.processes.grids import Uniform
 from amortized.processes.reference import Reference
 from amortized.processes.transitions import Gaussian, Transition, log_normal, standard_normal
@@ -44,6 +44,8 @@ class LinearProcess(Process):
         grid: where the steps lie.
     """
 
+    signals: Tensor
+    noise_variances: Tensor
     prior_noise: Tensor
     prior_std: Tensor
 
@@ -85,7 +87,13 @@ class LinearProcess(Process):
         endpoint_variance = torch.where(marginal > 0, self.scale**2 * noise / marginal.clamp(min=1e-300), self.scale**2)
         reach = signal[1:] - keep * signal[:-1]
         marginal_std, backward_std = marginal.sqrt(), backward_variance.sqrt()
+        drift, push = keep + reach * endpoint_scale[:-1], reach * endpoint_variance[:-1].sqrt()
+        bridge_variance = noise[1:] * (1.0 - keep * decay)
         return {
+            "drift": drift,
+            "push": push,
+            "push_variance": push.square(),
+            "stride": (bridge_variance + push.square()).sqrt(),
             "signals": signal,
             "marginal_std": torch.where(marginal_std > 0, marginal_std, 1.0),
             "marginal_density_std": torch.where(marginal_std > 0, marginal_std, POINT_MASS_STD),
@@ -95,7 +103,7 @@ class LinearProcess(Process):
             "decay": decay,
             "backward_noise": backward_std,
             "backward_std": torch.where(backward_std > 0, backward_std, POINT_MASS_STD),
-            "bridge_variance": noise[1:] * (1.0 - keep * decay),
+            "bridge_variance": bridge_variance,
             "reach": reach,
             "endpoint_std": endpoint_variance[:-1].sqrt(),
             "endpoint_scale": endpoint_scale[:-1],
@@ -116,19 +124,39 @@ class LinearProcess(Process):
             return log_normal(x, torch.zeros_like(x), self._at("marginal_density_std", k, x))
         return self.reference.log_marginal(x, self._at("signals", k, x), self._at("noise_densities", k, x))
 
+    @property
+    def keeps_beliefs(self) -> bool:
+        return self.reference is not None and not any(True for _ in self.reference.parameters())
+
     def belief(self, k: int | Tensor, x: Tensor) -> Belief:
         """Posterior mean and std of ``x_K`` given ``x_k = x``, under the reference."""
         if self.reference is None:
             return Belief(self._at("endpoint_scale", k, x) * x, self._at("endpoint_std", k, x))
-        mean, variance = self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x))
-        return Belief(mean, variance.sqrt())
+        return _belief(*self.reference.belief(x, self._at("signals", k, x), self._at("noise_variances", k, x)))
 
-    def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
+    def beliefs(self, like: Tensor) -> Believer:
+        if self.reference is None:
+            return self.belief
+        steps = slice(None, self.steps)
+        tables = (self.signals[steps].to(like.dtype), self.noise_variances[steps].to(like.dtype))
+        believe = self.reference.at(*tables)
+        return lambda k, x: _belief(*believe(k, x))
+
+    def forward(self, k: int | Tensor, x: Tensor, belief: Belief | None, control: Control) -> tuple[Tensor, Tensor]:
         """Mean and std of ``P_F(x_{k+1} | x_k = x)``: the bridge to the end, averaged over the corrected belief."""
-        reach = self._at("reach", k, x)
-        mean = self._at("keep", k, x) * x + reach * (belief.mean + belief.std * control.shift)
-        std = belief.std * torch.as_tensor(0.5 * control.log_variance, dtype=x.dtype, device=x.device).exp()
-        return mean, (self._at("bridge_variance", k, x) + (reach * std).square()).sqrt().expand_as(mean)
+        if belief is None and self.reference is None:
+            uncontrolled, push = self._at("drift", k, x) * x, self._at("push", k, x)
+            of_end = self._at("push_variance", k, x)
+        else:
+            belief, reach = self.belief(k, x) if belief is None else belief, self._at("reach", k, x)
+            uncontrolled, push = torch.addcmul(self._at("keep", k, x) * x, reach, belief.mean), reach * belief.std
+            of_end = push.square()
+        mean = torch.addcmul(uncontrolled, push, control.shift)
+        if isinstance(control.log_variance, Tensor):
+            of_end = of_end * control.log_variance.exp()
+        elif belief is None:
+            return mean, self._at("stride", k, x)
+        return mean, (self._at("bridge_variance", k, x) + of_end).sqrt()
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""
@@ -184,3 +212,7 @@ class LinearProcess(Process):
         """The shift that one gradient step proposes: ``std of x_K × ∇ log (R / reference)(x)``, ``(..., D)``."""
         reference = -x / self.scale**2 if self.reference is None else self.reference.score(x)
         return belief.std * (score - reference)
+
+
+def _belief(mean: Tensor, variance: Tensor) -> Belief:
+    return Belief(mean, variance.sqrt())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -54,6 +55,11 @@ class MixtureReference(Reference):
         spread = (means - mean[..., None, :]).square()
         return mean, (responsibility * (own + spread)).sum(-2)
 
+    def at(self, signals: Tensor, noise_variances: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+        if torch.is_grad_enabled():  # the lean form works in place
+            return super().at(signals, noise_variances)
+        return _Lean(self, signals, noise_variances)
+
     def score(self, x: Tensor) -> Tensor:
         axes, variances = self.axes.to(x.dtype), self.log_variances.to(x.dtype).exp()
         residual, joint = self._components(x, 1.0, variances)
@@ -74,3 +80,32 @@ class MixtureReference(Reference):
         residual = torch.einsum("...d,jde->...je", x, axes) - signal * rotated_means
         log_likelihood = -0.5 * (residual.square() / variances + variances.log()).sum(-1)
         return residual, self.log_weights.to(x.dtype) + log_likelihood
+
+
+class _Lean:
+    """The same beliefs at fixed times: all components in one product of matrices each, tensors ``(J, B, D)``."""
+
+    def __init__(self, reference: MixtureReference, signals: Tensor, noise_variances: Tensor):
+        axes, means = reference.axes.to(signals.dtype), reference.means.to(signals.dtype)
+        variances = reference.log_variances.to(signals.dtype).exp()
+        c, noise = signals[:, None, None], noise_variances[:, None, None].clamp(min=1e-30)
+        total = c.square() * variances + noise
+        gain = c * variances / total
+        rotated = torch.einsum("jd,jde->je", means, axes)
+        self.axes, self.back, self.means = axes, axes.mT, means[:, None]
+        self.shifts = (-c * rotated)[:, :, None].unbind()
+        self.precisions = (-0.5 / total)[..., None].unbind()
+        log_weights = reference.log_weights.to(signals.dtype) - 0.5 * total.log().sum(-1)
+        self.log_weights = log_weights[:, :, None, None].unbind()
+        self.gains = gain[:, :, None].unbind()
+        own = torch.einsum("kje,jde->kjd", variances * noise / total, axes.square())
+        self.own = own[:, :, None].unbind()
+
+    def __call__(self, k: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        residual = torch.baddbmm(self.shifts[k], x.expand(len(self.axes), *x.shape), self.axes)
+        joint = torch.baddbmm(self.log_weights[k], residual.square(), self.precisions[k])
+        responsibility = joint.softmax(0)
+        means = torch.baddbmm(self.means, residual.mul_(self.gains[k]), self.back)
+        mean = (responsibility * means).sum(0)
+        spread = torch.addcmul(self.own[k], means.sub_(mean), means)
+        return mean, spread.mul_(responsibility).sum(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -51,6 +52,11 @@ class Reference(nn.Module, ABC):
     @abstractmethod
     def belief(self, x: Tensor, signal: Tensor, noise_variance: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and diagonal variance of ``x_K`` given ``x_t = x``: ``(..., D)`` each."""
+
+    def at(self, signals: Tensor, noise_variances: Tensor) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+        """``belief`` at fixed times ``(K,)`` each, for one simulation: what depends on time alone is computed once."""
+        each = signals.unbind(), noise_variances.unbind()
+        return lambda k, x: self.belief(x, each[0][k], each[1][k])
 
     @abstractmethod
     def score(self, x: Tensor) -> Tensor:

@@ -15,7 +15,13 @@ LOG_TWO_PI = math.log(2 * math.pi)
 def log_normal(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """``log N(x; mean, diag std²)`` summed over the last dimension; ``(..., D) -> (...)``."""
     residual = (x - mean) / std
-    return -0.5 * (residual.square() + LOG_TWO_PI).sum(-1) - std.log().expand_as(residual).sum(-1)
+    return -0.5 * residual.square().sum(-1) - (log_det(std, residual) + 0.5 * residual.shape[-1] * LOG_TWO_PI)
+
+
+def log_det(std: Tensor, like: Tensor) -> Tensor:
+    """``Σ_d log std_d`` over the D coordinates of ``like``; a std of all of them is not added up D times."""
+    logs = std.log()
+    return logs.sum(-1) if std.shape[-1:] == like.shape[-1:] else like.shape[-1] * logs.sum(-1)
 
 
 def standard_normal(like: Tensor, generator: Generator | None) -> Tensor:
@@ -27,8 +33,12 @@ class Transition(ABC):
     """A law with a mean and a std, independent over coordinates."""
 
     @abstractmethod
+    def noise(self, like: Tensor, generator: Generator | None = None) -> Tensor:
+        """Draws of mean 0 and std 1, of the shape, dtype and device of ``like``."""
+
     def draw(self, mean: Tensor, std: Tensor, generator: Generator | None = None) -> Tensor:
-        """One draw for every element of ``mean``; differentiable in mean and std."""
+        """One draw for every element of ``mean``: ``mean + std · noise``, differentiable in mean and std."""
+        return mean + std * self.noise(mean, generator)
 
     @abstractmethod
     def log_prob(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -38,8 +48,8 @@ class Transition(ABC):
 class Gaussian(Transition):
     """``N(mean, std²)``: exact for a linear process with a Gaussian belief."""
 
-    def draw(self, mean: Tensor, std: Tensor, generator: Generator | None = None) -> Tensor:
-        return mean + std * standard_normal(mean, generator)
+    def noise(self, like: Tensor, generator: Generator | None = None) -> Tensor:
+        return standard_normal(like, generator)
 
     def log_prob(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         return log_normal(x, mean, std)
@@ -68,16 +78,16 @@ class StudentT(Transition):
         half = 0.5 * degrees
         self.log_constant = math.lgamma(half + 0.5) - math.lgamma(half) - 0.5 * math.log(degrees * math.pi)
 
-    def draw(self, mean: Tensor, std: Tensor, generator: Generator | None = None) -> Tensor:
+    def noise(self, like: Tensor, generator: Generator | None = None) -> Tensor:
         """By Bailey's polar form ``√(ν (u^(−2/ν) − 1)) cos(2πv)``, which needs two uniform draws and no rejection."""
-        shape, options = mean.shape, {"generator": generator, "device": mean.device, "dtype": mean.dtype}
+        shape, options = like.shape, {"generator": generator, "device": like.device, "dtype": like.dtype}
         uniform = 1 - torch.rand(shape, **options)
         angle = torch.rand(shape, **options)
         radius = (self.degrees * torch.expm1(-2 / self.degrees * uniform.log())).sqrt()
-        return mean + std * self.shrink * radius * (2 * math.pi * angle).cos()
+        return self.shrink * radius * (2 * math.pi * angle).cos()
 
     def log_prob(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         scale = std * self.shrink
         residual = (x - mean) / scale
         kernel = -0.5 * (self.degrees + 1) * torch.log1p(residual.square() / self.degrees)
-        return (kernel + self.log_constant).sum(-1) - scale.log().expand_as(residual).sum(-1)
+        return (kernel + self.log_constant).sum(-1) - log_det(scale, residual)

@@ -89,11 +89,12 @@ class Underdamped(Process, Layout):
         """Mean and std of the velocity after the kick, under the reference."""
         return Belief(self._at("keep", k, x) * self._turned(k, x, 1.0)[1], self._at("kick_std", k, x))
 
-    def forward(self, k: int | Tensor, x: Tensor, belief: Belief, control: Control) -> tuple[Tensor, Tensor]:
+    def forward(self, k: int | Tensor, x: Tensor, belief: Belief | None, control: Control) -> tuple[Tensor, Tensor]:
+        belief = self.belief(k, x) if belief is None else belief
         refresh = self._at("refresh", k, x)
         mean = belief.mean + self.scale * refresh * control.shift
         factor = (0.5 * refresh * control.log_variance).exp()
-        return mean, (belief.std * factor).expand_as(mean)
+        return mean, belief.std * factor
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self._at("keep", k, y) * self.moved(k, y), self._at("kick_std", k, y)

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from amortized._types import Generator, Tensor, whole_rounds
-from amortized.path import paths_at_once, rollout
+from amortized.path import paths_at_once
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.simulation import rollout
 from amortized.targets.base import Target
 
 

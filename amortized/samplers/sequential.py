@@ -9,10 +9,11 @@ import torch
 
 from amortized._types import Generator, Tensor
 from amortized.objectives.flows import StateFlow
-from amortized.path import kernel, read, rollout, with_log_targets
+from amortized.path import kernel, read, with_log_targets
 from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
 from amortized.samplers.base import DiffusionSampler
+from amortized.simulation import rollout
 from amortized.targets.base import Target
 from amortized.weights import Estimate, effective_sample_size, log_evidence, log_mean_exp, systematic
 
@@ -134,6 +135,7 @@ def _walk(
     log_ratio = -process.log_prior(x).double()
     counted = torch.zeros_like(log_ratio)
     context = read(policy, target.context, runs * count)
+    noise = process.transition.noise(x.new_empty(process.steps, runs * count, target.dim), generator)
     families, resampled = torch.arange(runs * count, device=x.device), 0
     for k in range(process.steps):
         log_target, score = None, None
@@ -152,7 +154,7 @@ def _walk(
             x, log_ratio, families = x[chosen], log_ratio[chosen], families[chosen]
             score = score if score is None else score[chosen]
         mean, std = kernel(process, policy, k, x, score, context)
-        moved = process.transition.draw(mean, std, generator)
+        moved = torch.addcmul(mean, std, noise[k])
         y = layout.advance(k, x, moved)
         log_ratio = log_ratio + log_normal(layout.retraced(k, x), *process.backward(k, y)).double()
         log_ratio = log_ratio - process.transition.log_prob(moved, mean, std).double()

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from amortized._types import Generator, Tensor, by_context, whole_rounds
-from amortized.path import log_probs, paths_at_once, reverse_rollout, rollout
+from amortized.path import log_probs, paths_at_once
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.simulation import reverse_rollout, rollout
 from amortized.targets.base import Target
 from amortized.weights import effective_sample_fraction, log_mean_exp
 

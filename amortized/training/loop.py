@@ -201,7 +201,7 @@ def optimise(
         groups.append({"params": log_partition, "lr": objective.partition_rate})
         groups.append({"params": list(named.values()), "lr": objective.learning_rate})
     groups = [group for group in groups if group["params"]]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
     over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
     average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY)).eval()

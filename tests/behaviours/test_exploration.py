@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from amortized.behaviours import Exploration
-from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.simulation import rollout
 from tests.known import isotropic, network, seeded
 
 PROCESS, POLICY, TARGET = OrnsteinUhlenbeck(4), network(2, 0.2), isotropic(2)

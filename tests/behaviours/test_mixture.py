@@ -7,8 +7,9 @@ import torch
 
 from amortized.behaviours import Exploration, Mixture, OnPolicy, Replay, ReplayBuffer, Sleep
 from amortized.behaviours.mixture import SHARED, concatenated
-from amortized.path import ScoredPath, States, log_probs, rollout
+from amortized.path import ScoredPath, States, log_probs
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.simulation import rollout, simulate
 from tests.behaviours.contexts import presented, remembered, whose
 from tests.known import SameFeatures, isotropic, network, seeded
 
@@ -96,6 +97,15 @@ def test_records_are_joined_field_by_field():
     assert (
         type(concatenated([paths[0], unscored[1]])) is States and concatenated([paths[0], unscored[1]]).scores is None
     )
+
+
+def test_what_one_simulation_kept_does_not_stand_for_all():
+    policy = network(2, 0.2)
+    parts = [simulate(PROCESS, policy, isotropic(2), count, seeded(count), record=True) for count in (3, 3)]
+    assert parts[0].steering is not None and concatenated(parts[:1]).steering is parts[0].steering
+    whole = log_probs(PROCESS, policy, concatenated(parts)).log_weight
+    alone = torch.cat([log_probs(PROCESS, policy, part).log_weight for part in parts])
+    torch.testing.assert_close(whole, alone, rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_to_mix_is_refused():

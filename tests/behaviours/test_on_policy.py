@@ -3,8 +3,8 @@
 import torch
 
 from amortized.behaviours import OnPolicy
-from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.simulation import rollout
 from tests.known import isotropic, network, seeded
 
 

@@ -7,8 +7,9 @@ import torch
 
 from amortized.behaviours import Replay, ReplayBuffer, Sleep
 from amortized.objectives import MaximumLikelihood
-from amortized.path import log_probs, rollout
+from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.simulation import rollout
 from tests.known import gaussian, isotropic, network, seeded
 
 PROCESS = OrnsteinUhlenbeck(8)
@@ -28,7 +29,8 @@ def test_noised_back_ends_follow_the_target(dreams):
 def test_ends_are_the_policys_own_each_as_often_as_it_weighs():
     """Systematic resampling takes each of ten ends ⌊10 w⌋ or ⌈10 w⌉ times."""
     policy, target = network(2, 0.2), isotropic(2)
-    own = rollout(PROCESS, policy, target, 10, seeded())
+    with torch.no_grad():
+        own = rollout(PROCESS, policy, target, 10, seeded())
     ends = Sleep().propose(PROCESS, policy, target, 10, seeded()).ends
     counts = (ends[:, None] == own.ends[None]).all(-1).sum(0)
     assert counts.sum() == 10

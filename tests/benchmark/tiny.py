@@ -6,10 +6,10 @@ from functools import partial
 import torch
 
 from amortized.benchmark.trained import Trained
-from amortized.path import rollout
 from amortized.policies import LangevinMLP
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.samplers.base import DiffusionSampler
+from amortized.simulation import rollout
 
 
 def train(width, target, scale, budget, seed):

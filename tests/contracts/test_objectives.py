@@ -9,10 +9,11 @@ import torch
 import amortized.objectives
 import amortized.processes
 from amortized.objectives import Objective
-from amortized.path import ScoredPath, log_probs, rollout, with_log_targets
+from amortized.path import ScoredPath, log_probs, with_log_targets
 from amortized.policies import Policy
 from amortized.processes.base import Process
 from amortized.processes.transitions import log_normal
+from amortized.simulation import rollout
 from tests.contracts.discovery import build, concrete_classes, options
 from tests.known import gaussian, isotropic, network, perturbed, seeded
 

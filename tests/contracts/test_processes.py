@@ -7,10 +7,11 @@ import torch
 
 import amortized.processes
 from amortized._types import Control
-from amortized.path import States, log_probs, rollout
+from amortized.path import States, log_probs
 from amortized.processes.base import Process
 from amortized.processes.grids import Coarse, Power, Random
 from amortized.processes.transitions import StudentT, log_normal, standard_normal
+from amortized.simulation import rollout
 from tests.contracts.discovery import concrete_classes
 from tests.known import gaussian, isotropic, seeded, steering
 

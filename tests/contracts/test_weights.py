@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import amortized.processes
-from amortized.path import rollout
 from amortized.processes.base import Process
 from amortized.processes.grids import Power, Random, Uniform
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import Gaussian, StudentT
+from amortized.simulation import rollout
 from tests.contracts.discovery import concrete_classes
 from tests.known import gaussian, network, seeded, steering
 

@@ -9,10 +9,11 @@ from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.mode_search import ModeSearch
 from amortized.diagnostics.remedies import in_python, only
 from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED, USABLE, Checks, Diagnosis, diagnose
-from amortized.path import log_probs, reverse_rollout
+from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.samplers import DiffusionSampler
+from amortized.simulation import reverse_rollout
 from amortized.targets.callable import DensityTarget
 from amortized.weights import Estimate
 from tests.known import gaussian, network, seeded

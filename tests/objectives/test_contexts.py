@@ -7,9 +7,10 @@ import torch
 
 from amortized._types import Control
 from amortized.objectives import DetailedBalance, LogVariance, SubTrajectoryBalance, TrajectoryBalance
-from amortized.path import log_probs, rollout, with_log_targets
+from amortized.path import log_probs, with_log_targets
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.simulation import rollout
 from amortized.targets.affine import WhitenedTarget
 from tests.known import Located, SameFeatures, network, perturbed, seeded
 

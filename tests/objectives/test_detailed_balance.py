@@ -5,8 +5,9 @@ from dataclasses import replace
 import torch
 
 from amortized.objectives import DetailedBalance
-from amortized.path import ScoredPath, rollout
+from amortized.path import ScoredPath
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.simulation import rollout
 from tests.known import gaussian, network, perturbed, seeded
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from amortized.objectives import StateFlow, SubTrajectoryBalance
-from amortized.path import States, rollout, with_log_targets
+from amortized.path import States, with_log_targets
 from amortized.processes import OrnsteinUhlenbeck, Underdamped, VariancePreserving
+from amortized.simulation import rollout
 from tests.known import gaussian, isotropic, network, perturbed, seeded
 
 

@@ -7,9 +7,10 @@ import torch
 
 from amortized.objectives import MaximumLikelihood
 from amortized.objectives.maximum_likelihood import bridge_regression
-from amortized.path import States, kernel, log_probs, reverse_rollout
+from amortized.path import States, kernel, log_probs
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.processes.transitions import log_normal
+from amortized.simulation import reverse_rollout
 from tests.known import gaussian, network, seeded
 
 every_process = pytest.mark.parametrize("process_class", [OrnsteinUhlenbeck, PinnedBrownian])

@@ -5,8 +5,9 @@ from dataclasses import replace
 import torch
 
 from amortized.objectives import ReverseKL, ScoreFunction
-from amortized.path import ScoredPath, log_probs, rollout
+from amortized.path import ScoredPath, log_probs
 from amortized.processes import OrnsteinUhlenbeck
+from amortized.simulation import rollout
 from tests.known import gaussian, network, seeded
 from tests.objectives.test_trajectory_balance import weighing
 

@@ -33,3 +33,13 @@ def test_single_precision_states_stay_single(process_class):
         process.log_marginal(1, x),
     ]
     assert {tensor.dtype for tensor in tensors} == {torch.float32}
+
+
+def test_prepared_tables_follow_the_module_and_the_times():
+    process, x = OrnsteinUhlenbeck(4), torch.ones(3, 2)
+    first = process.features(1, x)
+    assert torch.equal(process.features(1, x.double()), x.double() / process.marginal_std[1])
+    assert torch.equal(process.with_steps(8).features(2, x), first)
+    steps, states = torch.arange(4), x.expand(4, 3, 2)
+    process.features(steps, states)
+    assert process.to("meta").features(steps.to("meta"), states.to("meta")).is_meta

@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from amortized.path import rollout
 from amortized.processes import PinnedBrownian
+from amortized.simulation import rollout
 from tests.known import isotropic, network, seeded
 
 

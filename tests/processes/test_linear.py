@@ -9,10 +9,10 @@ from torch import nn
 from amortized._types import Control
 from amortized.behaviours import OnPolicy
 from amortized.objectives import TrajectoryBalance
-from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.processes.linear import POINT_MASS_STD
 from amortized.processes.transitions import log_normal
+from amortized.simulation import rollout
 from amortized.targets.callable import DensityTarget
 from amortized.training.loop import Schedule, fit
 from tests.known import network, seeded

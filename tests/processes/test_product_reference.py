@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.grids import Power
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
+from amortized.simulation import rollout
 from tests.known import isotropic, network, seeded
 
 WEIGHTS = torch.tensor([[0.3, 0.7], [1.0, 0.0]])

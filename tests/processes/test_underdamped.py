@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from amortized.path import rollout
 from amortized.processes import Underdamped
 from amortized.processes.grids import Power
+from amortized.simulation import rollout
 from tests.known import gaussian, isotropic, seeded, steering
 
 

@@ -2,16 +2,17 @@
 
 import torch
 
-from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
 from amortized.samplers import DiffusionSampler
+from amortized.simulation import rollout
 from tests.known import isotropic, network, seeded
 
 
 def test_one_chunk_is_a_rollout_without_gradient():
     sampler = DiffusionSampler(PinnedBrownian(4), network(2, 0.2))
     ends, log_weights = sampler.sample(isotropic(2), 6, seeded())
-    path = rollout(sampler.process, sampler.policy, isotropic(2), 6, seeded())
+    with torch.no_grad():
+        path = rollout(sampler.process, sampler.policy, isotropic(2), 6, seeded())
     assert torch.equal(ends, path.ends) and torch.equal(log_weights, path.log_weight)
     assert not log_weights.requires_grad
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from amortized.path import rollout
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped, VariancePreserving
 from amortized.processes.grids import Power
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import StudentT
 from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
+from amortized.simulation import rollout
 from tests.known import isotropic, seeded
 
 PROCESSES = {PIS: PinnedBrownian, DDS: OrnsteinUhlenbeck, DIS: VariancePreserving, GFlowNet: OrnsteinUhlenbeck}

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from amortized.path import log_probs, reverse_rollout, rollout
+from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian
+from amortized.simulation import reverse_rollout, rollout
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.callable import DensityTarget
 from amortized.training.evaluation import evaluate

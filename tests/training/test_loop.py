@@ -20,11 +20,12 @@ from amortized.objectives import (
     SubTrajectoryBalance,
     TrajectoryBalance,
 )
-from amortized.path import ScoredPath, rollout
+from amortized.path import ScoredPath
 from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
+from amortized.simulation import rollout
 from amortized.targets.callable import DensityTarget
 from amortized.training.callbacks import History
 from amortized.training.loop import EMA_DECAY, Schedule, check_pair, draws_of, fit, fit_bridges, optimise, rate

@@ -1,0 +1,145 @@
+"""Where paths come from: simulations of P_F, and noise added to known ends.
+
+``simulate`` returns states, for ``log_probs`` to score. ``rollout`` returns a scored path, and gradients go through it
+where they are enabled. ``reverse_rollout`` noises known ends back to the prior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from amortized._types import Belief, Generator, Tensor
+from amortized.path import ScoredPath, States, read, scored, seen, with_scores
+from amortized.policies.base import Policy, Steering
+from amortized.processes.base import Process
+from amortized.targets.base import Target
+
+
+@torch.no_grad()
+def simulate(
+    process: Process,
+    policy: Policy,
+    target: Target,
+    batch: int,
+    generator: Generator | None = None,
+    inflation: float = 1.0,
+    record: bool = False,
+) -> States:
+    """Simulate P_F from the prior: states and no densities. Args as of ``rollout``.
+
+    With ``record`` the policy keeps what it computed, so that ``log_probs`` need not compute it again for a loss.
+    """
+    steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
+    path = _walk(process, policy, steering, target, batch, generator, inflation).path(target)
+    return replace(path, steering=steering) if record else path
+
+
+def rollout(
+    process: Process,
+    policy: Policy,
+    target: Target,
+    batch: int,
+    generator: Generator | None = None,
+    inflation: float = 1.0,
+    evaluate_ends: bool = True,
+) -> ScoredPath:
+    """Simulate P_F from the prior: a scored path, differentiable in the policy where gradients are enabled.
+
+    The target's gradient enters at the ends; scores are constants.
+
+    Args:
+        process: the steps.
+        policy: steers them.
+        target: D variables; for M contexts row i belongs to context ``i mod M``.
+        batch: B, a multiple of M.
+        generator: of all draws.
+        inflation: multiplies every forward std. The densities stay those of P_F itself, so that an inflated path has a
+            log weight but is not a fair draw of P_F.
+        evaluate_ends: False leaves ``log_target`` at 0.
+    """
+    steering = policy.at(process.times[:-1].to(torch.get_default_dtype()))
+    walk = _walk(process, policy, steering, target, batch, generator, inflation)
+    return scored(process, walk.path(target, evaluate_ends), *walk.kernels())
+
+
+class _Walk(NamedTuple):
+    """Lists over steps: K + 1 states, and of each step its kernel, its belief and, where asked, log R and score."""
+
+    states: list[Tensor]
+    means: list[Tensor]
+    stds: list[Tensor]
+    beliefs: list[Belief]
+    log_targets: list[Tensor]
+    scores: list[Tensor]
+
+    def path(self, target: Target, evaluate_ends: bool = True) -> States:
+        states = torch.stack(self.states)
+        ends = states[-1][..., : target.dim]
+        nothing = ends.new_zeros(len(ends), dtype=torch.float64)
+        return States(
+            states=states,
+            log_target=target.log_prob(ends).double() if evaluate_ends else nothing,
+            scores=torch.stack(self.scores) if self.scores else None,
+            log_targets=torch.stack(self.log_targets).double() if self.scores else None,
+            context=target.context,
+            indices=target.indices,
+            dim=target.dim,
+            belief_means=torch.stack([belief.mean for belief in self.beliefs]) if self.beliefs else None,
+            belief_stds=torch.stack([belief.std for belief in self.beliefs]) if self.beliefs else None,
+        )
+
+    def kernels(self) -> tuple[Tensor, Tensor]:
+        """Mean ``(K, B, D)`` and std of every forward step, as one tensor each."""
+        stds = torch.stack(self.stds)
+        return torch.stack(self.means), stds.reshape(stds.shape + (1,) * (self.means[0].ndim + 1 - stds.ndim))
+
+
+def _walk(
+    process: Process,
+    policy: Policy,
+    steering: Steering,
+    target: Target,
+    batch: int,
+    generator: Generator | None,
+    inflation: float,
+) -> _Walk:
+    layout = process.layout
+    x = process.sample_prior(batch, target.dim, generator)
+    context = read(policy, target.context, batch)
+    noise = process.transition.noise(x.new_empty(process.steps, batch, target.dim), generator)
+    if inflation != 1:
+        noise = inflation * noise
+    believe = process.beliefs(x)
+    walk = _Walk([x], [], [], [], [], [])
+    for k, drawn in enumerate(noise.unbind()):
+        belief, score = believe(k, x) if process.keeps_beliefs else None, None
+        if policy.needs_score:
+            log_target, score = target.log_prob_and_score(layout.visited(k, x).detach())
+            walk.log_targets.append(log_target)
+            walk.scores.append(score)
+        if belief is not None:
+            walk.beliefs.append(belief)
+        belief, langevin = seen(process, k, x, score, belief)
+        mean, std = process.forward(k, x, belief, steering(k, process.features(k, x), langevin, context))
+        x = layout.advance(k, x, torch.addcmul(mean, std, drawn))
+        walk.means.append(mean)
+        walk.stds.append(std)
+        walk.states.append(x)
+    return walk
+
+
+def reverse_rollout(
+    process: Process,
+    policy: Policy,
+    target: Target,
+    ends: Tensor,
+    log_target: Tensor,
+    generator: Generator | None = None,
+) -> States:
+    """Noise known ends ``(B, D)`` back to the prior: states, with scores if the policy needs them."""
+    states = process.bridge(ends, generator)
+    path = States(states, log_target, context=target.context, indices=target.indices, dim=ends.shape[-1])
+    return with_scores(process, target, path) if policy.needs_score else path

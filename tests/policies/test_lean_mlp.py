@@ -1,0 +1,86 @@
+"""The lean form of the perceptron: the same controls, and the slopes that one forward pass gives."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from amortized.objectives import LogVariance, SubTrajectoryBalance
+from amortized.path import log_probs
+from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
+from amortized.simulation import simulate
+from tests.known import SameFeatures, gaussian, network, seeded, steering
+
+X, T = torch.linspace(-2, 2, 10).reshape(5, 2), torch.linspace(0, 1, 5)[:, None]
+PROCESSES = [PinnedBrownian(6), OrnsteinUhlenbeck(6), Underdamped(6)]
+every_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda process: type(process).__name__)
+
+
+@pytest.mark.parametrize("learned_variance", [False, True])
+@pytest.mark.parametrize("tempered", [None, False, True], ids=["plain", "langevin", "tempered"])
+@pytest.mark.parametrize("contexts", [False, True])
+def test_at_fixed_times_it_is_the_same_network(learned_variance, tempered, contexts, in_double_precision):
+    embedding = SameFeatures(1) if contexts else None
+    options = {"learned_variance": learned_variance, "langevin": tempered is not None, "tempered": bool(tempered)}
+    policy = network(2, 0.3, embedding=embedding, **options)
+    x, t = X.double(), T.double()
+    langevin = None if tempered is None else 2.0 * x
+    context = torch.full((5, 1), 0.7) if contexts else None
+    with torch.no_grad():
+        steer = policy.at(t[:, 0])
+        for k in range(len(t)):
+            lean, whole = steer(k, x, langevin, context), policy(x, t[k : k + 1], langevin, context)
+            torch.testing.assert_close(lean.shift, whole.shift, rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(torch.as_tensor(lean.log_variance), torch.as_tensor(whole.log_variance))
+
+
+def target():
+    return gaussian([1.0, -1.0], [[0.5, 0.2], [0.2, 1.5]], log_partition=2.0)
+
+
+@every_process
+@pytest.mark.parametrize("langevin", [False, True])
+@pytest.mark.parametrize("learned_variance", [False, True])
+@pytest.mark.parametrize("objective", [LogVariance(), SubTrajectoryBalance(2)], ids=["vargrad", "subtb"])
+def test_what_is_recalled_has_the_slopes_of_scoring(
+    process, langevin, learned_variance, objective, in_double_precision
+):
+    if isinstance(objective, SubTrajectoryBalance) and isinstance(process, Underdamped):
+        objective = SubTrajectoryBalance(4)
+    policy = steering(process, 2, 0.2, langevin=langevin, learned_variance=learned_variance)
+    objective = objective.double()
+    weights = list(policy.parameters())
+    path = simulate(process, policy, target(), 7, seeded(), 1.2, record=True)
+    recalled, scored = log_probs(process, policy, path), log_probs(process, policy, plain(path))
+    torch.testing.assert_close(recalled.log_weight, scored.log_weight, rtol=1e-10, atol=1e-10)
+    slopes = [torch.autograd.grad(objective(each).mean(), weights) for each in (recalled, scored)]
+    for mine, want in zip(*slopes, strict=True):
+        torch.testing.assert_close(mine, want, rtol=1e-8, atol=1e-10)
+    assert any(bool(slope.abs().max() > 1e-3) for slope in slopes[1])
+
+
+def plain(path):
+    return dataclasses.replace(path, steering=None)
+
+
+def test_a_policy_that_has_learned_since_is_asked_again(in_double_precision):
+    process = PROCESSES[0]
+    policy = steering(process, 2, 0.2)
+    path = simulate(process, policy, target(), 7, seeded(), record=True)
+    features = process.features(torch.arange(6), path.states[:-1])
+    assert path.steering.recall(policy, features, None) is not None
+    assert path.steering.recall(steering(process, 2, 0.2), features, None) is None
+    with torch.no_grad():
+        policy.shift.bias += 0.1
+    assert path.steering.recall(policy, features, None) is None
+    again, want = log_probs(process, policy, path), log_probs(process, policy, plain(path))
+    torch.testing.assert_close(again.log_weight, want.log_weight)
+
+
+def test_the_contexts_embedding_learns_by_scoring(in_double_precision):
+    """A policy that reads contexts keeps nothing, since its embedding has slopes too."""
+    policy = network(2, 0.3, embedding=SameFeatures(1))
+    with torch.no_grad():
+        lean = policy.at(T[:, 0].double(), record=True)
+        lean(0, X.double(), None, torch.zeros(5, 1))
+    assert lean.recall(policy, X.double().expand(5, 5, 2), None) is None
