@@ -47,11 +47,12 @@ def extended(chains: Chains, target: Target, count: int, generator: Generator) -
 def taken(chains: Chains, count: int) -> tuple[Tensor, int]:
     """``count`` draws ``(count, D)``, evenly along the chains and one chain after the other, and of how many chains.
 
-    They are equally many of as many chains as divide ``count``. Where those are too short they are spread over all
-    chains, and count as one.
+    They are equally many of as many chains as divide ``count``, if these are at least half of the chains. Else they are
+    spread over all chains, and count as one: the draws of a few chains are worth a few chains' effective sample size.
     """
     most, length, dim = chains.draws.shape
-    number = next((number for number in range(most, 0, -1) if count % number == 0 and count <= number * length), 0)
+    enough = range(most, (min(count, most) - 1) // 2, -1)
+    number = next((number for number in enough if count % number == 0 and count <= number * length), 0)
     pool = chains.draws[:number] if number else chains.draws.reshape(1, most * length, dim)
     rows = torch.linspace(0, pool.shape[1] - 1, count // len(pool)).round().long()
     return pool[:, rows.to(pool.device)].flatten(0, 1), len(pool)

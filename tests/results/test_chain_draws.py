@@ -20,6 +20,15 @@ def test_draws_are_equally_many_of_each_chain_and_evenly_spread():
     assert taken(found, 7)[1] == 7  # a prime: one draw of each of seven chains
 
 
+def test_no_number_of_draws_comes_from_a_few_chains_alone():
+    found = run_chains(normal(), torch.randn(8, 2, generator=seeded()), 20.0, seeded(1))
+    assert found.draws.shape[1] >= 67
+    of = {tuple(row): chain for chain, rows in enumerate(found.draws.tolist()) for row in rows}
+    for count in (67, 2 * 61, 3 * 59):  # divided by one chain, by two, by three
+        x, number = taken(found, count)
+        assert number == 1 and {of[tuple(row)] for row in x.tolist()} == set(range(8))
+
+
 def test_chains_go_on_where_there_are_too_few_draws():
     target = normal()
     found = run_chains(target, torch.randn(8, 2, generator=seeded()), 20.0, seeded(1))
