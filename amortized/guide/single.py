@@ -136,7 +136,7 @@ class Single(Fitted):
         # draws that a valley was cut from may have even weights, but the warm-up's checks disagree
         if not (untrained.is_even(recipe.even) and made.warm.trustworthy):
             asked = made, untrained, self._prepare, recipe, STRAIGHTENING * (until - time.perf_counter())
-            made, untrained, tried = in_straight_coordinates(*asked, self.generator)
+            made, untrained, tried = in_straight_coordinates(*asked, self.generator, progress)
             if made is not self.prepared:
                 self.prepared, self.sampler = made, made.sampler
                 material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
@@ -151,17 +151,19 @@ class Single(Fitted):
 
     def _repaired(self, record: Training, seconds: float) -> DiffusionSampler | None:
         """A better sampler by rounds of bridges. Chains that nearly agree go on first: they give the best draws."""
-        began, made = time.perf_counter(), self.prepared
+        began, made, progress = time.perf_counter(), self.prepared, self.plan.options.progress
         chains, ends = made.warm.chains, made.ends
         if chains is not None and chains.rhat < NEAR:
             if not checked(chains).agrees:
+                if progress:
+                    print(f"training: the warm-up's chains go on, for at most {CHAINS_FIRST * seconds:.0f} s")
                 chains = finished(chains, made.white.target, CHAINS_FIRST * seconds, self.generator)
                 self.prepared = made = replace(made, warm=replace(made.warm, chains=chains))
             ends = made.white.whiten(taken(chains, min(len(ends), chains.log_prob.numel()))[0])
             ends = ends[torch.randperm(len(ends), generator=self.generator, device=ends.device)]
         exact = chains is not None and checked(chains).agrees
         left = seconds - (time.perf_counter() - began)
-        return repaired(record, made.white, ends, left, exact, self.generator)
+        return repaired(record, made.white, ends, left, exact, self.generator, progress)
 
     def sampler_moved(self) -> None:
         self._posterior = None

@@ -29,6 +29,7 @@ def repaired(
     seconds: float,
     exact: bool,
     generator: Generator | None = None,
+    progress: bool = False,
 ) -> DiffusionSampler | None:
     """A sampler that bridges repair; None where the one of the record stays better.
 
@@ -39,10 +40,13 @@ def repaired(
         seconds: of wall clock.
         exact: whether the draws are those of chains that agree.
         generator: of all draws.
+        progress: prints that it starts, and how long it may take.
     """
     before = record.evaluations[-1][1]
     if seconds < LEAST:
         return None
+    if progress:
+        print(f"training: rounds of bridges start, for at most {seconds:.0f} s")
     with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
         sampler = GFlowNet(target.dim, steps=STEPS, langevin=False).to(target.device)
     found = proximal_rounds(sampler, target, draws, seconds, generator, exact)

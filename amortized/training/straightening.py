@@ -34,6 +34,7 @@ def in_straight_coordinates(
     recipe: Recipe,
     seconds: float,
     generator: Generator,
+    progress: bool = False,
 ) -> tuple[Prepared, Candidate, str]:
     """The better preparation and its untrained sampler, of the given one and one in coordinates that straighten bends.
 
@@ -49,10 +50,13 @@ def in_straight_coordinates(
         recipe: of the training.
         seconds: of wall clock.
         generator: of all draws.
+        progress: prints that it starts, and how long it may take.
     """
     began, target = time.perf_counter(), made.white.target
     if target.dim >= MOST_DIMENSIONS or seconds < LEAST:
         return made, untrained, ""
+    if progress:
+        print(f"training: straight coordinates are tried, for at most {seconds:.0f} s")
     found = straightened(target, made.warm.draws, CHAINS * seconds, generator)
     if found is None:
         return made, untrained, ""

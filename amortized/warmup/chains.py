@@ -125,6 +125,7 @@ def chains_within(
         starts = starts[:: CHAINS // FEW_CHAINS]
     calls = share * budget.max_calls if expensive else CHEAP_CALLS * budget.max_calls
     before = target.calls
+    budget.say(f"{len(starts)} chains start, for at most {seconds:.0f} s")
     chains = run_chains(target, starts, seconds, generator, calls)
     if not expensive:
         budget.free_calls += target.calls - before
@@ -160,6 +161,7 @@ def chains_at_modes(
     if float(effective_sample_size(log_weights)) > FEW_CHAINS:
         starts = starts[systematic(log_weights, FEW_CHAINS, generator)]
     metric = covariance_metric(modes.sample(METRIC_ROWS, generator))
+    budget.say(f"{FEW_CHAINS} chains start, for at most {seconds:.0f} s")
     chains = chains_from(starts[:FEW_CHAINS], target, seconds, generator, share * budget.max_calls, metric)
     budget.say(chains.status)
     return chains

@@ -36,10 +36,11 @@ def test_too_little_time_changes_nothing():
     assert record.outcome == "too few" and target.calls == 0
 
 
-def test_the_repaired_sampler_is_the_one_of_the_record():
+def test_the_repaired_sampler_is_the_one_of_the_record(capsys):
     """Bridges to right draws of a Gaussian: over 90 % of 4,000 paths count, whose error is under .01."""
     record, white = record_of(POOR), white_of(isotropic(2))
-    sampler = repaired(record, white, torch.randn(1_000, 2, generator=seeded()), 6.0, False, seeded(1))
+    sampler = repaired(record, white, torch.randn(1_000, 2, generator=seeded()), 6.0, False, seeded(1), progress=True)
+    assert capsys.readouterr().out == "training: rounds of bridges start, for at most 6 s\n"
     assert sampler is not None and record.source == "trained sampler"
     drawn = record.sampler(sampler.policy).sample(white, 4_000, seeded(2))[1]
     assert effective_sample_fraction(drawn) > 0.8

@@ -77,13 +77,14 @@ def at_modes(target, means):
     means = torch.stack([torch.full((20,), mean) for mean in means]).double()
     scale_trils = 2**0.5 * torch.eye(20, dtype=torch.float64).expand(len(means), 20, 20)
     modes = GaussianMixture(torch.full((len(means),), 1 / len(means)).double(), means, scale_trils)
-    budget = Budget(target, 10_000, 60.0, Screening(target, normal_rays, 60.0, seeded()))
+    budget = Budget(target, 10_000, 60.0, Screening(target, normal_rays, 60.0, seeded()), progress=True)
     return chains_at_modes(target, modes, 0.8, seeded(1), budget)
 
 
-def test_an_expensive_density_has_few_chains_with_the_curvature_as_their_metric():
+def test_an_expensive_density_has_few_chains_with_the_curvature_as_their_metric(capsys):
     target = gaussian(20)
     found = at_modes(target, [0.0])
+    assert capsys.readouterr().out.startswith("warm-up: 16 chains start, for at most 48 s")
     assert found is not None and found.draws.shape[0] == FEW_CHAINS and found.converged, found.status
     assert target.calls < 10_000
     x = found.draws.flatten(0, 1)
