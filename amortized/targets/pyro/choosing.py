@@ -149,7 +149,8 @@ def choose_coordinates(target: PyroTarget, seed: int, seconds: float) -> Choice:
     wide = WithLogits(program, found)
     batch = _recorded(target, wide, seed, RECORDING * seconds)
     if batch is None:
-        return Choice({}, reasons | dict.fromkeys(found.moving, "as written: the density was not recorded"))
+        why = f"as written: the density was not recorded within {RECORDING * seconds:.2g} s"
+        return Choice({}, reasons | dict.fromkeys(found.moving, why))
     shares = _shares(wide, batch, seed, ends - time.perf_counter())
     if shares is None:
         return Choice({}, reasons | dict.fromkeys(found.moving, "as written: the time was too short to choose"))
