@@ -21,6 +21,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.targets.pyro.choosing import in_chosen_coordinates
+from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.candidates import candidate
 from amortized.training.few_calls import weighed_once
@@ -218,6 +219,13 @@ class Single(Fitted):
         return self.trained.sample(self.whitened(data, named), count, self.generator)[1]
 
     def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> Proposal:
+        """Paths of the sampler. Warns where Pyro is about to predict from them, and only chains give right draws."""
+        known = self._posterior
+        if not torch.is_grad_enabled() and known is not None and known.chains is not None:
+            tell(
+                "Pyro takes the sampler's own paths here, but chains give the draws of the verdict: write "
+                "Predictive(model, posterior_samples=guide.sample(1_000))"
+            )
         return proposed(self.sampler, self.prepared.white, count)
 
     def simulated(self, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import partial
 
 import pandas
@@ -190,6 +191,16 @@ def test_predictive_draws_from_the_posterior(hierarchical, parallel):
     # 4 standard errors of a mean of `count` draws beside one of 2,000
     error = expected.std(0) * math.sqrt(1 / count + 1 / 2_000)
     assert bool(((predicted["effect"].mean(0) - expected.mean(0)).abs() < 4 * error).all())
+
+
+def test_predictions_from_paths_are_warned_of_where_chains_give_the_draws():
+    guide = DiffusionGuide(conjugate, progress=False, recipe=QUICK).fit(DATA)
+    vars(guide.at())["chains"] = object()
+    with pytest.warns(UserWarning, match="posterior_samples=guide.sample"):
+        Predictive(conjugate, guide=guide, num_samples=1)(DATA)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SVI(conjugate, guide, Adam({"lr": 1e-4}), Trace_ELBO()).step(DATA)
 
 
 def test_the_models_parameters_stay_as_they_are():
