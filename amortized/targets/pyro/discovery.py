@@ -7,6 +7,7 @@ import warnings
 from typing import Any, cast
 
 import numpy as np
+import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from pyro.poutine.trace_struct import Trace
@@ -61,6 +62,9 @@ class Discovering(LatentMessenger):
 
     def coordinates(self, message: Message) -> Tensor:
         name, fn = message["name"], message["fn"]
+        if isinstance(getattr(fn, "base_dist", fn), dist.Delta):
+            typed = f"pyro.deterministic({name!r}, VALUE)"
+            raise ModelError(f"latent site {name!r} is a Delta, which has no density; write {typed}, with its value")
         shape = torch.Size(fn.batch_shape + fn.event_shape)
         try:
             unconstrained_shape = torch.Size(bijection(fn.support).inverse_shape(shape))

@@ -10,6 +10,7 @@ import torch
 from amortized.targets.pyro import discovery as discovering
 from amortized.targets.pyro.discovery import FEW
 from amortized.targets.pyro.structure import discover
+from amortized.targets.pyro.trace import ModelError
 from amortized.targets.troubles import OutsideSupport
 
 
@@ -70,3 +71,13 @@ def test_what_always_fails_is_told_soon(raised, monkeypatch):
     with pytest.raises(raised, match="my own"):
         discover(model, (), {}, 0)
     assert 2 * FEW <= len(runs) <= (2 if raised is ValueError else 4) * (0.1 / 0.02 + 1)
+
+
+@pytest.mark.parametrize("event", [0, 1])
+def test_a_latent_delta_is_told_what_it_should_be(event):
+    def model():
+        scale = pyro.sample("scale", dist.HalfNormal(torch.ones(3)).to_event(1))
+        pyro.sample("twice", dist.Delta(2 * scale).to_event(event))
+
+    with pytest.raises(ModelError, match=r"'twice' is a Delta.*write pyro.deterministic\('twice', VALUE\)"):
+        discover(model, (), {}, 0)
