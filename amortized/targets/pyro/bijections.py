@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from pyro.distributions import constraints
@@ -166,6 +167,19 @@ class TriangularTransform(Transform):
         return torch.zeros_like(diagonal[..., 0]) if self.unit_diagonal else diagonal.log().sum(-1)
 
 
+_OF_A_MIXTURE = getattr(torch.distributions.constraints, "MixtureSameFamilyConstraint", None)
+"""The support of a mixture, in versions of PyTorch that wrap that of its components."""
+
+
+def _bounds(support: constraints.Constraint) -> Iterator[Tensor]:
+    """The tensors of a support. Components of a mixture may have a bound each, and then no common support."""
+    for part in vars(support).values():
+        if isinstance(part, constraints.Constraint):
+            yield from _bounds(part)
+        elif isinstance(part, Tensor):
+            yield part
+
+
 def bijection(support: constraints.Constraint) -> Transform:
     """The transform from unconstrained space onto ``support``.
 
@@ -178,6 +192,8 @@ def bijection(support: constraints.Constraint) -> Transform:
     if isinstance(support, constraints.independent):
         inner = bijection(support.base_constraint)
         return IndependentTransform(inner, support.reinterpreted_batch_ndims)
+    if type(support) is _OF_A_MIXTURE and not any(bound.numel() > 1 for bound in _bounds(support)):
+        return bijection(support.base_constraint)
     if isinstance(support, type(constraints.lower_cholesky)):
         return TriangularTransform()
     if isinstance(support, type(constraints.unit_lower_cholesky)):

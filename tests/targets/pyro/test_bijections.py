@@ -51,6 +51,25 @@ def test_independent_supports_are_entered():
     assert transform.log_abs_det_jacobian(x, transform(x)).shape == ()
 
 
+def mixture(components):
+    return dist.MixtureSameFamily(dist.Categorical(torch.ones(2)), components)
+
+
+def test_a_mixture_has_the_support_of_its_components():
+    x = torch.randn(3)
+    located = mixture(dist.Normal(torch.tensor([-1.0, 2.0]), 0.5))
+    assert bijection(located.support)(x).equal(x)
+    scales = mixture(dist.HalfNormal(torch.tensor([0.1, 2.0])))
+    assert bijection(scales.support)(x).equal(x.exp())
+    pairs = mixture(dist.Normal(torch.zeros(2, 3), 1.0).to_event(1))
+    assert bijection(pairs.support).log_abs_det_jacobian(x, x).shape == ()
+
+
+def test_components_with_bounds_of_their_own_have_no_bijection():
+    with pytest.raises(NotImplementedError):
+        bijection(mixture(dist.Uniform(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 3.0]))).support)
+
+
 def test_no_bijection_onto_the_sphere():
     with pytest.raises(NotImplementedError):
         bijection(constraints.sphere)
