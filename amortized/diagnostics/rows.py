@@ -122,6 +122,8 @@ def unexplained_optimum(checks: Checks, fraction: float, remedies: Remedies = GE
     sentence = "the density has a narrow peak, such as a funnel's neck, and the draws may miss its mass"
     # a funnel needs two sites: a scale, and what it scales; a model that is non-centred already needs another advice
     advice = HALF_CENTRED if checks.decentered else remedies.funnel if checks.sites > 1 else COORDINATES
+    if checks.cut_short:  # coordinates may not have been chosen, and draws not tempered to their end
+        advice = f"Give the fit more time: {remedies.more_time}."
     return Finding("optima", value, f"under {EXPLAINED:.0f} nats", passed, sentence, advice)
 
 
@@ -130,7 +132,9 @@ def uneven_weights(fraction: float, count: int, remedies: Remedies) -> Finding:
     value = f"{fraction:.1%}"
     if not fraction * count >= FEWEST:
         limit = f"over {FEWEST} of {count:,} paths"
-        return Finding("effective draws", value, limit, False, "a few paths have almost all the weight", remedies.train)
+        few = fraction >= POOR
+        sentence = "too few paths were weighed" if few else "a few paths have almost all the weight"
+        return Finding("effective draws", value, limit, False, sentence, remedies.train)
     passed = fraction >= POOR
     sentence = "the weights of the draws differ too much"
     return Finding("effective draws", value, f"over {POOR:.0%}", passed, sentence, RESAMPLE, USABLE, DRAWS)

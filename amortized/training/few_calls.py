@@ -17,8 +17,9 @@ from amortized.training.record import FreshPaths, Material, Training
 PATHS, LEAST = 2_000, 500
 """Paths that are weighed: an effective share of a half is then known to .02. And the fewest where time is short."""
 
-SHARE = 0.5
-"""Part of the time that they may take; draws and checks come after them."""
+SHARE, ALWAYS = 0.5, 1.0
+"""Part of the time that they may take; draws and checks come after them. And seconds that they may take in any case: a
+warm-up that overran leaves no time, but 2,000 paths of a cheap density take a tenth of a second."""
 
 
 def weighed_once(
@@ -47,7 +48,7 @@ def weighed_once(
     grid = process.with_steps(max(recipe.refinements) * process.steps)
     policy = Uncontrolled(target.dim).to(target.device)
     untrained = DiffusionSampler(grid, policy)
-    count = max(LEAST, min(PATHS, int(SHARE * seconds / seconds_a_call)))
+    count = max(LEAST, min(PATHS, int(max(SHARE * seconds, ALWAYS) / seconds_a_call)))
     (ends, log_weights), took = timed(lambda: untrained.sample(target, count, generator))
     backward = reverse_log_weights(grid, policy, target, material.held_out, generator)
     found = Candidate(untrained, evaluation_of(log_weights, backward))

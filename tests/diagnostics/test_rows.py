@@ -1,6 +1,7 @@
 """Each check of a diagnosis alone: the figure at which it passes, and the one at which it does not."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -138,3 +139,9 @@ def test_an_improper_posterior_is_not_trusted():
     found = rows.missed_modes(Unbounded("the log density climbs to 1e+13 and on"), GENERIC)
     assert not found.passed and found.leaves == UNTRUSTED and found.advice == PROPER
     assert "climbs to 1e+13" in found.value
+
+
+def test_a_fit_that_was_cut_short_is_given_more_time_before_other_coordinates():
+    cut = Checks(uncovered=11.0, sites=2, cut_short="the tempering of the warm-up")
+    assert "non-centred" in rows.unexplained_optimum(replace(cut, cut_short=""), 0.5).advice
+    assert rows.unexplained_optimum(cut, 0.5).advice == f"Give the fit more time: {GENERIC.more_time}."

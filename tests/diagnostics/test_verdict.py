@@ -101,7 +101,9 @@ def test_each_reason_is_named():
     assert differing.verdict == UNTRUSTED and "og Z differs from the warm-up's log Z" in differing.advice
     assert "2.000 ± 0.100, should be within 0.50 of -0.0" in str(differing)
     few = diagnose(good[:50], good, Estimate(0.0, 0.01), True)
-    assert few.verdict == UNTRUSTED and " few paths have almost all the weight" in few.advice
+    assert few.verdict == UNTRUSTED and "Too few paths were weighed. Train longer: " in few.advice
+    uneven = diagnose(torch.cat([good, torch.tensor([12.0]).double()]), good, None, True)
+    assert uneven.verdict == UNTRUSTED and "few paths have almost all the weight" in uneven.advice
     unseen = torch.cat([good, torch.full((200,), 9.0)])
     found = diagnose(good, unseen, Estimate(0.0, 0.01), True)
     assert "lie where the sampler hardly goes" in found.advice and "4.8%, should be under 2%" in str(found)
@@ -276,7 +278,8 @@ def test_advice_is_two_sentences_that_can_be_followed():
     """It names a seed that was not tried, and a training that goes past where this one was content."""
     bad = Checks(drift=Drift(-6.0, "tau²", 5), mode_search=ModeSearch(Estimate(0.3, 0.02), Estimate(0.4, 0.05)))
     remedies = in_python("DiffusionGuide", 3, 7, 60.0, 0.9)
-    few = diagnose(GOOD[:50], GOOD, Estimate(3.0, 0.01), True, remedies=remedies, checks=bad)
+    uneven = torch.cat([GOOD, torch.tensor([12.0]).double()])
+    few = diagnose(uneven, GOOD, Estimate(9.0, 0.01), True, remedies=remedies, checks=bad)
     assert few.advice.startswith(
         "A few paths have almost all the weight; log Z differs from the warm-up's log Z; and 2 more, in the table. "
         "Train longer"

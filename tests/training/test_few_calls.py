@@ -45,3 +45,8 @@ def test_an_uneven_one_says_that_there_was_no_time_to_train():
 def test_the_time_decides_how_many_paths_are_weighed(seconds, count):
     record, _ = weighed(0.0, seconds)
     assert len(record.fresh.ends) == count
+
+
+def test_paths_of_a_cheap_density_are_many_though_no_time_is_left():
+    record, _ = weighed(0.0, 0.0, seconds_a_call=1e-5)
+    assert len(record.fresh.ends) == PATHS
