@@ -9,6 +9,7 @@ import torch
 from pyro.distributions import constraints
 from pyro.distributions.transforms import CholeskyTransform, ComposeTransform, IndependentTransform, Transform
 from torch.distributions import biject_to
+from torch.distributions import constraints as torch_constraints
 from torch.nn.functional import logsigmoid, pad
 
 from amortized._types import Tensor
@@ -167,7 +168,7 @@ class TriangularTransform(Transform):
         return torch.zeros_like(diagonal[..., 0]) if self.unit_diagonal else diagonal.log().sum(-1)
 
 
-_OF_A_MIXTURE = getattr(torch.distributions.constraints, "MixtureSameFamilyConstraint", None)
+_OF_A_MIXTURE = getattr(torch_constraints, "MixtureSameFamilyConstraint", None)
 """The support of a mixture, in versions of PyTorch that wrap that of its components."""
 
 
@@ -193,7 +194,7 @@ def bijection(support: constraints.Constraint) -> Transform:
         inner = bijection(support.base_constraint)
         return IndependentTransform(inner, support.reinterpreted_batch_ndims)
     if type(support) is _OF_A_MIXTURE and not any(bound.numel() > 1 for bound in _bounds(support)):
-        return bijection(support.base_constraint)
+        return bijection(vars(support)["base_constraint"])
     if isinstance(support, type(constraints.lower_cholesky)):
         return TriangularTransform()
     if isinstance(support, type(constraints.unit_lower_cholesky)):
