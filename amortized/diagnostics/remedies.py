@@ -17,9 +17,9 @@ NON_CENTRED = (
 # a funnel in a fit that left every site as it is written
 CHOOSE = "Leave coordinates='centred' out: the default, coordinates='auto', standardizes the sites that need it."
 # a funnel that LocScaleReparam(0.0) has left uneven, since the data say more of some groups than the prior
-HALF_CENTRED = (
-    "The model is non-centred already: try LocScaleReparam(0.5), which lies between, and keep the fit with more "
-    "effective draws."
+WITHOUT_REPARAM = (
+    "Leave poutine.reparam, and coordinates='centred', out: the library then chooses for each element how far it is "
+    "non-centred."
 )
 # a curved valley
 COORDINATES = "Write the model with parameters that depend less on each other, and fit again."

@@ -17,9 +17,9 @@ from amortized.diagnostics.remedies import (
     FIT_AGAIN,
     FLOAT64,
     GENERIC,
-    HALF_CENTRED,
     PROPER,
     RESAMPLE,
+    WITHOUT_REPARAM,
     Remedies,
 )
 from amortized.weights import HEAVY_TAIL, Estimate
@@ -121,7 +121,7 @@ def unexplained_optimum(checks: Checks, fraction: float, remedies: Remedies = GE
     passed = explained or (searched and fraction >= EVEN)
     sentence = "the density has a narrow peak, such as a funnel's neck, and the draws may miss its mass"
     # a funnel needs two sites: a scale, and what it scales; a model that is non-centred already needs another advice
-    advice = HALF_CENTRED if checks.decentered else remedies.funnel if checks.sites > 1 else COORDINATES
+    advice = WITHOUT_REPARAM if checks.decentered else remedies.funnel if checks.sites > 1 else COORDINATES
     if checks.cut_short:  # coordinates may not have been chosen, and draws not tempered to their end
         advice = f"Give the fit more time: {remedies.more_time}."
     return Finding("optima", value, f"under {EXPLAINED:.0f} nats", passed, sentence, advice)

@@ -12,7 +12,7 @@ from amortized.diagnostics.chain_check import ChainCheck
 from amortized.diagnostics.drift import Drift
 from amortized.diagnostics.finding import UNTRUSTED, USABLE, Finding
 from amortized.diagnostics.mode_search import ModeSearch, Unbounded
-from amortized.diagnostics.remedies import GENERIC, HALF_CENTRED, NON_CENTRED, PROPER
+from amortized.diagnostics.remedies import GENERIC, NON_CENTRED, PROPER, WITHOUT_REPARAM
 from amortized.diagnostics.rows import Checks
 from amortized.weights import Estimate
 
@@ -132,7 +132,7 @@ def test_the_advice_follows_what_drifts_and_how_many_sites_there_are():
         rows.unexplained_optimum(hierarchy, 0.5).advice == NON_CENTRED != rows.unexplained_optimum(single, 0.5).advice
     )
     already = Checks(uncovered=20.0, sites=2, decentered=True)
-    assert rows.unexplained_optimum(already, 0.5).advice == HALF_CENTRED
+    assert rows.unexplained_optimum(already, 0.5).advice == WITHOUT_REPARAM
 
 
 def test_an_improper_posterior_is_not_trusted():

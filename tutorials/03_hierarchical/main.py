@@ -71,7 +71,8 @@ def main() -> None:
         # 3. The same call for both. Which form is better depends on the data, and the library looks for itself.
         guide = DiffusionGuide(model, max_seconds=15 if options.quick else 45, progress=False).fit(OPERATIONS, DEATHS)
         diagnosis = guide.diagnose()
-        print(f"\n{model.__name__}: {diagnosis.verdict}; log evidence {guide.log_evidence()}; {guide.seconds:.0f} s")
+        print(f"\n{model.__name__}, {guide.seconds:.0f} s: draws {diagnosis.verdict}")
+        print(f"  log evidence {guide.log_evidence()}: {diagnosis.evidence_verdict}")
         for site, choice in guide.coordinates.items():
             print(f"  {site:<8}{choice}")
 
