@@ -130,7 +130,7 @@ def draw_pictures(draws: dict, avoided: torch.Tensor, path: Path) -> None:
     panels[0].plot(places, rate.mean(0), "o", label="posterior mean, 90 %")
     panels[0].plot(places, (DEATHS / OPERATIONS).numpy(), "x", label="observed")
     panels[0].set(ylabel="mortality", xticks=places, xticklabels=list(HOSPITALS))
-    panels[0].legend()
+    panels[0].legend(loc="lower right")
     both = [(draws[form]["logit"][:, 0].numpy(), draws[form]["std"].log().numpy()) for form in draws]
     pair(panels[1], both[0], [both[1]])
     panels[1].set(xlabel="logit of hospital A", ylabel="log std", title="centred, and non-centred")
