@@ -48,13 +48,13 @@ def step(
     momentum = torch.randn(state.x.shape, generator=generator, dtype=state.x.dtype, device=state.x.device)
     kinetic = 0.5 * momentum.square().sum(-1)
     proposal = state
-    momentum = momentum + 0.5 * length * transposed_times(state.score, factor)
+    half = 0.5 * length
+    momentum = torch.addcmul(momentum, half, transposed_times(state.score, factor))
     for index in range(num_steps):
-        x = proposal.x + length * times(momentum, factor)
+        x = torch.addcmul(proposal.x, length, times(momentum, factor))
         proposal = State(x, *log_prob_and_score(x))
-        momentum = momentum + (1.0 if index + 1 < num_steps else 0.5) * length * transposed_times(
-            proposal.score, factor
-        )
+        kick = length if index + 1 < num_steps else half
+        momentum = torch.addcmul(momentum, kick, transposed_times(proposal.score, factor))
     log_ratio = proposal.log_prob - state.log_prob + kinetic - 0.5 * momentum.square().sum(-1)
     return metropolis(state, proposal, log_ratio, generator)
 

@@ -113,7 +113,10 @@ class Target(ABC):
         if x.requires_grad and torch.is_grad_enabled():
             return _WithScore.apply(x, self)
         value = self._log_prob(x)
-        self._count(x, value, value.isfinite())
+        self._count(x.shape[0])
+        if _all_finite(value.sum()):
+            return value
+        self._note(x, value, value.isfinite())
         return or_zero(value)
 
     def log_prob_and_score(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,18 +129,26 @@ class Target(ABC):
             ``(B,)`` and ``(B, D)``; the score is 0 where it, or the density, is not finite.
         """
         value, score = self._log_prob_and_score(x)
+        self._count(x.shape[0])
+        if _all_finite(value.sum() + score.sum()):
+            return value, score.detach()
         is_score_finite = score.isfinite().all(-1)
-        self._count(x, value, is_score_finite)
+        self._note(x, value, is_score_finite)
         value = or_zero(value)
         return value, torch.where((is_score_finite & (value > -torch.inf))[:, None], score, 0.0)
 
-    def _count(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
-        """Counts the particles, and by kind those whose raw value or score is not finite; all masks ``(B,)``."""
-        self.calls += x.shape[0]
-        self._troubles.evaluations += x.shape[0]
+    def quicken(self, seconds: float) -> bool:
+        """Makes calls faster, if ``seconds`` of them repay the work. Whether they are made faster; by default not."""
+        return False
+
+    def _count(self, particles: int) -> None:
+        """Counts particles."""
+        self.calls += particles
+        self._troubles.evaluations += particles
+
+    def _note(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
+        """Counts, by kind, the particles whose raw value or score is not finite; all masks ``(B,)``."""
         is_finite = value.isfinite()
-        if bool((is_finite & is_score_finite).all()):  # a good batch waits for the device once, not once for each kind
-            return
         self._add(NAN, value.isnan(), x)
         self._add(INFINITE, value == torch.inf, x)
         self._add(STEEP, is_finite & ~is_score_finite, x)
@@ -165,6 +176,11 @@ class _WithScore(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (score,) = ctx.saved_tensors
         return gradients[0][:, None].to(score) * score, None
+
+
+def _all_finite(total: Tensor) -> bool:
+    """Whether all terms of a sum are finite, in few operators; False also where a sum of finite terms overflows."""
+    return bool(total.isfinite())
 
 
 def or_zero(value: Tensor) -> Tensor:

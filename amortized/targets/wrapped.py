@@ -24,11 +24,17 @@ class WrappedTarget(Target):
     def troubles(self) -> list[str]:
         return self.target.troubles()
 
-    def _count(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
-        self.calls += x.shape[0]
+    def _count(self, particles: int) -> None:
+        self.calls += particles
+
+    def _note(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
+        """Nothing: ``target`` has."""
 
     def recheck(self, x: Tensor) -> bool:
         return self.target.recheck(self.inside(x))
+
+    def quicken(self, seconds: float) -> bool:
+        return self.target.quicken(seconds)
 
     def constrain(self, x: Tensor) -> Sites:
         return self.target.constrain(self.inside(x))

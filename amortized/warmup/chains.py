@@ -47,7 +47,7 @@ of the draws to which a product of many dimensions is: its tables hold about a h
 ROWS = 4
 """Of these draws for each effective one. 8,192 rows of chains worth 87 draws took 10 s to fit, in 42 dimensions."""
 
-CHEAP_CALLS = 10
+CHEAP_CALLS = 40
 """Multiples of ``max_calls`` that chains may spend of a cheap density: then the seconds count."""
 
 GAUSSIAN_ROWS = 4096
@@ -116,7 +116,10 @@ def chains_within(
     may take ``share`` of the calls, and there are 16. On a latent Gaussian process with counts these converged in 23 s,
     where 64 chains were at an R-hat of 1.67.
     """
-    seconds = min(share * budget.max_seconds, budget.max_seconds - budget.seconds)
+    end = min(budget.seconds + share * budget.max_seconds, budget.max_seconds)
+    if target.quicken(end - budget.seconds):
+        budget.say("the density is compiled")
+    seconds = end - budget.seconds
     if seconds <= 0:
         return None
     starts = chain_starts(target, modes, generator)

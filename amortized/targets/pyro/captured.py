@@ -69,7 +69,7 @@ def capture(plain: Vmap, reference: LoopValues, seconds: float) -> Captured | No
     for rewrite in (simplify, None):
         try:
             captured = Captured(plain, Template((first, second), deadline, rewrite).build())
-            alike = all(_agrees(plain, captured, reference, size) for size in CHECKED)
+            alike = all(agrees(plain, captured, reference, size) for size in CHECKED)
             if alike and disagreement(captured, reference) is None:
                 return captured
         except Exception:
@@ -83,7 +83,8 @@ def _points(reference: LoopValues, size: int) -> Tensor:
     return rows * torch.linspace(1.0, 0.9, size, dtype=rows.dtype, device=rows.device)[:, None]
 
 
-def _agrees(plain: Batching, captured: Batching, reference: LoopValues, size: int) -> bool:
+def agrees(plain: Batching, captured: Batching, reference: LoopValues, size: int) -> bool:
+    """Whether ``captured`` gives the densities and scores of ``plain`` at ``size`` points, up to their rounding."""
     x = _points(reference, size)
     value, score = plain.log_prob_and_score(x)
     finite = value.isfinite() & score.isfinite().all(-1)

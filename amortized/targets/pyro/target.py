@@ -20,6 +20,7 @@ from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at
 from amortized.targets.pyro.checks.prior import troubles_of_prior
 from amortized.targets.pyro.checks.validation import checked
 from amortized.targets.pyro.chunks import elements_a_particle, particles_together
+from amortized.targets.pyro.compiled import REPAID, Compiled, compiled
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.program import Program
@@ -65,6 +66,11 @@ class PyroTarget(ModelTarget):
     [-2.5]
     """
 
+    compiles: bool | str = "auto"
+    """Whether ``quicken`` compiles the density; "auto": where 20 s of calls are left."""
+    not_compiled: str
+    """Why it could not be compiled; empty if it could, or was not tried."""
+
     def __init__(
         self,
         model: Callable,
@@ -91,6 +97,7 @@ class PyroTarget(ModelTarget):
         self._batch, self._reference = choose(program, seed)
         self._next_look = 0.0
         self._has_warned = False
+        self.not_compiled = ""
         if isinstance(self._batch, Vmap):
             self._batch = capture(self._batch, self._reference, capture_seconds) or self._batch
         elements = 1  # a loop holds one particle at a time
@@ -115,9 +122,23 @@ class PyroTarget(ModelTarget):
         moved._has_warned = self._has_warned
         return moved
 
+    def quicken(self, seconds: float) -> bool:
+        """As ``Target.quicken``: a recorded density is compiled, by the rule of ``compiles``.
+
+        It stays as it is without a C++ compiler, or where the compiled one gives other values: ``not_compiled``.
+        """
+        wanted = self.compiles if isinstance(self.compiles, bool) else seconds >= REPAID
+        if wanted and type(self._batch) is Captured and not self.not_compiled:
+            found = compiled(self._batch, self._reference)
+            if isinstance(found, Compiled):
+                self._batch = found
+            else:
+                self.not_compiled = found
+        return isinstance(self._batch, Compiled)
+
     @property
     def batching(self) -> str:
-        """How particles are evaluated together: "vmap (captured)", "vmap", "plate" or "loop"."""
+        """How particles are evaluated together: "vmap (compiled)", "vmap (captured)", "vmap", "plate" or "loop"."""
         return self._batch.name
 
     def batched(self, program: Program) -> Batching:
