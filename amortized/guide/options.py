@@ -93,6 +93,13 @@ class Options:
             "model is written."
         ),
     )
+    compile: bool | str = field(
+        default="auto",
+        metadata=says(
+            "Whether the density becomes machine code, which takes 5 to 10 s once and needs a C++ compiler. Calls are "
+            "then 2 to 9 times faster. ``auto``: where chains of 20 dimensions or more have 20 s to run."
+        ),
+    )
     seed: int = field(
         default=0,
         metadata=says("The same seed gives the same draws on the same machine, if no time limit cuts the work short."),
@@ -133,6 +140,8 @@ class Options:
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
         if self.coordinates not in COORDINATES:
             raise ValueError(f"coordinates={self.coordinates!r}: write 'auto' or 'centred'")
+        if self.compile not in (True, False, "auto"):
+            raise ValueError(f"compile={self.compile!r}: write 'auto', True or False")
         if self.reference not in (None, *REFERENCES):
             raise ValueError(f"reference={self.reference!r}: write 'mixture' or 'normal'")
         self._check_amortize()

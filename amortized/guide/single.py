@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -72,6 +73,9 @@ class Single(Fitted):
         else:
             self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
         progress, components = plan.options.progress, plan.components
+        self._target.compiles = plan.options.compile
+        if plan.options.compile is True and not self._target.quicken(math.inf):
+            tell(f"compile=True: the density runs uncompiled ({self._target.not_compiled or self._target.batching})")
         warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
         self.prepared = self._prepare(self._target, warm)
         self.sampler = self.prepared.sampler

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch._inductor import config
 
 from amortized._types import Tensor
 from amortized.targets.pyro.captured import CHECKED, Captured, agrees
@@ -35,9 +34,21 @@ class Compiled(Captured):
             return (self.with_score if len(x) == 1 else self.compiled)(x.contiguous())
 
 
+def has_compiler() -> bool:
+    """Whether torch finds a C++ compiler on this machine."""
+    from torch._inductor import cpp_builder  # a second of imports, for those who compile
+
+    try:
+        return bool(cpp_builder.get_cpp_compiler())
+    except Exception:  # torch raises several kinds, by platform
+        return False
+
+
 def compiled(captured: Captured, reference: LoopValues) -> Compiled | str:
     """The density compiled, if it gives the same values and scores; else why not, in words."""
     try:
+        from torch._inductor import config  # a second of imports, for those who compile
+
         # other processes to compile in would take memory and the user's cores
         with config.patch(compile_threads=1):
             found = Compiled(captured)
