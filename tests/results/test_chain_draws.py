@@ -1,4 +1,6 @@
-"""Draws of chains: as many as asked for, equally many of each chain, and more moves where there are too few."""
+"""Draws of chains: as many as asked for, equally many of each chain, more moves where there are too few."""
+
+from dataclasses import replace
 
 import torch
 
@@ -12,12 +14,23 @@ def normal() -> DensityTarget:
     return DensityTarget(lambda x: -0.5 * x.square().sum(-1), dim=2)
 
 
-def test_draws_are_equally_many_of_each_chain_and_evenly_spread():
+def test_draws_are_evenly_spread_over_all_chains():
     found = run_chains(normal(), torch.randn(8, 2, generator=seeded()), 20.0, seeded(1))
-    x, number = taken(found, 12)
+    rows = found.draws.flatten(0, 1)
+    x, number = taken(found, 12)  # eight chains do not divide twelve: six cuts of two draws
     assert number == 6 and x.shape == (12, 2)
-    assert torch.equal(x[:2], found.draws[0, [0, -1]])
-    assert taken(found, 7)[1] == 7  # a prime: one draw of each of seven chains
+    assert torch.equal(x[[0, -1]], rows[[0, -1]])
+    assert taken(found, 7)[1] == 7  # a prime: one draw of each cut
+    each, number = taken(found, len(rows))
+    assert number == 8 and torch.equal(each, rows)
+
+
+def test_no_chain_is_left_out():
+    found = run_chains(normal(), torch.randn(8, 2, generator=seeded()), 20.0, seeded(1))
+    which = torch.arange(64.0)[:, None, None].expand(64, 200, 1)  # says of each draw which chain it is from
+    for count in (4_000, 1_000, 100):  # 64 divides none
+        each = taken(replace(found, draws=which), count)[0][:, 0].long().bincount(minlength=64)
+        assert each.min() >= count // 64 and each.max() <= count // 64 + 1
 
 
 def test_no_number_of_draws_comes_from_a_few_chains_alone():
