@@ -15,7 +15,7 @@ from amortized.diagnostics.chain_check import checked
 from amortized.diagnostics.remedies import in_python
 from amortized.guide.fitted import AS_ASKED, Fitted, Proposal, proposed
 from amortized.guide.options import Plan
-from amortized.results.chain_draws import finished, taken
+from amortized.results.chain_draws import agreeing, taken
 from amortized.results.judged import NEAR
 from amortized.results.posterior import Posterior
 from amortized.samplers import DiffusionSampler
@@ -54,8 +54,10 @@ REPAIR_CALLS = 20_000
 EVEN_BESIDE_CHAINS = 0.3
 """Effective share of untrained paths from which nothing is trained where chains agree: the draws are right already, and
 a share of 30 % is trustworthy. On breast cancer 45 s of training took it from 46 to 88 %, and log Z was .003 off."""
-CHAINS_FIRST = 0.9
-"""Part of the time for a repair in which chains that nearly agree go on: right draws are worth more than log Z."""
+CHAINS_FIRST = 0.75
+"""Part of the time after the warm-up in which chains that nearly agree go on: right draws are worth more than log Z."""
+WEIGHING = 0.25
+"""Part of the time for training in which the untrained sampler is weighed, on finer grids as long as they fit."""
 CHAINS_WITHIN = 0.15
 """Part of ``max_seconds`` for chains that start from the paths, where neither weights nor the warm-up's chains hold."""
 
@@ -132,12 +134,14 @@ class Single(Fitted):
 
     def _trained_where_it_pays(self, until: float) -> Training:
         """The record of the best of: no training, straight coordinates, training, rounds of bridges."""
+        self._let_chains_agree(until - time.perf_counter())
         made, recipe, progress = self.prepared, self.plan.recipe, self.plan.options.progress
         if made.warm.chains is not None and checked(made.warm.chains).agrees:
             recipe = replace(recipe, even=min(recipe.even, EVEN_BESIDE_CHAINS))
         material = material_of(made.white, (made.ends, made.log_ends), recipe.held_out)
         how = recipe.refinements, recipe.even, self.generator
-        untrained, tried = candidate(self.sampler.process, made.white, material.held_out, *how), ""
+        part = WEIGHING * max(0.0, until - time.perf_counter())
+        untrained, tried = candidate(self.sampler.process, made.white, material.held_out, *how, part), ""
         # draws that a valley was cut from may have even weights, but the warm-up's checks disagree
         if not (untrained.is_even(recipe.even) and made.warm.trustworthy):
             asked = made, untrained, self._prepare, recipe, STRAIGHTENING * (until - time.perf_counter())
@@ -155,20 +159,26 @@ class Single(Fitted):
         return record
 
     def _repaired(self, record: Training, seconds: float) -> DiffusionSampler | None:
-        """A better sampler by rounds of bridges. Chains that nearly agree go on first: they give the best draws."""
+        """A better sampler by rounds of bridges to the warm-up's draws, or to those of its chains."""
         began, made, progress = time.perf_counter(), self.prepared, self.plan.options.progress
         chains, ends = made.warm.chains, made.ends
         if chains is not None and chains.rhat < NEAR:
-            if not checked(chains).agrees:
-                if progress:
-                    print(f"training: the warm-up's chains go on, for at most {CHAINS_FIRST * seconds:.0f} s")
-                chains = finished(chains, made.white.target, CHAINS_FIRST * seconds, self.generator)
-                self.prepared = made = replace(made, warm=replace(made.warm, chains=chains))
             ends = made.white.whiten(taken(chains, min(len(ends), chains.log_prob.numel()))[0])
             ends = ends[torch.randperm(len(ends), generator=self.generator, device=ends.device)]
         exact = chains is not None and checked(chains).agrees
         left = seconds - (time.perf_counter() - began)
         return repaired(record, made.white, ends, left, exact, self.generator, progress)
+
+    def _let_chains_agree(self, seconds: float) -> None:
+        """Chains that nearly agree go on before anything else: right draws are worth more than log Z."""
+        made = self.prepared
+        chains = made.warm.chains
+        if chains is None or chains.rhat >= NEAR or checked(chains).agrees:
+            return
+        if self.plan.options.progress:
+            print(f"training: the warm-up's chains go on, for at most {CHAINS_FIRST * seconds:.0f} s")
+        chains = agreeing(chains, made.white.target, CHAINS_FIRST * seconds, self.generator)
+        self.prepared = replace(made, warm=replace(made.warm, chains=chains))
 
     def sampler_moved(self) -> None:
         self._posterior = None

@@ -19,7 +19,14 @@ MORE = 50
 
 
 def finished(chains: Chains, target: Target, seconds: float, generator: Generator) -> Chains:
-    """The chains after as many more moves as they need to agree and to be long, or as there are seconds for.
+    """The chains after as many more moves as they need to agree and to be long, or as there are seconds for."""
+    until = time.perf_counter() + seconds
+    chains = agreeing(chains, target, seconds, generator)
+    return chains.lengthened(target, PLENTY, generator, lambda: time.perf_counter() >= until)
+
+
+def agreeing(chains: Chains, target: Target, seconds: float, generator: Generator) -> Chains:
+    """The chains after as many more moves as they need to agree, or as there are seconds for.
 
     Until they agree the oldest draw of a chain is dropped for every two new ones: chains that had not arrived forget
     how they came.
@@ -35,7 +42,7 @@ def finished(chains: Chains, target: Target, seconds: float, generator: Generato
         dropped = (longer.draws.shape[1] - before) // 2
         draws, log_prob = longer.draws[:, dropped:], longer.log_prob[:, dropped:]
         chains = replace(longer, draws=draws, log_prob=log_prob, rhat=rank_normalized_rhat(draws), ess=least_ess(draws))
-    return chains.lengthened(target, PLENTY, generator, late)
+    return chains
 
 
 def extended(chains: Chains, target: Target, count: int, generator: Generator) -> Chains:

@@ -6,6 +6,8 @@ weights are those of importance sampling from the reference. Where these are eve
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, replace
 
 from amortized._types import Generator, Tensor
@@ -16,6 +18,7 @@ from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.product_reference import ProductReference
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Target
+from amortized.targets.cost import timed
 from amortized.training.evaluation import Evaluation, evaluate
 from amortized.training.record import Training
 
@@ -73,6 +76,7 @@ def candidate(
     factors: tuple[int, ...],
     least: float,
     generator: Generator | None = None,
+    seconds: float = math.inf,
 ) -> Candidate:
     """The untrained sampler on the coarsest grid whose overlap is within 0.02 of the best.
 
@@ -85,12 +89,17 @@ def candidate(
         factors: times the steps of ``process``.
         least: effective share that counts as even.
         generator: of all draws.
+        seconds: of wall clock; a finer grid that would pass them, by the pace of the one before, is not tried.
     """
     policy = Uncontrolled(target.dim).to(target.device)
     tried: list[Candidate] = []
+    began, pace = time.perf_counter(), 0.0
     for factor in sorted(factors):
+        if time.perf_counter() - began + pace * factor > seconds:
+            break
         grid = process if factor == 1 else process.with_steps(factor * process.steps)
-        evaluation = evaluate(grid, policy, target, held_out, PATHS, generator)
+        evaluation, took = timed(lambda grid=grid: evaluate(grid, policy, target, held_out, PATHS, generator))
+        pace = took / factor
         tried.append(Candidate(DiffusionSampler(grid, policy), evaluation))
         if tried[-1].is_even(max(least, GOOD)):
             break
