@@ -26,9 +26,10 @@ def loaded(code: str, *argv: str) -> set[str]:
     return set(out.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize(
-    "argv", ["--version", "--help", "fit --help", "info --help", "bench --help", "bench run --help"]
-)
+HELPS = ["--version", "--help", "fit --help", "info --help", "bench --help", "bench run --help"]
+
+
+@pytest.mark.parametrize("argv", HELPS)
 def test_help_loads_no_torch(argv: str):
     found = loaded(HELP, *argv.split())
     assert "amortized.cli" in found and not found & {"torch", "pyro", "numpy", "scipy", "matplotlib"}
@@ -44,9 +45,8 @@ def test_every_public_name_is_what_type_checkers_see():
     """The imports for type checkers, ``__all__`` and what loads are the same names."""
     tree = ast.parse(Path(amortized.__file__).read_text())
     [seen] = [node for node in tree.body if isinstance(node, ast.If)]
-    imports = {
-        alias.name: node.module for node in seen.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    lines = [node for node in seen.body if isinstance(node, ast.ImportFrom)]
+    imports = {alias.name: node.module for node in lines for alias in node.names}
     assert imports == amortized._MODULES and set(imports) == set(amortized.__all__) <= set(dir(amortized))
     for name in amortized.__all__:
         assert pickle.loads(pickle.dumps(getattr(amortized, name))) is getattr(amortized, name)
