@@ -1,27 +1,32 @@
 """Learned diffusion samplers for Pyro models: a posterior, its log evidence, and whether to trust them."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from amortized import _moved
-from amortized.guide.comparison import ModelComparison, compare
-from amortized.guide.guide import DiffusionGuide
-from amortized.guide.named import (
-    DBGuide,
-    DDSGuide,
-    DISGuide,
-    FLSubTBGuide,
-    MixtureGuide,
-    PISGuide,
-    SubTBGuide,
-    TBGuide,
-    VarGradGuide,
-)
-from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
-from amortized.results.draws import Draws
-from amortized.results.posterior import Posterior
-from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
-from amortized.targets.conditional.contexts import LocalTo
-from amortized.targets.troubles import OutsideSupport
-from amortized.training.recipe import OffPolicy, Recipe
-from amortized.weights import Estimate
+
+if TYPE_CHECKING:
+    from amortized.guide.comparison import ModelComparison, compare
+    from amortized.guide.guide import DiffusionGuide
+    from amortized.guide.named import (
+        DBGuide,
+        DDSGuide,
+        DISGuide,
+        FLSubTBGuide,
+        MixtureGuide,
+        PISGuide,
+        SubTBGuide,
+        TBGuide,
+        VarGradGuide,
+    )
+    from amortized.policies.embeddings import Convolutional, DeepSets, Perceptron
+    from amortized.results.draws import Draws
+    from amortized.results.posterior import Posterior
+    from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
+    from amortized.targets.conditional.contexts import LocalTo
+    from amortized.targets.troubles import OutsideSupport
+    from amortized.training.recipe import OffPolicy, Recipe
+    from amortized.weights import Estimate
 
 __all__ = [
     "Convolutional",
@@ -54,5 +59,32 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
+_PUBLIC = {
+    "guide.comparison": "ModelComparison compare",
+    "guide.guide": "DiffusionGuide",
+    "guide.named": "DBGuide DDSGuide DISGuide FLSubTBGuide MixtureGuide PISGuide SubTBGuide TBGuide VarGradGuide",
+    "policies.embeddings": "Convolutional DeepSets Perceptron",
+    "results.draws": "Draws",
+    "results.posterior": "Posterior",
+    "samplers": "DDS DIS PIS UDS GFlowNet",
+    "targets.conditional.contexts": "LocalTo",
+    "targets.troubles": "OutsideSupport",
+    "training.recipe": "OffPolicy Recipe",
+    "weights": "Estimate",
+}
+"""Public names by the module that loads when one of them is first used; a test compares them with the imports above."""
+_MODULES = {name: f"{__name__}.{module}" for module, names in _PUBLIC.items() for name in names.split()}
+
 _moved.install()
-__getattr__ = _moved.module_of
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, or a module of the package, old names of modules included; it loads now."""
+    if name in _MODULES:
+        globals()[name] = found = getattr(importlib.import_module(_MODULES[name]), name)
+        return found
+    return _moved.module_of(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

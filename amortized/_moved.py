@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import warnings
 from collections.abc import Sequence
@@ -75,9 +76,13 @@ class _OldNames(MetaPathFinder):
 
 
 def module_of(name: str) -> ModuleType:
-    """The old module ``amortized.<name>`` for who writes it without importing it; ``AttributeError`` for no such."""
+    """The module ``amortized.<name>``, new or old, for who writes it without importing it.
+
+    Raises:
+        AttributeError: There is no such module.
+    """
     full = f"amortized.{name}"
-    if full not in MOVED:
+    if importlib.util.find_spec(full) is None:
         raise AttributeError(f"module 'amortized' has no attribute {name!r}")
     return importlib.import_module(full)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from amortized.benchmark import truth
 from amortized.benchmark.budget import Budget
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 EXACT = "exact draws"
 """The method of the cells that measure the noise floors; they have no budget."""

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from amortized.benchmark.cells import Cell
 from amortized.benchmark.records import write_result
 from amortized.benchmark.suite import run_cell
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 
 def run_cells(

@@ -11,7 +11,7 @@ from typing import Any
 
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import Cell
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 NEEDED = ("target", "method", "seed", "budget", "paths", "status")
 """What every result has: the report and the resuming read these without asking."""

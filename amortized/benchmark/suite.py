@@ -16,7 +16,8 @@ import torch
 from amortized.benchmark import machine, truth
 from amortized.benchmark.cells import EXACT, Cell
 from amortized.benchmark.measurement import measure_exact_draws, measure_sampler
-from amortized.files.model import UserError, blaming, imported
+from amortized.files.errors import UserError
+from amortized.files.model import blaming, imported
 
 if TYPE_CHECKING:
     from amortized.benchmark.methods import Method

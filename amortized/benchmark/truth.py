@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from amortized._types import Tensor
-from amortized.files.model import ModelFile, UserError, as_tuple, blaming, load
+from amortized.files.errors import UserError
+from amortized.files.model import ModelFile, as_tuple, blaming, load
 from amortized.targets.pyro.target import PyroTarget
 from amortized.weights import Estimate
 

@@ -1,4 +1,7 @@
-"""The command line: ``amortized fit`` and ``info`` on any file with a Pyro model, and the frame of every command."""
+"""The command line: ``amortized fit`` and ``info`` on any file with a Pyro model, and the frame of every command.
+
+Torch loads when a command runs, so that ``--help`` and ``--version`` answer at once.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import amortized
-from amortized.cli import fit, info
-from amortized.cli.baselines import BASELINES
-from amortized.files.model import UserError
+from amortized.cli.methods import AS_TYPED
+from amortized.files.errors import UserError
 from amortized.guide.options import Options, words
-from amortized.results.posterior import NUM_SAMPLES
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
@@ -60,7 +61,7 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
 
     command = commands.add_parser("fit", help="draw from the posterior of a file's model, and say whether to trust it")
     add_file(command)
-    methods = sorted(BASELINES)
+    methods = sorted(AS_TYPED)
     text = f"run these methods too, on the same density: {', '.join(methods)}"
     command.add_argument("--compare", nargs="+", choices=methods, metavar="METHOD", help=text)
     command.add_argument("--report", action="store_true", help="write report.html too, a page that needs nothing else")
@@ -70,18 +71,28 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
         "--max-seconds", type=positive, metavar="S", help="limit of the fit in seconds of wall clock (default 60)"
     )
     command.add_argument("--device", default=Options.device, help=words("device"))
-    command.add_argument(
-        "--draws", type=whole, default=NUM_SAMPLES, metavar="N", help=f"posterior draws (default {NUM_SAMPLES})"
-    )
-    command.set_defaults(run=fit.run)
+    command.add_argument("--draws", type=whole, metavar="N", help="posterior draws (default 4000)")
+    command.set_defaults(run=run_fit)
 
     command = commands.add_parser("info", help="show sites, supports, shapes, and how the density is batched")
     add_file(command)
-    command.set_defaults(run=info.run)
+    command.set_defaults(run=run_info)
 
     for add in more:
         add(commands)
     return root
+
+
+def run_fit(arguments: argparse.Namespace) -> int:
+    from amortized.cli import fit
+
+    return fit.run(arguments)
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    from amortized.cli import info
+
+    info.run(arguments)
 
 
 def add_file(command: argparse.ArgumentParser) -> None:

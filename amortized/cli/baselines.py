@@ -24,13 +24,6 @@ BASELINES: dict[str, Callable[..., Draws]] = {
     "auto_multivariate_normal": partial(svi.run, guide=AutoMultivariateNormal),
     "auto_iaf_normal": partial(svi.run, guide=AutoIAFNormal),
 }
-AS_TYPED = {
-    **{name: f"{name}.run(guide.target, seed={{seed}})" for name in ("nuts", "smc", "mala", "hmc", "nested")},
-    "auto_normal": "svi.run(guide.target, guide=AutoNormal, seed={seed})",
-    "auto_multivariate_normal": "svi.run(guide.target, guide=AutoMultivariateNormal, seed={seed})",
-    "auto_iaf_normal": "svi.run(guide.target, guide=AutoIAFNormal, seed={seed})",
-}
-"""The same as a user types them in Python."""
 
 
 @dataclass

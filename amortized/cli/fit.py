@@ -12,11 +12,13 @@ from typing import Any
 
 from amortized import report
 from amortized._torch import available_device
-from amortized.cli.baselines import AS_TYPED, Ran, run_all, say
+from amortized.cli.baselines import Ran, run_all, say
+from amortized.cli.methods import AS_TYPED
 from amortized.cli.tables import printed
 from amortized.diagnostics.remedies import in_shell
 from amortized.files import outputs
-from amortized.files.model import ModelFile, UserError, blaming, load
+from amortized.files.errors import UserError
+from amortized.files.model import ModelFile, blaming, load
 from amortized.guide.guide import DiffusionGuide
 from amortized.guide.options import Options
 from amortized.report import Contents

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.stats import norm
 
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.calibration_bands import Band, UniformRanks, uniform_ranks
@@ -58,7 +57,7 @@ class Ranks:
     @cached_property
     def normal_ranks(self) -> np.ndarray:
         """The ranks as normal quantiles ``(N,)``: mean 0 and std 1 if the posteriors are right."""
-        levels = norm.ppf((np.arange(self.draws + 1) + 0.5) / (self.draws + 1))
+        levels = torch.special.ndtri((torch.arange(self.draws + 1).double() + 0.5) / (self.draws + 1)).numpy()
         return levels[self.ranks] / levels.std()
 
     @property

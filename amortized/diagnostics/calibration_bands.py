@@ -6,7 +6,6 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom, poisson
 
 POINTS = 100
 """Cuts at most at which the distribution function is compared: the cost grows with their number."""
@@ -45,14 +44,13 @@ class UniformRanks:
     @cached_property
     def tails(self) -> np.ndarray:
         """Two-sided tail probabilities of 0 … N ranks below each cut, ``(P, N + 1)``."""
-        below, z = np.arange(self.count + 1), self.z[:, None]
-        return 2 * np.minimum(binom.cdf(below, self.count, z), binom.sf(below - 1, self.count, z))
+        chances = binomial(self.count, self.z)
+        return 2 * np.minimum(chances.cumsum(-1), chances[:, ::-1].cumsum(-1)[:, ::-1])
 
     @cached_property
     def arrivals(self) -> dict[int, np.ndarray]:
         """Poisson probabilities of 0 … N ranks between two cuts, by the distance between the cuts."""
-        below = np.arange(self.count + 1)
-        return {gap: poisson.pmf(below, self.count * gap / (self.draws + 1)) for gap in set(self.gaps)}
+        return {gap: poisson(self.count, self.count * gap / (self.draws + 1)) for gap in set(self.gaps)}
 
     def below(self, ranks: np.ndarray) -> np.ndarray:
         """The number of ``ranks: (N,)`` below each cut, ``(P,)``."""
@@ -75,7 +73,7 @@ class UniformRanks:
             kernel = self.arrivals[gap][: high - lowest + 1]
             mass, lowest = np.convolve(mass, kernel)[low - lowest : high - lowest + 1], low
         rest = self.arrivals[self.gaps[-1]][self.count - lowest - np.arange(len(mass))]
-        return float(mass @ rest / poisson.pmf(self.count, self.count))
+        return float(mass @ rest / poisson(self.count, self.count)[-1])
 
     def p_value(self, ranks: np.ndarray) -> float:
         """The probability of ranks that are as uneven as ``ranks: (N,)`` or more, if they are uniform.
@@ -103,6 +101,30 @@ class UniformRanks:
         assert bounds is not None
         low, high = (np.concatenate([[0.0], bound / self.count, [1.0]]) for bound in bounds)
         return Band(np.concatenate([[0.0], self.z, [1.0]]), low, high)
+
+
+def log_factorials(most: int) -> np.ndarray:
+    """log k! for k = 0 … ``most``."""
+    return np.log(np.maximum(np.arange(most + 1), 1)).cumsum()
+
+
+def binomial(count: int, z: np.ndarray) -> np.ndarray:
+    """Probabilities of 0 … N successes in N trials, for each chance of success ``z: (P,)`` in (0, 1): ``(P, N + 1)``.
+
+    >>> binomial(2, np.array([0.5])).round(6).tolist()
+    [[0.25, 0.5, 0.25]]
+    """
+    ways, successes, z = log_factorials(count), np.arange(count + 1), z[:, None]
+    return np.exp(ways[-1] - ways - ways[::-1] + successes * np.log(z) + (count - successes) * np.log1p(-z))
+
+
+def poisson(most: int, mean: float) -> np.ndarray:
+    """Probabilities of 0 … ``most`` events, of which ``mean`` are expected.
+
+    >>> poisson(2, 1.0).round(6).tolist()
+    [0.367879, 0.367879, 0.18394]
+    """
+    return np.exp(np.arange(most + 1) * np.log(mean) - mean - log_factorials(most))
 
 
 @lru_cache(maxsize=8)

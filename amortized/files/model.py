@@ -16,12 +16,9 @@ from typing import Any
 
 import torch
 
+from amortized.files.errors import UserError
 from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.trace import ModelError
-
-
-class UserError(Exception):
-    """One line that names the fault and what to type."""
 
 
 @dataclass(frozen=True)

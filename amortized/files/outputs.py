@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from amortized.diagnostics.comparison import LEVELS, Description
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 
 def check_writable(folder: Path) -> None:

@@ -14,12 +14,12 @@ from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration
 from amortized.diagnostics.verdict import Diagnosis
 from amortized.guide.fitted import Fitted
-from amortized.guide.options import Plan
+from amortized.guide.plan import Plan
 from amortized.guide.pyro_protocol import quantiles_of
 from amortized.guide.replicas import record_of
-from amortized.report import contents_of, write
+from amortized.results.counts import NUM_SAMPLES, check_count
 from amortized.results.draws import Draws
-from amortized.results.posterior import NUM_SAMPLES, Posterior, check_count, deprecated
+from amortized.results.posterior import Posterior, deprecated
 from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.pyro.target import PyroTarget
 from amortized.training.record import Training
@@ -215,6 +215,8 @@ class Answers:
         Returns:
             The path.
         """
+        from amortized.report import contents_of, write  # matplotlib and jinja2 load with the first page
+
         training = self._current("report").training_of_one
         draws, worst = record_of(self._posteriors(data, named), self._all_seconds(), after=baselines)
         shown = replace(

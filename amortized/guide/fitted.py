@@ -12,10 +12,11 @@ import torch
 
 from amortized._types import Sites, Tensor
 from amortized.diagnostics.calibration import Calibration, calibrate
-from amortized.guide.options import Plan
+from amortized.guide.plan import Plan
 from amortized.path import ScoredPath
 from amortized.policies.conditional_gaussian import ConditionalGaussian
-from amortized.results.posterior import Posterior, check_count, polished
+from amortized.results.counts import check_count
+from amortized.results.posterior import Posterior, polished
 from amortized.samplers import DiffusionSampler
 from amortized.simulation import rollout
 from amortized.targets.affine import WhitenedTarget

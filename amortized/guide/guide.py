@@ -17,7 +17,8 @@ from amortized.amortization.training import for_contexts
 from amortized.guide.answers import Answers
 from amortized.guide.fitted import Fitted
 from amortized.guide.many import Many
-from amortized.guide.options import Options, Plan, options_of, takes
+from amortized.guide.options import Options, options_of, takes
+from amortized.guide.plan import Plan
 from amortized.guide.pyro_protocol import emit
 from amortized.guide.single import Single
 from amortized.samplers import DiffusionSampler, GFlowNet
@@ -123,12 +124,12 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         Raises:
             RuntimeError: The guide is fitted: its density was captured on the other device.
         """
-        options = replace(self.options, device=device)
-        if self.fitted is not None and options.device != self.device:
+        plan = replace(self.plan, options=replace(self.options, device=device))
+        if self.fitted is not None and plan.device != self.device:
             raise RuntimeError(
                 f"this guide lives on {self.device}: write DiffusionGuide(model, device={str(device)!r}) and fit again"
             )
-        self.plan = replace(self.plan, options=options)
+        self.plan = plan
         return self
 
     def __getstate__(self) -> dict[str, Any]:

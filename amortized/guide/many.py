@@ -14,7 +14,7 @@ from amortized.amortization.prepare import prepare_family
 from amortized.amortization.training import train_family
 from amortized.diagnostics.remedies import only
 from amortized.guide.fitted import AS_ASKED, Fitted, Proposal, Simulations, proposed
-from amortized.guide.options import Plan
+from amortized.guide.plan import Plan
 from amortized.results.posterior import Posterior
 from amortized.samplers.corrections import affordable_paths, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget

@@ -1,4 +1,7 @@
-"""The options of a guide. Each has its default, its check and its words here, and nowhere else."""
+"""The options of a guide. Each has its default and its words here, and nowhere else.
+
+The command line reads both without torch: ``guide/plan.py`` checks what takes torch to check.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,17 @@ import operator
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-import torch
-from torch import nn
+from amortized.results.counts import check_count
 
-from amortized._torch import available_device
-from amortized.amortization.training import check_batch
-from amortized.results.posterior import check_count
-from amortized.samplers import DiffusionSampler
-from amortized.targets.conditional.contexts import LocalTo
-from amortized.training.recipe import Recipe
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from amortized.samplers import DiffusionSampler
+    from amortized.targets.conditional.contexts import LocalTo
+    from amortized.training.recipe import Recipe
 
 SECONDS, SECONDS_FOR_MANY = 60.0, 300.0
 """Limits of ``fit``: what a user waits for at a prompt; five times that where one fit serves all data sets."""
@@ -144,30 +146,7 @@ class Options:
             raise ValueError(f"compile={self.compile!r}: write 'auto', True or False")
         if self.reference not in (None, *REFERENCES):
             raise ValueError(f"reference={self.reference!r}: write 'mixture' or 'normal'")
-        self._check_amortize()
         check_count(self.replicas, "replicas")
-        object.__setattr__(self, "device", available_device(self.device))
-
-    def _check_amortize(self) -> None:
-        amortize, embedding = self.amortize, self.embedding
-        if amortize is None:
-            if embedding is not None:
-                raise ValueError("embedding= without a context to read: write amortize='y' as well, the data's name")
-            return
-        if self.reference == "mixture":
-            raise ValueError("reference='mixture' is of one posterior: leave it out beside amortize=")
-        one = amortize.plate if isinstance(amortize, LocalTo) else amortize
-        names = [one] if isinstance(one, str) else one
-        valid = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-        if not (valid and 0 < len(set(names)) == len(names)):
-            raise ValueError(f"amortize={amortize!r}: write 'y', ('x', 'y'), or LocalTo('plate')")
-        if embedding is not None and not isinstance(embedding, nn.Module):
-            raise ValueError(f"embedding={embedding!r}: write a module, for instance embedding=Perceptron(size=64)")
-        if self.sampler is not None and "embedding" not in inspect.signature(self.sampler).parameters:
-            raise ValueError(
-                "sampler=: takes no embedding=, through which the data enter; write partial(GFlowNet, steps=32), or "
-                "lambda dim, reference, embedding: GFlowNet(dim, reference, embedding=embedding)"
-            )
 
 
 def options_of(guide: str, named: Mapping[str, Any]) -> Options:
@@ -213,59 +192,3 @@ def takes(
         return init
 
     return decorate
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The options of a guide, and what its class adds to them.
-
-    Args:
-        options: What the user asked for.
-        name: The class of the guide, for tables and advice.
-        preset: Makes the sampler where the user gave none.
-        recipe: How it is trained.
-        components: Number of Gaussians drawn to the target by natural gradients; None for none.
-        untried: A seed that neither the guide nor a replica has.
-        reference: Where the sampler of one data set starts, ``mixture`` or ``normal``.
-
-    Raises:
-        ValueError: A recipe or a mixture that cannot serve many data sets.
-    """
-
-    options: Options
-    name: str
-    preset: Callable[..., DiffusionSampler]
-    recipe: Recipe
-    components: int | None = None
-    untried: int = 1
-    reference: str = "mixture"
-
-    def __post_init__(self) -> None:
-        if self.components is not None and self.reference != "mixture":
-            raise ValueError(
-                f"reference={self.reference!r} for {self.name}, whose {self.components} Gaussians are the reference: "
-                "write VarGradGuide(model)"
-            )
-        if (amortize := self.options.amortize) is None:
-            return
-        check_batch(self.recipe)
-        if self.components is not None:
-            raise ValueError(
-                f"amortize={amortize!r} with a mixture of {self.components} Gaussians, which is fitted to one "
-                "posterior: write DiffusionGuide(model, amortize=...), or MixtureGuide(model) for each data set"
-            )
-
-    def make_sampler(self, expensive: bool) -> Callable[..., DiffusionSampler]:
-        """The user's own way to a sampler, or the preset, which sees the gradient of a density that is cheap."""
-        langevin = not expensive if self.options.langevin is None else self.options.langevin
-        return self.options.sampler or partial(self.preset, langevin=langevin)
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device(self.options.device)
-
-    @property
-    def seconds(self) -> float:
-        """The limit of ``fit``."""
-        default = SECONDS if self.options.amortize is None else SECONDS_FOR_MANY
-        return default if self.options.max_seconds is None else self.options.max_seconds

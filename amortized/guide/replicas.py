@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 
 from amortized.diagnostics.verdict import VERDICTS
+from amortized.results.counts import NUM_SAMPLES, check_count
 from amortized.results.draws import Draws
-from amortized.results.posterior import NUM_SAMPLES, Posterior, check_count
+from amortized.results.posterior import Posterior
 from amortized.weights import Estimate, log_mean_exp
 
 

@@ -14,7 +14,7 @@ from amortized._types import Sites, Tensor
 from amortized.diagnostics.chain_check import checked
 from amortized.diagnostics.remedies import in_python
 from amortized.guide.fitted import AS_ASKED, Fitted, Proposal, proposed
-from amortized.guide.options import Plan
+from amortized.guide.plan import Plan
 from amortized.results.chain_draws import agreeing, taken
 from amortized.results.judged import NEAR
 from amortized.results.posterior import Posterior

@@ -9,10 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from scipy.stats import binom
 
 from amortized.diagnostics.calibration import Calibration, Ranks
-from amortized.diagnostics.calibration_bands import Band
+from amortized.diagnostics.calibration_bands import Band, binomial
 from amortized.plots import BLUE, GREY, ORANGE, PANELS, STYLE, panel_grid
 
 BARS = 20
@@ -85,7 +84,8 @@ def plot_histogram(axes: Axes, found: Ranks) -> Axes:
     edges = np.linspace(0, found.draws + 1, bars + 1).round()
     heights = np.histogram(found.ranks + 0.5, edges)[0] / len(found.ranks)
     expected = np.diff(edges) / (found.draws + 1)
-    low, high = (binom.ppf(level, len(found.ranks), expected) / len(found.ranks) / expected for level in (0.005, 0.995))
+    chances = binomial(len(found.ranks), expected).cumsum(-1)
+    low, high = ((chances < level).sum(-1) / len(found.ranks) / expected for level in (0.005, 0.995))
     z = edges / (found.draws + 1)
     axes.bar(z[:-1], heights / expected, np.diff(z), align="edge", color=BLUE, alpha=0.45, edgecolor="white")
     axes.bar(z[:-1], high - low, np.diff(z), low, align="edge", color=GREY, alpha=0.25)

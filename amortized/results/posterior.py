@@ -13,6 +13,7 @@ from amortized._torch import placement
 from amortized._types import Sites
 from amortized.mcmc.many_chains import Chains
 from amortized.results.chain_draws import extended, taken
+from amortized.results.counts import NUM_SAMPLES, check_count
 from amortized.results.draws import Draws
 from amortized.results.judged import Judged, polished
 from amortized.samplers.corrections import affordable_paths, check_correction, corrected, pool_size
@@ -21,9 +22,6 @@ from amortized.targets.transformed import to_origin
 from amortized.weights import effective_sample_fraction
 
 __all__ = ["NUM_SAMPLES", "Posterior", "check_count", "deprecated", "polished"]
-
-NUM_SAMPLES = 4_000
-"""Draws of a record when none are asked for: the standard error of a mean is then a sixtieth of the std."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +160,3 @@ class Posterior(Judged):
 def deprecated(old: str, new: str) -> None:
     """Warn, at the caller of the caller, that a public name will go."""
     warnings.warn(f"{old} goes in the next release: write {new}", DeprecationWarning, stacklevel=3)
-
-
-def check_count(number: int, name: str = "num_samples") -> None:
-    """Raises ``ValueError`` for anything but a whole number from 1."""
-    if not (isinstance(number, int) and number > 0):
-        raise ValueError(f"{name}={number!r}: write a whole number from 1, for instance 4_000")

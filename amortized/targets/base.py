@@ -114,7 +114,7 @@ class Target(ABC):
             return _WithScore.apply(x, self)
         value = self._log_prob(x)
         self._count(x.shape[0])
-        if _all_finite(value.sum()):
+        if self._is_sound(value.sum()):
             return value
         self._note(x, value, value.isfinite())
         return or_zero(value)
@@ -130,7 +130,7 @@ class Target(ABC):
         """
         value, score = self._log_prob_and_score(x)
         self._count(x.shape[0])
-        if _all_finite(value.sum() + score.sum()):
+        if self._is_sound(value.sum() + score.sum()):
             return value, score.detach()
         is_score_finite = score.isfinite().all(-1)
         self._note(x, value, is_score_finite)
@@ -145,6 +145,10 @@ class Target(ABC):
         """Counts particles."""
         self.calls += particles
         self._troubles.evaluations += particles
+
+    def _is_sound(self, total: Tensor) -> bool:
+        """Whether all terms of a sum are finite, in few operators; False also where a sum of finite terms overflows."""
+        return bool(total.isfinite())
 
     def _note(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
         """Counts, by kind, the particles whose raw value or score is not finite; all masks ``(B,)``."""
@@ -176,11 +180,6 @@ class _WithScore(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (score,) = ctx.saved_tensors
         return gradients[0][:, None].to(score) * score, None
-
-
-def _all_finite(total: Tensor) -> bool:
-    """Whether all terms of a sum are finite, in few operators; False also where a sum of finite terms overflows."""
-    return bool(total.isfinite())
 
 
 def or_zero(value: Tensor) -> Tensor:

@@ -27,6 +27,9 @@ class WrappedTarget(Target):
     def _count(self, particles: int) -> None:
         self.calls += particles
 
+    def _is_sound(self, total: Tensor) -> bool:
+        return False  # ``target`` has asked the device already
+
     def _note(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
         """Nothing: ``target`` has."""
 

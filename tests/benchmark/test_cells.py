@@ -9,7 +9,7 @@ import pytest
 from amortized.benchmark import cells, records
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import Cell
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 STEPS = Budget(steps=10)
 CELL = Cell(Path("models/funnel.py"), (), "tb", 0, STEPS)

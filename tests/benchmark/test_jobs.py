@@ -7,7 +7,7 @@ import pytest
 from amortized.benchmark import jobs, records
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import Cell
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 FUNNEL = Path(__file__).parents[2] / "models" / "funnel.py"
 TINY = Path(__file__).with_name("tiny.py")

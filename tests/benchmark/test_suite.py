@@ -10,7 +10,7 @@ from amortized.benchmark import records
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.cells import Cell
 from amortized.benchmark.suite import find_method, run_cell, thinned
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 TINY = Path(__file__).with_name("tiny.py")
 FUNNEL = Path(__file__).parents[2] / "models" / "funnel.py"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from amortized.benchmark import truth
-from amortized.files.model import UserError
+from amortized.files.errors import UserError
 
 MODELS = Path(__file__).parents[2] / "models"
 WITH_OPTIONS = """

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from amortized.diagnostics.calibration_bands import UniformRanks
+from amortized.diagnostics.calibration_bands import UniformRanks, binomial, poisson
 
 
 def test_p_values_by_enumeration():
@@ -59,3 +60,14 @@ def test_few_ranks_never_leave_a_high_band():
 
 def test_many_ranks_at_one_end():
     assert UniformRanks(1_000, 100).p_value(np.zeros(1_000, dtype=int)) < 1e-9
+
+
+@pytest.mark.parametrize("count", [1, 7, 1_000])
+def test_laws_of_counts_are_scipy_s(count: int):
+    """Rounding: a log factorial of 6,000 has an error of 1e-12, the tails' own tolerance is 1e-9."""
+    below, z = np.arange(count + 1), np.array([0.01, 0.5, 0.9])
+    np.testing.assert_allclose(binomial(count, z), stats.binom.pmf(below, count, z[:, None]), rtol=1e-10, atol=1e-290)
+    np.testing.assert_allclose(poisson(count, 3.5), stats.poisson.pmf(below, 3.5), rtol=1e-10, atol=1e-290)
+    law = UniformRanks(count, 9)
+    lower, upper = (f(b, count, law.z[:, None]) for f, b in ((stats.binom.cdf, below), (stats.binom.sf, below - 1)))
+    np.testing.assert_allclose(law.tails, 2 * np.minimum(lower, upper), rtol=1e-10, atol=1e-290)

@@ -16,7 +16,8 @@ import torch
 import amortized
 from amortized import DiffusionGuide, LocalTo, Recipe
 from amortized.guide import many
-from amortized.guide.options import Options, Plan
+from amortized.guide.options import Options
+from amortized.guide.plan import Plan
 from amortized.policies.embeddings import DeepSets
 from amortized.samplers import GFlowNet
 from tests.amortization.quick import (

@@ -8,7 +8,8 @@ import pytest
 
 from amortized import Recipe
 from amortized.guide import single
-from amortized.guide.options import Options, Plan
+from amortized.guide.options import Options
+from amortized.guide.plan import Plan
 from amortized.samplers import GFlowNet
 from amortized.training import preparation
 
