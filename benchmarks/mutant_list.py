@@ -500,8 +500,8 @@ MUTANTS = [
     mutant(
         "hmc-full-last-kick",
         "mcmc/hmc.py",
-        "(1.0 if index + 1 < num_steps else 0.5)",
-        "1.0",
+        "kick = length if index + 1 < num_steps else half",
+        "kick = length",
         "mcmc/test_kernels.py",
     ),
     mutant(
@@ -882,9 +882,23 @@ MUTANTS = [
         "targets/test_base.py",
     ),
     mutant(
+        "a-sum-that-hides-bad-scores",
+        "targets/base.py",
+        "value.sum() + score.sum()",
+        "value.sum()",
+        "targets/test_base.py",
+    ),
+    mutant(
+        "compiled-density-not-compared",
+        "targets/pyro/compiled.py",
+        "if not alike or",
+        "if not alike and",
+        "targets/pyro/test_compiled.py",
+    ),
+    mutant(
         "calls-not-counted",
         "targets/base.py",
-        "self.calls += x.shape[0]",
+        "self.calls += particles",
         "self.calls += 1",
         "targets/test_base.py",
     ),
