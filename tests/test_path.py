@@ -22,7 +22,7 @@ from amortized.policies import Policy
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.mixture_reference import MixtureReference
 from amortized.processes.transitions import log_normal
-from amortized.simulation import reverse_rollout, rollout, simulate
+from amortized.simulation import reverse_rollout, rollout
 from amortized.targets.callable import DensityTarget
 from tests.known import Located, SameFeatures, gaussian, network, seeded, steering
 
@@ -295,18 +295,3 @@ def test_scores_bring_the_log_targets_along():
 def test_paths_at_once_fill_the_memory_with_all_of_their_states(steps):
     held = paths_at_once(OrnsteinUhlenbeck(steps), 5) * (steps + 1) * 5
     assert 0.99 * STATES_IN_MEMORY < held <= STATES_IN_MEMORY
-
-
-def test_what_was_kept_is_not_used_for_another_process(in_double_precision):
-    """Its beliefs, and what its policy computed at its times."""
-    reference = MixtureReference(
-        torch.tensor([0.5, 0.5]), torch.tensor([[-1.0, 0.0], [1.0, 0.5]]), torch.ones(2, 1, 1) * torch.eye(2)
-    )
-    process = OrnsteinUhlenbeck(4, reference=reference)
-    policy = steering(process, 2, 0.3)
-    target = gaussian([1.0, -1.0], [[0.5, 0.2], [0.2, 1.5]])
-    path = simulate(process, policy, target, 5, seeded(), record=True)
-    nothing_kept = dataclasses.replace(path, steering=None, belief_means=None, belief_stds=None)
-    for other in (OrnsteinUhlenbeck(4), process.on(process.times.square())):
-        mine, want = (log_probs(other, policy, each).log_weight for each in (path, nothing_kept))
-        torch.testing.assert_close(mine, want)
