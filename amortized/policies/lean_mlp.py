@@ -125,8 +125,8 @@ class _Recalled(torch.autograd.Function):
         return kept[-1].detach()
 
     @staticmethod
-    @once_differentiable  # what was kept has no slopes of its own
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable  # what was kept has no slopes of its own; this hides the parameters' names from pyright
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         steps = len(gradients[0])
         slope, inputs, *layers, _ = (each.flatten(0, 1) for each in (gradients[0], *ctx.kept))
         head, *blocks = ctx.saved_tensors
