@@ -44,6 +44,7 @@ class States:
         belief_means: ``(K, B, D)``, the process's beliefs before each step where it keeps them.
         belief_stds: ``(K, B, D)``, of the same.
         steering: the policy that drew these states, if it kept what it computed.
+        process: the process that drew them. What was kept holds for no other process, nor for other times.
     """
 
     states: Tensor
@@ -56,6 +57,7 @@ class States:
     belief_means: Tensor | None = None
     belief_stds: Tensor | None = None
     steering: Steering | None = None
+    process: Process | None = None
 
     @property
     def ends(self) -> Tensor:
@@ -176,14 +178,15 @@ def with_log_targets(process: Process, target: Target, path: AnyPath) -> AnyPath
 def log_probs(process: Process, policy: Policy, path: States) -> ScoredPath:
     """Log densities of both kernels on all K·B states of a path, in one call of the policy."""
     k, x = _steps(path), path.states[:-1]
-    if path.steering is not None:
-        belief, langevin = seen(process, k, x, path.scores, path.belief)
+    kept = path.belief if path.process is process else None
+    if path.steering is not None and path.process is process:
+        belief, langevin = seen(process, k, x, path.scores, kept)
         control = path.steering.recall(policy, process.features(k, x), langevin)
         if control is not None:
             return scored(process, path, *process.forward(k, x, belief, control))
     context = read(policy, path.context, x.shape[1])
     context = context if context is None else context.expand(process.steps, *context.shape)
-    return scored(process, path, *kernel(process, policy, k, x, path.scores, context, path.belief))
+    return scored(process, path, *kernel(process, policy, k, x, path.scores, context, kept))
 
 
 def paths_at_once(process: Process, dim: int) -> int:

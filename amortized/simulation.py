@@ -33,7 +33,7 @@ def simulate(
     With ``record`` the policy keeps what it computed, so that ``log_probs`` need not compute it again for a loss.
     """
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
-    path = _walk(process, policy, steering, target, batch, generator, inflation).path(target)
+    path = _walk(process, policy, steering, target, batch, generator, inflation).path(process, target)
     return replace(path, steering=steering) if record else path
 
 
@@ -62,7 +62,7 @@ def rollout(
     """
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()))
     walk = _walk(process, policy, steering, target, batch, generator, inflation)
-    return scored(process, walk.path(target, evaluate_ends), *walk.kernels())
+    return scored(process, walk.path(process, target, evaluate_ends), *walk.kernels())
 
 
 class _Walk(NamedTuple):
@@ -75,7 +75,7 @@ class _Walk(NamedTuple):
     log_targets: list[Tensor]
     scores: list[Tensor]
 
-    def path(self, target: Target, evaluate_ends: bool = True) -> States:
+    def path(self, process: Process, target: Target, evaluate_ends: bool = True) -> States:
         states = torch.stack(self.states)
         ends = states[-1][..., : target.dim]
         nothing = ends.new_zeros(len(ends), dtype=torch.float64)
@@ -87,6 +87,7 @@ class _Walk(NamedTuple):
             context=target.context,
             indices=target.indices,
             dim=target.dim,
+            process=process,
             belief_means=torch.stack([belief.mean for belief in self.beliefs]) if self.beliefs else None,
             belief_stds=torch.stack([belief.std for belief in self.beliefs]) if self.beliefs else None,
         )

@@ -1,5 +1,7 @@
 """Simulations: one law with and without gradients, beliefs kept once, and few operators."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -90,3 +92,14 @@ def test_a_step_takes_few_operators(learned_variance, most):
         return counted.count
 
     assert operators(30) - operators(20) <= 10 * most
+
+
+def test_what_was_kept_is_not_used_for_another_process(in_double_precision):
+    """Its beliefs, and what its policy computed at its times."""
+    process = OrnsteinUhlenbeck(STEPS, reference=REFERENCE)
+    policy = steering(process, DIM, 0.3)
+    path = simulate(process, policy, target(), BATCH, seeded(), record=True)
+    nothing_kept = dataclasses.replace(path, steering=None, belief_means=None, belief_stds=None)
+    for other in (OrnsteinUhlenbeck(STEPS), process.on(process.times.square())):
+        mine, want = (log_probs(other, policy, each).log_weight for each in (path, nothing_kept))
+        torch.testing.assert_close(mine, want)

@@ -14,7 +14,7 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.targets.base import Target
 
-SHARED = ("times", "dim", "marginal", "context", "indices", "steering")
+SHARED = ("times", "dim", "marginal", "context", "indices", "steering", "process")
 """Fields of a path that are not rows of its batch."""
 
 

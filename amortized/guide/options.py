@@ -142,7 +142,7 @@ class Options:
             raise ValueError(f"langevin={self.langevin} with sampler=: write {typed} there")
         if self.coordinates not in COORDINATES:
             raise ValueError(f"coordinates={self.coordinates!r}: write 'auto' or 'centred'")
-        if self.compile not in (True, False, "auto"):
+        if not isinstance(self.compile, bool) and self.compile != "auto":
             raise ValueError(f"compile={self.compile!r}: write 'auto', True or False")
         if self.reference not in (None, *REFERENCES):
             raise ValueError(f"reference={self.reference!r}: write 'mixture' or 'normal'")

@@ -86,6 +86,8 @@ def check_amortize(options: Options) -> None:
         return
     if options.reference == "mixture":
         raise ValueError("reference='mixture' is of one posterior: leave it out beside amortize=")
+    if options.compile is True:
+        raise ValueError("compile=True is of one posterior: leave it out beside amortize=")
     one = amortize.plate if isinstance(amortize, LocalTo) else amortize
     names = [one] if isinstance(one, str) else one
     valid = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)

@@ -84,8 +84,10 @@ class LangevinMLP(Policy):
         return self.control(out, None if self.langevin_scale is None else self.langevin_scale(time), langevin)
 
     def at(self, times: Tensor, record: bool = False) -> Steering:
-        # the lean form works in place
-        return super().at(times) if torch.is_grad_enabled() else LeanMLP(self, times, record)
+        is_own = type(self).forward is LangevinMLP.forward and not self._forward_hooks
+        # the lean form works in place, and stands for this forward alone
+        lean = is_own and not self._forward_pre_hooks_with_kwargs and not torch.is_grad_enabled()
+        return LeanMLP(self, times, record) if lean else super().at(times)
 
     def clipped(self, langevin: Tensor, t: Tensor) -> Tensor:
         """The part of a proposed shift that the network sees, and adds, at time t."""

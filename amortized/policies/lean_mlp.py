@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 
 from amortized._types import Control, Tensor
 from amortized.policies.base import Steering
@@ -46,7 +47,7 @@ class LeanMLP(Steering):
     def __init__(self, policy: Perceptron, times: Tensor, record: bool):
         self.policy, self.times = policy, times
         self.record = record and policy.embedding is None
-        self.versions = _versions(policy)
+        self.weights = [weight.detach().clone() for weight in policy.parameters()] if self.record else []
         self.room: list[tuple[Tensor, ...]] = []
         weight = policy.read_state.weight
         time = policy.time(times.to(weight.dtype)[:, None])
@@ -95,7 +96,9 @@ class LeanMLP(Steering):
 
     def recall(self, policy: nn.Module, x: Tensor, langevin: Tensor | None) -> Control | None:
         mlp = self.policy
-        if policy is not mlp or not self.room or self.versions != _versions(policy):
+        if policy is not mlp or not self.room or self._learned_since():
+            return None
+        if langevin is not None and langevin.requires_grad:  # a reference that learns has slopes through the network
             return None
         time = mlp.time(self.times.to(mlp.read_state.weight.dtype)[:, None])
         if langevin is not None:
@@ -106,10 +109,10 @@ class LeanMLP(Steering):
         out = cast(Tensor, _Recalled.apply(kept, *mlp.head(), *read, *blocks))
         return mlp.control(out, None if mlp.langevin_scale is None else mlp.langevin_scale(time)[:, None], langevin)
 
-
-def _versions(policy: Perceptron | nn.Module) -> list[int]:
-    """Counters that every change of a weight raises."""
-    return [parameter._version for parameter in policy.parameters()]
+    def _learned_since(self) -> bool:
+        """Torch counts no change through ``.data`` or by new modules: the values themselves are compared."""
+        now = list(self.policy.parameters())
+        return len(now) != len(self.weights) or not all(map(torch.equal, self.weights, now))
 
 
 class _Recalled(torch.autograd.Function):
@@ -118,14 +121,15 @@ class _Recalled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, kept: tuple[Tensor, ...], head: Tensor, *others: Tensor) -> Tensor:
         ctx.kept = kept
-        ctx.weights = (head.detach(), *(weight.detach() for weight in others[4::2]))
+        ctx.save_for_backward(head, *others[4::2])  # torch then says so if they change before the backward pass
         return kept[-1].detach()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable  # what was kept has no slopes of its own; this hides the parameters' names from pyright
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         steps = len(gradients[0])
         slope, inputs, *layers, _ = (each.flatten(0, 1) for each in (gradients[0], *ctx.kept))
-        head, *blocks = ctx.weights
+        head, *blocks = ctx.saved_tensors
         found: list[Tensor] = []
         of_head = slope.mT @ layers[-1], slope.sum(0)
         slope = torch.ops.aten.silu_backward(slope @ head, layers[-2])

@@ -94,8 +94,9 @@ class Process(nn.Module, ABC):
         """Values at step k: a number, or ``(K, 1, ...)`` where k is one for each leading slice of x."""
         prepared = self._prepared.get((table, x.dtype))
         if prepared is None:
-            converted = getattr(self, table).to(x.dtype)
-            prepared = self._prepared[table, x.dtype] = converted, converted.unbind()
+            with torch.inference_mode(False):  # tables made in inference mode would be no use for training
+                converted = getattr(self, table).to(x.dtype)
+                prepared = self._prepared[table, x.dtype] = converted, converted.unbind()
         if isinstance(k, int):
             return prepared[1][k]
         value = prepared[0][k]

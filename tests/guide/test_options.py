@@ -92,3 +92,14 @@ def test_a_copy_and_its_original_keep_the_model():
     guide = DiffusionGuide(model)
     other = copy.deepcopy(guide)
     assert guide.model is model and other.model is model
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_compile_takes_true_false_and_auto(value):
+    with pytest.raises(ValueError, match="write 'auto', True or False"):
+        DiffusionGuide(model, compile=value)
+
+
+def test_an_amortized_fit_does_not_leave_compile_unsaid():
+    with pytest.raises(ValueError, match="compile=True is of one posterior: leave it out beside amortize="):
+        DiffusionGuide(model, amortize="y", compile=True)

@@ -1,8 +1,10 @@
 """The Langevin perceptron: what its options do."""
 
+import pytest
 import torch
 
-from amortized.policies.langevin_mlp import LOG_VARIANCE_BOUND
+from amortized._types import Control
+from amortized.policies.langevin_mlp import LOG_VARIANCE_BOUND, LangevinMLP
 from tests.known import SameFeatures, network, perturbed
 
 X, T = torch.linspace(-2, 2, 10).reshape(5, 2), torch.linspace(0, 1, 5)[:, None]
@@ -45,3 +47,24 @@ def test_time_and_context_matter():
     base = policy(X, T, None, torch.zeros(5, 1)).shift
     assert not torch.allclose(base, policy(X, 1 - T, None, torch.zeros(5, 1)).shift)
     assert not torch.allclose(base, policy(X, T, None, torch.ones(5, 1)).shift)
+
+
+class Shifted(LangevinMLP):
+    def forward(self, x, t, langevin=None, context=None):
+        control = super().forward(x, t, langevin, context)
+        return Control(control.shift + 1.0, control.log_variance)
+
+
+def test_a_forward_of_ones_own_is_simulated():
+    policy = Shifted(2, width=8)
+    with torch.no_grad():
+        assert torch.equal(policy.at(T[:, 0])(0, X, None, None).shift, torch.ones(5, 2))
+
+
+@pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_are_called_in_simulations(register):
+    policy, called = network(2), []
+    getattr(policy, register)(lambda *_: called.append(1), with_kwargs=True)
+    with torch.no_grad():
+        policy.at(T[:, 0])(0, X, None, None)
+    assert called == [1]

@@ -1,5 +1,6 @@
 """The lean form of the perceptron: the same controls, and the slopes that one forward pass gives."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from amortized.objectives import LogVariance, SubTrajectoryBalance
 from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
+from amortized.processes.mixture_reference import MixtureReference
 from amortized.simulation import simulate
 from tests.known import SameFeatures, gaussian, network, seeded, steering
 
@@ -84,3 +86,51 @@ def test_the_contexts_embedding_learns_by_scoring(in_double_precision):
         lean = policy.at(T[:, 0].double(), record=True)
         lean(0, X.double(), None, torch.zeros(5, 1))
     assert lean.recall(policy, X.double().expand(5, 5, 2), None) is None
+
+
+@pytest.mark.parametrize("tempered", [False, True])
+def test_a_learned_reference_has_its_slopes_through_the_network_too(tempered, in_double_precision):
+    """The network reads the score of the target less that of the reference; a recall would take it as a constant."""
+    trils = torch.stack([torch.eye(2), 0.5 * torch.eye(2)])
+    mixture = MixtureReference(torch.tensor([0.4, 0.6]), torch.tensor([[-1.0, 0.0], [1.0, 0.5]]), trils, learned=True)
+    process = OrnsteinUhlenbeck(6, reference=mixture)
+    policy = steering(process, 2, 0.2, langevin=True, tempered=tempered)
+    path = simulate(process, policy, target(), 7, seeded(), record=True)
+    weights = [*mixture.parameters(), *policy.parameters()]
+    losses = [LogVariance()(log_probs(process, policy, each)).mean() for each in (path, plain(path))]
+    mine, want = (torch.autograd.grad(loss, weights) for loss in losses)
+    torch.testing.assert_close(mine, want, rtol=1e-8, atol=1e-10)
+
+
+def through_data(policy):
+    policy.shift.bias.data.add_(0.1)
+
+
+def by_assignment(policy):
+    policy.shift.bias.data = policy.shift.bias.data + 0.1
+
+
+def by_another_module(policy):
+    policy.shift = copy.deepcopy(policy.shift)
+    policy.shift.bias.data.add_(0.1)
+
+
+@pytest.mark.parametrize("change", [through_data, by_assignment, by_another_module])
+def test_changes_that_torch_does_not_count_are_seen(change, in_double_precision):
+    process = PROCESSES[0]
+    policy = steering(process, 2, 0.2)
+    path = simulate(process, policy, target(), 7, seeded(), record=True)
+    change(policy)
+    again, want = log_probs(process, policy, path), log_probs(process, policy, plain(path))
+    torch.testing.assert_close(again.log_weight, want.log_weight)
+
+
+def test_weights_that_change_before_the_backward_pass_raise():
+    process = PROCESSES[0]
+    policy = steering(process, 2, 0.2)
+    loss = LogVariance()(log_probs(process, policy, simulate(process, policy, target(), 7, seeded(), record=True)))
+    with torch.no_grad():
+        for weight in policy.parameters():
+            weight += 0.1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.mean().backward()

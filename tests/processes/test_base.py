@@ -43,3 +43,12 @@ def test_prepared_tables_follow_the_module_and_the_times():
     steps, states = torch.arange(4), x.expand(4, 3, 2)
     process.features(steps, states)
     assert process.to("meta").features(steps.to("meta"), states.to("meta")).is_meta
+
+
+def test_tables_first_used_in_inference_mode_serve_training():
+    process = OrnsteinUhlenbeck(4)
+    with torch.inference_mode():
+        process.backward(0, torch.zeros(3, 2))
+    y = torch.ones(3, 2, requires_grad=True)
+    process.backward(0, y)[0].sum().backward()
+    assert y.grad is not None

@@ -36,9 +36,9 @@ class Compiled(Captured):
 
 def has_compiler() -> bool:
     """Whether torch finds a C++ compiler on this machine."""
-    from torch._inductor import cpp_builder  # a second of imports, for those who compile
-
     try:
+        from torch._inductor import cpp_builder  # a second of imports; they raise without a folder for the cache
+
         return bool(cpp_builder.get_cpp_compiler())
     except Exception:  # torch raises several kinds, by platform
         return False
