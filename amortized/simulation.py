@@ -33,7 +33,8 @@ def simulate(
     With ``record`` the policy keeps what it computed, so that ``log_probs`` need not compute it again for a loss.
     """
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
-    path = _walk(process, policy, steering, target, batch, generator, inflation).path(process, target)
+    start = _start(process, target, batch, generator, inflation)
+    path = _walk(process, policy, steering, target, start, None).path(process, target)
     return replace(path, steering=steering) if record else path
 
 
@@ -61,16 +62,28 @@ def rollout(
         evaluate_ends: False leaves ``log_target`` at 0.
     """
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()))
-    walk = _walk(process, policy, steering, target, batch, generator, inflation)
-    return scored(process, walk.path(process, target, evaluate_ends), *walk.kernels())
+    kernels = _Kernels([], [])
+    start = _start(process, target, batch, generator, inflation)
+    walk = _walk(process, policy, steering, target, start, kernels)
+    return scored(process, walk.path(process, target, evaluate_ends), *kernels.together())
+
+
+class _Kernels(NamedTuple):
+    """Mean and std of every forward step."""
+
+    means: list[Tensor]
+    stds: list[Tensor]
+
+    def together(self) -> tuple[Tensor, Tensor]:
+        """The means ``(K, B, D)``, and the stds as one tensor that broadcasts against them."""
+        stds = torch.stack(self.stds)
+        return torch.stack(self.means), stds.reshape(stds.shape + (1,) * (self.means[0].ndim + 1 - stds.ndim))
 
 
 class _Walk(NamedTuple):
-    """Lists over steps: K + 1 states, and of each step its kernel, its belief and, where asked, log R and score."""
+    """Lists over steps: K + 1 states, and of each step its belief and, where asked, log R and score."""
 
     states: list[Tensor]
-    means: list[Tensor]
-    stds: list[Tensor]
     beliefs: list[Belief]
     log_targets: list[Tensor]
     scores: list[Tensor]
@@ -92,10 +105,16 @@ class _Walk(NamedTuple):
             belief_stds=torch.stack([belief.std for belief in self.beliefs]) if self.beliefs else None,
         )
 
-    def kernels(self) -> tuple[Tensor, Tensor]:
-        """Mean ``(K, B, D)`` and std of every forward step, as one tensor each."""
-        stds = torch.stack(self.stds)
-        return torch.stack(self.means), stds.reshape(stds.shape + (1,) * (self.means[0].ndim + 1 - stds.ndim))
+
+def _start(
+    process: Process, target: Target, batch: int, generator: Generator | None, inflation: float
+) -> tuple[Tensor, Tensor]:
+    """All that is random of a simulation: ``x_0: (B, S)``, and the noise ``(K, B, D)`` of every step."""
+    x = process.sample_prior(batch, target.dim, generator)
+    noise = process.transition.noise(x.new_empty(process.steps, batch, target.dim), generator)
+    if inflation != 1:
+        noise = inflation * noise
+    return x, noise
 
 
 def _walk(
@@ -103,18 +122,13 @@ def _walk(
     policy: Policy,
     steering: Steering,
     target: Target,
-    batch: int,
-    generator: Generator | None,
-    inflation: float,
+    start: tuple[Tensor, Tensor],
+    kernels: _Kernels | None,
 ) -> _Walk:
-    layout = process.layout
-    x = process.sample_prior(batch, target.dim, generator)
-    context = read(policy, target.context, batch)
-    noise = process.transition.noise(x.new_empty(process.steps, batch, target.dim), generator)
-    if inflation != 1:
-        noise = inflation * noise
-    believe = process.beliefs(x)
-    walk = _Walk([x], [], [], [], [], [])
+    """The walk from ``start``; its steps are added to ``kernels`` where these are given."""
+    layout, (x, noise) = process.layout, start
+    context, believe = read(policy, target.context, len(x)), process.beliefs(x)
+    walk = _Walk([x], [], [], [])
     for k, drawn in enumerate(noise.unbind()):
         belief, score = believe(k, x) if process.keeps_beliefs else None, None
         if policy.needs_score:
@@ -126,9 +140,10 @@ def _walk(
         belief, langevin = seen(process, k, x, score, belief)
         mean, std = process.forward(k, x, belief, steering(k, process.features(k, x), langevin, context))
         x = layout.advance(k, x, torch.addcmul(mean, std, drawn))
-        walk.means.append(mean)
-        walk.stds.append(std)
         walk.states.append(x)
+        if kernels is not None:
+            kernels.means.append(mean)
+            kernels.stds.append(std)
     return walk
 
 

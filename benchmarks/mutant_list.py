@@ -95,8 +95,8 @@ MUTANTS = [
     mutant(
         "exploration-scored-as-it-was-drawn",
         "simulation.py",
-        "walk.stds.append(std)",
-        "walk.stds.append(inflation * std)",
+        "kernels.stds.append(std)",
+        "kernels.stds.append(1.3 * std)",
         "test_path.py",
     ),
     mutant(
@@ -157,7 +157,7 @@ MUTANTS = [
     mutant(
         "recalled-by-a-policy-that-has-learned",
         "policies/lean_mlp.py",
-        "or self.versions != _versions(policy)",
+        "or self._learned_since()",
         "",
         "policies/test_lean_mlp.py",
     ),

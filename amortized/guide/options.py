@@ -99,7 +99,7 @@ class Options:
         default="auto",
         metadata=says(
             "Whether the density becomes machine code, which takes 5 to 10 s once and needs a C++ compiler. Calls are "
-            "then 2 to 9 times faster. ``auto``: where chains of 20 dimensions or more have 20 s to run."
+            "then 2 to 9 times faster. ``auto``: where chains have 20 s to run."
         ),
     )
     seed: int = field(

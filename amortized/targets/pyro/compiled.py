@@ -13,6 +13,10 @@ REPAID = 20.0
 """Seconds of calls from which compiling is worth it. It takes 5 to 10 s, and calls are then 2.3 to 9 times faster: on
 five models of 10 to 252 latents, batches of 64 and 512, one core."""
 
+MOST_NODES = 1_000
+"""Operators of a recorded density that is compiled without being asked for: 110 to 213 took 5 s, and nobody can stop a
+compiler. A loop over time that Python unrolls has thousands."""
+
 
 class Compiled(Captured):
     """The graph of a captured density, compiled by torch for every batch size but one.

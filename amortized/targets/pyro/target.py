@@ -20,7 +20,7 @@ from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at
 from amortized.targets.pyro.checks.prior import troubles_of_prior
 from amortized.targets.pyro.checks.validation import checked
 from amortized.targets.pyro.chunks import elements_a_particle, particles_together
-from amortized.targets.pyro.compiled import REPAID, Compiled, compiled
+from amortized.targets.pyro.compiled import MOST_NODES, REPAID, Compiled, compiled
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.program import Program
@@ -127,8 +127,10 @@ class PyroTarget(ModelTarget):
 
         It stays as it is without a C++ compiler, or where the compiled one gives other values: ``not_compiled``.
         """
-        wanted = self.compiles if isinstance(self.compiles, bool) else seconds >= REPAID
-        if wanted and type(self._batch) is Captured and not self.not_compiled:
+        if type(self._batch) is not Captured or self.not_compiled:
+            return isinstance(self._batch, Compiled)
+        pays = seconds >= REPAID and len(self._batch.with_score.graph.nodes) <= MOST_NODES
+        if self.compiles is True or (self.compiles == "auto" and pays):
             found = compiled(self._batch, self._reference)
             if isinstance(found, Compiled):
                 self._batch = found

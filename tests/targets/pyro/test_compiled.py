@@ -49,6 +49,15 @@ def test_short_runs_and_a_refusal_leave_the_density_as_it_is():
     assert not found.quicken(1e9) and type(found._batch) is Captured and found.not_compiled == ""
 
 
+def test_a_density_of_many_operators_is_compiled_only_if_asked_for(monkeypatch):
+    monkeypatch.setattr(module.torch, "compile", lambda graph, **_: graph)
+    monkeypatch.setattr("amortized.targets.pyro.target.MOST_NODES", 3)
+    found = target()
+    assert not found.quicken(1e9)
+    found.compiles = True
+    assert found.quicken(1e9)
+
+
 def test_without_a_compiler_the_recorded_density_goes_on(monkeypatch):
     """And it is not tried a second time."""
     asked = []
