@@ -7,8 +7,6 @@
 commit 255b499, with the published options. Both get the densities of `speed_tasks.py`.
 """
 
-# pyright: reportMissingImports=false
-
 from __future__ import annotations
 
 import sys

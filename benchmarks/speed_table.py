@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -164,7 +164,7 @@ def tables(rows: dict[str, list[Row]]) -> str:
 
 def picture(rows: dict[str, list[Row]], file: Path) -> None:
     """Bars of a step's time for each code, and a step's time as each size grows."""
-    with rc_context(STYLE):
+    with rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(10, 7), layout="constrained")
         grid = figure.add_gridspec(2, 4)
         _bars(figure.add_subplot(grid[0, :]), rows["steps"])

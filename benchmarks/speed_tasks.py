@@ -21,7 +21,7 @@ LogDensity = Callable[[Tensor], Tensor]
 Run = Callable[[int], list[float]]
 """Makes n training steps, or draws n times, and gives the CPU seconds of each."""
 
-PAIRS = 4
+PAIRS = 2
 """Pairs of steps that are timed: a method with replay simulates in one step and replays in the next."""
 DRAWS = 4_096
 """Draws of one call of a sampler."""

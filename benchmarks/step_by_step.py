@@ -145,8 +145,8 @@ class StepByStep:
     ) -> Trajectory:
         with torch.no_grad():
             log_target = self.log_density(ends)
-        stacked = (torch.stack(values, -1) for values in (log_forward, log_backward, flows))
-        return Trajectory(*stacked, ends, log_target)
+        forward, backward, flow = (torch.stack(values, -1) for values in (log_forward, log_backward, flows))
+        return Trajectory(forward, backward, flow, ends, log_target)
 
     def loss(self, path: Trajectory) -> Tensor:
         if self.flow is None:
