@@ -3,7 +3,7 @@
     python benchmarks/speed.py --before OLD --torchgfn ENV --paper FOLDER --rounds 3
     python benchmarks/speed.py --parts steps draws --rounds 1 --before OLD
     python benchmarks/speed.py --table
-    python benchmarks/speed.py --draw docs/results/speed.png
+    python benchmarks/speed.py --page docs/results/speed.md --draw docs/results/speed.png
 
 `OLD` is a checkout of an earlier commit, `ENV` an environment with torchgfn 2.4.1, matplotlib and scipy, `FOLDER` a
 checkout of github:GFNOrg/gfn-diffusion. Who is not given is left out. Each code is one process with one thread, which
@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from speed_table import picture, tables
+from speed_table import filled, picture, tables
 from speed_tasks import Task
 from support import RESULTS, ROOT, parser_of
 
@@ -150,14 +150,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--table", action="store_true", help="only print the tables of what is there")
+    parser.add_argument("--page", type=Path, help="only write the tables of what is there into this page")
     parser.add_argument("--draw", type=Path, help="only draw the picture of what is there")
     options = parser.parse_args()
-    if options.table or options.draw:
+    if options.table or options.page or options.draw:
         rows = {part: rows_of(FOLDER / f"{part}.jsonl") for part in PARTS}
+        if options.table:
+            print("\n\n".join(tables(rows).values()))
+        if options.page:
+            options.page.write_text(filled(options.page.read_text(), tables(rows)))
         if options.draw:
             picture(rows, options.draw)
-        else:
-            print(tables(rows))
         return
     everyone = commands(options.before, options.torchgfn, options.paper)
     for part in options.parts:

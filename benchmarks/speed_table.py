@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from support import markdown_row
 
-from amortized.plots.style import BLUE, COMPARED, GREY, STYLE, ink
+from amortized.plots.style import BLUE, COMPARED, GREY, STYLE
 
 Row = dict[str, Any]
 
@@ -148,8 +148,8 @@ def sizes_table(rows: dict[str, list[Row]]) -> str:
     return markdown(["size", "who", "ms of a step", "exponent"], lines)
 
 
-def tables(rows: dict[str, list[Row]]) -> str:
-    """Every table of which there are lines, each in its mark."""
+def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
+    """Every table of which there are lines, by its name."""
     made = {
         "steps": lambda: steps_table(rows["steps"]),
         "operators": lambda: counts_table(rows["steps"]),
@@ -158,16 +158,30 @@ def tables(rows: dict[str, list[Row]]) -> str:
         "sizes": lambda: sizes_table(rows),
         "memory": lambda: memory_table(rows["memory"]),
     }
-    there = [name for name in made if rows.get("steps" if name == "operators" else name)]
-    return "\n\n".join(f"<!-- {name} -->\n{made[name]()}\n<!-- end -->" for name in there)
+    return {name: make() for name, make in made.items() if rows["steps" if name == "operators" else name]}
+
+
+def filled(page: str, made: dict[str, str]) -> str:
+    """The page with each table between its mark ``<!-- name -->`` and the next ``<!-- end -->``.
+
+    >>> filled("a <!-- steps -->old<!-- end --> b", {"steps": "new"}).split()
+    ['a', '<!--', 'steps', '-->', 'new', '<!--', 'end', '-->', 'b']
+    """
+    for name, table in made.items():
+        mark = f"<!-- {name} -->"
+        before, after = page.split(mark)
+        page = f"{before}{mark}\n{table}\n<!-- end -->{after.split('<!-- end -->', 1)[1]}"
+    return page
 
 
 def picture(rows: dict[str, list[Row]], file: Path) -> None:
-    """Bars of a step's time for each code, and a step's time as each size grows."""
+    """A step's time for each code, and a step's time as each size grows."""
     with rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(10, 7), layout="constrained")
         grid = figure.add_gridspec(2, 4)
-        _bars(figure.add_subplot(grid[0, :]), rows["steps"])
+        above = figure.add_subplot(grid[0, :])
+        _dots(above, rows["steps"])
+        figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=len(NAMES))
         for place, letter in enumerate(SIZES):
             axes = figure.add_subplot(grid[1, place])
             for name, colour, line in (("after", BLUE, "-"), ("before", COMPARED[0], "--")):
@@ -183,19 +197,15 @@ def picture(rows: dict[str, list[Row]], file: Path) -> None:
         figure.savefig(file, dpi=150)
 
 
-def _bars(axes: Any, rows: list[Row]) -> None:
+def _dots(axes: Any, rows: list[Row]) -> None:
     found = medians(rows, "ms", "target", "method", "who")
     cells = list(dict.fromkeys(key[:2] for key in found))
     colours = dict(zip(NAMES, (BLUE, *COMPARED[: len(PEERS)], GREY), strict=True))
-    width = 0.8 / len(NAMES)
-    for place, name in enumerate(NAMES):
+    for name, marker in zip(NAMES, "oD^sv_", strict=True):
         at = [index for index, cell in enumerate(cells) if (*cell, name) in found]
         heights = [found[(*cells[index], name)] for index in at]
-        axes.bar(
-            [index + (place - 2.5) * width for index in at], heights, width, color=colours[name], label=NAMES[name]
-        )
+        axes.plot(at, heights, marker, color=colours[name], label=NAMES[name], ms=12 if marker == "_" else 7)
     axes.set_yscale("log")
+    axes.grid(True, axis="y")
     axes.set_xticks(range(len(cells)), [f"{METHODS[method]}\n{TARGETS[target]}" for target, method in cells])
-    axes.set_ylabel("ms a step")
-    axes.set_title("A training step of 300 paths of 100 steps, one thread", color=ink())
-    axes.legend(ncols=len(NAMES), loc="upper left")
+    axes.set_ylabel("ms a training step")

@@ -9,7 +9,7 @@ import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from speed_table import exponent, medians, steps_table  # noqa: E402
+from speed_table import exponent, filled, medians, steps_table  # noqa: E402
 from speed_tasks import Task, measure, operators, stepwise  # noqa: E402
 from step_by_step import StepByStep, normal  # noqa: E402
 
@@ -87,3 +87,8 @@ def test_the_table_has_medians_ratios_and_the_share_of_the_floor():
     ]
     assert medians(rows, "ms", "who") == {("after",): 40, ("paper",): 90, ("floor",): 10}
     assert "| 25GMM | TB | **40** | – | – | 90 (2.2) | – | 10.0 | 25% |" in steps_table(rows)
+
+
+def test_a_page_keeps_all_but_its_tables():
+    page = "one\n<!-- steps -->\nold\n<!-- end -->\ntwo\n<!-- draws -->\nkept\n<!-- end -->\n"
+    assert filled(page, {"steps": "new"}) == page.replace("old", "new")
