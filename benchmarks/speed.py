@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 FOLDER = RESULTS / "speed"
 PARTS = ("steps", "draws", "fits", "sizes", "memory")
 
-METHODS = ("tb", "vargrad", "tb-lp", "fl-subtb", "tb-replay")
+METHODS = ("tb", "tb-lp", "fl-subtb", "vargrad", "tb-replay")
 TARGETS = (("25gmm", 2), ("manywell", 32))
 EVERYONE = ("after", "before", "loop", "paper", "torchgfn", "floor")
 UNKNOWN = {"torchgfn": ("tb-lp", "fl-subtb", "tb-replay")}
@@ -49,7 +49,7 @@ FITS = ("eight_schools", "ten_groups")
 def tasks(part: str) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
     """The tasks of a part, and who does each."""
     if part == "steps":
-        found = [(Task("train", method, *target), EVERYONE) for target in TARGETS for method in METHODS]
+        found = [(Task("train", method, *target), EVERYONE) for method in METHODS for target in TARGETS]
     elif part == "draws":
         found = [(Task("draw", "tb", *target), EVERYONE[:-1]) for target in TARGETS]
     elif part == "sizes":
