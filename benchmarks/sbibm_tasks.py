@@ -206,7 +206,7 @@ def run(name: str, asked: Asked) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=list(METHODS))
+    parser.add_argument("what", nargs="*", help=", ".join(METHODS))
     parser.add_argument("--wheel", type=Path, help="folder of the unpacked wheel")
     parser.add_argument("--tasks", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--observations", nargs="+", type=int, choices=range(1, 11), default=[1, 2, 3])
@@ -216,6 +216,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.table:
         return table()
+    if not asked.what or not set(asked.what) <= set(METHODS):
+        parser.error(f"{' '.join(asked.what)}: write one or more of {', '.join(METHODS)}, or --table")
     if asked.wheel is None:
         parser.error("--wheel DIR: write the folder in which the wheel of sbibm is unpacked")
     torch.set_num_threads(1)
