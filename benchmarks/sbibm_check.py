@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import cast
 
 import pyro
 import torch
 from pyro import poutine
+from sbibm_models import Moon
 from sbibm_wheel import SHAPES, Task
 from torch import Tensor
 
@@ -27,10 +29,10 @@ def identity(task: Task, number: int) -> Tensor:
     with pyro.plate("draws", len(x)):
         model = poutine.condition(task.model, {"parameters": x})
         trace = poutine.trace(model).get_trace(task.observation(number))
-    (score,) = torch.autograd.grad(trace.log_prob_sum(), x, retain_graph=True)
+    (score,) = torch.autograd.grad(cast(Tensor, trace.log_prob_sum()), x, retain_graph=True)
     h = (1 - (x / BOUNDS.get(task.name, torch.inf)).square()).prod(-1)
     if task.name == "two_moons":
-        law = trace.nodes["x"]["fn"]
+        law = cast(Moon, trace.nodes["x"]["fn"])
         h = h * (task.observation(number) - law.centre)[..., 0]  # 0 at the tips of a moon
     slope = torch.autograd.grad(h.sum(), x)[0] if h.requires_grad else torch.zeros_like(x)
     terms = (h[:, None] * score + slope).detach().double()

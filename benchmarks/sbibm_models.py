@@ -7,7 +7,7 @@ models also run inside a plate, so that simulators without Pyro's conditioning c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyro
 import pyro.distributions as dist
@@ -34,8 +34,8 @@ class Moon(TorchDistribution):
         centre: ``(..., 2)``.
     """
 
-    arg_constraints = {"centre": constraints.real_vector}
-    support = constraints.real_vector
+    arg_constraints = {"centre": constraints.real_vector}  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    support = constraints.real_vector  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
     def __init__(self, centre: Tensor, validate_args: bool | None = None):
         self.centre = centre
@@ -44,8 +44,8 @@ class Moon(TorchDistribution):
     def expand(self, batch_shape: torch.Size, _instance: Moon | None = None) -> Moon:
         return Moon(self.centre.expand(*batch_shape, 2))
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        shape = self._extended_shape(sample_shape)[:-1]
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))[:-1]
         angle = math.pi * (torch.rand(shape) - 0.5)
         radius = RADIUS + WIDTH * torch.randn(shape)
         return self.centre + torch.stack([radius * angle.cos(), radius * angle.sin()], -1)
@@ -74,7 +74,7 @@ def slcp(x: Tensor) -> None:
     c = (second.square() * (1 - (correlation * first / a).square()) + JITTER).sqrt()
     scale = torch.stack([torch.stack([a, torch.zeros_like(a)], -1), torch.stack([b, c], -1)], -2)
     law = dist.MultivariateNormal(mean[..., None, :], scale_tril=scale[..., None, :, :])
-    pyro.sample("x", law.expand(mean.shape[:-1] + (4,)).to_event(1), obs=x)
+    pyro.sample("x", dist.Independent(law.expand(mean.shape[:-1] + (4,)), 1), obs=x)
 
 
 def gaussian_mixture(x: Tensor) -> None:
