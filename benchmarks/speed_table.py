@@ -108,6 +108,9 @@ def fits_table(rows: list[Row]) -> str:
     return markdown(head, lines)
 
 
+WHO = "after", "before"
+"""Whose curves are drawn as a size grows."""
+
 SIZES: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "D": ("dim", lambda row: row["method"] == "tb" and row["target"] == "manywell"),
     "B": ("paths", lambda row: row["method"] == "tb" and row["target"] == "25gmm" and row["steps"] == 100),
@@ -177,14 +180,15 @@ def filled(page: str, made: dict[str, str]) -> str:
 def picture(rows: dict[str, list[Row]], file: Path) -> None:
     """A step's time for each code, and a step's time as each size grows."""
     with rc_context(cast(Any, STYLE)):
-        figure = Figure(figsize=(10, 7), layout="constrained")
-        grid = figure.add_gridspec(2, 4)
+        measured = [letter for letter in SIZES if any(len(curves(rows)[letter, who]) >= LAST for who in WHO)]
+        figure = Figure(figsize=(10, 7 if measured else 4), layout="constrained")
+        grid = figure.add_gridspec(2 if measured else 1, max(1, len(measured)))
         above = figure.add_subplot(grid[0, :])
         _dots(above, rows["steps"])
         figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=len(NAMES))
-        for place, letter in enumerate(SIZES):
+        for place, letter in enumerate(measured):
             axes = figure.add_subplot(grid[1, place])
-            for name, colour, line in (("after", BLUE, "-"), ("before", COMPARED[0], "--")):
+            for name, colour, line in zip(WHO, (BLUE, COMPARED[0]), ("-", "--"), strict=True):
                 curve = curves(rows)[letter, name]
                 if len(curve) >= LAST:
                     label = f"{NAMES[name]}, {exponent(curve):.2f}"
@@ -192,8 +196,7 @@ def picture(rows: dict[str, list[Row]], file: Path) -> None:
             axes.set_xlabel(letter)
             axes.set_ylabel("ms a step" if place == 0 else "")
             axes.grid(True)
-            if axes.lines:
-                axes.legend(title="exponent", loc="upper left")
+            axes.legend(title="exponent", loc="upper left")
         figure.savefig(file, dpi=150)
 
 
