@@ -18,7 +18,7 @@ help:  ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1|/' | awk -F'|' '{printf "  %-9s%s\n", $$1, $$2}'
 
 test: .venv/.stamp-dev  ## the fast suite, doctests too, on every core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 slow: .venv/.stamp-dev  ## the tests that take minutes: statistics of long runs, killed processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
