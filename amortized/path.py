@@ -181,9 +181,10 @@ def log_probs(process: Process, policy: Policy, path: States) -> ScoredPath:
     kept = path.belief if path.process is process else None
     if path.steering is not None and path.process is process:
         belief, langevin = seen(process, k, x, path.scores, kept)
-        control = path.steering.recall(policy, process.features(k, x), langevin)
+        features = process.features(k, x)
+        control = path.steering.recall(policy, features, langevin)
         if control is not None:
-            return scored(process, path, *process.forward(k, x, belief, control))
+            return scored(process, path, *process.forward(k, x, belief, control), features)
     context = read(policy, path.context, x.shape[1])
     context = context if context is None else context.expand(process.steps, *context.shape)
     return scored(process, path, *kernel(process, policy, k, x, path.scores, context, kept))
@@ -203,8 +204,11 @@ def _places(process: Process, path: States) -> Tensor:
     return process.layout.visited(_steps(path), path.states[:-1])
 
 
-def scored(process: Process, path: States, mean: Tensor, std: Tensor) -> ScoredPath:
-    """The path with its densities, by the forward kernels' ``mean: (K, B, D)`` and a std that broadcasts against it."""
+def scored(process: Process, path: States, mean: Tensor, std: Tensor, features: Tensor | None = None) -> ScoredPath:
+    """The path with its densities, by the forward kernels' ``mean: (K, B, D)`` and a std that broadcasts against it.
+
+    ``features`` are those of the states before each step; None computes them.
+    """
     layout, k, x, y = process.layout, _steps(path), path.states[:-1], path.states[1:]
     return ScoredPath(
         **{name: getattr(path, name) for name in FIELDS},
@@ -212,7 +216,7 @@ def scored(process: Process, path: States, mean: Tensor, std: Tensor) -> ScoredP
         log_forward=process.transition.log_prob(layout.moved(k, y), mean, std),
         log_backward=log_normal(layout.retraced(k, x), *process.backward(k, y)),
         times=process.times[:-1].to(x.dtype),
-        features=process.features(k, x),
+        features=process.features(k, x) if features is None else features,
         marginal=partial(process.log_marginal, k, x),
     )
 
