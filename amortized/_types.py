@@ -21,6 +21,22 @@ LogDensity = Callable[[Tensor], Tensor]
 T = TypeVar("T")
 
 
+class AffineSteps(NamedTuple):
+    """Forward steps of a fixed variance: ``x_{k+1} = drift_k x_k + push_k shift + stride_k noise``.
+
+    Args:
+        scale: K numbers; a network reads ``scale_k x_k``.
+        drift: K numbers.
+        push: ``(K, 1, 1)``.
+        stride: ``(K, 1, 1)``.
+    """
+
+    scale: list[float]
+    drift: list[float]
+    push: Tensor
+    stride: Tensor
+
+
 class Belief(NamedTuple):
     """Posterior mean and std of the end ``x_K`` given the present state ``x_k``, under the reference: ``(..., D)``.
 

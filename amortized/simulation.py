@@ -34,7 +34,12 @@ def simulate(
     """
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
     start = _start(process, target, batch, generator, inflation)
-    path = _walk(process, policy, steering, target, start, None).path(process, target)
+    affine = process.affine(start[0])
+    states = None if affine is None else steering.walk(affine, *start)
+    if states is None:
+        path = _walk(process, policy, steering, target, start, None).path(process, target)
+    else:
+        path = _ended(states, process, target)
     return replace(path, steering=steering) if record else path
 
 
@@ -89,21 +94,20 @@ class _Walk(NamedTuple):
     scores: list[Tensor]
 
     def path(self, process: Process, target: Target, evaluate_ends: bool = True) -> States:
-        states = torch.stack(self.states)
-        ends = states[-1][..., : target.dim]
-        nothing = ends.new_zeros(len(ends), dtype=torch.float64)
-        return States(
-            states=states,
-            log_target=target.log_prob(ends).double() if evaluate_ends else nothing,
+        return replace(
+            _ended(torch.stack(self.states), process, target, evaluate_ends),
             scores=torch.stack(self.scores) if self.scores else None,
             log_targets=torch.stack(self.log_targets).double() if self.scores else None,
-            context=target.context,
-            indices=target.indices,
-            dim=target.dim,
-            process=process,
             belief_means=torch.stack([belief.mean for belief in self.beliefs]) if self.beliefs else None,
             belief_stds=torch.stack([belief.std for belief in self.beliefs]) if self.beliefs else None,
         )
+
+
+def _ended(states: Tensor, process: Process, target: Target, evaluate: bool = True) -> States:
+    """Paths whose ends are evaluated, or have ``log_target`` 0."""
+    ends = states[-1][..., : target.dim]
+    log_target = target.log_prob(ends).double() if evaluate else ends.new_zeros(len(ends), dtype=torch.float64)
+    return States(states, log_target, context=target.context, indices=target.indices, dim=target.dim, process=process)
 
 
 def _start(

@@ -889,10 +889,24 @@ MUTANTS = [
         "targets/test_base.py",
     ),
     mutant(
+        "compiled-function-not-compared",
+        "targets/callable.py",
+        "self._compiled = fast if alike else None\n        return alike",
+        "self._compiled = fast\n        return True",
+        "targets/test_callable.py",
+    ),
+    mutant(
+        "walk-without-the-head's-bias",
+        "policies/lean_mlp.py",
+        "drawn.addcmul_(steps.push, self.head_bias)",
+        "drawn.addcmul_(0.0 * steps.push, self.head_bias)",
+        "policies/test_lean_mlp.py",
+    ),
+    mutant(
         "compiled-density-not-compared",
         "targets/pyro/compiled.py",
-        "if not alike or disagreement(found, reference) is not None:",
-        "if False:",
+        "return alike and disagreement(found[0], reference) is None",
+        "return True",
         "targets/pyro/test_compiled.py",
     ),
     mutant(

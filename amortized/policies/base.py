@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from amortized._types import Control, Tensor
+from amortized._types import AffineSteps, Control, Tensor
 
 
 class Steering(ABC):
@@ -15,6 +15,16 @@ class Steering(ABC):
     @abstractmethod
     def __call__(self, k: int, x: Tensor, langevin: Tensor | None, context: Tensor | None) -> Control:
         """The control of ``forward(x, times[k], langevin, context)``."""
+
+    def walk(self, steps: AffineSteps, x: Tensor, noise: Tensor) -> Tensor | None:
+        """All states ``(K+1, B, D)`` of affine steps; None where the control needs more than state and time.
+
+        Args:
+            steps: of the process.
+            x: ``(B, D)``, the first states.
+            noise: ``(K, B, D)`` of std 1.
+        """
+        return None
 
     def recall(self, policy: nn.Module, x: Tensor, langevin: Tensor | None) -> Control | None:
         """The controls ``(K, B, D)`` that it gave, with the slopes of the policy's weights.

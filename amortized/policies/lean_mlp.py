@@ -9,9 +9,13 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from amortized._types import Control, Tensor
+from amortized._types import AffineSteps, Control, Tensor
 from amortized.policies.base import Steering
 from amortized.policies.embeddings import CosineTime
+
+IN_CACHE = 2_000_000
+"""Numbers of a hidden layer that a backward pass takes at once: 8 MB. Larger ones leave a core's cache, and add to the
+peak of memory."""
 
 
 class Perceptron(Protocol):
@@ -23,6 +27,7 @@ class Perceptron(Protocol):
     blocks: nn.ModuleList
     time: CosineTime
     langevin_scale: nn.Linear | None
+    log_variance: nn.Linear | None
     embedding: nn.Module | None
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
@@ -35,8 +40,8 @@ class Perceptron(Protocol):
 class LeanMLP(Steering):
     """``LangevinMLP`` at times ``(K,)``, without gradients.
 
-    A residual layer ``h' = h + W silu(h + b(t)) + c`` becomes ``g' = (g + c + b'(t) − b(t)) + W silu(g)`` for the sum
-    ``g = h + b(t)``. The vector in the brackets is known for all times before the first step.
+    A residual layer ``h' = h + W silu(h + b(t)) + c`` becomes ``g' = g + [W, c + b'(t) − b(t)] [silu(g), 1]`` for the
+    sum ``g = h + b(t)``: one product. Its last column is known for all times before the first step.
 
     Args:
         policy: its weights are read once.
@@ -53,11 +58,14 @@ class LeanMLP(Steering):
         time = policy.time(times.to(weight.dtype)[:, None])
         biases = policy.read_time(time).unflatten(-1, (len(policy.blocks), -1))
         after = torch.cat([biases[:, 1:], torch.zeros_like(biases[:, :1])], 1)
-        own = torch.stack([cast(nn.Linear, block).bias for block in policy.blocks])
+        blocks = [cast(nn.Linear, block) for block in policy.blocks]
+        offsets = (torch.stack([block.bias for block in blocks]) + after - biases).unbind(1)
         self.first = (policy.read_state.bias + biases[:, 0]).unbind()
-        self.offsets = [each.unbind() for each in (own + after - biases).unbind(1)]
         self.read_state = weight.mT
-        self.blocks = [cast(nn.Linear, block).weight.mT for block in policy.blocks]
+        self.blocks = [
+            torch.cat([block.weight.mT.expand(len(times), -1, -1), each[:, None]], 1).unbind()
+            for block, each in zip(blocks, offsets, strict=True)
+        ]
         head, self.head_bias = policy.head()
         self.head = head.mT
         self.scales = None if policy.langevin_scale is None else policy.langevin_scale(time).unbind()
@@ -67,32 +75,54 @@ class LeanMLP(Steering):
         policy = self.policy
         if langevin is not None:
             langevin = policy.clipped(langevin, self.each_time[k])
-        for hook in policy._forward_pre_hooks.values():  # who counts evaluations counts these too
-            hook(policy, (x,))
-        inputs = policy.inputs(x, langevin, context)
-        out = self._recorded(k, inputs) if self.record else self._layers(k, inputs)
+        self._called(x)
+        out = torch.addmm(self.head_bias, self._active(k, policy.inputs(x, langevin, context)), self.head)
         return policy.control(out, None if self.scales is None else self.scales[k], langevin)
 
-    def _layers(self, k: int, inputs: Tensor) -> Tensor:
-        hidden = torch.addmm(self.first[k], inputs, self.read_state)
-        for offsets, weight in zip(self.offsets, self.blocks, strict=True):
-            active = nn.functional.silu(hidden)
-            hidden = hidden.add_(offsets[k]).addmm_(active, weight)
-        return torch.addmm(self.head_bias, nn.functional.silu(hidden, inplace=True), self.head)
+    def walk(self, steps: AffineSteps, x: Tensor, noise: Tensor) -> Tensor | None:
+        policy = self.policy
+        if policy.langevin_scale is not None or policy.embedding is not None or policy.log_variance is not None:
+            return None
+        states = x.new_empty(len(noise) + 1, *x.shape)
+        states[0] = x
+        drawn = torch.mul(noise, steps.stride, out=states[1:])
+        drawn.addcmul_(steps.push, self.head_bias)
+        each, last = drawn.unbind(), states[0]
+        for k, (scale, drift, push) in enumerate(
+            zip(steps.scale, steps.drift, steps.push.flatten().tolist(), strict=True)
+        ):
+            active = self._active(k, last, scale)
+            last = each[k].addmm_(active, self.head, alpha=push).add_(last, alpha=drift)
+        self._called(states[:-1])
+        return states
 
-    def _recorded(self, k: int, inputs: Tensor) -> Tensor:
-        """The same numbers, written where ``recall`` finds them: g and silu(g) of every layer, then the heads."""
+    def _called(self, x: Tensor) -> None:
+        """Who counts evaluations of the network counts these too."""
+        for hook in self.policy._forward_pre_hooks.values():
+            hook(self.policy, (x,))
+
+    def _active(self, k: int, inputs: Tensor, scale: float = 1.0) -> Tensor:
+        """What the heads read, for inputs times ``scale``; written where ``recall`` finds it."""
         if k == 0:
-            sizes = [len(self.first[0])] * (2 * len(self.blocks) + 2) + [len(self.head_bias)]
-            self.kept = [inputs.new_empty(len(self.times), len(inputs), size) for size in sizes]
-            self.room = list(zip(*(each.unbind() for each in self.kept), strict=True))
-        *layers, out = self.room[k]
-        hidden = torch.addmm(self.first[k], inputs, self.read_state, out=layers[0])
-        for layer, (offsets, weight) in enumerate(zip(self.offsets, self.blocks, strict=True)):
-            active = torch.ops.aten.silu.out(hidden, out=layers[2 * layer + 1])
-            hidden = torch.add(hidden, offsets[k], out=layers[2 * layer + 2]).addmm_(active, weight)
-        active = torch.ops.aten.silu.out(hidden, out=layers[-1])
-        return torch.addmm(self.head_bias, active, self.head, out=out)
+            self._make_room(inputs)
+        hidden, active, *layers = self.room[k if self.record else 0]
+        torch.addmm(self.first[k], inputs, self.read_state, alpha=scale, out=hidden)
+        for weights in self.blocks:
+            known, following, then, *layers = layers
+            torch.ops.aten.silu.out(hidden, out=active)
+            hidden, active = torch.addmm(hidden, known, weights[k], out=following), then
+        return torch.ops.aten.silu.out(hidden, out=active)
+
+    def _make_room(self, inputs: Tensor) -> None:
+        """Of every layer g, then silu(g), then the same beside a one; of one step if nothing is kept."""
+        steps, width = len(self.times) if self.record else 1, len(self.first[0])
+        self.kept: list[Tensor] = []
+        for _ in self.blocks:
+            beside_one = inputs.new_empty(steps, len(inputs), width + 1)
+            beside_one[..., -1] = 1.0
+            self.kept += [inputs.new_empty(steps, len(inputs), width), beside_one[..., :-1], beside_one]
+        self.kept += [inputs.new_empty(steps, len(inputs), width) for _ in range(2)]
+        self.room = list(zip(*(each.unbind() for each in self.kept), strict=True))
 
     def recall(self, policy: nn.Module, x: Tensor, langevin: Tensor | None) -> Control | None:
         mlp = self.policy
@@ -105,8 +135,8 @@ class LeanMLP(Steering):
             langevin = mlp.clipped(langevin, self.times[:, None, None])
         blocks = [parameter for block in mlp.blocks for parameter in (block.weight, block.bias)]
         read = (mlp.read_state.weight, mlp.read_state.bias, mlp.read_time(time))
-        kept = (mlp.inputs(x, langevin, None), *self.kept)
-        out = cast(Tensor, _Recalled.apply(kept, *mlp.head(), *read, *blocks))
+        layers = [each for place, each in enumerate(self.kept) if place % 3 < 2]
+        out = cast(Tensor, _Recalled.apply((mlp.inputs(x, langevin, None), *layers), *mlp.head(), *read, *blocks))
         return mlp.control(out, None if mlp.langevin_scale is None else mlp.langevin_scale(time)[:, None], langevin)
 
     def _learned_since(self) -> bool:
@@ -116,28 +146,42 @@ class LeanMLP(Steering):
 
 
 class _Recalled(torch.autograd.Function):
-    """The heads' outputs ``(K, B, O)`` that a simulation kept: only the backward pass is computed."""
+    """The heads' outputs ``(K, B, O)`` by the layers that a simulation kept: their backward pass needs no other."""
 
     @staticmethod
-    def forward(ctx: Any, kept: tuple[Tensor, ...], head: Tensor, *others: Tensor) -> Tensor:
+    def forward(ctx: Any, kept: tuple[Tensor, ...], head: Tensor, bias: Tensor, *others: Tensor) -> Tensor:
         ctx.kept = kept
-        ctx.save_for_backward(head, *others[4::2])  # torch then says so if they change before the backward pass
-        return kept[-1].detach()
+        ctx.save_for_backward(head, *others[3::2])  # torch then says so if they change before the backward pass
+        return nn.functional.linear(kept[-1], head, bias)
 
     @staticmethod
     @once_differentiable  # what was kept has no slopes of its own; this hides the parameters' names from pyright
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        steps = len(gradients[0])
-        slope, inputs, *layers, _ = (each.flatten(0, 1) for each in (gradients[0], *ctx.kept))
-        head, *blocks = ctx.saved_tensors
+        steps, batch = gradients[0].shape[:2]
+        at_once = max(1, IN_CACHE // (batch * ctx.kept[-1].shape[-1]))
         found: list[Tensor] = []
-        of_head = slope.mT @ layers[-1], slope.sum(0)
-        slope = torch.ops.aten.silu_backward(slope @ head, layers[-2])
         of_times: list[Tensor] = []
-        for layer in reversed(range(len(blocks))):
-            hidden, active = layers[2 * layer : 2 * layer + 2]
-            found = [slope.mT @ active, slope.sum(0), *found]
-            through = torch.ops.aten.silu_backward(slope @ blocks[layer], hidden)
-            of_times = [through.unflatten(0, (steps, -1)).sum(1), *of_times]
-            slope = slope + through
-        return None, *of_head, slope.mT @ inputs, slope.sum(0), torch.cat(of_times, -1), *found
+        for first in range(0, steps, at_once):
+            some = slice(first, first + at_once)
+            of_weights, of_time = _slopes(gradients[0][some], [each[some] for each in ctx.kept], ctx.saved_tensors)
+            of_times.append(of_time)
+            found = of_weights if not found else list(torch._foreach_add(found, of_weights))
+        return None, *found[:4], torch.cat(of_times), *found[4:]
+
+
+def _slopes(slope: Tensor, kept: list[Tensor], weights: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
+    """Slopes of head, first layer and blocks, weight before bias, and those of the times ``(K, ·)``."""
+    steps, (head, *blocks) = len(slope), weights
+    slope, inputs, *layers = (each.flatten(0, 1) for each in (slope, *kept))
+    found, of_times = [], []
+    of_head = [slope.mT @ layers[-1], slope.sum(0)]
+    slope, through = slope @ head, torch.empty_like(layers[-1])
+    torch.ops.aten.silu_backward.grad_input(slope, layers[-2], grad_input=slope)
+    for layer in reversed(range(len(blocks))):
+        hidden, active = layers[2 * layer : 2 * layer + 2]
+        found = [slope.mT @ active, slope.sum(0), *found]
+        torch.mm(slope, blocks[layer], out=through)
+        torch.ops.aten.silu_backward.grad_input(through, hidden, grad_input=through)
+        of_times = [through.unflatten(0, (steps, -1)).sum(1), *of_times]
+        slope.add_(through)
+    return [*of_head, slope.mT @ inputs, slope.sum(0), *found], torch.cat(of_times, -1)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from amortized._types import Belief, Control, Generator, Tensor
+from amortized._types import AffineSteps, Belief, Control, Generator, Tensor
 from amortized.processes.layout import Layout
 from amortized.processes.transitions import Transition
 
@@ -138,6 +138,10 @@ class Process(nn.Module, ABC):
 
         The control corrects ``belief``; None is the process's own.
         """
+
+    def affine(self, like: Tensor) -> AffineSteps | None:
+        """The forward steps where a control has no variance of its own, in the dtype of ``like``; None: not affine."""
+        return None
 
     @abstractmethod
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 import torch
 from torch import nn
 
-from amortized._types import Belief, Control, Generator, Tensor
+from amortized._types import AffineSteps, Belief, Control, Generator, Tensor
 from amortized.processes.base import Believer, Grid, Process
 from amortized.processes.grids import Uniform
 from amortized.processes.reference import Reference
@@ -157,6 +157,14 @@ class LinearProcess(Process):
         elif belief is None:
             return mean, self._at("stride", k, x)
         return mean, (self._at("bridge_variance", k, x) + of_end).sqrt()
+
+    def affine(self, like: Tensor) -> AffineSteps | None:
+        own = type(self).forward is LinearProcess.forward and type(self).features is LinearProcess.features
+        if not own or self.reference is not None:
+            return None
+        scale, drift = self.marginal_std[:-1].reciprocal().tolist(), self.drift.tolist()
+        push, stride = (table.to(like.dtype)[:, None, None] for table in (self.push, self.stride))
+        return AffineSteps(scale, drift, push, stride)
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""

@@ -77,3 +77,8 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
 def is_expensive(target: Target, x: Tensor) -> bool:
     """Whether a gradient costs over 50 microseconds a particle, too much for one at every step of a path."""
     return seconds_a_particle(target, x) > EXPENSIVE
+
+
+def quicken(target: Target, x: Tensor, calls: int, seconds: float) -> bool:
+    """Compiles the density if that is repaid by ``calls`` at its pace at ``x: (N, D)``, in ``seconds`` at the most."""
+    return target.quicken(min(seconds, calls * seconds_a_particle(target, x)))

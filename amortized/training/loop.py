@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours.base import Behaviour
@@ -204,7 +203,9 @@ def optimise(
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
     over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
-    average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY)).eval()
+    averaged = copy.deepcopy(parts).eval()
+    moving = list(zip(averaged.parameters(), parts.parameters(), strict=True))
+    averages, weights = [mean.detach() for mean, _ in moving], [weight.detach() for _, weight in moving]
     parts.train()
     skipped, stopped = 0, False
     for step in range(steps):
@@ -217,12 +218,12 @@ def optimise(
             skipped += 1
         optimizer.step()
         decay.step()
-        average.update_parameters(parts)
-        averaged = cast(nn.ModuleDict, average.module)
+        if weights:
+            torch._foreach_lerp_(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
         record = TrainingStep(step + 1, steps, float(value.detach()), averaged, skipped)
         stopped = any([callback(record) for callback in schedule.callbacks])
         if stopped:
             break
-    parts.load_state_dict(average.module.state_dict())
+    parts.load_state_dict(averaged.state_dict())
     parts.eval()
     return stopped

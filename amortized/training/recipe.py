@@ -27,7 +27,8 @@ from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.base import Presented
+from amortized.targets.base import Presented, Target
+from amortized.targets.cost import quicken
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.training.candidates import POOR, Candidate, better, candidate
 from amortized.training.evaluation import Evaluation, evaluate, evaluation_size, refined
@@ -224,6 +225,8 @@ def train_on(
     parts = nn.ModuleDict({"process": process, "policy": policy})
     target, judged, held_out = material.target, material.judged, material.held_out
     record = Training(process)
+    if policy.needs_score and isinstance(target, Target):
+        quicken(target, held_out[0], recipe.steps * recipe.batch * process.steps, seconds)
 
     def judge(step: TrainingStep) -> Evaluation:
         averaged = cast(Process, step.parts["process"]), cast(Policy, step.parts["policy"])
@@ -245,7 +248,7 @@ def train_on(
         if not isinstance(process, LinearProcess):
             raise ValueError(f"{type(process).__name__} has no bridges in closed form: write Recipe(bridge_steps=0)")
         schedule = Schedule(
-            recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate, callbacks, seconds=left(soon)
+            recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate, callbacks, seconds=_left(recipe, soon)
         )
         fit_bridges(process, policy, material.draw, schedule, generator)
 
@@ -255,12 +258,9 @@ def train_on(
             objective.on_contexts(material.embedding)
         record.objective = objective
         schedule = Schedule(
-            recipe.steps, recipe.batch, recipe.learning_rate, callbacks, recipe.grid, seconds=left(deadline)
+            recipe.steps, recipe.batch, recipe.learning_rate, callbacks, recipe.grid, seconds=_left(recipe, deadline)
         )
         fit(process, policy, target, objective, behaviour, schedule, generator)
-
-    def left(until: float) -> float | None:
-        return max(1.0, PLANNED * (until - time.perf_counter())) if recipe.in_time else None
 
     soon = time.perf_counter() + recipe.bridge_share * seconds
     if recipe.bridge_steps:
@@ -269,6 +269,11 @@ def train_on(
     until = max(deadline - time.perf_counter(), REFINING * seconds)
     record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator, until)
     return record
+
+
+def _left(recipe: Recipe, until: float) -> float | None:
+    """Seconds that are planned for steps; None: all steps, in whatever time."""
+    return max(1.0, PLANNED * (until - time.perf_counter())) if recipe.in_time else None
 
 
 def build_objective(recipe: Recipe, target: Presented, generator: Generator | None) -> Objective:

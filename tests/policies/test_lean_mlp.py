@@ -61,6 +61,45 @@ def test_what_is_recalled_has_the_slopes_of_scoring(
     assert any(bool(slope.abs().max() > 1e-3) for slope in slopes[1])
 
 
+@pytest.mark.parametrize("process", PROCESSES[:2], ids=lambda process: type(process).__name__)
+@pytest.mark.parametrize("record", [False, True])
+def test_an_affine_walk_visits_the_states_of_single_steps(process, record, in_double_precision):
+    policy = steering(process, 2, 0.2, learned_variance=False)
+    x, noise = process.sample_prior(7, 2, seeded()), torch.randn(6, 7, 2, generator=seeded(1))
+    affine = process.affine(x)
+    with torch.no_grad():
+        walk = policy.at(process.times[:-1], record).walk(affine, x, noise)
+        steer = policy.at(process.times[:-1])
+        for k, drawn in enumerate(noise):
+            mean, std = process.forward(k, x, None, steer(k, process.features(k, x), None, None))
+            x = mean + std * drawn
+            torch.testing.assert_close(walk[k + 1], x, rtol=1e-10, atol=1e-12)
+
+
+def test_steps_that_are_not_affine_are_walked_one_by_one():
+    """Those of a mixture, of a learned variance, and of the score."""
+    mixture = MixtureReference(torch.ones(1), torch.zeros(1, 2), torch.eye(2)[None])
+    assert OrnsteinUhlenbeck(6, reference=mixture).affine(X) is None and Underdamped(6).affine(X) is None
+    affine, noise = PROCESSES[0].affine(X), torch.randn(6, 5, 2, generator=seeded())
+    for options in ({"learned_variance": True}, {"learned_variance": False, "langevin": True}):
+        with torch.no_grad():
+            steer = steering(PROCESSES[0], 2, 0.2, **options).at(PROCESSES[0].times[:-1].float())
+        assert steer.walk(affine, X, noise) is None
+
+
+def test_a_large_batch_has_the_same_slopes_in_parts(monkeypatch, in_double_precision):
+    process = PROCESSES[0]
+    policy = steering(process, 2, 0.2, learned_variance=False)
+    path = simulate(process, policy, target(), 7, seeded(), record=True)
+    weights = list(policy.parameters())
+    found = []
+    for numbers in (10**6, 1, 2 * 7 * policy.shift.in_features):
+        monkeypatch.setattr("amortized.policies.lean_mlp.IN_CACHE", numbers)
+        found.append(torch.autograd.grad(LogVariance()(log_probs(process, policy, path)).mean(), weights))
+    for parts in found[1:]:
+        torch.testing.assert_close(parts, found[0], rtol=1e-10, atol=1e-12)
+
+
 def plain(path):
     return dataclasses.replace(path, steering=None)
 

@@ -5,7 +5,7 @@ import time
 import torch
 
 from amortized.targets.callable import DensityTarget
-from amortized.targets.cost import FULL_PLAN, calls_within, seconds_a_particle, timed
+from amortized.targets.cost import FULL_PLAN, calls_within, quicken, seconds_a_particle, timed
 
 
 def test_a_slow_density_costs_what_it_burns():
@@ -40,3 +40,12 @@ def test_a_call_with_a_fixed_cost_is_timed_at_a_large_batch():
 def test_waiting_is_counted():
     found, seconds = timed(lambda: time.sleep(0.05) or 3)
     assert found == 3 and seconds >= 0.05
+
+
+def test_a_density_is_compiled_where_its_calls_repay_it(monkeypatch):
+    target, asked = DensityTarget(lambda x: -x.square().sum(-1), dim=1), []
+    monkeypatch.setattr("amortized.targets.cost.seconds_a_particle", lambda target, x: 1e-3)
+    monkeypatch.setattr(DensityTarget, "quicken", lambda self, seconds: asked.append(seconds) is None)
+    assert quicken(target, torch.zeros(8, 1), calls=50_000, seconds=60.0)
+    assert quicken(target, torch.zeros(8, 1), calls=50_000, seconds=30.0)
+    assert asked == [50.0, 30.0]

@@ -12,6 +12,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from amortized._types import Sites, Tensor
+from amortized.targets.compiler import REPAID
 from amortized.targets.pyro.arguments import Arguments
 from amortized.targets.pyro.batching import FAILURES, Batching, Loop, Result, Vmap, isolated
 from amortized.targets.pyro.captured import Captured, capture
@@ -20,7 +21,7 @@ from amortized.targets.pyro.checks.loop_values import far_draws, loop_values_at
 from amortized.targets.pyro.checks.prior import troubles_of_prior
 from amortized.targets.pyro.checks.validation import checked
 from amortized.targets.pyro.chunks import elements_a_particle, particles_together
-from amortized.targets.pyro.compiled import MOST_NODES, REPAID, Compiled, compiled
+from amortized.targets.pyro.compiled import MOST_NODES, Compiled, compiled
 from amortized.targets.pyro.failures import tell
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.program import Program

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amortized.targets.affine import WhitenedTarget
-from amortized.targets.pyro import compiled as module
+from amortized.targets.compiler import REPAID, has_compiler
 from amortized.targets.pyro.captured import Captured
 from amortized.targets.pyro.compiled import Compiled
 from amortized.targets.pyro.target import PyroTarget
@@ -25,7 +25,7 @@ def target() -> PyroTarget:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not module.has_compiler(), reason="no C++ compiler here")
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler here")
 def test_values_scores_and_troubles_are_those_of_the_recorded_density():
     plain, fast = target(), target()
     fast.compiles = True
@@ -44,13 +44,13 @@ def test_values_scores_and_troubles_are_those_of_the_recorded_density():
 
 def test_short_runs_and_a_refusal_leave_the_density_as_it_is():
     found = target()
-    assert not found.quicken(module.REPAID - 1) and type(found._batch) is Captured
+    assert not found.quicken(REPAID - 1) and type(found._batch) is Captured
     found.compiles = False
     assert not found.quicken(1e9) and type(found._batch) is Captured and found.not_compiled == ""
 
 
 def test_a_density_of_many_operators_is_compiled_only_if_asked_for(monkeypatch):
-    monkeypatch.setattr(module.torch, "compile", lambda graph, **_: graph)
+    monkeypatch.setattr(torch, "compile", lambda graph, **_: graph)
     monkeypatch.setattr("amortized.targets.pyro.target.MOST_NODES", 3)
     found = target()
     assert not found.quicken(1e9)
@@ -66,7 +66,7 @@ def test_without_a_compiler_the_recorded_density_goes_on(monkeypatch):
         asked.append(1)
         raise RuntimeError("no compiler\nsecond line")
 
-    monkeypatch.setattr(module.torch, "compile", fails)
+    monkeypatch.setattr(torch, "compile", fails)
     found = target()
     assert not found.quicken(1e9) and not found.quicken(1e9)
     assert found.not_compiled == "RuntimeError: no compiler" and asked == [1]
@@ -74,7 +74,7 @@ def test_without_a_compiler_the_recorded_density_goes_on(monkeypatch):
 
 
 def test_a_compiled_density_of_other_values_is_not_taken(monkeypatch):
-    monkeypatch.setattr(module.torch, "compile", lambda graph, **_: lambda x: (graph(x)[0] + 1.0, graph(x)[1]))
+    monkeypatch.setattr(torch, "compile", lambda graph, **_: lambda x: (graph(x)[0] + 1.0, graph(x)[1]))
     found = target()
     assert not found.quicken(1e9) and found.not_compiled == "its values differ"
     assert type(found._batch) is Captured
