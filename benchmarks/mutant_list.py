@@ -110,8 +110,8 @@ MUTANTS = [
     mutant(
         "no-gradient-at-the-ends",
         "simulation.py",
-        "log_target=target.log_prob(ends).double() if",
-        "log_target=target.log_prob(ends.detach()).double() if",
+        "log_target = target.log_prob(ends).double() if",
+        "log_target = target.log_prob(ends.detach()).double() if",
         "test_path.py",
         "contracts/test_objectives.py::test_the_gradient_is_the_slope_of_the_loss",
     ),
@@ -150,8 +150,8 @@ MUTANTS = [
     mutant(
         "lean-layer-without-its-own-time",
         "policies/lean_mlp.py",
-        "(own + after - biases)",
-        "(own + after)",
+        " + after - biases).unbind(1)",
+        " + after).unbind(1)",
         "policies/test_lean_mlp.py",
     ),
     mutant(
@@ -164,8 +164,8 @@ MUTANTS = [
     mutant(
         "recalled-slope-skips-the-residual",
         "policies/lean_mlp.py",
-        "slope = slope + through",
-        "slope = through",
+        "slope.add_(through)",
+        "slope.copy_(through)",
         "policies/test_lean_mlp.py",
     ),
     mutant(
@@ -1061,7 +1061,7 @@ MUTANTS = [
     mutant(
         "training-leaves-the-last-weights",
         "training/loop.py",
-        "parts.load_state_dict(average.module.state_dict())",
+        "parts.load_state_dict(averaged.state_dict())",
         "pass",
         "training/test_loop.py::test_the_policy_ends_with_the_average_of_its_weights",
         "processes/test_linear.py::test_the_averaged_weights_of_the_noising_are_what_training_leaves",

@@ -88,9 +88,8 @@ class LeanMLP(Steering):
         drawn = torch.mul(noise, steps.stride, out=states[1:])
         drawn.addcmul_(steps.push, self.head_bias)
         each, last = drawn.unbind(), states[0]
-        for k, (scale, drift, push) in enumerate(
-            zip(steps.scale, steps.drift, steps.push.flatten().tolist(), strict=True)
-        ):
+        factors = zip(steps.scale, steps.drift, steps.push.flatten().tolist(), strict=True)
+        for k, (scale, drift, push) in enumerate(factors):
             active = self._active(k, last, scale)
             last = each[k].addmm_(active, self.head, alpha=push).add_(last, alpha=drift)
         self._called(states[:-1])
@@ -126,7 +125,7 @@ class LeanMLP(Steering):
 
     def recall(self, policy: nn.Module, x: Tensor, langevin: Tensor | None) -> Control | None:
         mlp = self.policy
-        if policy is not mlp or not self.room or self._learned_since():
+        if policy is not mlp or not (self.record and self.room) or self._learned_since():
             return None
         if langevin is not None and langevin.requires_grad:  # a reference that learns has slopes through the network
             return None
@@ -165,7 +164,7 @@ class _Recalled(torch.autograd.Function):
             some = slice(first, first + at_once)
             of_weights, of_time = _slopes(gradients[0][some], [each[some] for each in ctx.kept], ctx.saved_tensors)
             of_times.append(of_time)
-            found = of_weights if not found else list(torch._foreach_add(found, of_weights))
+            found = [a + b for a, b in zip(found, of_weights, strict=True)] if found else of_weights
         return None, *found[:4], torch.cat(of_times), *found[4:]
 
 

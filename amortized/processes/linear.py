@@ -44,6 +44,10 @@ class LinearProcess(Process):
         grid: where the steps lie.
     """
 
+    drift: Tensor
+    push: Tensor
+    stride: Tensor
+    marginal_std: Tensor
     signals: Tensor
     noise_variances: Tensor
     prior_noise: Tensor

@@ -219,7 +219,7 @@ def optimise(
         optimizer.step()
         decay.step()
         if weights:
-            torch._foreach_lerp_(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
+            torch.ops.aten._foreach_lerp_.Scalar(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
         record = TrainingStep(step + 1, steps, float(value.detach()), averaged, skipped)
         stopped = any([callback(record) for callback in schedule.callbacks])
         if stopped:
