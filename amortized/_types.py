@@ -67,14 +67,15 @@ class TrainingStep(NamedTuple):
     """What a callback sees after an optimiser step.
 
     ``number`` counts steps from 1 and ``planned`` is their planned total. ``parts`` holds the averaged weights,
-    ``{"process": …, "policy": …}``. ``skipped`` counts the steps so far whose gradient was not finite.
+    ``{"process": …, "policy": …}``. ``skipped`` counts the steps so far whose gradient was not finite. It and the loss
+    are on the device where training runs: ``float(loss)`` waits for it.
     """
 
     number: int
     planned: int
-    loss: float
+    loss: Tensor | float
     parts: nn.ModuleDict
-    skipped: int = 0
+    skipped: Tensor | int = 0
 
 
 Callback = Callable[[TrainingStep], bool]

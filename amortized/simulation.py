@@ -17,6 +17,9 @@ from amortized.policies.base import Policy, Steering
 from amortized.processes.base import Process
 from amortized.targets.base import Target
 
+Start = tuple[Tensor, Tensor]
+"""All that is random of a simulation: ``x_0: (B, S)``, and the noise ``(K, B, D)`` of every step."""
+
 
 @torch.no_grad()
 def simulate(
@@ -33,13 +36,11 @@ def simulate(
     With ``record`` the policy keeps what it computed, so that ``log_probs`` need not compute it again for a loss.
     """
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
-    start = _start(process, target, batch, generator, inflation)
+    start = start_of(process, target, batch, generator, inflation)
     affine = process.affine(start[0])
     states = None if affine is None else steering.walk(affine, *start)
-    if states is None:
-        path = _walk(process, policy, steering, target, start, None).path(process, target)
-    else:
-        path = _ended(states, process, target)
+    path = walked(process, policy, steering, target, start) if states is None else _path(states, process, target)
+    path = replace(path, log_target=target.log_prob(path.ends).double())
     return replace(path, steering=steering) if record else path
 
 
@@ -68,9 +69,12 @@ def rollout(
     """
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()))
     kernels = _Kernels([], [])
-    start = _start(process, target, batch, generator, inflation)
+    start = start_of(process, target, batch, generator, inflation)
     walk = _walk(process, policy, steering, target, start, kernels)
-    return scored(process, walk.path(process, target, evaluate_ends), *kernels.together())
+    path = walk.path(process, target)
+    if evaluate_ends:
+        path = replace(path, log_target=target.log_prob(path.ends).double())
+    return scored(process, path, *kernels.together())
 
 
 class _Kernels(NamedTuple):
@@ -93,9 +97,9 @@ class _Walk(NamedTuple):
     log_targets: list[Tensor]
     scores: list[Tensor]
 
-    def path(self, process: Process, target: Target, evaluate_ends: bool = True) -> States:
+    def path(self, process: Process, target: Target) -> States:
         return replace(
-            _ended(torch.stack(self.states), process, target, evaluate_ends),
+            _path(torch.stack(self.states), process, target),
             scores=torch.stack(self.scores) if self.scores else None,
             log_targets=torch.stack(self.log_targets).double() if self.scores else None,
             belief_means=torch.stack([belief.mean for belief in self.beliefs]) if self.beliefs else None,
@@ -103,17 +107,14 @@ class _Walk(NamedTuple):
         )
 
 
-def _ended(states: Tensor, process: Process, target: Target, evaluate: bool = True) -> States:
-    """Paths whose ends are evaluated, or have ``log_target`` 0."""
-    ends = states[-1][..., : target.dim]
-    log_target = target.log_prob(ends).double() if evaluate else ends.new_zeros(len(ends), dtype=torch.float64)
-    return States(states, log_target, context=target.context, indices=target.indices, dim=target.dim, process=process)
+def _path(states: Tensor, process: Process, target: Target) -> States:
+    """Paths whose ends are not evaluated yet: ``log_target`` is 0."""
+    nothing = states.new_zeros(states.shape[1], dtype=torch.float64)
+    return States(states, nothing, context=target.context, indices=target.indices, dim=target.dim, process=process)
 
 
-def _start(
-    process: Process, target: Target, batch: int, generator: Generator | None, inflation: float
-) -> tuple[Tensor, Tensor]:
-    """All that is random of a simulation: ``x_0: (B, S)``, and the noise ``(K, B, D)`` of every step."""
+def start_of(process: Process, target: Target, batch: int, generator: Generator | None, inflation: float) -> Start:
+    """Draws the start of ``batch`` paths; the noise is multiplied by ``inflation``."""
     x = process.sample_prior(batch, target.dim, generator)
     noise = process.transition.noise(x.new_empty(process.steps, batch, target.dim), generator)
     if inflation != 1:
@@ -121,12 +122,17 @@ def _start(
     return x, noise
 
 
+def walked(process: Process, policy: Policy, steering: Steering, target: Target, start: Start) -> States:
+    """The path from a start, step by step, whose ends are not evaluated yet."""
+    return _walk(process, policy, steering, target, start, None).path(process, target)
+
+
 def _walk(
     process: Process,
     policy: Policy,
     steering: Steering,
     target: Target,
-    start: tuple[Tensor, Tensor],
+    start: Start,
     kernels: _Kernels | None,
 ) -> _Walk:
     """The walk from ``start``; its steps are added to ``kernels`` where these are given."""

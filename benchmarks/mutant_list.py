@@ -110,8 +110,8 @@ MUTANTS = [
     mutant(
         "no-gradient-at-the-ends",
         "simulation.py",
-        "log_target = target.log_prob(ends).double() if",
-        "log_target = target.log_prob(ends.detach()).double() if",
+        "path = replace(path, log_target=target.log_prob(path.ends).double())\n    return scored",
+        "path = replace(path, log_target=target.log_prob(path.ends.detach()).double())\n    return scored",
         "test_path.py",
         "contracts/test_objectives.py::test_the_gradient_is_the_slope_of_the_loss",
     ),
@@ -178,7 +178,7 @@ MUTANTS = [
     mutant(
         "prepared-tables-stay-on-the-old-device",
         "processes/base.py",
-        "self._prepared = {}  # its tensors are on the old device",
+        "self.forget()  # its tensors are on the old device",
         "pass",
         "processes/test_base.py",
     ),
@@ -896,6 +896,27 @@ MUTANTS = [
         "targets/test_callable.py",
     ),
     mutant(
+        "replayed-path-in-shared-memory",
+        "behaviours/simulator.py",
+        "found = [each.clone() for each in self.found]",
+        "found = list(self.found)",
+        "behaviours/test_simulator.py",
+    ),
+    mutant(
+        "replay-on-the-first-grid",
+        "behaviours/simulator.py",
+        "table.copy_(process.get_buffer(name))",
+        "pass",
+        "behaviours/test_simulator.py",
+    ),
+    mutant(
+        "replay-not-compared",
+        "behaviours/simulator.py",
+        "if not torch.allclose(path.states, plain.states, rtol=ALIKE, atol=ALIKE):",
+        "if False:",
+        "behaviours/test_simulator.py",
+    ),
+    mutant(
         "walk-without-the-head's-bias",
         "policies/lean_mlp.py",
         "drawn.addcmul_(steps.push, self.head_bias)",
@@ -1076,8 +1097,8 @@ MUTANTS = [
     mutant(
         "steps-without-gradient-taken",
         "training/loop.py",
-        "            optimizer.zero_grad(set_to_none=True)\n            skipped += 1",
-        "            skipped += 1",
+        '"found_inf", broken.float()',
+        '"found_inf", 0 * broken.float()',
         "training/test_loop.py::test_a_gradient_that_is_not_finite_is_skipped_and_counted",
     ),
     mutant(

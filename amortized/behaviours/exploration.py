@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amortized._types import Generator
 from amortized.behaviours.base import Behaviour
-from amortized.behaviours.on_policy import simulated
+from amortized.behaviours.simulator import Simulator
 from amortized.path import States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -27,10 +27,11 @@ class Exploration(Behaviour):
         self.inflation = inflation
         self.decay_steps = decay_steps
         self.proposals = 0
+        self.simulator = Simulator()
 
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> States:
         left = 1.0 if self.decay_steps is None else max(0.0, 1.0 - self.proposals / self.decay_steps)
         self.proposals += 1
-        return simulated(process, policy, target, batch, generator, inflation=1.0 + self.inflation * left)
+        return self.simulator(process, policy, target, batch, generator, inflation=1.0 + self.inflation * left)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
 from amortized._types import Generator
 from amortized.behaviours.base import Behaviour
+from amortized.behaviours.simulator import Simulator
 from amortized.path import States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
-from amortized.simulation import rollout, simulate
 from amortized.targets.base import Target
 
 
@@ -18,21 +16,10 @@ class OnPolicy(Behaviour):
 
     on_policy = True
 
+    def __init__(self) -> None:
+        self.simulator = Simulator()
+
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> States:
-        return simulated(process, policy, target, batch, generator)
-
-
-def simulated(
-    process: Process,
-    policy: Policy,
-    target: Target,
-    batch: int,
-    generator: Generator | None = None,
-    inflation: float = 1.0,
-) -> States:
-    """Paths of the policy: scored where gradients go through the simulation, and else their states alone."""
-    if torch.is_grad_enabled():
-        return rollout(process, policy, target, batch, generator, inflation)
-    return simulate(process, policy, target, batch, generator, inflation, record=True)
+        return self.simulator(process, policy, target, batch, generator)

@@ -38,6 +38,14 @@ class Steering(ABC):
         """
         return None
 
+    def kept_tensors(self) -> list[Tensor]:
+        """What ``recall`` reads: nothing by default."""
+        return []
+
+    def with_kept(self, tensors: list[Tensor]) -> Steering:
+        """The same, which reads these in place of ``kept_tensors()``."""
+        return self
+
 
 class Policy(nn.Module, ABC):
     """``(x, t, langevin, context) -> Control`` for any leading shape and any real t in [0, 1].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
@@ -54,6 +55,7 @@ class LeanMLP(Steering):
         self.record = record and policy.embedding is None
         self.weights = [weight.detach().clone() for weight in policy.parameters()] if self.record else []
         self.room: list[tuple[Tensor, ...]] = []
+        self.kept: list[Tensor] = []
         weight = policy.read_state.weight
         time = policy.time(times.to(weight.dtype)[:, None])
         biases = policy.read_time(time).unflatten(-1, (len(policy.blocks), -1))
@@ -115,7 +117,7 @@ class LeanMLP(Steering):
     def _make_room(self, inputs: Tensor) -> None:
         """Of every layer g, then silu(g), then the same beside a one; of one step if nothing is kept."""
         steps, width = len(self.times) if self.record else 1, len(self.first[0])
-        self.kept: list[Tensor] = []
+        self.kept = []
         for _ in self.blocks:
             beside_one = inputs.new_empty(steps, len(inputs), width + 1)
             beside_one[..., -1] = 1.0
@@ -137,6 +139,14 @@ class LeanMLP(Steering):
         layers = [each for place, each in enumerate(self.kept) if place % 3 < 2]
         out = cast(Tensor, _Recalled.apply((mlp.inputs(x, langevin, None), *layers), *mlp.head(), *read, *blocks))
         return mlp.control(out, None if mlp.langevin_scale is None else mlp.langevin_scale(time)[:, None], langevin)
+
+    def kept_tensors(self) -> list[Tensor]:
+        return [*self.weights, *self.kept] if self.record else []
+
+    def with_kept(self, tensors: list[Tensor]) -> Steering:
+        twin, weights = copy.copy(self), len(self.weights)
+        twin.weights, twin.kept = tensors[:weights], tensors[weights:]
+        return twin
 
     def _learned_since(self) -> bool:
         """Torch counts no change through ``.data`` or by new modules: the values themselves are compared."""

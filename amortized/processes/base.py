@@ -72,8 +72,12 @@ class Process(nn.Module, ABC):
             self.register_buffer(name, table, persistent=False)
         self._prepared: dict[tuple[str, torch.dtype], tuple[Tensor, tuple[Tensor, ...]]] = {}
 
+    def forget(self) -> None:
+        """Drops the tables that were made ready for steps: they are made again from the process's own."""
+        self._prepared = {}
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Process:
-        self._prepared = {}  # its tensors are on the old device
+        self.forget()  # its tensors are on the old device
         return super()._apply(fn, recurse)
 
     def __getstate__(self) -> dict[str, object]:

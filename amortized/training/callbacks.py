@@ -6,10 +6,11 @@ import copy
 import time
 from collections.abc import Callable
 
+import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from amortized._types import TrainingStep
+from amortized._types import Tensor, TrainingStep
 from amortized.training.evaluation import Evaluation
 
 
@@ -24,13 +25,23 @@ class History:
     """
 
     def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.skipped = 0
+        self._losses: list[Tensor | float] = []
+        self._skipped: Tensor | int = 0
 
     def __call__(self, step: TrainingStep) -> bool:
-        self.losses.append(step.loss)
-        self.skipped = step.skipped
+        self._losses.append(step.loss)
+        self._skipped = step.skipped
         return False
+
+    @property
+    def losses(self) -> list[float]:
+        """Of every step; read once the run is over, since it waits for the device."""
+        return torch.stack([torch.as_tensor(loss) for loss in self._losses]).tolist() if self._losses else []
+
+    @property
+    def skipped(self) -> int:
+        """Steps whose gradient was not finite."""
+        return int(self._skipped)
 
 
 class TimeLimit:

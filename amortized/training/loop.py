@@ -207,20 +207,23 @@ def optimise(
     moving = list(zip(averaged.parameters(), parts.parameters(), strict=True))
     averages, weights = [mean.detach() for mean, _ in moving], [weight.detach() for _, weight in moving]
     parts.train()
-    skipped, stopped = 0, False
+    skipped: Tensor | int = 0
+    stopped = False
     for step in range(steps):
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(parts.parameters(), MAX_GRADIENT_NORM)
-        if not (norm.isfinite() and all(flow.grad is None or bool(flow.grad.isfinite().all()) for flow in flows)):
-            optimizer.zero_grad(set_to_none=True)
-            skipped += 1
+        norms = [norm, *(flow.grad.norm() for flow in flows if flow.grad is not None)]
+        broken = ~torch.stack([each.double() for each in norms]).isfinite().all()
+        skipped = skipped + broken
+        # the fused step reads it on the device, and then leaves all weights alone; torch does not declare it
+        setattr(optimizer, "found_inf", broken.float())  # noqa: B010
         optimizer.step()
         decay.step()
         if weights:
             torch.ops.aten._foreach_lerp_.Scalar(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
-        record = TrainingStep(step + 1, steps, float(value.detach()), averaged, skipped)
+        record = TrainingStep(step + 1, steps, value.detach(), averaged, skipped)
         stopped = any([callback(record) for callback in schedule.callbacks])
         if stopped:
             break
