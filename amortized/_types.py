@@ -29,12 +29,16 @@ class AffineSteps(NamedTuple):
         drift: K numbers.
         push: ``(K, 1, 1)``.
         stride: ``(K, 1, 1)``.
+        gain: K numbers; the score proposes the shift ``gain_k (∇ log R + pull x_k)``.
+        pull: 1 / variance of the reference's ends.
     """
 
     scale: list[float]
     drift: list[float]
     push: Tensor
     stride: Tensor
+    gain: list[float]
+    pull: float
 
 
 class Belief(NamedTuple):

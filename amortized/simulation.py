@@ -38,8 +38,12 @@ def simulate(
     steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
     start = start_of(process, target, batch, generator, inflation)
     affine = process.affine(start[0])
-    states = None if affine is None else steering.walk(affine, *start)
-    path = walked(process, policy, steering, target, start) if states is None else _path(states, process, target)
+    asked = _Asked(target, [], [])
+    states = None if affine is None else steering.walk(affine, *start, asked)
+    if states is None:
+        path = walked(process, policy, steering, target, start)
+    else:
+        path = asked.along(_path(states, process, target))
     path = replace(path, log_target=target.log_prob(path.ends).double())
     return replace(path, steering=steering) if record else path
 
@@ -89,22 +93,39 @@ class _Kernels(NamedTuple):
         return torch.stack(self.means), stds.reshape(stds.shape + (1,) * (self.means[0].ndim + 1 - stds.ndim))
 
 
-class _Walk(NamedTuple):
-    """Lists over steps: K + 1 states, and of each step its belief and, where asked, log R and score."""
+class _Asked(NamedTuple):
+    """The score of a target, which keeps its answers."""
 
-    states: list[Tensor]
-    beliefs: list[Belief]
+    target: Target
     log_targets: list[Tensor]
     scores: list[Tensor]
 
+    def __call__(self, x: Tensor) -> Tensor:
+        log_target, score = self.target.log_prob_and_score(x)
+        self.log_targets.append(log_target)
+        self.scores.append(score)
+        return score
+
+    def along(self, path: States) -> States:
+        """The path with the answers; the path itself where nothing was asked."""
+        if not self.scores:
+            return path
+        return replace(path, scores=torch.stack(self.scores), log_targets=torch.stack(self.log_targets).double())
+
+
+class _Walk(NamedTuple):
+    """Of every walk: K + 1 states, the belief of each step, and what was asked."""
+
+    states: list[Tensor]
+    beliefs: list[Belief]
+    asked: _Asked
+
     def path(self, process: Process, target: Target) -> States:
-        return replace(
-            _path(torch.stack(self.states), process, target),
-            scores=torch.stack(self.scores) if self.scores else None,
-            log_targets=torch.stack(self.log_targets).double() if self.scores else None,
-            belief_means=torch.stack([belief.mean for belief in self.beliefs]) if self.beliefs else None,
-            belief_stds=torch.stack([belief.std for belief in self.beliefs]) if self.beliefs else None,
-        )
+        path = self.asked.along(_path(torch.stack(self.states), process, target))
+        if not self.beliefs:
+            return path
+        means, stds = zip(*self.beliefs, strict=True)
+        return replace(path, belief_means=torch.stack(means), belief_stds=torch.stack(stds))
 
 
 def _path(states: Tensor, process: Process, target: Target) -> States:
@@ -138,13 +159,11 @@ def _walk(
     """The walk from ``start``; its steps are added to ``kernels`` where these are given."""
     layout, (x, noise) = process.layout, start
     context, believe = read(policy, target.context, len(x)), process.beliefs(x)
-    walk = _Walk([x], [], [], [])
+    walk = _Walk([x], [], _Asked(target, [], []))
     for k, drawn in enumerate(noise.unbind()):
         belief, score = believe(k, x) if process.keeps_beliefs else None, None
         if policy.needs_score:
-            log_target, score = target.log_prob_and_score(layout.visited(k, x).detach())
-            walk.log_targets.append(log_target)
-            walk.scores.append(score)
+            score = walk.asked(layout.visited(k, x).detach())
         if belief is not None:
             walk.beliefs.append(belief)
         belief, langevin = seen(process, k, x, score, belief)

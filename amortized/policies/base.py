@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import nn
 
@@ -16,13 +17,14 @@ class Steering(ABC):
     def __call__(self, k: int, x: Tensor, langevin: Tensor | None, context: Tensor | None) -> Control:
         """The control of ``forward(x, times[k], langevin, context)``."""
 
-    def walk(self, steps: AffineSteps, x: Tensor, noise: Tensor) -> Tensor | None:
-        """All states ``(K+1, B, D)`` of affine steps; None where the control needs more than state and time.
+    def walk(self, steps: AffineSteps, x: Tensor, noise: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor | None:
+        """All states ``(K+1, B, D)`` of affine steps; None where the control needs more than state, time and score.
 
         Args:
             steps: of the process.
             x: ``(B, D)``, the first states.
             noise: ``(K, B, D)`` of std 1.
+            score: ``∇ log R``, ``(B, D) -> (B, D)``; asked once a step, in turn, by a policy that needs it.
         """
         return None
 

@@ -28,6 +28,8 @@ class Perceptron(Protocol):
     blocks: nn.ModuleList
     time: CosineTime
     langevin_scale: nn.Linear | None
+    clip: float
+    tempered: bool
     log_variance: nn.Linear | None
     embedding: nn.Module | None
 
@@ -78,22 +80,33 @@ class LeanMLP(Steering):
         if langevin is not None:
             langevin = policy.clipped(langevin, self.each_time[k])
         self._called(x)
-        out = torch.addmm(self.head_bias, self._active(k, policy.inputs(x, langevin, context)), self.head)
+        inputs = policy.inputs(x, langevin, context)
+        torch.addmm(self.first[k], inputs, self.read_state, out=self._hidden(k, inputs))
+        out = torch.addmm(self.head_bias, self._active(k), self.head)
         return policy.control(out, None if self.scales is None else self.scales[k], langevin)
 
-    def walk(self, steps: AffineSteps, x: Tensor, noise: Tensor) -> Tensor | None:
+    def walk(self, steps: AffineSteps, x: Tensor, noise: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor | None:
         policy = self.policy
-        if policy.langevin_scale is not None or policy.embedding is not None or policy.log_variance is not None:
+        if policy.embedding is not None or policy.log_variance is not None:
             return None
         states = x.new_empty(len(noise) + 1, *x.shape)
         states[0] = x
         drawn = torch.mul(noise, steps.stride, out=states[1:])
         drawn.addcmul_(steps.push, self.head_bias)
-        each, last = drawn.unbind(), states[0]
-        factors = zip(steps.scale, steps.drift, steps.push.flatten().tolist(), strict=True)
-        for k, (scale, drift, push) in enumerate(factors):
-            active = self._active(k, last, scale)
-            last = each[k].addmm_(active, self.head, alpha=push).add_(last, alpha=drift)
+        each, last, pushes = drawn.unbind(), states[0], steps.push.flatten().tolist()
+        read_x, read_langevin = self.read_state.tensor_split([x.shape[-1]])
+        added = () if self.scales is None else (torch.stack(self.scales) * steps.push[:, 0]).unbind()
+        warm = self.times.tolist() if policy.tempered else [1.0] * len(pushes)
+        gains = [gain * share for gain, share in zip(steps.gain, warm, strict=True)]
+        for k, (scale, drift, push) in enumerate(zip(steps.scale, steps.drift, pushes, strict=True)):
+            hidden = torch.addmm(self.first[k], last, read_x, alpha=scale, out=self._hidden(k, last))
+            if self.scales is None:
+                last = each[k].addmm_(self._active(k), self.head, alpha=push).add_(last, alpha=drift)
+                continue
+            langevin = torch.mul(score(last), gains[k]).add_(last, alpha=gains[k] * steps.pull)
+            hidden.addmm_(langevin.clamp_(-policy.clip, policy.clip), read_langevin)
+            each[k].addmm_(self._active(k), self.head, alpha=push).add_(last, alpha=drift)
+            last = each[k].addcmul_(added[k], langevin)
         self._called(states[:-1])
         return states
 
@@ -102,12 +115,15 @@ class LeanMLP(Steering):
         for hook in self.policy._forward_pre_hooks.values():
             hook(self.policy, (x,))
 
-    def _active(self, k: int, inputs: Tensor, scale: float = 1.0) -> Tensor:
-        """What the heads read, for inputs times ``scale``; written where ``recall`` finds it."""
+    def _hidden(self, k: int, inputs: Tensor) -> Tensor:
+        """Where the first layer of a step is written, and ``recall`` finds it."""
         if k == 0:
             self._make_room(inputs)
+        return self.room[k if self.record else 0][0]
+
+    def _active(self, k: int) -> Tensor:
+        """What the heads read, after the first layer."""
         hidden, active, *layers = self.room[k if self.record else 0]
-        torch.addmm(self.first[k], inputs, self.read_state, alpha=scale, out=hidden)
         for weights in self.blocks:
             known, following, then, *layers = layers
             torch.ops.aten.silu.out(hidden, out=active)

@@ -48,6 +48,7 @@ class LinearProcess(Process):
     push: Tensor
     stride: Tensor
     marginal_std: Tensor
+    endpoint_std: Tensor
     signals: Tensor
     noise_variances: Tensor
     prior_noise: Tensor
@@ -163,12 +164,13 @@ class LinearProcess(Process):
         return mean, (self._at("bridge_variance", k, x) + of_end).sqrt()
 
     def affine(self, like: Tensor) -> AffineSteps | None:
-        own = type(self).forward is LinearProcess.forward and type(self).features is LinearProcess.features
+        cls, plain = type(self), LinearProcess
+        own = (cls.forward, cls.features, cls.langevin) == (plain.forward, plain.features, plain.langevin)
         if not own or self.reference is not None:
             return None
         scale, drift = self.marginal_std[:-1].reciprocal().tolist(), self.drift.tolist()
         push, stride = (table.to(like.dtype)[:, None, None] for table in (self.push, self.stride))
-        return AffineSteps(scale, drift, push, stride)
+        return AffineSteps(scale, drift, push, stride, self.endpoint_std.tolist(), 1 / self.scale**2)
 
     def backward(self, k: int | Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std of the noising kernel ``P_B(x_k | x_{k+1} = y)``."""

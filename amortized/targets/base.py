@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
@@ -131,7 +132,7 @@ class Target(ABC):
         value, score = self._log_prob_and_score(x)
         self._count(x.shape[0])
         if self._is_sound(value.sum() + score.sum()):
-            return value, score.detach()
+            return value, score.detach() if score.requires_grad else score
         is_score_finite = score.isfinite().all(-1)
         self._note(x, value, is_score_finite)
         value = or_zero(value)
@@ -148,7 +149,7 @@ class Target(ABC):
 
     def _is_sound(self, total: Tensor) -> bool:
         """Whether all terms of a sum are finite, in few operators; False also where a sum of finite terms overflows."""
-        return bool(total.isfinite())
+        return math.isfinite(float(total))
 
     def _note(self, x: Tensor, value: Tensor, is_score_finite: Tensor) -> None:
         """Counts, by kind, the particles whose raw value or score is not finite; all masks ``(B,)``."""

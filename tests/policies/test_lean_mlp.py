@@ -63,28 +63,40 @@ def test_what_is_recalled_has_the_slopes_of_scoring(
 
 @pytest.mark.parametrize("process", PROCESSES[:2], ids=lambda process: type(process).__name__)
 @pytest.mark.parametrize("record", [False, True])
-def test_an_affine_walk_visits_the_states_of_single_steps(process, record, in_double_precision):
-    policy = steering(process, 2, 0.2, learned_variance=False)
+@pytest.mark.parametrize("tempered", [None, False, True], ids=["plain", "langevin", "tempered"])
+def test_an_affine_walk_visits_the_states_of_single_steps(process, record, tempered, in_double_precision):
+    """Scores of up to 100, so that some are clipped."""
+    options = {"learned_variance": False, "langevin": tempered is not None, "tempered": bool(tempered)}
+    policy = steering(process, 2, 0.2, **options)
     x, noise = process.sample_prior(7, 2, seeded()), torch.randn(6, 7, 2, generator=seeded(1))
-    affine = process.affine(x)
+    affine, asked = process.affine(x), []
+
+    def score(x):
+        asked.append(x.clone())
+        return 30.0 * (1.0 - x)
+
     with torch.no_grad():
-        walk = policy.at(process.times[:-1], record).walk(affine, x, noise)
+        walk = policy.at(process.times[:-1], record).walk(affine, x, noise, score)
         steer = policy.at(process.times[:-1])
         for k, drawn in enumerate(noise):
-            mean, std = process.forward(k, x, None, steer(k, process.features(k, x), None, None))
+            belief = process.belief(k, x)
+            langevin = None if tempered is None else process.langevin(x, 30.0 * (1.0 - x), belief)
+            mean, std = process.forward(k, x, None, steer(k, process.features(k, x), langevin, None))
+            if tempered is not None:
+                torch.testing.assert_close(asked[k], x, rtol=1e-10, atol=1e-12)
             x = mean + std * drawn
             torch.testing.assert_close(walk[k + 1], x, rtol=1e-10, atol=1e-12)
+    assert len(asked) == (0 if tempered is None else 6)
 
 
 def test_steps_that_are_not_affine_are_walked_one_by_one():
-    """Those of a mixture, of a learned variance, and of the score."""
+    """Those of a mixture, of another state, and of a learned variance."""
     mixture = MixtureReference(torch.ones(1), torch.zeros(1, 2), torch.eye(2)[None])
     assert OrnsteinUhlenbeck(6, reference=mixture).affine(X) is None and Underdamped(6).affine(X) is None
     affine, noise = PROCESSES[0].affine(X), torch.randn(6, 5, 2, generator=seeded())
-    for options in ({"learned_variance": True}, {"learned_variance": False, "langevin": True}):
-        with torch.no_grad():
-            steer = steering(PROCESSES[0], 2, 0.2, **options).at(PROCESSES[0].times[:-1].float())
-        assert steer.walk(affine, X, noise) is None
+    with torch.no_grad():
+        steer = steering(PROCESSES[0], 2, 0.2, learned_variance=True).at(PROCESSES[0].times[:-1].float())
+    assert steer.walk(affine, X, noise, lambda x: -x) is None
 
 
 def test_a_large_batch_has_the_same_slopes_in_parts(monkeypatch, in_double_precision):

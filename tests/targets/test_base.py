@@ -94,6 +94,7 @@ def test_calls_add_up_over_both_ways_to_ask():
 def test_a_sound_batch_asks_the_device_once_and_a_wrapper_never(monkeypatch):
     asked = []
     monkeypatch.setattr(torch.Tensor, "__bool__", lambda t: asked.append(t) or bool(t.item()))
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda t: asked.append(t) or t.item())
     monkeypatch.setattr(torch.Tensor, "__int__", lambda t: asked.append(t) or int(t.item()))
     white = WhitenedTarget(DensityTarget(spoiled, 1), torch.zeros(1), torch.eye(1))
     white.log_prob_and_score(X[1:2])
