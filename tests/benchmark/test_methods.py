@@ -1,12 +1,15 @@
 """Methods by name: what is in a name, and a short run of each row of the published table."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
 from amortized.benchmark.budget import Budget
 from amortized.benchmark.methods import BASES, method_named
 from amortized.processes import PinnedBrownian
-from tests.known import gaussian
+from tests.known import gaussian, isotropic
 
 PUBLISHED = [
     "dis", "dds", "pis", "pis-lp", "tb", "tb-expl", "vargrad-expl", "fl-subtb", "fl-subtb-lp", "tb-expl-ls",
@@ -42,3 +45,13 @@ def test_a_name_says_its_parts():
 def test_an_unknown_name_is_told_the_known_parts(name):
     with pytest.raises(ValueError, match="write one of guide, guide-long, guide-mixture, pis.*-expl, -lp, -ls, -lv"):
         method_named(name)
+
+
+def test_a_method_that_sees_the_score_has_it_compiled_where_that_is_repaid(monkeypatch):
+    """2 steps of 16 paths on 4 steps are 128 calls."""
+    asked = []
+    monkeypatch.setattr("amortized.benchmark.methods.quicken", lambda target, x, *rest: asked.append((len(x), *rest)))
+    for name in ("tb", "tb-lp"):
+        method = replace(method_named(name), batch=16, training_steps=4)
+        method(isotropic(2), 1.0, Budget(steps=2), seed=0)
+    assert asked == [(128, 128, math.inf)]
