@@ -123,6 +123,12 @@ class PyroTarget(ModelTarget):
         moved._has_warned = self._has_warned
         return moved
 
+    def again(self) -> PyroTarget:
+        """The same density, recorded and compiled as it is, with counts of its own."""
+        twin = copy.copy(self)
+        ModelTarget.__init__(twin, self.structure)
+        return twin
+
     def quicken(self, seconds: float) -> bool:
         """As ``Target.quicken``: a recorded density is compiled, by the rule of ``compiles``.
 
