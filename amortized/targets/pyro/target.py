@@ -277,8 +277,7 @@ class PyroTarget(ModelTarget):
         self, evaluate: Callable[[Tensor], Result], x: Tensor, failed: Callable[[Exception], Result]
     ) -> Result:
         """``isolated`` in chunks, to bound the memory."""
-        chunks = x.split(self.together)
-        parts = [isolated(evaluate, chunk, failed) for chunk in chunks]
+        parts = [isolated(evaluate, chunk, failed) for chunk in x.split(self.together)]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
 
     def _fault(self, x: Tensor) -> str:
