@@ -71,6 +71,7 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         self.plan = Plan(options, kind.__name__, kind.preset, recipe, kind.components, untried, reference)
         self.others: list[Answers] = []
         self.fitted: Fitted | None = None
+        self._like: Single | None = None
         self.seconds = 0.0
 
     @property
@@ -137,9 +138,10 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         return self.__dict__.copy()
 
     def _replica(self, seed: int) -> DiffusionGuide:
-        """A guide with the same model and options, another seed, and no fit yet."""
+        """A guide with the same model and options, another seed, and no fit yet: its first takes over the density."""
         other = type(self)(self.model, **vars(replace(self.options, seed=seed, replicas=1)))
         other.plan = replace(other.plan, untried=self.plan.untried)
+        other._like = self.fitted if isinstance(self.fitted, Single) else None
         return other
 
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
@@ -148,9 +150,12 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
 
     def _prepare(self, args: tuple, kwargs: dict[str, Any]) -> Fitted:
         """What needs no training: the density, coordinates in which it is near normal, and a fresh sampler."""
-        kind = Single if self.options.amortize is None else Many
+        like, self._like = self._like, None  # another fit may have other data
         with placement(self.device):
-            fitted = kind(self.model, args, kwargs, self.plan)
+            if self.options.amortize is None:
+                fitted = Single(self.model, args, kwargs, self.plan, like)
+            else:
+                fitted = Many(self.model, args, kwargs, self.plan)
         self.fitted, self.sampler, self.prototype_trace = fitted, fitted.sampler, fitted.latents
         self.gaussian = fitted.gaussian
         return fitted

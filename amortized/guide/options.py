@@ -120,8 +120,8 @@ class Options:
     replicas: int = field(
         default=1,
         metadata=says(
-            "Number of fits with seeds of their own, one after the other, each within ``max_seconds``. ``to_arviz`` "
-            "shows them as chains: R-hat then compares independent fits."
+            "Number of fits with seeds of their own, one after the other, each within ``max_seconds``. They share the "
+            "recorded density. ``to_arviz`` shows them as chains: R-hat then compares independent fits."
         ),
     )
 

@@ -63,17 +63,30 @@ CHAINS_WITHIN = 0.15
 
 
 class Single(Fitted):
-    """The density of one data set, warmed up and whitened, and a sampler that starts from the warm-up's mixture."""
+    """The density of one data set, warmed up and whitened, and a sampler that starts from the warm-up's mixture.
 
-    def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], plan: Plan):
+    Args:
+        model: A Pyro model.
+        args: Its positional arguments.
+        kwargs: Its arguments by name.
+        plan: The options.
+        like: A fit of the same model and arguments, whose recorded density and coordinates this one takes over.
+    """
+
+    def __init__(
+        self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], plan: Plan, like: Single | None = None
+    ):
         super().__init__(plan)
         seed, limit = plan.options.seed, plan.seconds
-        capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
-        self._target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
-        if plan.options.coordinates == "auto":
-            self._target, self.coordinates = in_chosen_coordinates(self._target, seed, CHOICE * limit)
+        if like is not None:
+            self._target, self.coordinates = like.target.again(), dict(like.coordinates)
         else:
-            self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
+            capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
+            self._target = PyroTarget(model, args, kwargs, seed=seed, capture_seconds=capture_seconds)
+            if plan.options.coordinates == "auto":
+                self._target, self.coordinates = in_chosen_coordinates(self._target, seed, CHOICE * limit)
+            else:
+                self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
         progress, components = plan.options.progress, plan.components
         self._target.compiles = plan.options.compile
         if plan.options.compile is True and not self._target.quicken(math.inf):

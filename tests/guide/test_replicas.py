@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from amortized import DiffusionGuide, Recipe
+from amortized.guide import guide as module
 from amortized.guide.replicas import as_chains, averaged, record_of
 from amortized.results.draws import Draws
 from amortized.weights import Estimate
@@ -39,6 +40,30 @@ def test_every_replica_is_a_chain(guide):
     assert data.posterior.attrs["seconds"] == pytest.approx(guide.seconds + guide.others[0].seconds)
     for group in ("log_likelihood", "posterior_predictive", "observed_data", "prior", "prior_predictive"):
         assert "mean" in data[group] if group == "prior" else "y" in data[group]
+
+
+def test_replicas_share_the_recorded_density_and_nothing_that_is_random(guide):
+    first, other = guide, guide.others[0]
+    assert other.target.program is first.target.program and other.coordinates == first.coordinates
+    before = other.target.calls
+    first.target.log_prob(torch.zeros(7, 1))
+    assert 0 < other.target.calls == before
+    assert other.fitted.generator.initial_seed() == 6
+    weights = zip(first.sampler.policy.parameters(), other.sampler.policy.parameters(), strict=True)
+    assert not any(torch.equal(one, two) for one, two in weights if one.std() > 0)
+
+
+def test_another_fit_of_a_replica_records_its_own_data(guide, monkeypatch: pytest.MonkeyPatch):
+    class Reached(Exception):
+        """The fit asked for a density."""
+
+    def single(model, args, kwargs, plan, like):
+        assert like is None and torch.equal(args[0], DATA + 1.0)
+        raise Reached
+
+    monkeypatch.setattr(module, "Single", single)
+    with pytest.raises(Reached):
+        guide.others[0].fit(DATA + 1.0)
 
 
 def test_uneven_chains_are_refused(guide):

@@ -1,6 +1,8 @@
 """One seed for all that one fit draws: the target's starts, the warm-up, the network, the paths."""
 
 import inspect
+from types import SimpleNamespace
+from typing import cast
 
 import pyro
 import pyro.distributions as dist
@@ -20,6 +22,27 @@ class Reached(Exception):
 
 def model():
     pyro.sample("x", dist.Normal(0.0, 1.0))
+
+
+def test_a_fit_like_another_records_and_chooses_nothing(monkeypatch: pytest.MonkeyPatch):
+    other = SimpleNamespace(target=single.PyroTarget(model), coordinates={"x": "moved by the other"})
+    given = {}
+
+    def refused(*args, **kwargs):
+        raise AssertionError("a density was recorded again")
+
+    def warmed(target, generator, *args, **kwargs):
+        given.update(target=target, seed=generator.initial_seed())
+        raise Reached
+
+    monkeypatch.setattr(single, "PyroTarget", refused)
+    monkeypatch.setattr(single, "in_chosen_coordinates", refused)
+    monkeypatch.setattr(single, "warm_up_checked", warmed)
+    plan = Plan(Options(seed=9, progress=False), "DiffusionGuide", GFlowNet, Recipe())
+    with pytest.raises(Reached):
+        single.Single(model, (), {}, plan, cast(single.Single, other))
+    assert given["target"] is not other.target and given["target"].program is other.target.program
+    assert given["seed"] == 9
 
 
 @pytest.mark.parametrize("seed", [3, 4])

@@ -123,6 +123,12 @@ class PyroTarget(ModelTarget):
         moved._has_warned = self._has_warned
         return moved
 
+    def again(self) -> PyroTarget:
+        """The same density, recorded and compiled as it is, with counts of its own."""
+        twin = copy.copy(self)
+        ModelTarget.__init__(twin, self.structure)
+        return twin
+
     def quicken(self, seconds: float) -> bool:
         """As ``Target.quicken``: a recorded density is compiled, by the rule of ``compiles``.
 
@@ -271,8 +277,7 @@ class PyroTarget(ModelTarget):
         self, evaluate: Callable[[Tensor], Result], x: Tensor, failed: Callable[[Exception], Result]
     ) -> Result:
         """``isolated`` in chunks, to bound the memory."""
-        chunks = x.split(self.together)
-        parts = [isolated(evaluate, chunk, failed) for chunk in chunks]
+        parts = [isolated(evaluate, chunk, failed) for chunk in x.split(self.together)]
         return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
 
     def _fault(self, x: Tensor) -> str:

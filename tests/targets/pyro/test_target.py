@@ -494,6 +494,18 @@ def test_no_particles_at_all():
     assert value.shape == (0,) and score.shape == (0, target.dim)
 
 
+def test_a_target_again_is_the_same_density_with_counts_of_its_own():
+    first = build("real")
+    x = torch.randn(5, first.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = first.log_prob(x)
+    twin = first.again()
+    assert (first.calls, twin.calls, twin.batching) == (5, 0, first.batching)
+    assert torch.equal(twin.log_prob(x), values)
+    far = torch.full((2, first.dim), torch.nan)
+    twin.log_prob(far)
+    assert (first.calls, first.nonfinite, twin.calls, twin.nonfinite) == (5, 0, 7, 2)
+
+
 def test_a_model_that_has_changed_since_is_told_from_one_that_has_not():
     settings = {"scale": 1.0}
 
