@@ -177,17 +177,25 @@ def with_log_targets(process: Process, target: Target, path: AnyPath) -> AnyPath
 
 def log_probs(process: Process, policy: Policy, path: States) -> ScoredPath:
     """Log densities of both kernels on all K·B states of a path, in one call of the policy."""
+    found = _recalled(process, policy, path)
+    if found is not None:
+        return scored(process, path, *found)
     k, x = _steps(path), path.states[:-1]
     kept = path.belief if path.process is process else None
-    if path.steering is not None and path.process is process:
-        belief, langevin = seen(process, k, x, path.scores, kept)
-        features = process.features(k, x)
-        control = path.steering.recall(policy, features, langevin)
-        if control is not None:
-            return scored(process, path, *process.forward(k, x, belief, control), features)
     context = read(policy, path.context, x.shape[1])
     context = context if context is None else context.expand(process.steps, *context.shape)
     return scored(process, path, *kernel(process, policy, k, x, path.scores, context, kept))
+
+
+def _recalled(process: Process, policy: Policy, path: States) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Mean and std of the forward kernels, and the features, by what the policy kept; the control is let go."""
+    if path.steering is None or path.process is not process:
+        return None
+    k, x = _steps(path), path.states[:-1]
+    belief, langevin = seen(process, k, x, path.scores, path.belief)
+    features = process.features(k, x)
+    control = path.steering.recall(policy, features, langevin)
+    return None if control is None else (*process.forward(k, x, belief, control), features)
 
 
 def paths_at_once(process: Process, dim: int) -> int:
@@ -210,11 +218,12 @@ def scored(process: Process, path: States, mean: Tensor, std: Tensor, features: 
     ``features`` are those of the states before each step; None computes them.
     """
     layout, k, x, y = process.layout, _steps(path), path.states[:-1], path.states[1:]
+    log_backward = log_normal(layout.retraced(k, x), *process.backward(k, y))  # before the residuals that slopes need
     return ScoredPath(
         **{name: getattr(path, name) for name in FIELDS},
         log_prior=process.log_boundary(path.states[0], path.states[-1]),
         log_forward=process.transition.log_prob(layout.moved(k, y), mean, std),
-        log_backward=log_normal(layout.retraced(k, x), *process.backward(k, y)),
+        log_backward=log_backward,
         times=process.times[:-1].to(x.dtype),
         features=process.features(k, x) if features is None else features,
         marginal=partial(process.log_marginal, k, x),

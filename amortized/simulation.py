@@ -139,7 +139,7 @@ def start_of(process: Process, target: Target, batch: int, generator: Generator 
     x = process.sample_prior(batch, target.dim, generator)
     noise = process.transition.noise(x.new_empty(process.steps, batch, target.dim), generator)
     if inflation != 1:
-        noise = inflation * noise
+        noise.mul_(inflation)
     return x, noise
 
 

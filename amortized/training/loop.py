@@ -213,6 +213,7 @@ def optimise(
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
+        value = value.detach()  # its graph would hold a path during the next step
         norm = torch.nn.utils.clip_grad_norm_(parts.parameters(), MAX_GRADIENT_NORM)
         norms = [norm, *(flow.grad.norm() for flow in flows if flow.grad is not None)]
         broken = ~torch.stack([each.double() for each in norms]).isfinite().all()
@@ -223,7 +224,7 @@ def optimise(
         decay.step()
         if weights:
             torch.ops.aten._foreach_lerp_.Scalar(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
-        record = TrainingStep(step + 1, steps, value.detach(), averaged, skipped)
+        record = TrainingStep(step + 1, steps, value, averaged, skipped)
         stopped = any([callback(record) for callback in schedule.callbacks])
         if stopped:
             break
