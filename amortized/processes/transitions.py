@@ -16,7 +16,9 @@ def log_normal(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """``log N(x; mean, diag std²)`` summed over the last dimension; ``(..., D) -> (...)``."""
     residual = x - mean
     residual = residual / std if std.requires_grad else residual.div_(std)  # all steps of a path may be a gigabyte
-    square = residual.square().sum(-1) if residual.requires_grad else torch.linalg.vector_norm(residual, dim=-1).square()
+    square = (
+        residual.square().sum(-1) if residual.requires_grad else torch.linalg.vector_norm(residual, dim=-1).square()
+    )
     return -0.5 * square - (log_det(std, residual) + 0.5 * residual.shape[-1] * LOG_TWO_PI)
 
 
