@@ -102,7 +102,7 @@ MUTANTS = [
     mutant(
         "inflation-ignored",
         "simulation.py",
-        "noise = inflation * noise",
+        "noise.mul_(inflation)",
         "noise = noise",
         "test_path.py",
         "behaviours/test_exploration.py",
