@@ -111,7 +111,7 @@ class Recipe:
     enough: float = 0.9
     patience: int = 2
     held_out: int = 512
-    refinements: tuple[int, ...] = (1, 2, 4)
+    refinements: tuple[float, ...] = (1, 2, 4)
     objective: Callable[[int], Objective] = log_variance
     behaviour: Callable[[Buffer], Behaviour] = OffPolicy()
     grid: TrainingGrid | None = None
