@@ -72,7 +72,7 @@ class Many(Fitted):
             self._target, self.coordinates = in_coordinates_for_all(self._target, options.seed, capture_seconds)
         else:
             self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
-        asked = self._target, plan.make_sampler, options.embedding
+        asked = self._target, plan.make_sampler(), options.embedding
         with own_randomness(plan.device, options.seed):
             self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress)
         self.family, self.sampler = self.prepared.family, self.prepared.sampler
