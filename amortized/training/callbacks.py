@@ -65,6 +65,8 @@ class Convergence:
         enough: overlap at which to stop.
         patience: evaluations in a row without progress at which to stop.
         margin: progress is an overlap above the best by this much, about the noise of an evaluation by 1,000 paths.
+        earliest: part of the planned steps before which a lack of progress ends nothing. The overlap can stand still as
+            long as the learning rate is high, and rise when it falls.
     """
 
     def __init__(
@@ -74,12 +76,14 @@ class Convergence:
         enough: float = 0.9,
         patience: int = 2,
         margin: float = 0.005,
+        earliest: float = 0.0,
     ):
         self.evaluate = evaluate
         self.every = every
         self.enough = enough
         self.patience = patience
         self.margin = margin
+        self.earliest = earliest
         self.evaluations: list[tuple[int, Evaluation]] = []
         self.best = -1.0
         self.best_weights: dict | None = None
@@ -100,7 +104,8 @@ class Convergence:
         if evaluation.overlap > self.best:
             self.best = evaluation.overlap
             self.best_weights = copy.deepcopy(step.parts.state_dict())
-        return evaluation.overlap >= self.enough or self._waited >= self.patience
+        early = step.number < self.earliest * step.planned
+        return evaluation.overlap >= self.enough or (self._waited >= self.patience and not early)
 
     @property
     def reason(self) -> str:

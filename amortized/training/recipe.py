@@ -37,6 +37,9 @@ from amortized.training.record import Buffer, Material, Training, material_of
 
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
+EARLIEST = 0.5
+"""Part of the steps planned by time that are made even without progress: with 1,000 of 4,000 steps the overlap on SLCP
+was below that of the untrained sampler, with all of them three times as high."""
 REFINING = 0.1
 """Part of the time of training that the choice of a grid may take where training has used all of it."""
 
@@ -234,7 +237,8 @@ def train_on(
 
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
-        convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
+        earliest = EARLIEST if recipe.in_time else 0.0
+        convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience, earliest=earliest)
         if recipe.always or not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar, *callbacks])
