@@ -126,6 +126,11 @@ class Recipe:
     def __post_init__(self) -> None:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
 
+    @property
+    def earliest(self) -> float:
+        """Part of the planned steps before which no stage ends for want of progress."""
+        return EARLIEST if self.in_time else 0.0
+
     def check_trains(self, name: str, default: Recipe) -> None:
         """Raise ``ValueError`` unless this recipe has the objective that the guide ``name`` is named after."""
         own, given = type(default.objective(1)), type(self.objective(1))
@@ -237,8 +242,7 @@ def train_on(
 
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
-        earliest = EARLIEST if recipe.in_time else 0.0
-        convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience, earliest=earliest)
+        convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience, earliest=recipe.earliest)
         if recipe.always or not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar, *callbacks])

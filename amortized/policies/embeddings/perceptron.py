@@ -7,7 +7,6 @@ from torch import nn
 
 from amortized._types import Tensor
 
-
 WIDEST = 8
 """Columns up to which a tensor counts as a table: eight have 28 correlations."""
 LEAST_VARIANCE, CORRELATED = 1e-6, 0.999
@@ -15,7 +14,7 @@ LEAST_VARIANCE, CORRELATED = 1e-6, 0.999
 
 
 class Perceptron(nn.Module):
-    """``f([x₁, x₂, …], s)``: a residual perceptron of all the context's numbers, ``(B, *shape)`` each, to ``(B, size)``.
+    """``f([x₁, x₂, …], s)``: a residual perceptron of all numbers of the context, ``(B, *shape)`` each; ``(B, size)``.
 
     ``s`` are statistics of every ``(B, N)`` or ``(B, N, F)`` with three rows or more and at most eight columns: mean,
     std and log std of each column, artanh of the correlations. A perceptron of the numbers alone hardly learns them
