@@ -65,8 +65,8 @@ class Convergence:
         enough: overlap at which to stop.
         patience: evaluations in a row without progress at which to stop.
         margin: progress is an overlap above the best by this much, about the noise of an evaluation by 1,000 paths.
-        earliest: part of the planned steps before which a lack of progress ends nothing. The overlap can stand still as
-            long as the learning rate is high, and rise when it falls.
+        earliest: part of the planned steps from which a lack of progress counts. The overlap can stand still as long as
+            the learning rate is high, and rise when it falls.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Convergence:
         evaluation = self.evaluate(step)
         self._unjudged = None
         self.evaluations.append((step.number, evaluation))
-        self._waited = 0 if evaluation.overlap > self.best + self.margin else self._waited + 1
+        early = step.number < self.earliest * step.planned
+        self._waited = 0 if early or evaluation.overlap > self.best + self.margin else self._waited + 1
         if evaluation.overlap > self.best:
             self.best = evaluation.overlap
             self.best_weights = copy.deepcopy(step.parts.state_dict())
-        early = step.number < self.earliest * step.planned
-        return evaluation.overlap >= self.enough or (self._waited >= self.patience and not early)
+        return evaluation.overlap >= self.enough or self._waited >= self.patience
 
     @property
     def reason(self) -> str:

@@ -38,7 +38,7 @@ from amortized.training.record import Buffer, Material, Training, material_of
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
 EARLIEST = 0.5
-"""Part of the steps planned by time that are made even without progress: with 1,000 of 4,000 steps the overlap on SLCP
+"""Part of the steps planned by time from which a lack of progress counts: with 1,000 of 4,000 steps the overlap on SLCP
 was below that of the untrained sampler, with all of them three times as high."""
 REFINING = 0.1
 """Part of the time of training that the choice of a grid may take where training has used all of it."""
@@ -128,7 +128,7 @@ class Recipe:
 
     @property
     def earliest(self) -> float:
-        """Part of the planned steps before which no stage ends for want of progress."""
+        """Part of the planned steps from which a lack of progress counts."""
         return EARLIEST if self.in_time else 0.0
 
     def check_trains(self, name: str, default: Recipe) -> None:
