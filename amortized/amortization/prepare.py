@@ -20,7 +20,6 @@ from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import DeepSets, Perceptron
 from amortized.samplers import DiffusionSampler
 from amortized.targets.conditional.target import ConditionalTarget
-from amortized.targets.cost import is_expensive
 
 SIMULATIONS = 20_000
 """Pairs in the pool, if time allows."""
@@ -55,7 +54,7 @@ class Amortized:
 
 def prepare_family(
     target: ConditionalTarget,
-    maker: Callable[[bool], Callable[..., DiffusionSampler]],
+    make: Callable[..., DiffusionSampler],
     embedding: nn.Module | None,
     generator: Generator,
     max_seconds: float,
@@ -68,8 +67,7 @@ def prepare_family(
 
     Args:
         target: Of the model and its data sets.
-        maker: ``maker(expensive)(dim, None, embedding=…)`` builds the sampler. A density is expensive if it costs over
-            50 microseconds a particle.
+        make: ``make(dim, None, embedding=…)`` builds the sampler.
         embedding: Reads the contexts. None: ``DeepSets()`` for sets, else ``Perceptron()``.
         generator: Of all other randomness.
         max_seconds: Limit in seconds of wall clock.
@@ -91,7 +89,6 @@ def prepare_family(
         found, places = _chains(family, deadline, generator)
         x, indices = torch.cat([x, found]), torch.cat([indices, places])
     target.joint.recheck(target.coordinates(rows[indices[-RECHECKED:]], x[-RECHECKED:]))
-    make = maker(is_expensive(target.at(rows[:1]), x))
     sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
     return Amortized(family, sampler, pairs, x, indices)
 

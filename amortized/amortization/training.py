@@ -24,6 +24,9 @@ ELEMENTS = 4_000_000
 BRIDGES = 8
 """For each draw in a batch: reading a context can cost more than all steps of a bridge."""
 
+GRIDS = (0.25, 0.5, 1, 2)
+"""Of sampling, times the steps of training. Posteriors that are nearly normal need a quarter of the steps."""
+
 
 def for_contexts(recipe: Recipe) -> Recipe:
     """The same recipe in the amounts that many contexts need: longer stages, a few MALA moves at every second batch."""
@@ -39,7 +42,7 @@ def for_contexts(recipe: Recipe) -> Recipe:
         enough=0.96,
         patience=4,
         behaviour=behaviour,
-        refinements=(1, 2),
+        refinements=GRIDS,
         in_time=True,
         even=1.0,
     )

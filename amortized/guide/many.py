@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from amortized.targets.cost import timed
 from amortized.targets.pyro.arguments import bound_arguments
 from amortized.targets.pyro.failures import tell
 from amortized.training.record import Training
-from amortized.weights import effective_sample_size
+from amortized.weights import effective_sample_fraction, effective_sample_size
 
 CAPTURE, CAPTURE_SECONDS = 0.1, 20.0
 """Part of ``max_seconds``, and the most seconds, in which the density is recorded as one batched program. Coordinates
@@ -36,6 +37,8 @@ PREPARATION = 0.5
 """Part of ``max_seconds`` for simulations and the Gaussians: training gets what they leave."""
 PATHS = 2_000
 """Fresh paths for one data set: a verdict then takes a fraction of a second."""
+MORE_PATHS, SCARCE = 10_000, 0.3
+"""Paths where the effective share is lower: the verdict asks for 400 effective paths, and finds them down to 4 %."""
 PATHS_AT_ONCE = 32_768
 """Paths of several data sets in memory at once."""
 PILOT = 256
@@ -69,7 +72,7 @@ class Many(Fitted):
             self._target, self.coordinates = in_coordinates_for_all(self._target, options.seed, capture_seconds)
         else:
             self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
-        asked = self._target, plan.make_sampler, options.embedding
+        asked = self._target, plan.make_sampler(), options.embedding
         with own_randomness(plan.device, options.seed):
             self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress)
         self.family, self.sampler = self.prepared.family, self.prepared.sampler
@@ -145,7 +148,9 @@ class Many(Fitted):
             attributes=self.attributes,
             draws_within=self.draws_within,
         )
-        _warn(effective_sample_size(posterior.weights()[:, None]) / PATHS)
+        if effective_sample_fraction(posterior.weights()) < SCARCE:
+            posterior = replace(posterior, paths=MORE_PATHS)  # all of them new: chosen ones would be biased
+        _warn(effective_sample_size(posterior.weights()[:, None]) / posterior.paths)
         return posterior
 
     @torch.no_grad()

@@ -77,8 +77,8 @@ class Options:
     langevin: bool | None = field(
         default=None,
         metadata=says(
-            "Whether the network sees the gradient of the density. None: unless a gradient costs over 50 microseconds "
-            "a particle."
+            "Whether the network sees the gradient of the density. None: with ``amortize`` not; else unless a gradient "
+            "costs over 50 microseconds a particle."
         ),
     )
     exploration: float | None = field(

@@ -61,8 +61,11 @@ class Plan:
                 "posterior: write DiffusionGuide(model, amortize=...), or MixtureGuide(model) for each data set"
             )
 
-    def make_sampler(self, expensive: bool) -> Callable[..., DiffusionSampler]:
-        """The user's own way to a sampler, or the preset, which sees the gradient of a density that is cheap."""
+    def make_sampler(self, expensive: bool = True) -> Callable[..., DiffusionSampler]:
+        """The user's own way to a sampler, or the preset, which sees the gradient of a density that is cheap.
+
+        With ``amortize`` it does not: its paths would cost three times as much, for as many effective ones a data set.
+        """
         langevin = not expensive if self.options.langevin is None else self.options.langevin
         return self.options.sampler or partial(self.preset, langevin=langevin)
 

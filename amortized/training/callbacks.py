@@ -65,6 +65,8 @@ class Convergence:
         enough: overlap at which to stop.
         patience: evaluations in a row without progress at which to stop.
         margin: progress is an overlap above the best by this much, about the noise of an evaluation by 1,000 paths.
+        earliest: part of the planned steps from which a lack of progress counts. The overlap can stand still as long as
+            the learning rate is high, and rise when it falls.
     """
 
     def __init__(
@@ -74,12 +76,14 @@ class Convergence:
         enough: float = 0.9,
         patience: int = 2,
         margin: float = 0.005,
+        earliest: float = 0.0,
     ):
         self.evaluate = evaluate
         self.every = every
         self.enough = enough
         self.patience = patience
         self.margin = margin
+        self.earliest = earliest
         self.evaluations: list[tuple[int, Evaluation]] = []
         self.best = -1.0
         self.best_weights: dict | None = None
@@ -96,7 +100,8 @@ class Convergence:
         evaluation = self.evaluate(step)
         self._unjudged = None
         self.evaluations.append((step.number, evaluation))
-        self._waited = 0 if evaluation.overlap > self.best + self.margin else self._waited + 1
+        early = step.number < self.earliest * step.planned
+        self._waited = 0 if early or evaluation.overlap > self.best + self.margin else self._waited + 1
         if evaluation.overlap > self.best:
             self.best = evaluation.overlap
             self.best_weights = copy.deepcopy(step.parts.state_dict())

@@ -19,7 +19,7 @@ from amortized.processes.product_reference import ProductReference
 from amortized.samplers import DiffusionSampler
 from amortized.targets.base import Target
 from amortized.targets.cost import timed
-from amortized.training.evaluation import Evaluation, evaluate
+from amortized.training.evaluation import Evaluation, evaluate, resized
 from amortized.training.record import Training
 
 PATHS = 2_000
@@ -73,7 +73,7 @@ def candidate(
     process: Process,
     target: Target,
     held_out: tuple[Tensor, Tensor],
-    factors: tuple[int, ...],
+    factors: tuple[float, ...],
     least: float,
     generator: Generator | None = None,
     seconds: float = math.inf,
@@ -97,7 +97,7 @@ def candidate(
     for factor in sorted(factors):
         if time.perf_counter() - began + pace * factor > seconds:
             break
-        grid = process if factor == 1 else process.with_steps(factor * process.steps)
+        grid = resized(process, factor)
         evaluation, took = timed(lambda grid=grid: evaluate(grid, policy, target, held_out, PATHS, generator))
         pace = took / factor
         tried.append(Candidate(DiffusionSampler(grid, policy), evaluation))

@@ -113,7 +113,7 @@ def refined(
     policy: Policy,
     target: Target,
     held_out: tuple[Tensor, Tensor],
-    factors: tuple[int, ...],
+    factors: tuple[float, ...],
     generator: Generator | None = None,
     seconds: float = math.inf,
 ) -> Process:
@@ -124,9 +124,15 @@ def refined(
     overlaps: dict[Process, float] = {}
     began = time.perf_counter()
     for factor in sorted(factors):
-        choice = process if factor == 1 else process.with_steps(factor * process.steps)
+        choice = resized(process, factor)
         a_step = (time.perf_counter() - began) / max(1, sum(judged.steps for judged in overlaps))
         if overlaps and time.perf_counter() - began + choice.steps * a_step > seconds:
             break
         overlaps[choice] = evaluate(choice, policy, target, held_out, evaluation_size(target), generator).overlap
     return next(choice for choice, overlap in overlaps.items() if overlap >= max(overlaps.values()) - WORTH)
+
+
+def resized(process: Process, factor: float) -> Process:
+    """The process with ``factor`` times its steps, rounded, and at least 1."""
+    steps = max(1, round(factor * process.steps))
+    return process if steps == process.steps else process.with_steps(steps)

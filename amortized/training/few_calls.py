@@ -10,7 +10,7 @@ from amortized.samplers import DiffusionSampler
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.cost import timed
 from amortized.training.candidates import Candidate
-from amortized.training.evaluation import evaluation_of, reverse_log_weights
+from amortized.training.evaluation import evaluation_of, resized, reverse_log_weights
 from amortized.training.recipe import Recipe
 from amortized.training.record import FreshPaths, Material, Training
 
@@ -45,7 +45,7 @@ def weighed_once(
     """
     target, process = material.judged, sampler.process
     assert isinstance(target, WhitenedTarget)
-    grid = process.with_steps(max(recipe.refinements) * process.steps)
+    grid = resized(process, max(recipe.refinements))
     policy = Uncontrolled(target.dim).to(target.device)
     untrained = DiffusionSampler(grid, policy)
     count = max(LEAST, min(PATHS, int(max(SHARE * seconds, ALWAYS) / seconds_a_call)))

@@ -37,6 +37,9 @@ from amortized.training.record import Buffer, Material, Training, material_of
 
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
+EARLIEST = 0.5
+"""Part of the steps planned by time from which a lack of progress counts: with 1,000 of 4,000 steps the overlap on SLCP
+was below that of the untrained sampler, with all of them three times as high."""
 REFINING = 0.1
 """Part of the time of training that the choice of a grid may take where training has used all of it."""
 
@@ -111,7 +114,7 @@ class Recipe:
     enough: float = 0.9
     patience: int = 2
     held_out: int = 512
-    refinements: tuple[int, ...] = (1, 2, 4)
+    refinements: tuple[float, ...] = (1, 2, 4)
     objective: Callable[[int], Objective] = log_variance
     behaviour: Callable[[Buffer], Behaviour] = OffPolicy()
     grid: TrainingGrid | None = None
@@ -122,6 +125,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_pair(self.objective(1), self.behaviour(ReplayBuffer(1, capacity=1)))
+
+    @property
+    def earliest(self) -> float:
+        """Part of the planned steps from which a lack of progress counts."""
+        return EARLIEST if self.in_time else 0.0
 
     def check_trains(self, name: str, default: Recipe) -> None:
         """Raise ``ValueError`` unless this recipe has the objective that the guide ``name`` is named after."""
@@ -234,7 +242,7 @@ def train_on(
 
     def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
         history, limit = History(), TimeLimit(until)
-        convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience)
+        convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience, earliest=recipe.earliest)
         if recipe.always or not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
                 run([history, convergence, limit, bar, *callbacks])

@@ -75,6 +75,12 @@ def test_gains_below_the_margin_do_not_count_but_are_kept():
     assert convergence.best == 0.508
 
 
+def test_a_lack_of_progress_ends_nothing_early_and_enough_does():
+    assert stops_after(playing([0.5] * 10, patience=2)) == 30
+    assert stops_after(playing([0.5] * 10, patience=2, earliest=0.5)) == 60
+    assert stops_after(playing([0.5, 0.95], patience=2, earliest=0.5)) == 20
+
+
 def test_the_last_step_is_judged_whatever_its_number():
     convergence = playing([0.5, 0.6])
     stops_after(convergence, steps=17)

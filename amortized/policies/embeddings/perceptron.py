@@ -7,11 +7,18 @@ from torch import nn
 
 from amortized._types import Tensor
 
+WIDEST = 8
+"""Columns up to which a tensor counts as a table: eight have 28 correlations."""
+LEAST_VARIANCE, CORRELATED = 1e-6, 0.999
+"""Of a column in units of the context's std, and the largest correlation: their logarithm and artanh stay under 7."""
+
 
 class Perceptron(nn.Module):
-    """``f([x₁, x₂, …])``: a residual perceptron of all the context's numbers, ``(B, *shape)`` each, to ``(B, size)``.
+    """``f([x₁, x₂, …], s)``: a residual perceptron of all numbers of the context, ``(B, *shape)`` each; ``(B, size)``.
 
-    The first call fixes the shapes.
+    ``s`` are statistics of every ``(B, N)`` or ``(B, N, F)`` with three rows or more and at most eight columns: mean,
+    std and log std of each column, artanh of the correlations. A perceptron of the numbers alone hardly learns them
+    where the scale of the data varies. The first call fixes the shapes.
 
     Args:
         size: features.
@@ -39,7 +46,27 @@ class Perceptron(nn.Module):
                 f"context: {shapes}, should be tensors (B, *shape) of one B; write embedding(x[None]) for a single x"
             )
         columns = [tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None] for tensor in context]
-        hidden = self.read(torch.cat(columns, -1))
+        hidden = self.read(torch.cat([*columns, *map(statistics, filter(_is_table, context))], -1))
         for block in self.blocks:
             hidden = hidden + block(nn.functional.silu(hidden))
         return self.write(nn.functional.silu(hidden))
+
+
+def _is_table(part: Tensor) -> bool:
+    return part.ndim in (2, 3) and part.shape[1] > 2 and (part.ndim == 2 or part.shape[2] <= WIDEST)
+
+
+def statistics(rows: Tensor) -> Tensor:
+    """Mean, std and log std of each column of ``(B, N, F)`` or ``(B, N)``, artanh of their correlations.
+
+    >>> statistics(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[ 2.0000,  0.8165, -0.2027]])
+    """
+    rows = rows[..., None] if rows.ndim == 2 else rows
+    mean = rows.mean(1)
+    gaps = rows - mean[:, None]
+    std = (gaps.square().mean(1) + LEAST_VARIANCE).sqrt()
+    standard = gaps / std[:, None]
+    one, other = torch.tril_indices(rows.shape[2], rows.shape[2], -1, device=rows.device)
+    correlations = (standard[..., one] * standard[..., other]).mean(1)
+    return torch.cat([mean, std, std.log(), (CORRELATED * correlations).atanh()], -1)
