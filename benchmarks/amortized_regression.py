@@ -44,8 +44,9 @@ def regression(y: Tensor) -> None:
 def simulated(count: int) -> tuple[Tensor, Tensor]:
     """Pairs of the joint law: ``(count, 3)`` and ``(count, 20)``."""
     with pyro.plate("pairs", count):
-        trace = poutine.trace(poutine.uncondition(regression)).get_trace(torch.zeros(ROWS))
-    return trace.nodes["weights"]["value"], trace.nodes["y"]["value"]
+        nodes = poutine.trace(poutine.uncondition(regression)).get_trace(torch.zeros(ROWS)).nodes
+    weights, y = (torch.as_tensor(nodes[name]["value"]) for name in ("weights", "y"))
+    return weights, y
 
 
 def exact(y: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +69,7 @@ def by_guide(seconds: float) -> dict[str, Draw]:
 
 
 def by_npe(seconds: float) -> dict[str, Draw]:
-    from sbi.inference import NPE
+    from sbi.inference import NPE  # pyright: ignore[reportMissingImports]  # in an environment of its own
 
     prior = torch.distributions.MultivariateNormal(torch.zeros(COEFFICIENTS), torch.eye(COEFFICIENTS))
     inference = NPE(prior=prior, show_progress_bars=False)

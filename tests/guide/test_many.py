@@ -130,6 +130,12 @@ def test_data_far_from_those_of_training_are_flagged(guide):
         guide.sample(50, NEW)
 
 
+def test_uneven_weights_are_judged_by_more_paths(guide, monkeypatch: pytest.MonkeyPatch):
+    assert len(guide.at(NEW[0]).weights()) == many.PATHS
+    monkeypatch.setattr(many, "SCARCE", 2.0)
+    assert len(guide.at(NEW[0]).weights()) == many.MORE_PATHS
+
+
 def test_a_posterior_can_be_refined(guide):
     before = [weight.clone() for weight in guide.sampler.parameters()]
     refined = guide.refine(NEW[0], seconds=1.0)
