@@ -96,15 +96,25 @@ def fits_table(rows: list[Row]) -> str:
     """Seconds of a fit and of its draws, effective draws, and effective draws a second of both together."""
     columns = {name: medians(rows, name, "model", "who") for name in ("fit", "draw", "effective")}
     names = {"after": "the default guide now", "before": "the default guide before", "nuts": "Pyro's NUTS"}
+    verdicts = {(row["model"], row["who"]): row.get("verdict", "–") for row in rows}
     lines = []
     for model, who in columns["fit"]:
         fit, draw, effective = (columns[name][model, who] for name in columns)
         rate, after = effective / (fit + draw), effective / draw
         lines.append(
             [model.replace("_", " "), names[who], f"{fit:.1f}", f"{draw:.2f}", f"{effective:,.0f}", f"{rate:,.0f}"]
-            + [f"{after:,.0f}"]
+            + [f"{after:,.0f}", verdicts[model, who]]
         )
-    head = ["model", "who", "fit or warm-up, s", "draws, s", "effective", "effective/s in all", "after the fit"]
+    head = [
+        "model",
+        "who",
+        "fit or warm-up, s",
+        "draws, s",
+        "effective",
+        "effective/s in all",
+        "after the fit",
+        "verdict",
+    ]
     return markdown(head, lines)
 
 
