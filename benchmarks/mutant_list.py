@@ -1080,6 +1080,13 @@ MUTANTS = [
     ),
     # training
     mutant(
+        "training-takes-back-what-was-counted",
+        "training/loop.py",
+        "kept.copy_(own)",
+        "pass",
+        "training/test_loop.py::test_what_a_policy_counts_is_not_averaged_and_not_taken_back",
+    ),
+    mutant(
         "training-leaves-the-last-weights",
         "training/loop.py",
         "parts.load_state_dict(averaged.state_dict())",

@@ -206,6 +206,8 @@ def optimise(
     averaged = copy.deepcopy(parts).eval()
     moving = list(zip(averaged.parameters(), parts.parameters(), strict=True))
     averages, weights = [mean.detach() for mean, _ in moving], [weight.detach() for _, weight in moving]
+    trained = [name for name in parts if name != "process"]  # whose tables are those of one grid
+    buffers = [pair for name in trained for pair in zip(averaged[name].buffers(), parts[name].buffers(), strict=True)]
     parts.train()
     skipped: Tensor | int = 0
     stopped = False
@@ -224,6 +226,8 @@ def optimise(
         decay.step()
         if weights:
             torch.ops.aten._foreach_lerp_.Scalar(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
+        for kept, own in buffers:  # an embedding may count or normalize
+            kept.copy_(own)
         record = TrainingStep(step + 1, steps, value, averaged, skipped)
         stopped = any([callback(record) for callback in schedule.callbacks])
         if stopped:

@@ -223,6 +223,24 @@ def test_the_policy_ends_with_the_average_of_its_weights():
     assert weight.item() > visited[-1] + 0.01
 
 
+def test_what_a_policy_counts_is_not_averaged_and_not_taken_back():
+    """An embedding with batch normalization keeps running means in buffers, which no gradient moves."""
+    policy = network(1)
+    policy.register_buffer("seen", torch.zeros(()))
+    counts = []
+
+    def loss(step: int) -> torch.Tensor:
+        policy.seen += 1
+        return policy.shift.bias.sum()
+
+    def look(step):
+        counts.append(float(step.parts["policy"].seen))
+        return False
+
+    optimise(parts(policy), loss, Schedule(3, learning_rate=1e-2, callbacks=[look]))
+    assert counts == [1.0, 2.0, 3.0] and policy.seen == 3
+
+
 def test_the_rate_rises_over_a_twentieth_of_the_steps_and_falls_to_nothing():
     assert [rate(step, 1_000) for step in (0, 25, 50, 525, 1_000)] == pytest.approx([1 / 51, 26 / 51, 1.0, 0.5, 0.0])
     assert 0 < rate(0, 1) <= 1
