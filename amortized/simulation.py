@@ -35,8 +35,13 @@ def simulate(
 
     With ``record`` the policy keeps what it computed, so that ``log_probs`` need not compute it again for a loss.
     """
-    steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
-    start = start_of(process, target, batch, generator, inflation)
+    return simulate_from(process, policy, target, start_of(process, target, batch, generator, inflation), record)
+
+
+@torch.no_grad()
+def simulate_from(process: Process, policy: Policy, target: Target, start: Start, record: bool = False) -> States:
+    """``simulate`` from a start that is drawn already."""
+    steering = steering_of(process, policy, record)
     affine = process.affine(start[0])
     asked = _Asked(target, [], [])
     states = None if affine is None else steering.walk(affine, *start, asked)
@@ -44,8 +49,7 @@ def simulate(
         path = walked(process, policy, steering, target, start)
     else:
         path = asked.along(_path(states, process, target))
-    path = replace(path, log_target=target.log_prob(path.ends).double())
-    return replace(path, steering=steering) if record else path
+    return evaluated(replace(path, steering=steering) if record else path, target)
 
 
 def rollout(
@@ -71,14 +75,28 @@ def rollout(
             log weight but is not a fair draw of P_F.
         evaluate_ends: False leaves ``log_target`` at 0.
     """
-    steering = policy.at(process.times[:-1].to(torch.get_default_dtype()))
-    kernels = _Kernels([], [])
     start = start_of(process, target, batch, generator, inflation)
-    walk = _walk(process, policy, steering, target, start, kernels)
+    return rollout_from(process, policy, target, start, evaluate_ends)
+
+
+def rollout_from(
+    process: Process, policy: Policy, target: Target, start: Start, evaluate_ends: bool = True
+) -> ScoredPath:
+    """``rollout`` from a start that is drawn already."""
+    kernels = _Kernels([], [])
+    walk = _walk(process, policy, steering_of(process, policy), target, start, kernels)
     path = walk.path(process, target)
-    if evaluate_ends:
-        path = replace(path, log_target=target.log_prob(path.ends).double())
-    return scored(process, path, *kernels.together())
+    return scored(process, evaluated(path, target) if evaluate_ends else path, *kernels.together())
+
+
+def steering_of(process: Process, policy: Policy, record: bool = False) -> Steering:
+    """The policy at the times of the process; with ``record`` it keeps what it computes."""
+    return policy.at(process.times[:-1].to(torch.get_default_dtype()), record)
+
+
+def evaluated(path: States, target: Target) -> States:
+    """The path with ``log R`` of its ends."""
+    return replace(path, log_target=target.log_prob(path.ends).double())
 
 
 class _Kernels(NamedTuple):
@@ -134,7 +152,9 @@ def _path(states: Tensor, process: Process, target: Target) -> States:
     return States(states, nothing, context=target.context, indices=target.indices, dim=target.dim, process=process)
 
 
-def start_of(process: Process, target: Target, batch: int, generator: Generator | None, inflation: float) -> Start:
+def start_of(
+    process: Process, target: Target, batch: int, generator: Generator | None = None, inflation: float = 1.0
+) -> Start:
     """Draws the start of ``batch`` paths; the noise is multiplied by ``inflation``."""
     x = process.sample_prior(batch, target.dim, generator)
     noise = process.transition.noise(x.new_empty(process.steps, batch, target.dim), generator)

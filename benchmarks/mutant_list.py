@@ -110,8 +110,8 @@ MUTANTS = [
     mutant(
         "no-gradient-at-the-ends",
         "simulation.py",
-        "path = replace(path, log_target=target.log_prob(path.ends).double())\n    return scored",
-        "path = replace(path, log_target=target.log_prob(path.ends.detach()).double())\n    return scored",
+        "log_target=target.log_prob(path.ends).double()",
+        "log_target=target.log_prob(path.ends.detach()).double()",
         "test_path.py",
         "contracts/test_objectives.py::test_the_gradient_is_the_slope_of_the_loss",
     ),

@@ -8,6 +8,7 @@ from amortized.behaviours.simulator import Simulator
 from amortized.path import States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.simulation import start_of
 from amortized.targets.base import Target
 
 
@@ -34,4 +35,5 @@ class Exploration(Behaviour):
     ) -> States:
         left = 1.0 if self.decay_steps is None else max(0.0, 1.0 - self.proposals / self.decay_steps)
         self.proposals += 1
-        return self.simulator(process, policy, target, batch, generator, inflation=1.0 + self.inflation * left)
+        start = start_of(process, target, batch, generator, 1.0 + self.inflation * left)
+        return self.simulator(process, policy, target, start)

@@ -8,6 +8,7 @@ from amortized.behaviours.simulator import Simulator
 from amortized.path import States
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
+from amortized.simulation import start_of
 from amortized.targets.base import Target
 
 
@@ -22,4 +23,4 @@ class OnPolicy(Behaviour):
     def propose(
         self, process: Process, policy: Policy, target: Target, batch: int, generator: Generator | None = None
     ) -> States:
-        return self.simulator(process, policy, target, batch, generator)
+        return self.simulator(process, policy, target, start_of(process, target, batch, generator))

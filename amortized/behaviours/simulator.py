@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from amortized._types import Generator, Tensor
+from amortized._types import Tensor
 from amortized.path import States
 from amortized.policies.base import Policy, Steering
 from amortized.processes.base import Process
-from amortized.simulation import Start, rollout, simulate, start_of, walked
+from amortized.simulation import Start, evaluated, rollout_from, simulate_from, steering_of, walked
 from amortized.targets.base import Target
+from amortized.targets.troubles import first_line
 
 Record = Callable[[Callable[[], list[Tensor]]], tuple[list[Tensor], Callable[[], None]]]
 """Runs a function of fixed tensors: its results, and a function that computes them anew in the same place."""
@@ -60,7 +61,7 @@ class Walk:
 
         def walk() -> list[Tensor]:
             self.process.forget()  # tables are converted within the recording, from what was copied
-            self.steering = policy.at(self.process.times[:-1].to(torch.get_default_dtype()), record=True)
+            self.steering = steering_of(self.process, policy, record=True)
             self.path = walked(self.process, policy, self.steering, target, self.start)
             return [*_tensors_of(self.path), *self.steering.kept_tensors()]
 
@@ -105,28 +106,18 @@ class Simulator:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_walks": {}}  # a recording belongs to one process and its memory
 
-    def __call__(
-        self,
-        process: Process,
-        policy: Policy,
-        target: Target,
-        batch: int,
-        generator: Generator | None = None,
-        inflation: float = 1.0,
-    ) -> States:
+    def __call__(self, process: Process, policy: Policy, target: Target, start: Start) -> States:
         """Paths of the policy: scored where gradients go through the simulation, and else their states alone."""
         if torch.is_grad_enabled():
-            return rollout(process, policy, target, batch, generator, inflation)
+            return rollout_from(process, policy, target, start)
         record = self.record or (cuda_graph if target.device.type == "cuda" else None)
         plain = policy.needs_score or target.context is not None or policy._forward_pre_hooks
-        if record is None or plain or self.refused:
-            return simulate(process, policy, target, batch, generator, inflation, record=True)
-        start = start_of(process, target, batch, generator, inflation)
-        path = self._replayed(record, process, policy, target, start)
+        path = None
+        if record is not None and not plain and not self.refused:
+            path = self._replayed(record, process, policy, target, start)
         if path is None:
-            steering = policy.at(process.times[:-1].to(torch.get_default_dtype()), record=True)
-            path = replace(walked(process, policy, steering, target, start), steering=steering)
-        return replace(path, log_target=target.log_prob(path.ends).double())
+            return simulate_from(process, policy, target, start, record=True)
+        return evaluated(path, target)
 
     def _replayed(
         self, record: Record, process: Process, policy: Policy, target: Target, start: Start
@@ -140,10 +131,9 @@ class Simulator:
             walk = Walk(record, process, policy, target, start)
             path = walk(process, start)
         except RuntimeError as error:  # of an operator that cannot be recorded
-            self.refused = str(error).strip().splitlines()[0]
+            self.refused = first_line(error)
             return None
-        steering = policy.at(process.times[:-1].to(torch.get_default_dtype()))
-        plain = walked(process, policy, steering, target, start)
+        plain = walked(process, policy, steering_of(process, policy), target, start)
         if not torch.allclose(path.states, plain.states, rtol=ALIKE, atol=ALIKE):
             self.refused = "the first replay differs from the plain walk"
             return None

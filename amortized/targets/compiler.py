@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from amortized._types import Tensor
+from amortized.targets.troubles import first_line
 
 REPAID = 20.0
 """Seconds of calls from which compiling is worth it. It takes 5 to 12 s, and calls are then 2.3 to 9 times faster: on
@@ -48,4 +49,4 @@ def if_it_compiles(build: Callable[[], bool]) -> str:
         with config.patch(compile_threads=1):
             return "" if build() else "its values differ"
     except Exception as error:  # whatever a compiler finds wrong, the density is there without it
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        return f"{type(error).__name__}: {first_line(error)}"

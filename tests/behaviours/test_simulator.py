@@ -11,7 +11,7 @@ from amortized.objectives import LogVariance
 from amortized.path import log_probs
 from amortized.processes import OrnsteinUhlenbeck, PinnedBrownian, Underdamped
 from amortized.processes.mixture_reference import MixtureReference
-from amortized.simulation import simulate
+from amortized.simulation import simulate, start_of
 from amortized.targets.callable import DensityTarget
 from tests.known import SameFeatures, gaussian, network, seeded, steering
 
@@ -50,7 +50,7 @@ def target():
 
 @torch.no_grad()
 def proposed(simulator, process, policy, seed=0, inflation=1.0):
-    return simulator(process, policy, target(), 6, seeded(seed), inflation)
+    return simulator(process, policy, target(), start_of(process, target(), 6, seeded(seed), inflation))
 
 
 @every_process
@@ -128,7 +128,8 @@ def test_another_policy_batch_or_number_of_steps_is_recorded_anew():
     proposed(simulator, process, policy)
     proposed(simulator, process.with_steps(7), policy)
     with torch.no_grad():
-        simulator(process.with_steps(7), policy, target(), 8, seeded())
+        longer = process.with_steps(7)
+        simulator(longer, policy, target(), start_of(longer, target(), 8, seeded()))
     policy.shift = copy.deepcopy(policy.shift)  # other weights, in another place
     path = proposed(simulator, process, policy)
     torch.testing.assert_close(path.states, simulate(process, policy, target(), 6, seeded()).states)
@@ -149,7 +150,8 @@ def test_a_cuda_graph_gives_the_paths_of_the_plain_walk():
     simulator = Simulator()
     with torch.no_grad():
         for seed in (0, 1):
-            path = simulator(process, policy, there, 64, torch.Generator("cuda").manual_seed(seed))
+            start = start_of(process, there, 64, torch.Generator("cuda").manual_seed(seed))
+            path = simulator(process, policy, there, start)
             want = simulate(process, policy, there, 64, torch.Generator("cuda").manual_seed(seed))
             torch.testing.assert_close(path.states, want.states, rtol=1e-4, atol=1e-4)
     assert simulator.refused == "" and simulator._walks
