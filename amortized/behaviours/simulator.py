@@ -89,10 +89,11 @@ class Walk:
 
 
 class Simulator:
-    """``simulate`` and, where gradients go through the path, ``rollout``; on a GPU by recorded walks where they hold.
+    """Simulates a policy: by ``rollout`` where gradients go through the path, else by ``simulate``.
 
-    A walk is recorded for a policy that reads neither scores nor contexts. The first replay is compared with the plain
-    walk. Where it differs, or where torch refuses to record, ``refused`` says why, and nothing is recorded again.
+    On a GPU the walk of ``simulate`` is recorded once and replayed, if the policy reads neither scores nor contexts. The
+    first replay is compared with the plain walk. If they differ, or if torch refuses to record, every walk is plain from
+    then on, and ``refused`` says why.
 
     Args:
         record: makes recordings; None: CUDA graphs, and none elsewhere.
