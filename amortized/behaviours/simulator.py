@@ -91,9 +91,9 @@ class Walk:
 class Simulator:
     """Simulates a policy: by ``rollout`` where gradients go through the path, else by ``simulate``.
 
-    On a GPU the walk of ``simulate`` is recorded once and replayed, if the policy reads neither scores nor contexts. The
-    first replay is compared with the plain walk. If they differ, or if torch refuses to record, every walk is plain from
-    then on, and ``refused`` says why.
+    On a GPU the walk of ``simulate`` is recorded once and replayed, if the policy reads neither scores nor contexts.
+    The first replay is compared with the plain walk. If they differ, or if torch refuses to record, every walk is plain
+    from then on, and ``refused`` says why.
 
     Args:
         record: makes recordings; None: CUDA graphs, and none elsewhere.
