@@ -1,0 +1,1 @@
+"""Files of numbers: tensors and words that are read back without running anything."""
