@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from amortized import _moved
+from amortized.storage.version import VERSION
 
 if TYPE_CHECKING:
     from amortized.guide.comparison import ModelComparison, compare
@@ -57,7 +58,7 @@ __all__ = [
     "VarGradGuide",
     "compare",
 ]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _PUBLIC = {
     "guide.comparison": "ModelComparison compare",

@@ -77,11 +77,8 @@ def prepare_family(
     deadline = time.perf_counter() + max_seconds
     pairs = Pairs(target, simulations, 0.2 * max_seconds, generator)
     rows = torch.cat([pairs.rows, target.rows])
-    own = embedding or (DeepSets() if target.contexts.ragged else Perceptron())
     seen = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:SCALED_BY]]
-    reader = ContextReader(copy.deepcopy(own), target.contexts.split, seen, target.contexts.ragged)
-    shift, scale = (unit.to(torch.get_default_dtype()) for unit in (pairs.x.mean(0), pairs.x.std(0)))
-    gaussian = ConditionalGaussian(reader, shift, scale).to(target.device).eval()
+    gaussian = untrained_gaussian(target, embedding, seen, pairs.x.mean(0), pairs.x.std(0))
     family = Family(target, gaussian, rows, len(pairs.rows))
     fit_gaussian(family, pairs.draw, 0.7 * (deadline - time.perf_counter()), generator, progress)
     x, indices = pairs.x, torch.arange(len(pairs.x), device=rows.device)
@@ -89,8 +86,30 @@ def prepare_family(
         found, places = _chains(family, deadline, generator)
         x, indices = torch.cat([x, found]), torch.cat([indices, places])
     target.joint.recheck(target.coordinates(rows[indices[-RECHECKED:]], x[-RECHECKED:]))
-    sampler = make(target.dim, None, embedding=copy.deepcopy(gaussian.embedding)).to(target.device).eval()
-    return Amortized(family, sampler, pairs, x, indices)
+    return Amortized(family, untrained_sampler(family, make), pairs, x, indices)
+
+
+def untrained_gaussian(
+    target: ConditionalTarget, embedding: nn.Module | None, rows: Tensor, shift: Tensor, scale: Tensor
+) -> ConditionalGaussian:
+    """A Gaussian for every context, which has learned nothing.
+
+    Args:
+        target: Of the model and its data sets.
+        embedding: As in ``prepare_family``.
+        rows: Contexts ``(M, C)``, which set the units of the embedding's inputs.
+        shift: Mean of draws over all contexts, ``(D,)``.
+        scale: Their std, ``(D,)``.
+    """
+    own = embedding or (DeepSets() if target.contexts.ragged else Perceptron())
+    reader = ContextReader(copy.deepcopy(own), target.contexts.split, rows, target.contexts.ragged)
+    shift, scale = (unit.to(torch.get_default_dtype()) for unit in (shift, scale))
+    return ConditionalGaussian(reader, shift, scale).to(target.device).eval()
+
+
+def untrained_sampler(family: Family, make: Callable[..., DiffusionSampler]) -> DiffusionSampler:
+    """A sampler for the family, which begins with the embedding of its Gaussian."""
+    return make(family.dim, None, embedding=copy.deepcopy(family.gaussian.embedding)).to(family.device).eval()
 
 
 @torch.no_grad()

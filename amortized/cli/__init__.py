@@ -78,6 +78,14 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
     add_file(command)
     command.set_defaults(run=run_info)
 
+    command = commands.add_parser("sample", help="draw from a saved guide's posterior of each data set")
+    add_file(command)
+    command.add_argument("guide", type=Path, metavar="GUIDE", help="a file of guide.save")
+    command.add_argument("--data", type=Path, required=True, metavar="NPY", help="data sets along a first dimension")
+    command.add_argument("--out", type=Path, default=Path("draws.npz"), help="the draws (default draws.npz)")
+    command.add_argument("--draws", type=whole, default=1_000, metavar="N", help="draws of each (default 1000)")
+    command.set_defaults(run=run_sample)
+
     for add in more:
         add(commands)
     return root
@@ -93,6 +101,12 @@ def run_info(arguments: argparse.Namespace) -> None:
     from amortized.cli import info
 
     info.run(arguments)
+
+
+def run_sample(arguments: argparse.Namespace) -> None:
+    from amortized.cli import sample
+
+    sample.run(arguments)
 
 
 def add_file(command: argparse.ArgumentParser) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from pyro import poutine
@@ -14,6 +16,7 @@ from pyro.infer.autoguide import AutoGuide
 from amortized._torch import placement
 from amortized._types import Sites
 from amortized.amortization.training import for_contexts
+from amortized.guide import saving
 from amortized.guide.answers import Answers
 from amortized.guide.fitted import Fitted
 from amortized.guide.many import Many
@@ -22,6 +25,8 @@ from amortized.guide.plan import Plan
 from amortized.guide.pyro_protocol import emit
 from amortized.guide.single import Single
 from amortized.samplers import DiffusionSampler, GFlowNet
+from amortized.storage.file import write
+from amortized.storage.version import VERSION
 from amortized.targets.conditional.model import as_data_sets
 from amortized.targets.pyro.arguments import call_with_tensors
 from amortized.targets.pyro.failures import tell
@@ -137,6 +142,74 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         """All attributes. Pyro's own leaves the model out, and on Python 3.11 takes it from the original as well."""
         return self.__dict__.copy()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> DiffusionGuide:
+        other = memo[id(self)] = type(self).__new__(type(self))
+        other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return other
+
+    def __copy__(self) -> DiffusionGuide:
+        other = type(self).__new__(type(self))
+        other.__setstate__(self.__getstate__())
+        return other
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuses pickles: reading one runs whatever it says."""
+        name = type(self).__name__
+        raise TypeError(f"no pickle and no torch.save of a guide: write guide.save(path), {name}.load(path, model)")
+
+    def save(self, path: str | Path) -> Path:
+        """Write an amortized guide as one file of numbers; the model's code is not in it (``docs/saving.md``).
+
+        Args:
+            path: The file, which appears whole or not at all.
+
+        Returns:
+            The path.
+
+        Raises:
+            RuntimeError: Nothing was fitted yet, or the model has changed since.
+            TypeError: The guide was fitted to one data set, or an argument of the model is no number.
+        """
+        self._current("save")
+        fits = []
+        for guide in [self, *self.others]:
+            fitted = guide._unmoved("save")
+            if not isinstance(fitted, Many) or fitted.training_record is None:
+                raise TypeError(
+                    "only a guide that fit has trained on many data sets can be saved: write DiffusionGuide(model, "
+                    "amortize='y').fit(data); draws of one data set: guide.to_arviz().to_netcdf(path)"
+                )
+            fits.append((fitted, guide.seconds))
+        return write(path, *saving.content_of(fits, self.plan, VERSION))
+
+    @classmethod
+    def load(cls, path: str | Path, model: Callable, **again: Any) -> DiffusionGuide:
+        """The guide of a file of ``save``, with the model that it was fitted to.
+
+        Args:
+            path: The file. Reading it executes nothing.
+            model: The same Pyro model.
+            **again: ``embedding=``, ``sampler=`` and ``recipe=``, if the guide had them: they are code.
+
+        Raises:
+            UnreadableFile: The file is cut, changed, of another version, or no guide's.
+            ValueError: The model has other sites or another density; the message shows the difference.
+            TypeError: One of ``again`` is missing, or one too many.
+        """
+        if unknown := [name for name in again if name not in saving.GIVEN_AGAIN]:
+            raise TypeError(f"{unknown[0]}= is in the file: leave it out of load")
+        saved = saving.opened(path, cls.__name__, VERSION)
+        guide = cls(model, **saved.options(again))
+        seeds = range(guide.options.seed + 1, guide.options.seed + guide.options.replicas)
+        guides = [guide, *(guide._replica(seed) for seed in seeds)]
+        with placement(guide.device):
+            found = saving.rebuilt(saved, model, [one.plan for one in guides])
+        for one, (fitted, seconds) in zip(guides, found, strict=True):
+            one._hold(fitted)
+            one.seconds = seconds
+        guide.others = list(guides[1:])
+        return guide
+
     def _replica(self, seed: int) -> DiffusionGuide:
         """A guide with the same model and options, another seed, and no fit yet: its first takes over the density."""
         other = type(self)(self.model, **vars(replace(self.options, seed=seed, replicas=1)))
@@ -156,9 +229,12 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
                 fitted = Single(self.model, args, kwargs, self.plan, like)
             else:
                 fitted = Many(self.model, args, kwargs, self.plan)
+        self._hold(fitted)
+        return fitted
+
+    def _hold(self, fitted: Fitted) -> None:
         self.fitted, self.sampler, self.prototype_trace = fitted, fitted.sampler, fitted.latents
         self.gaussian = fitted.gaussian
-        return fitted
 
     def forward(self, *args: Any, **kwargs: Any) -> Sites:
         """One draw as a Pyro guide: every latent as a ``Delta``, and one factor with the log density of them all.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,14 @@ import torch
 
 from amortized._torch import own_randomness
 from amortized._types import Sites, Tensor
-from amortized.amortization.prepare import prepare_family
+from amortized.amortization.family import Family
+from amortized.amortization.prepare import prepare_family, untrained_gaussian, untrained_sampler
 from amortized.amortization.training import train_family
 from amortized.diagnostics.remedies import only
 from amortized.guide.fitted import AS_ASKED, Fitted, Proposal, Simulations, proposed
 from amortized.guide.plan import Plan
 from amortized.results.posterior import Posterior
+from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable_paths, corrected, pool_size
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.conditional.choosing import in_coordinates_for_all
@@ -26,6 +28,7 @@ from amortized.targets.conditional.simulation import simulate
 from amortized.targets.conditional.target import ConditionalTarget
 from amortized.targets.cost import timed
 from amortized.targets.pyro.arguments import bound_arguments
+from amortized.targets.pyro.choosing import moved_to
 from amortized.targets.pyro.failures import tell
 from amortized.training.record import Training
 from amortized.weights import effective_sample_fraction, effective_sample_size
@@ -56,18 +59,22 @@ REMEDY = (
 """What to type after any bad verdict: one data set has no training of its own that could be longer."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """The arguments of the model, data sets included, by place and by name."""
+
+    args: Sequence
+    kwargs: Mapping[str, Any]
+
+
 class Many(Fitted):
     """The densities of all data sets, a Gaussian for each, and one sampler for them."""
 
     def __init__(self, model: Callable, args: Sequence, kwargs: Mapping[str, Any], plan: Plan):
         super().__init__(plan)
         options, limit = plan.options, plan.seconds
-        assert options.amortize is not None
-        self.model, self.amortize = model, options.amortize
         capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
-        self._target = ConditionalTarget(
-            model, self.amortize, args, kwargs, seed=options.seed, capture_seconds=capture_seconds
-        )
+        self._read(model, Call(args, kwargs))
         if options.coordinates == "auto":
             self._target, self.coordinates = in_coordinates_for_all(self._target, options.seed, capture_seconds)
         else:
@@ -75,9 +82,49 @@ class Many(Fitted):
         asked = self._target, plan.make_sampler(), options.embedding
         with own_randomness(plan.device, options.seed):
             self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress)
-        self.family, self.sampler = self.prepared.family, self.prepared.sampler
-        self.gaussian = self.family.gaussian
-        self.latents = self._target.latents
+        self._take(self.prepared.family, self.prepared.sampler)
+
+    @classmethod
+    def untrained(cls, model: Callable, call: Call, plan: Plan, centring: Sites) -> Many:
+        """The same parts with no pairs and nothing learned, for weights that are known already.
+
+        Args:
+            model: As in the constructor.
+            call: The arguments of ``fit``.
+            plan: The options.
+            centring: c of each latent that was moved, by site.
+
+        Raises:
+            ValueError: The model cannot be moved to ``centring``.
+        """
+        many = cls.__new__(cls)
+        Fitted.__init__(many, plan)
+        many._read(model, call)
+        target, seed = many._target, plan.options.seed
+        if centring:
+            joint = moved_to(target.joint, centring, seed, CAPTURE_SECONDS)
+            if joint is None:
+                raise ValueError(f"the sites {', '.join(centring)} cannot be moved to the coordinates of the fit")
+            target = many._target = target.with_joint(joint)
+        with own_randomness(plan.device, seed):
+            one = torch.ones(target.dim, device=target.device)
+            gaussian = untrained_gaussian(target, plan.options.embedding, target.rows[:2], 0 * one, one)
+            family = Family(target, gaussian, target.rows, 0)
+            many._take(family, untrained_sampler(family, plan.make_sampler()))
+        return many
+
+    def _read(self, model: Callable, call: Call) -> None:
+        """Read the model's density and data sets, in coordinates as written."""
+        options = self.plan.options
+        assert options.amortize is not None
+        self.model, self.amortize, self.call = model, options.amortize, call
+        seconds = min(CAPTURE_SECONDS, CAPTURE * self.plan.seconds)
+        asked = model, self.amortize, call.args, call.kwargs
+        self._target = ConditionalTarget(*asked, seed=options.seed, capture_seconds=seconds)
+
+    def _take(self, family: Family, sampler: DiffusionSampler) -> None:
+        self.family, self.sampler = family, sampler
+        self.gaussian, self.latents = family.gaussian, self._target.latents
 
     @property
     def target(self) -> ConditionalTarget:

@@ -32,7 +32,7 @@ class UnreadableFile(ValueError):
 def write(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, Any]) -> Path:
     """Write tensors and JSON as one file, which replaces an older one in a single step.
 
-    A temporary file in the same folder is written, synced and renamed. After an error, or a kill, ``path`` is as before.
+    A temporary file in the same folder is written, synced and renamed. After an error or a kill ``path`` is as before.
 
     Args:
         path: The file; its folder must be there.
@@ -80,7 +80,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
         raise UnreadableFile(f"{path} is cut or no safetensors file ({error}): write guide.save(path) again") from error
     if not {WORDS, DIGEST} <= metadata.keys():
