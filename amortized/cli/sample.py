@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     with outputs.together(out.parent) as temporary:
         arrays = {name: value.numpy(force=True) for name, value in draws.items()}
         with (temporary / out.name).open("wb") as stream:
-            np.savez(stream, **arrays, verdict=np.array([one.verdict for one in verdicts]))
+            verdict = np.array([one.verdict for one in verdicts])
+            np.savez(stream, **arrays, verdict=verdict)  # pyright: ignore[reportArgumentType] - for names of sites
     print(aligned([head, *rows]))
     print(f"\nwritten to {out}: {', '.join([*draws, 'verdict'])}")
 

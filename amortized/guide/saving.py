@@ -185,14 +185,17 @@ def _fit(saved: Saved, words: dict[str, Any], model: Callable, call: Call, plan:
     fit.generator.set_state(tensors[f"{name}.generator"])
     fit.coordinates, fit.attributes = dict(words["coordinates"]), dict(words["attributes"])
     fit.target.joint.calls = int(words["calls"])
+    source, outcome, cut_short = (str(words[key]) for key in ("source", "outcome", "cut_short"))
     fit.training_record = Training(
         sampling,
         bridge_losses=list(words["bridge_losses"]),
         losses=list(words["losses"]),
         evaluations=[(step, Evaluation(**figures)) for step, figures in words["evaluations"]],
         skipped=int(words["skipped"]),
-        kept=DiffusionSampler(sampling, Uncontrolled()) if words["kept"] else None,
-        **{key: str(words[key]) for key in ("source", "outcome", "cut_short")},
+        kept=DiffusionSampler(sampling, Uncontrolled(fit.target.dim)) if words["kept"] else None,
+        source=source,
+        outcome=outcome,
+        cut_short=cut_short,
     )
     return fit, float(words["seconds"])
 
