@@ -8,7 +8,7 @@ OUT := runs/eight_schools
 
 # The first target is what a bare `make` does: fit one small model and show where the picture is.
 .DEFAULT_GOAL := demo
-.PHONY: demo help test slow mutants fuzz arviz1 lint types truths clean
+.PHONY: demo help test slow mutants fuzz arviz1 lint types truths wheel installed clean
 
 demo: .venv/.stamp-run  ## fit the eight schools beside NUTS, and write a picture: what a bare make does
 	$(BIN)/amortized fit models/eight_schools.py --compare nuts --seed 0 --out $(OUT)
@@ -50,6 +50,19 @@ types: .venv/.stamp-dev  ## pyright, on the package and benchmarks/
 truths: .venv/.stamp-run  ## compute log Z of every file in models/ anew, beside what the file states
 	$(BIN)/python benchmarks/truths.py
 
+# AMORTIZED_ADDRESS=https://... gives the package page its links (hatch_build.py).
+wheel: .venv/.stamp-dev  ## build the wheel and the source archive into dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# The suite runs beside a copy of the tests and the files that they read, so that the package itself is the wheel's.
+INSTALLED := .venv-installed
+installed: wheel  ## the fast suite on the wheel, in an empty environment: make installed PYTHON=python3.12
+	rm -rf $(INSTALLED) && $(PYTHON) -m venv $(INSTALLED)
+	$(INSTALLED)/bin/python -m pip install --quiet "$$(ls dist/*.whl)[dev]"
+	mkdir $(INSTALLED)/clone && cp -r tests models docs benchmarks tutorials *.md *.toml *.cff *.py Makefile LICENSE $(INSTALLED)/clone
+	cd $(INSTALLED)/clone && OMP_NUM_THREADS=1 ../bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -62,4 +75,4 @@ truths: .venv/.stamp-run  ## compute log Z of every file in models/ anew, beside
 	@touch $@ .venv/.stamp-run
 
 clean:  ## remove .venv, runs and caches
-	rm -rf .venv runs .pytest_cache .ruff_cache
+	rm -rf .venv .venv-installed dist runs .pytest_cache .ruff_cache

@@ -7,6 +7,8 @@ from amortized import _moved
 from amortized.storage.version import VERSION
 
 if TYPE_CHECKING:
+    from amortized.diagnostics.calibration import Calibration
+    from amortized.diagnostics.verdict import Diagnosis
     from amortized.guide.comparison import ModelComparison, compare
     from amortized.guide.guide import DiffusionGuide
     from amortized.guide.named import (
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     from amortized.results.posterior import Posterior
     from amortized.samplers import DDS, DIS, PIS, UDS, GFlowNet
     from amortized.targets.conditional.contexts import LocalTo
+    from amortized.targets.pyro.trace import ModelError
     from amortized.targets.troubles import OutsideSupport
     from amortized.training.recipe import OffPolicy, Recipe
     from amortized.weights import Estimate
 
 __all__ = [
+    "Calibration",
     "Convolutional",
     "DBGuide",
     "DDS",
@@ -37,6 +41,7 @@ __all__ = [
     "DIS",
     "DISGuide",
     "DeepSets",
+    "Diagnosis",
     "DiffusionGuide",
     "Draws",
     "Estimate",
@@ -45,6 +50,7 @@ __all__ = [
     "LocalTo",
     "MixtureGuide",
     "ModelComparison",
+    "ModelError",
     "OffPolicy",
     "OutsideSupport",
     "PIS",
@@ -61,6 +67,8 @@ __all__ = [
 __version__ = VERSION
 
 _PUBLIC = {
+    "diagnostics.calibration": "Calibration",
+    "diagnostics.verdict": "Diagnosis",
     "guide.comparison": "ModelComparison compare",
     "guide.guide": "DiffusionGuide",
     "guide.named": "DBGuide DDSGuide DISGuide FLSubTBGuide MixtureGuide PISGuide SubTBGuide TBGuide VarGradGuide",
@@ -69,6 +77,7 @@ _PUBLIC = {
     "results.posterior": "Posterior",
     "samplers": "DDS DIS PIS UDS GFlowNet",
     "targets.conditional.contexts": "LocalTo",
+    "targets.pyro.trace": "ModelError",
     "targets.troubles": "OutsideSupport",
     "training.recipe": "OffPolicy Recipe",
     "weights": "Estimate",
@@ -88,4 +97,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """The public names, and no modules."""
+    return sorted([*__all__, "__version__"])
