@@ -55,13 +55,14 @@ wheel: .venv/.stamp-dev  ## build the wheel and the source archive into dist/
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 
-# The suite runs beside a copy of the tests and the files that they read, so that the package itself is the wheel's.
+# The suite runs beside a copy of the files that tests read, with a link to the wheel's package in the place of the source.
 INSTALLED := .venv-installed
 installed: wheel  ## the fast suite on the wheel, in an empty environment: make installed PYTHON=python3.12
 	rm -rf $(INSTALLED) && $(PYTHON) -m venv $(INSTALLED)
 	$(INSTALLED)/bin/python -m pip install --quiet "$$(ls dist/*.whl)[dev]"
 	mkdir $(INSTALLED)/clone && cp -r tests models docs benchmarks tutorials *.md *.toml *.cff *.py Makefile LICENSE $(INSTALLED)/clone
-	cd $(INSTALLED)/clone && OMP_NUM_THREADS=1 ../bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests
+	cd $(INSTALLED)/clone && ln -s ../lib/python3*/site-packages/amortized amortized
+	cd $(INSTALLED)/clone && OMP_NUM_THREADS=1 ../bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
