@@ -4,7 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from types import ModuleType
-from typing import Any
+from typing import Any, get_origin
 
 
 def concrete_classes(package: ModuleType, contract: type) -> list[type]:
@@ -15,7 +15,11 @@ def concrete_classes(package: ModuleType, contract: type) -> list[type]:
         member
         for module in modules
         for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, contract) and not inspect.isabstract(member) and member.__module__ == module.__name__
+        # Python 3.10 takes an alias such as list[int] for a class
+        if get_origin(member) is None
+        and issubclass(member, contract)
+        and not inspect.isabstract(member)
+        and member.__module__ == module.__name__
     }
     return sorted(found, key=lambda member: member.__name__)
 
