@@ -116,6 +116,7 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         with placement(self.device):
             record = fitted.train(left)
         self.sampler = fitted.sampler  # another one where the coordinates were straightened
+        self.zero_grad()  # SVI would add its first gradient to the last one of training
         self.seconds = fitted.attributes["fit_seconds"] = time.perf_counter() - began
         if record.skipped:
             tell(f"{record.skipped} training steps had no finite gradient and were skipped")
@@ -158,7 +159,7 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         raise TypeError(f"no pickle and no torch.save of a guide: write guide.save(path), {name}.load(path, model)")
 
     def save(self, path: str | Path) -> Path:
-        """Write an amortized guide as one file of numbers; the model's code is not in it (``docs/saving.md``).
+        """Write the guide as one file of numbers; the model's code is not in it (``docs/saving.md``).
 
         Args:
             path: The file, which appears whole or not at all.
@@ -168,18 +169,10 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
 
         Raises:
             RuntimeError: Nothing was fitted yet, or the model has changed since.
-            TypeError: The guide was fitted to one data set, or an argument of the model is no number.
+            TypeError: An amortized guide was not trained, or an argument of the model is no number.
         """
         self._current("save")
-        fits = []
-        for guide in [self, *self.others]:
-            fitted = guide._unmoved("save")
-            if not isinstance(fitted, Many) or fitted.training_record is None:
-                raise TypeError(
-                    "only a guide that fit has trained on many data sets can be saved: write DiffusionGuide(model, "
-                    "amortize='y').fit(data); draws of one data set: guide.to_arviz().to_netcdf(path)"
-                )
-            fits.append((fitted, guide.seconds))
+        fits = [(guide._unmoved("save"), guide.seconds) for guide in [self, *self.others]]
         return write(path, *saving.content_of(fits, self.plan, VERSION))
 
     @classmethod
@@ -193,13 +186,13 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
 
         Raises:
             UnreadableFile: The file is cut, changed, of another version, or no guide's.
-            ValueError: The model has other sites or another density; the message shows the difference.
+            ValueError: The model has other sites or data, or another density; the message shows the difference.
             TypeError: One of ``again`` is missing, or one too many.
         """
         if unknown := [name for name in again if name not in saving.GIVEN_AGAIN]:
             raise TypeError(f"{unknown[0]}= is in the file: leave it out of load")
         saved = saving.opened(path, cls.__name__, VERSION)
-        guide = cls(model, **saved.options(again))
+        guide = cls(model, **saving.options_of(saved, again))
         seeds = range(guide.options.seed + 1, guide.options.seed + guide.options.replicas)
         guides = [guide, *(guide._replica(seed) for seed in seeds)]
         with placement(guide.device):

@@ -92,9 +92,19 @@ class Single(Fitted):
         if plan.options.compile is True and not self._target.quicken(math.inf):
             tell(f"compile=True: the density runs uncompiled ({self._target.not_compiled or self._target.batching})")
         warm = warm_up_checked(self._target, self.generator, WARM_UP * limit, components=components, progress=progress)
-        self.prepared = self._prepare(self._target, warm)
-        self.sampler = self.prepared.sampler
-        self.latents = self._target.latents
+        self._take(self._target, self._prepare(self._target, warm))
+
+    @classmethod
+    def untrained(cls, target: PyroTarget, made: Prepared, plan: Plan) -> Single:
+        """What a fit has prepared, with nothing trained yet."""
+        single = cls.__new__(cls)
+        Fitted.__init__(single, plan)
+        single._take(target, made)
+        return single
+
+    def _take(self, target: PyroTarget, made: Prepared) -> None:
+        self._target, self.latents = target, target.latents
+        self.prepared, self.sampler = made, made.sampler
         self._posterior: Posterior | None = None
 
     def _prepare(self, target: Target, warm: WarmUp) -> Prepared:

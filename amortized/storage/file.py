@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from amortized._types import Tensor
+
+try:
+    import fcntl
+except ImportError:  # Windows, where unfinished files stay
+    fcntl = None
 
 MOST_WORDS = 4_000_000
 """Bytes of a header, tensor names included: a guide's takes some ten thousand. A longer one is refused unread."""
@@ -33,6 +39,7 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, A
     """Write tensors and JSON as one file, which replaces an older one in a single step.
 
     A temporary file in the same folder is written, synced and renamed. After an error or a kill ``path`` is as before.
+    What earlier kills have left of it is removed.
 
     Args:
         path: The file; its folder must be there.
@@ -55,7 +62,9 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, A
     length = int.from_bytes(content[:8], "little")
     if length > MOST_WORDS:
         raise ValueError(f"{length:,} bytes of words and names for {path}: at most {MOST_WORDS:,} can be read back")
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.unfinished-", dir=path.parent)
+    prefix = f".{path.name}.unfinished-"
+    _remove_left(path.parent, prefix)
+    handle, temporary = _begun(path.parent, prefix)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
@@ -80,7 +89,8 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            # clones: the file's pages are not aligned as torch's own memory, by which sums are rounded
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
         raise UnreadableFile(f"{path} is cut or no safetensors file ({error}): write guide.save(path) again") from error
     if not {WORDS, DIGEST} <= metadata.keys():
@@ -120,6 +130,40 @@ def _check_header(path: Path) -> None:
             f"{path} is cut or no safetensors file ({size:,} bytes that begin with {start[:8]!r}): give a file that "
             "guide.save(path) wrote"
         )
+
+
+def _begun(folder: Path, prefix: str) -> tuple[int, str]:
+    """A new file, open and locked until it is closed or its process ends, and its path."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+        if (
+            not _locks(handle, wait=True) or os.fstat(handle).st_nlink
+        ):  # else another writer took it for one left behind
+            return handle, name
+        os.close(handle)
+
+
+def _remove_left(folder: Path, prefix: str) -> None:
+    """Removes unfinished files that nobody is writing."""
+    for left in [file for file in folder.iterdir() if file.name.startswith(prefix)]:
+        with suppress(OSError):  # another writer finished or removed it, or it is another user's
+            handle = os.open(left, os.O_RDWR)
+            try:
+                if _locks(handle):
+                    left.unlink()
+            finally:
+                os.close(handle)
+
+
+def _locks(handle: int, wait: bool = False) -> bool:
+    """Whether the file is now locked by this process; False where another has it, and where nothing can be locked."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

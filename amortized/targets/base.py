@@ -73,6 +73,14 @@ class Target(ABC):
         """One sentence for each kind of evaluation that went wrong so far; empty if none did."""
         return self._troubles.sentences()
 
+    def counted(self) -> tuple[int, Troubles]:
+        """The number of evaluations so far, and what went wrong in them."""
+        return self.calls, self._troubles
+
+    def count_on(self, calls: int, troubles: Troubles) -> None:
+        """Go on counting from what another target of the same density has ``counted``."""
+        self.calls, self._troubles = calls, troubles
+
     def recheck(self, x: Tensor) -> bool:
         """Compares the density at draws ``x: (N, D)`` with its plain definition, and mends it if they differ.
 

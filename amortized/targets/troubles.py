@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -22,12 +22,15 @@ class OutsideSupport(ValueError):
 
 
 @dataclass
-class _Kind:
+class Kind:
+    """How many evaluations went wrong in one way, the detail of the first, and whether the model's own code raised."""
+
     count: int
     detail: str
     own: bool
 
 
+@dataclass
 class Troubles:
     """Counts of the ``evaluations`` that went wrong, by kind, with a detail of the first one of each kind.
 
@@ -39,9 +42,8 @@ class Troubles:
     ("a log density of NaN at 3 (1.5 %) of 200 points, first at site 'y'", 4)
     """
 
-    def __init__(self) -> None:
-        self.evaluations = 0
-        self.kinds: dict[str, _Kind] = {}
+    evaluations: int = 0
+    kinds: dict[str, Kind] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -59,7 +61,7 @@ class Troubles:
         if kind in self.kinds:
             self.kinds[kind].count += count
         else:
-            self.kinds[kind] = _Kind(count, detail(), own)
+            self.kinds[kind] = Kind(count, detail(), own)
 
     def raised(self, error: Exception) -> None:
         """Counts one point at which the model raised ``error``, unless it is an ``OutsideSupport``.

@@ -106,10 +106,17 @@ def prepare(
         reference: ``mixture`` starts the sampler from the warm-up's mixture or product, ``normal`` from N(0, I).
     """
     white = WhitenedTarget(target, warm.shift, warm.scale_tril)
-    start = warm.reference() if reference == "mixture" else None
     seconds_a_call = seconds_a_particle(target, warm.draws)
-    with own_randomness(target.device, seed):
-        sampler = maker(seconds_a_call > EXPENSIVE)(target.dim, start).to(target.device)
+    sampler = untrained_sampler(target, warm, maker(seconds_a_call > EXPENSIVE), seed, reference)
     order = torch.randperm(len(warm.draws), generator=generator, device=target.device)
     log_ends = warm.log_prob[order].double() + white.log_det
     return Prepared(warm, white, sampler, white.whiten(warm.draws[order]), log_ends, seconds_a_call)
+
+
+def untrained_sampler(
+    target: Target, warm: WarmUp, make: Callable[..., DiffusionSampler], seed: int, reference: str
+) -> DiffusionSampler:
+    """``make(dim, start)``, where the start is what ``reference`` says; the seed fixes the network's first weights."""
+    start = warm.reference() if reference == "mixture" else None
+    with own_randomness(target.device, seed):
+        return make(target.dim, start).to(target.device)

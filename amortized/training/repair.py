@@ -6,6 +6,7 @@ from amortized._torch import own_randomness
 from amortized._types import Generator, Tensor
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.targets.affine import WhitenedTarget
+from amortized.targets.base import Target
 from amortized.training.candidates import POOR
 from amortized.training.proximal import proximal_rounds
 from amortized.training.record import Training
@@ -20,6 +21,12 @@ LEAST = 3.0
 def needs_repair(record: Training) -> bool:
     """Whether under a fifth of the paths of the last evaluation count."""
     return record.evaluations[-1][1].ess_fraction < POOR
+
+
+def fine_sampler(target: Target, seed: int) -> DiffusionSampler:
+    """The untrained sampler that bridges train; the seed fixes its first weights."""
+    with own_randomness(target.device, seed):
+        return GFlowNet(target.dim, steps=STEPS, langevin=False).to(target.device)
 
 
 def repaired(
@@ -47,8 +54,7 @@ def repaired(
         return None
     if progress:
         print(f"training: rounds of bridges start, for at most {seconds:.0f} s")
-    with own_randomness(target.device, 0 if generator is None else generator.initial_seed()):
-        sampler = GFlowNet(target.dim, steps=STEPS, langevin=False).to(target.device)
+    sampler = fine_sampler(target, 0 if generator is None else generator.initial_seed())
     found = proximal_rounds(sampler, target, draws, seconds, generator, exact)
     if found.evaluation.overlap <= before.overlap:
         record.outcome = f"{record.outcome}; {found.status}, which is no better"

@@ -1,11 +1,14 @@
 """A file comes back as written, to the last bit; a hostile or damaged one is refused at once, and nothing runs."""
 
+import fcntl
 import json
 import math
 import os
 import pickle
 import resource
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -16,6 +19,7 @@ from safetensors.torch import save
 
 from amortized.storage.file import DIGEST, MOST_WORDS, WORDS, UnreadableFile, digest, read, write
 
+ROOT = str(Path(__file__).parents[2])
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(math.pi).double()}
 
 
@@ -147,3 +151,24 @@ def test_words_that_could_not_be_read_back_are_not_written(tmp_path: Path):
     with pytest.raises(ValueError, match="at most"):
         write(tmp_path / "file", {}, {"text": "x" * MOST_WORDS})
     assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, sys, torch
+from amortized.storage import file
+file.os.replace = lambda *paths: os.kill(os.getpid(), 9)
+file.write(sys.argv[1], {"x": torch.ones(1)}, {})
+"""
+
+
+def test_what_a_kill_leaves_is_gone_after_the_next_write_but_not_what_another_writes(tmp_path: Path):
+    path = tmp_path / "numbers"
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], env={**os.environ, "PYTHONPATH": ROOT})
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".numbers.unfinished-")
+    with (tmp_path / ".numbers.unfinished-now").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        write(path, TENSORS, {})
+        assert sorted(file.name for file in tmp_path.iterdir()) == [".numbers.unfinished-now", "numbers"]
+    write(path, TENSORS, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["numbers"]
