@@ -6,6 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 
 import amortized
@@ -83,7 +84,7 @@ def test_fit_and_compare(write, tmp_path: Path, capsys, monkeypatch: pytest.Monk
         assert word in printed
     assert "log evidence in mine.py: -2.266" in printed
     out = tmp_path / "runs" / "mine"
-    files = ["nuts.nc", "posterior.nc", "posterior.png", "report.html", "summary.csv"]
+    files = ["guide.safetensors", "nuts.nc", "posterior.nc", "posterior.png", "report.html", "summary.csv"]
     assert sorted(file.name for file in out.iterdir()) == files
     assert f"report: {Path('runs/mine/report.html')}" in printed
     with (out / "summary.csv").open() as stream:
@@ -99,6 +100,16 @@ def test_fit_and_compare(write, tmp_path: Path, capsys, monkeypatch: pytest.Monk
     for text in ("amortized fit mine.py --compare nuts", "1 of 1 observations", "file = runpy.run_path("):
         assert text.replace("'", "&#39;") in page
 
+    guide = str(out / "guide.safetensors")
+    assert cli.main(["sample", "mine.py", guide, "--draws", "100"]) == 0
+    with numpy.load("draws.npz", allow_pickle=False) as found:
+        assert found["mean"].shape == (100,)
+        assert found["mean"].mean() == pytest.approx(1.0, abs=5 * (0.5 / 100) ** 0.5)
+        assert found["verdict"].tolist() == [posterior.attrs["verdict"]]
+    numpy.save("y.npy", numpy.zeros(3))
+    capsys.readouterr()
+    assert "fitted to one data set: leave --data out" in error_of(capsys, "sample", "mine.py", guide, "--data", "y.npy")
+
 
 def test_a_method_that_fails_costs_nothing_else(write, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
     def broken(target, seed):
@@ -111,7 +122,7 @@ def test_a_method_that_fails_costs_nothing_else(write, tmp_path: Path, capsys, m
     printed = capsys.readouterr()
     assert "smc failed: ValueError: no start was found" in printed.out and "amortized: smc failed" in printed.err
     files = {file.name for file in (tmp_path / "a" / "b").iterdir()}
-    assert files == {"nuts.nc", "posterior.nc", "posterior.png", "summary.csv"}
+    assert files == {"guide.safetensors", "nuts.nc", "posterior.nc", "posterior.png", "summary.csv"}
     posterior = importlib.import_module("arviz").from_netcdf(tmp_path / "a" / "b" / "posterior.nc").posterior
     assert posterior["inner.x"].shape == (1, 100, 2)
 

@@ -49,9 +49,11 @@ def test_draws_and_a_verdict_for_each_data_set(folder, capsys):
         said = capsys.readouterr().err
         assert message in said and len(said.splitlines()) == 1
 
+    assert cli.main(["sample", "model.py", "guide.safetensors"]) == 2
+    assert "answers for any data set: type --data y.npy" in capsys.readouterr().err
+
 
 def test_the_page_runs_as_printed(folder):
     page = (ROOT / "docs" / "saving.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    exec(compile(code, "saving.md", "exec"), {})
+    exec(compile("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), "saving.md", "exec"), {})
     assert (folder / "guide.safetensors").stat().st_size < 2e6

@@ -78,10 +78,10 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
     add_file(command)
     command.set_defaults(run=run_info)
 
-    command = commands.add_parser("sample", help="draw from a saved guide's posterior of each data set")
+    command = commands.add_parser("sample", help="draw from a saved guide's posterior, of each data set if amortized")
     add_file(command)
-    command.add_argument("guide", type=Path, metavar="GUIDE", help="a file of guide.save")
-    command.add_argument("--data", type=Path, required=True, metavar="NPY", help="data sets along a first dimension")
+    command.add_argument("guide", type=Path, metavar="GUIDE", help="a file of guide.save, or guide.safetensors of fit")
+    command.add_argument("--data", type=Path, metavar="NPY", help="of an amortized guide, along a first dimension")
     command.add_argument("--out", type=Path, default=Path("draws.npz"), help="the draws (default draws.npz)")
     command.add_argument("--draws", type=whole, default=1_000, metavar="N", help="draws of each (default 1000)")
     command.set_defaults(run=run_sample)

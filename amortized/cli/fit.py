@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         command=arguments.command,
     )
     print(printed(file, contents))
-    written = write(folder, contents, data, ran, arguments.report)
+    written = write(folder, contents, data, ran, guide, arguments.report)
     print(f"\nwritten to {folder}: {', '.join(written)}")
     if arguments.report:
         print(f"report: {folder / 'report.html'}")
@@ -103,9 +103,13 @@ def script(file: ModelFile, arguments: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def write(folder: Path, contents: Contents, data: Any, ran: Ran, page: bool) -> list[str]:
+def write(folder: Path, contents: Contents, data: Any, ran: Ran, guide: DiffusionGuide, page: bool) -> list[str]:
     """Write the files of a run, all of them or none; returns their names."""
     with outputs.together(folder) as temporary:
+        try:
+            guide.save(temporary / "guide.safetensors")
+        except TypeError as error:  # an argument of the model is no number
+            say(f"no guide.safetensors: {error}")
         arviz.save(data, str(temporary / "posterior.nc"))
         for name, record in ran.records.items():
             arviz.save(record, str(temporary / f"{name}.nc"))

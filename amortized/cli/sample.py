@@ -1,4 +1,4 @@
-"""``amortized sample FILE GUIDE --data y.npy``: draws of a saved guide, with the verdict of each data set."""
+"""``amortized sample FILE GUIDE [--data y.npy]``: draws of a saved guide, with the verdict of each data set."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ from amortized.guide.guide import DiffusionGuide
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Load, draw, print one row for each data set, and write the draws ``{site: (M, N, *event)}``."""
+    """Load, draw, print one row for each data set, and write the draws.
+
+    They are ``{site: (M, N, *event)}`` of an amortized guide, else ``{site: (N, *event)}``.
+    """
     path, out = arguments.file, arguments.out
     if not path.is_file():
         raise UserError(f"{path} is not there: type the path of the Python file that has the model")
     outputs.check_writable(out.parent)
-    values = numbers(arguments.data)
+    values = () if arguments.data is None else (numbers(arguments.data),)
     with blaming(path):
         model = find_model(imported(path), path, arguments.model)
     try:
         guide = DiffusionGuide.load(arguments.guide, model)
-        draws = guide.sample(arguments.draws, values)
-        found = guide.diagnose(values)
+        check_data(guide, arguments)
+        draws = guide.sample(arguments.draws, *values)
+        found = guide.diagnose(*values)
     except (ValueError, TypeError) as error:
         raise UserError(f"{error}") from error
     verdicts = found if isinstance(found, list) else [found]
@@ -40,6 +44,15 @@ def run(arguments: argparse.Namespace) -> None:
             np.savez(stream, **arrays, verdict=verdict)  # pyright: ignore[reportArgumentType] - for names of sites
     print(aligned([head, *rows]))
     print(f"\nwritten to {out}: {', '.join([*draws, 'verdict'])}")
+
+
+def check_data(guide: DiffusionGuide, arguments: argparse.Namespace) -> None:
+    """Raises ``UserError`` unless data are given to an amortized guide, and to no other."""
+    amortized, given = guide.options.amortize is not None, arguments.data is not None
+    if amortized and not given:
+        raise UserError(f"{arguments.guide} answers for any data set: type --data y.npy, a file of numpy.save")
+    if given and not amortized:
+        raise UserError(f"{arguments.guide} was fitted to one data set: leave --data out")
 
 
 def numbers(path: Path) -> torch.Tensor:

@@ -16,6 +16,9 @@ PART = 1e-5
 """Of mean plus std by which figures may differ: a model may transform its data, with other rounding elsewhere."""
 
 
+DATA = "data of "
+
+
 class Figures(NamedTuple):
     """What is compared of a tensor.
 
@@ -64,8 +67,8 @@ def figures(value: Tensor) -> Figures:
 
 def figures_of(target: PyroTarget) -> dict[str, Figures]:
     """Those of each observed site's data and of each parameter."""
-    data = {f"the data of {name}": figures(value) for name, value in target.observations.items()}
-    return {**data, **{f"the parameter {name}": figures(value) for name, value in target.parameters.items()}}
+    data = {f"{DATA}{name}": figures(value) for name, value in target.observations.items()}
+    return {**data, **{f"parameter {name}": figures(value) for name, value in target.parameters.items()}}
 
 
 def check_figures(path: Path, here: Mapping[str, Figures], there: Mapping[str, Figures]) -> None:
@@ -73,10 +76,9 @@ def check_figures(path: Path, here: Mapping[str, Figures], there: Mapping[str, F
     for name in sorted({*here, *there}):
         now, then = here.get(name), there.get(name)
         if now is None or then is None or not now.agrees(then):
-            typed = (
-                "load the parameters of the fit first" if "parameter" in name.split()[1] else "give the data of the fit"
-            )
+            is_data = name.startswith(DATA)
+            typed = "Load it with the data of the fit" if is_data else "Load the parameters of the fit first"
             raise ValueError(
-                f"{path} was saved with other numbers. {name}: there {then or 'missing'}, here {now or 'missing'}. "
-                f"To load it {typed}, or fit again"
+                f"{path} was saved with other {'data' if is_data else 'parameters'}. {name}: there "
+                f"{then or 'missing'}, here {now or 'missing'}. {typed}, or fit again"
             )

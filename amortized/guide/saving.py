@@ -23,7 +23,7 @@ from amortized.guide.plan import Plan
 from amortized.guide.saved_parts import Saved, described
 from amortized.guide.single import Single
 from amortized.storage.file import UnreadableFile, read
-from amortized.storage.tree import packed, unpacked
+from amortized.storage.tree import Malformed, packed, unpacked
 from amortized.targets.conditional.contexts import LocalTo
 from amortized.targets.pyro.trace import ModelError
 
@@ -127,7 +127,7 @@ def rebuilt(saved: Saved, model: Callable, plans: Sequence[Plan]) -> list[tuple[
         raise ValueError(
             f"{saved.path} was saved with another model, this one does not take its data: {error}"
         ) from error
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (Malformed, KeyError, TypeError, AttributeError, RuntimeError) as error:
         cause = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
         raise UnreadableFile(f"{saved.path} does not fit a guide ({cause}): write guide.save(path) again") from error
 

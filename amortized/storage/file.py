@@ -27,8 +27,10 @@ except ImportError:  # Windows, where unfinished files stay
 
 MOST_WORDS = 4_000_000
 """Bytes of a header, tensor names included: a guide's takes some ten thousand. A longer one is refused unread."""
-WORDS, DIGEST = "amortized", "sha256"
+WORDS, STRIDES, DIGEST = "amortized", "strides", "sha256"
 """Keys of the metadata."""
+MOST_GAPS = 4
+"""Times its numbers, the room that a tensor may take for the sake of its strides."""
 
 
 class UnreadableFile(ValueError):
@@ -39,7 +41,8 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, A
     """Write tensors and JSON as one file, which replaces an older one in a single step.
 
     A temporary file in the same folder is written, synced and renamed. After an error or a kill ``path`` is as before.
-    What earlier kills have left of it is removed.
+    What earlier kills have left of it is removed. Tensors come back in the order in memory that they have: sums are
+    rounded by it.
 
     Args:
         path: The file; its folder must be there.
@@ -57,8 +60,9 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, A
     path = Path(path)
     # clones: safetensors refuses tensors that share memory
     own = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
-    text = json.dumps(words)
-    content = save(own, {WORDS: text, DIGEST: digest(own, text)})
+    unusual = {name: value.stride() for name, value in tensors.items() if not value.is_contiguous()}
+    text, strides = json.dumps(words), json.dumps(unusual)
+    content = save(own, {WORDS: text, STRIDES: strides, DIGEST: digest(own, text + strides)})
     length = int.from_bytes(content[:8], "little")
     if length > MOST_WORDS:
         raise ValueError(f"{length:,} bytes of words and names for {path}: at most {MOST_WORDS:,} can be read back")
@@ -93,13 +97,14 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
         raise UnreadableFile(f"{path} is cut or no safetensors file ({error}): write guide.save(path) again") from error
-    if not {WORDS, DIGEST} <= metadata.keys():
+    if not {WORDS, STRIDES, DIGEST} <= metadata.keys():
         raise UnreadableFile(f"{path} holds tensors, but amortized did not write it: give a file of guide.save(path)")
-    if digest(tensors, metadata[WORDS]) != metadata[DIGEST]:
+    if digest(tensors, metadata[WORDS] + metadata[STRIDES]) != metadata[DIGEST]:
         raise UnreadableFile(f"{path} has changed since it was written: copy it again, or write guide.save(path) again")
     try:
-        words = json.loads(metadata[WORDS])
-    except (ValueError, RecursionError) as error:
+        words, strides = (json.loads(metadata[key]) for key in (WORDS, STRIDES))
+        tensors.update({name: _strided(tensors[name], steps) for name, steps in strides.items()})
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError, RuntimeError) as error:
         raise UnreadableFile(f"{path} has words that are no JSON ({error}): write guide.save(path) again") from error
     if not isinstance(words, dict):
         raise UnreadableFile(f"{path} has a {type(words).__name__} for its words: write guide.save(path) again")
@@ -114,6 +119,14 @@ def digest(tensors: Mapping[str, Tensor], text: str) -> str:
         found.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
         found.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
+
+
+def _strided(value: Tensor, strides: list[int]) -> Tensor:
+    """The numbers in the order in memory that they had, unless that takes much more room."""
+    room = sum(step * (size - 1) for step, size in zip(strides, value.shape, strict=True))
+    if not all(step > 0 for step in strides) or room > MOST_GAPS * value.numel():
+        return value
+    return torch.empty_strided(value.shape, strides, dtype=value.dtype).copy_(value)
 
 
 def _check_header(path: Path) -> None:

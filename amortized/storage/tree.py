@@ -11,22 +11,24 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import torch
-
 from amortized._types import Tensor
 
 PLAIN = (bool, int, float, str, NoneType)
 
 
+class Malformed(ValueError):
+    """Words that ``packed`` does not write, or a value of another type than was asked for."""
+
+
 def packed(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """What JSON can hold of ``value``; its tensors go into ``tensors``, under ``name`` and the place of each.
 
-    A tensor that comes twice is kept once. The strides of one that is not contiguous are kept too: sums of its numbers
-    are rounded by their order in memory.
+    A tensor that comes twice is kept once.
 
     Raises:
         TypeError: A part is neither a tensor, a number, text, None, a list, tuple or dict of such, nor a record.
 
+    >>> import torch
     >>> tensors = {}
     >>> words = packed((torch.ones(1), {"n": 2}), "data", tensors)
     >>> words, list(tensors)
@@ -39,8 +41,7 @@ def packed(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         name = next((known for known, other in tensors.items() if other is value), name)
         tensors[name] = value
-        is_usual = value.is_contiguous() or 0 in value.stride()
-        return {"tensor": name} if is_usual else {"tensor": name, "strides": list(value.stride())}
+        return {"tensor": name}
     if _is_record(type(value)):
         parts = {key: packed(getattr(value, key), f"{name}.{key}", tensors) for key in _fields(type(value))}
         return {"record": type(value).__name__, "fields": parts}
@@ -63,7 +64,7 @@ def unpacked(words: Any, tensors: Mapping[str, Tensor], kind: Any = Any) -> Any:
         kind: The type of the value, as an annotation says it; records need it.
 
     Raises:
-        ValueError: Words that ``packed`` does not write, or a value of another type.
+        Malformed: Words that ``packed`` does not write, or a value of another type.
         KeyError: A tensor that is not there.
 
     >>> from amortized.weights import Estimate
@@ -79,7 +80,7 @@ def unpacked(words: Any, tensors: Mapping[str, Tensor], kind: Any = Any) -> Any:
     value = _value(words, tensors, parts if origin in (list, tuple, dict, Mapping) else ())
     wanted = origin or kind
     if wanted is not Any and not (isinstance(value, wanted) or (wanted is float and type(value) is int)):
-        raise ValueError(f"{str(words):.60} is a {type(value).__name__}, not a {wanted.__name__}")
+        raise Malformed(f"{str(words):.60} is a {type(value).__name__}, not a {wanted.__name__}")
     return value
 
 
@@ -87,20 +88,21 @@ def _value(words: Any, tensors: Mapping[str, Tensor], parts: tuple[Any, ...]) ->
     """A plain value, a tensor, or a container whose parts are of the types ``parts``."""
     if type(words) in PLAIN:
         return words
-    if isinstance(words, dict) and isinstance(words.get("tensor"), str):
-        value = tensors[words["tensor"]]
-        return value if "strides" not in words else _strided(value, words["strides"])
     if isinstance(words, dict) and len(words) == 1:
         ((kind, inside),) = words.items()
+        if kind == "tensor" and isinstance(inside, str):
+            return tensors[inside]
         if kind in ("list", "tuple") and isinstance(inside, list):
             kinds = parts if kind == "tuple" and parts[1:] != (...,) else parts[:1] * len(inside)
             kinds = kinds or (Any,) * len(inside)
+            if len(kinds) != len(inside):
+                raise Malformed(f"{len(inside)} parts, not {len(kinds)}")
             found = [unpacked(part, tensors, one) for part, one in zip(inside, kinds, strict=True)]
             return found if kind == "list" else tuple(found)
         if kind == "dict" and isinstance(inside, dict):
             one = parts[1] if parts else Any
             return {key: unpacked(part, tensors, one) for key, part in inside.items()}
-    raise ValueError(f"{str(words):.60} is no packed value")
+    raise Malformed(f"{str(words):.60} is no packed value")
 
 
 def _one_of(kinds: tuple[Any, ...], words: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -108,17 +110,17 @@ def _one_of(kinds: tuple[Any, ...], words: Any, tensors: Mapping[str, Tensor]) -
     for kind in kinds:
         try:
             return unpacked(words, tensors, kind)
-        except ValueError:
+        except Malformed:
             continue
-    raise ValueError(f"{str(words):.60} is none of {', '.join(getattr(kind, '__name__', str(kind)) for kind in kinds)}")
+    raise Malformed(f"{str(words):.60} is none of {', '.join(getattr(kind, '__name__', str(kind)) for kind in kinds)}")
 
 
 def _record(kind: type, words: Any, tensors: Mapping[str, Tensor]) -> Any:
     hints = get_type_hints(kind)
     if not isinstance(words, dict) or words.get("record") != kind.__name__ or not isinstance(words.get("fields"), dict):
-        raise ValueError(f"{str(words):.60} is no {kind.__name__}")
+        raise Malformed(f"{str(words):.60} is no {kind.__name__}")
     if set(words["fields"]) != set(_fields(kind)):
-        raise ValueError(f"{kind.__name__} has {', '.join(_fields(kind))}, not {', '.join(words['fields']):.60}")
+        raise Malformed(f"{kind.__name__} has {', '.join(_fields(kind))}, not {', '.join(words['fields']):.60}")
     return kind(**{key: unpacked(part, tensors, hints[key]) for key, part in words["fields"].items()})
 
 
@@ -128,11 +130,3 @@ def _is_record(kind: type) -> bool:
 
 def _fields(kind: type) -> list[str]:
     return [one.name for one in fields(kind)] if is_dataclass(kind) else list(kind._fields)
-
-
-def _strided(value: Tensor, strides: Any) -> Tensor:
-    """The numbers in the order in memory that they had."""
-    room = sum(step * (size - 1) for step, size in zip(strides, value.shape, strict=True))
-    if not all(type(step) is int and step > 0 for step in strides) or room > 4 * value.numel():
-        return value
-    return torch.empty_strided(value.shape, strides, dtype=value.dtype, device=value.device).copy_(value)

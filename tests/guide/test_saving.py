@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from amortized import DiffusionGuide, GFlowNet, VarGradGuide
+from amortized.policies.uncontrolled import Uncontrolled
+from amortized.samplers import DiffusionSampler
 from amortized.storage.file import UnreadableFile, read, write
 from tests.amortization.quick import BRIEF, conjugate, data_sets, shortened
 
@@ -80,6 +82,31 @@ def test_another_process_finds_the_same(guide, file, tmp_path: Path):
     draws, words = read(tmp_path / "draws")
     assert same(draws, guide.sample(50, NEW))
     assert words["verdict"] == guide.diagnose(data_sets(1, seed=2)[0]).verdict
+
+
+def grouped(y):
+    location = pyro.sample("location", dist.Normal(0.0, 1.0))
+    scale = pyro.sample("scale", dist.HalfNormal(1.0))
+    with pyro.plate("groups", 3):
+        mean = pyro.sample("mean", dist.Normal(location, scale))
+        pyro.sample("y", dist.Normal(mean, 3.0), obs=y)
+
+
+@pytest.mark.slow
+def test_moved_coordinates_replicas_and_a_kept_untrained_sampler_survive(tmp_path: Path, monkeypatch):
+    shortened(monkeypatch)
+    guide = DiffusionGuide(grouped, amortize="y", recipe=BRIEF, progress=False, replicas=2).fit(data_sets(200, size=3))
+    assert any(site.centring is not None for site in guide.target.latents.values())
+    for one in [guide, *guide.others]:
+        record = one.fitted.training_record
+        record.kept = DiffusionSampler(record.sampling, Uncontrolled(guide.target.dim))
+    again = load(guide.save(tmp_path / "guide.safetensors"), grouped)
+    y = data_sets(4, seed=1, size=3)
+    assert again.training_record.kept is not None and len(again.others) == 1
+    assert guide.seconds == again.seconds and guide.others[0].seconds == again.others[0].seconds
+    assert same(guide.sample(100, y), again.sample(100, y))
+    assert same(guide.draws(100, y[0]).sites, again.draws(100, y[0]).sites)
+    assert guide.others[0].log_evidence(y) == again.others[0].log_evidence(y)
 
 
 def test_pickles_are_refused_in_one_line_and_a_copy_is_whole(guide):

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from amortized.storage.file import DIGEST, MOST_WORDS, WORDS, UnreadableFile, digest, read, write
+from amortized.storage.file import DIGEST, MOST_WORDS, STRIDES, WORDS, UnreadableFile, digest, read, write
 
 ROOT = str(Path(__file__).parents[2])
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(math.pi).double()}
@@ -33,8 +33,8 @@ class Bomb:
         return (open, (str(self.trace), "w"))
 
 
-def signed(text: str, tensors: dict = TENSORS, **changed: str) -> bytes:
-    return save(tensors, {WORDS: text, DIGEST: digest(tensors, text), **changed})
+def signed(text: str, tensors: dict = TENSORS, strides: str = "{}", **changed: str) -> bytes:
+    return save(tensors, {WORDS: text, STRIDES: strides, DIGEST: digest(tensors, text + strides), **changed})
 
 
 def headed(header: bytes, body: bytes = b"") -> bytes:
@@ -75,10 +75,15 @@ HOSTILE = {
     "changed words": GOOD.replace(b"kind", b"mind"),
     "flipped bit": GOOD[:-1] + bytes([GOOD[-1] ^ 1]),
     "swapped tensors": save(
-        {**TENSORS, "a": TENSORS["b"], "b": TENSORS["a"]}, {WORDS: "{}", DIGEST: digest(TENSORS, "{}")}
+        {**TENSORS, "a": TENSORS["b"], "b": TENSORS["a"]},
+        {WORDS: "{}", STRIDES: "{}", DIGEST: digest(TENSORS, "{}{}")},
     ),
     "deep words": signed("[" * 100_000 + "]" * 100_000),
     "a number of a million digits": signed('{"n": ' + "9" * 1_000_000 + "}"),
+    "strides of nothing": signed("{}", strides='{"z": [1]}'),
+    "strides of text": signed("{}", strides='{"a": ["1", "2"]}'),
+    "too few strides": signed("{}", strides='{"a": [1]}'),
+    "strides are a list": signed("{}", strides="[1]"),
     "words are a list": signed("[1, 2]"),
     "words are no JSON": signed("__import__('os').system('true')"),
     "text": b"hello, I am a guide" * 10,
@@ -151,6 +156,15 @@ def test_words_that_could_not_be_read_back_are_not_written(tmp_path: Path):
     with pytest.raises(ValueError, match="at most"):
         write(tmp_path / "file", {}, {"text": "x" * MOST_WORDS})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "x", [torch.arange(6.0).reshape(2, 3).mT, torch.arange(20.0).reshape(2, 10)[:, 2:], torch.ones(1).expand(4, 3)]
+)
+def test_the_order_in_memory_comes_back_too(x, tmp_path: Path):
+    again = read(write(tmp_path / "x", {"x": x}, {}))[0]["x"]
+    assert torch.equal(again, x)
+    assert again.stride() == x.stride() or 0 in x.stride()
 
 
 KILLED = """
