@@ -72,6 +72,8 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
     )
     command.add_argument("--device", default=Options.device, help=words("device"))
     command.add_argument("--draws", type=whole, metavar="N", help="posterior draws (default 4000)")
+    text = "keep what is done there; the same command goes on from it after a kill"
+    command.add_argument("--checkpoint", type=Path, metavar="DIR", help=text)
     command.set_defaults(run=run_fit)
 
     command = commands.add_parser("info", help="show sites, supports, shapes, and how the density is batched")

@@ -71,6 +71,7 @@ def make_guide(file: ModelFile, arguments: argparse.Namespace) -> DiffusionGuide
         max_seconds=arguments.max_seconds,
         device=device,
         progress=sys.stderr.isatty(),
+        checkpoint=arguments.checkpoint,
     )
 
 

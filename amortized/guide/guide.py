@@ -18,8 +18,9 @@ from amortized._types import Sites
 from amortized.amortization.training import for_contexts
 from amortized.guide import saving
 from amortized.guide.answers import Answers
+from amortized.guide.checkpoint import Checkpoint
 from amortized.guide.fitted import Fitted
-from amortized.guide.many import Many
+from amortized.guide.many import Call, Many
 from amortized.guide.options import Options, options_of, takes
 from amortized.guide.plan import Plan
 from amortized.guide.pyro_protocol import emit
@@ -105,13 +106,33 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
 
         Raises:
             ModelError: The model has no density to learn.
-            ValueError: The density is finite at no start.
+            ValueError: The density is finite at no start, or the checkpoint is of another fit.
         """
-        began = time.perf_counter()
         args, kwargs = call_with_tensors(self.model, args, kwargs, self.device)
         if self.fitted is not None:
             self.fitted.check(args, kwargs)
-        fitted = self._prepare(args, kwargs)
+        self._fit(args, kwargs)
+        options = self.options
+        seeds = range(options.seed + 1, options.seed + options.replicas)
+        self.others = [self._replica(seed).fit(*args, **kwargs) for seed in seeds]
+        return self
+
+    def _fit(self, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Prepare and train, or go on from what a checkpoint has kept."""
+        began, folder = time.perf_counter(), self.options.checkpoint
+        point = None if folder is None else Checkpoint(folder, self.plan)
+        with placement(self.device):
+            found = None if point is None else point.found(self.model, Call(args, kwargs))
+        if found is None:
+            fitted = self._prepare(args, kwargs)
+            if point is not None:
+                point.keep(fitted, time.perf_counter() - began)
+        else:
+            fitted, self.seconds = found
+            self._hold(fitted)
+            began -= self.seconds
+        if fitted.training_record is not None:
+            return
         left = max(0.0, PLANNED * self.plan.seconds - (time.perf_counter() - began))
         with placement(self.device):
             record = fitted.train(left)
@@ -120,10 +141,8 @@ class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleV
         self.seconds = fitted.attributes["fit_seconds"] = time.perf_counter() - began
         if record.skipped:
             tell(f"{record.skipped} training steps had no finite gradient and were skipped")
-        options = self.options
-        seeds = range(options.seed + 1, options.seed + options.replicas)
-        self.others = [self._replica(seed).fit(*args, **kwargs) for seed in seeds]
-        return self
+        if point is not None:
+            point.keep(fitted, self.seconds)
 
     def to(self, device: torch.device | str) -> DiffusionGuide:  # pyright: ignore[reportIncompatibleMethodOverride]: no dtype
         """Choose where ``fit`` will run.

@@ -11,6 +11,7 @@ import operator
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from amortized.results.counts import check_count
@@ -122,6 +123,14 @@ class Options:
         metadata=says(
             "Number of fits with seeds of their own, one after the other, each within ``max_seconds``. They share the "
             "recorded density. ``to_arviz`` shows them as chains: R-hat then compares independent fits."
+        ),
+    )
+
+    checkpoint: str | Path | None = field(
+        default=None,
+        metadata=says(
+            "Folder in which ``fit`` keeps what it has done. After a kill the same call goes on from there: "
+            "``docs/saving.md``. None: nothing is kept."
         ),
     )
 

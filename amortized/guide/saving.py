@@ -45,18 +45,13 @@ def content_of(fits: Sequence[tuple[Fitted, float]], plan: Plan, version: str) -
         TypeError: An amortized guide was not trained, or an argument of the model is no number.
     """
     tensors: dict[str, Tensor] = {}
-    options = {one.name: getattr(plan.options, one.name) for one in fields(Options) if one.name not in GIVEN_AGAIN}
-    local = options["amortize"]
-    options["amortize"] = {"local to": local.plate} if isinstance(local, LocalTo) else local
-    options["device"] = str(options["device"])
-    first = fits[0][0]
-    call, sites = _call_and_sites(first)
+    call, sites = _call_and_sites(fits[0][0])
     words = {
         "format": FORMAT,
         "version": version,
         "guide": plan.name,
         "dtype": str(torch.get_default_dtype()),
-        "options": options,
+        "options": words_of_options(plan),
         "given": [name for name in GIVEN_AGAIN if getattr(plan.options, name) is not None],
         "args": packed(call.args, "args", tensors),
         "kwargs": packed(call.kwargs, "kwargs", tensors),
@@ -64,6 +59,15 @@ def content_of(fits: Sequence[tuple[Fitted, float]], plan: Plan, version: str) -
         "fits": [_words(fit, seconds, f"fit{place}", tensors) for place, (fit, seconds) in enumerate(fits)],
     }
     return tensors, words
+
+
+def words_of_options(plan: Plan) -> dict[str, Any]:
+    """Options by name, without those that are code and the folder of checkpoints."""
+    kept = [one.name for one in fields(Options) if one.name not in (*GIVEN_AGAIN, "checkpoint")]
+    options = {name: getattr(plan.options, name) for name in kept}
+    local = options["amortize"]
+    options["amortize"] = {"local to": local.plate} if isinstance(local, LocalTo) else local
+    return {**options, "device": str(options["device"])}
 
 
 def opened(path: str | Path, guide: str, version: str) -> Saved:

@@ -17,7 +17,7 @@ Call = tuple[Callable, Sequence, Mapping[str, Any]]
 """A model with its positional and its keyword arguments."""
 
 GUIDE_OPTIONS = {"amortize", "embedding", "sampler", "reference", "recipe", "langevin", "exploration", "local_search"}
-GUIDE_OPTIONS |= {"coordinates", "compile", "seed", "max_seconds", "device", "progress", "replicas"}
+GUIDE_OPTIONS |= {"coordinates", "compile", "seed", "max_seconds", "device", "progress", "replicas", "checkpoint"}
 """Options of ``DiffusionGuide`` that users pass to ``fit`` by mistake; ``fit`` takes the model's arguments alone."""
 
 
