@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from amortized.results.counts import check_count
@@ -156,6 +157,8 @@ class Options:
         if self.reference not in (None, *REFERENCES):
             raise ValueError(f"reference={self.reference!r}: write 'mixture' or 'normal'")
         check_count(self.replicas, "replicas")
+        if not isinstance(self.checkpoint, (str, Path, NoneType)):
+            raise TypeError(f"checkpoint={self.checkpoint!r}: write the path of a folder, for instance 'fit'")
 
 
 def options_of(guide: str, named: Mapping[str, Any]) -> Options:

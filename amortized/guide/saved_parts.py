@@ -25,8 +25,9 @@ from amortized.training.record import Training
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-5
 """Nats, and the part, by which a log density may differ on another machine: 80 times the rounding of float32."""
-RECORD = ("bridge_losses", "losses", "evaluations", "skipped", "source", "outcome", "fresh", "cut_short")
-"""Parts of a training record that are kept as they are. Nothing reads its objective any more."""
+RECORD = ("evaluations", "skipped", "source", "outcome", "fresh", "cut_short")
+LOSSES = ("bridge_losses", "losses")
+"""Parts of a training record that are kept as they are, and as tensors. Nothing reads its objective any more."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def fill_in(fit: Fitted, saved: Saved, words: Mapping[str, Any], name: str) -> N
 def _words_of_record(record: Training, sampler: DiffusionSampler, name: str, tensors: dict[str, Tensor]) -> Any:
     _check_shared(sampler, record)
     tensors[f"{name}.times"] = record.sampling.times
+    tensors.update({f"{name}.{key}": torch.tensor(getattr(record, key), dtype=torch.float64) for key in LOSSES})
     kept = {key: packed(getattr(record, key), f"{name}.record.{key}", tensors) for key in RECORD}
     return {**kept, "kept": record.kept is not None}
 
@@ -77,7 +79,8 @@ def _record(words: Mapping[str, Any], sampler: DiffusionSampler, name: str, tens
     hints, sampling = get_type_hints(Training), sampler.process.on(tensors[f"{name}.times"].double())
     policy = Uncontrolled(1).to(sampling.times.device)
     kept = DiffusionSampler(sampling, policy) if words["kept"] else None
-    return Training(sampling, kept=kept, **{key: unpacked(words[key], tensors, hints[key]) for key in RECORD})
+    losses = {key: tensors[f"{name}.{key}"].tolist() for key in LOSSES}
+    return Training(sampling, kept=kept, **losses, **{key: unpacked(words[key], tensors, hints[key]) for key in RECORD})
 
 
 def _check_shared(sampler: DiffusionSampler, record: Training) -> None:

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+
 from amortized._types import Sites, Tensor
 from amortized.diagnostics.chain_check import ChainCheck
 from amortized.guide.many import Call
@@ -27,12 +29,12 @@ from amortized.guide.saved_parts import (
 from amortized.guide.single import CAPTURE_SECONDS, Single
 from amortized.mcmc.many_chains import Chains
 from amortized.results.looks import Look, Searches
-from amortized.storage.tree import packed, unpacked
+from amortized.storage.tree import Malformed, packed, unpacked
 from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Target
 from amortized.targets.cost import EXPENSIVE
 from amortized.targets.curved import CurvedTarget, Row, TriangularMap
-from amortized.targets.pyro.batching import Loop
+from amortized.targets.pyro.batching import Loop, isolated
 from amortized.targets.pyro.captured import Captured
 from amortized.targets.pyro.compiled import Compiled
 from amortized.targets.pyro.failures import tell
@@ -68,7 +70,7 @@ def words_of(fit: Single, name: str, tensors: dict[str, Tensor]) -> dict[str, An
     calls, troubles = target.counted()
     parts = {
         "points": points,
-        "values": Loop(target.program).log_prob(points).detach(),
+        "values": _values(target, points),
         "figures": figures_of(target),
         "warm": warm,
         "ends": made.ends,
@@ -97,14 +99,16 @@ def fitted(saved: Saved, words: Mapping[str, Any], target: PyroTarget, plan: Pla
         return unpacked(words[key], tensors, kind)
 
     points = part("points", Tensor)
-    check_density(saved.path, part("values", Tensor), Loop(target.program).log_prob(points).detach())
+    check_density(saved.path, part("values", Tensor), _values(target, points))
     _batch_as(target, words["batching"], points)
     target.compiles = plan.options.compile
     warm, map = part("warm", WarmUp), part("map", tuple[Tensor, Tensor, list[tuple[Terms, Terms]]] | None)
+    ends, log_ends = part("ends", Tensor), part("log_ends", Tensor)
+    _check_shapes(target.dim, warm, ends, log_ends)
     inside: Target = target if map is None else CurvedTarget(target, _map(*map))
     white, cost = WhitenedTarget(inside, warm.shift, warm.scale_tril), part("seconds_a_call", float)
     first = untrained_sampler(inside, warm, plan.make_sampler(cost > EXPENSIVE), plan.options.seed, plan.reference)
-    made = Prepared(warm, white, first, part("ends", Tensor), part("log_ends", Tensor), cost)
+    made = Prepared(warm, white, first, ends, log_ends, cost)
     fit = Single.untrained(target, made, plan)
     if part("is_fine", bool):
         fit.sampler = fine_sampler(inside, plan.options.seed)
@@ -132,6 +136,19 @@ def density(saved: Saved, words: Mapping[str, Any], model: Callable, call: Call,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the target as written has said it all
         return target.moved_to(centring, seed, CAPTURE_SECONDS if is_recorded else 0.0)
+
+
+def _check_shapes(dim: int, warm: WarmUp, ends: Tensor, log_ends: Tensor) -> None:
+    """Raises ``Malformed`` for tensors that are not of D variables: others would broadcast."""
+    found = warm.shift.shape, warm.scale_tril.shape, warm.draws.shape[1:], ends.shape[1:], log_ends.shape
+    wanted = (dim,), (dim, dim), (dim,), (dim,), ends.shape[:1]
+    if found != wanted:
+        raise Malformed(f"shapes {[tuple(shape) for shape in found]} for {dim} variables")
+
+
+def _values(target: PyroTarget, points: Tensor) -> Tensor:
+    """The log density of plain runs of the model at ``(N, D)``; -inf where it raises."""
+    return isolated(Loop(target.program).log_prob, points, lambda _: points.new_full((1,), -torch.inf)).detach()
 
 
 def _batch_as(target: PyroTarget, batching: str, points: Tensor) -> None:

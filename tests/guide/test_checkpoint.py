@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
 from amortized import DiffusionGuide
+from amortized.guide import checkpoint
 from amortized.guide.checkpoint import Checkpoint
+from amortized.guide.fitted import Fitted
+from amortized.guide.many import Call
 from amortized.guide.single import Single
 from amortized.storage.file import read
 from tests.amortization.quick import BRIEF
@@ -70,8 +74,25 @@ def test_a_killed_fit_goes_on_to_the_same_numbers(tmp_path: Path, monkeypatch: p
         DiffusionGuide(groups, recipe=BRIEF, progress=False, checkpoint=tmp_path / "killed").fit(Y + 1)
 
 
-def test_without_a_file_nothing_is_found_and_the_folder_is_no_part_of_a_guide(tmp_path: Path):
-    guide = DiffusionGuide(groups, checkpoint=tmp_path / "none")
-    assert guide.options.checkpoint == tmp_path / "none" and guide._replica(3).options.checkpoint == tmp_path / "none"
-    assert Checkpoint(tmp_path / "none", guide.plan).found(groups, None) is None  # pyright: ignore[reportArgumentType]
-    assert not list(tmp_path.iterdir())
+def test_what_cannot_be_kept_is_said_before_anything_is_done(tmp_path: Path):
+    guide = DiffusionGuide(groups, checkpoint=tmp_path / "folder")
+    assert guide._replica(3).options.checkpoint == tmp_path / "folder"
+    assert Checkpoint(tmp_path / "folder", guide.plan).found(groups, Call((Y,), {})) is None
+    with pytest.raises(TypeError, match="kwargs.how is a object"):
+        Checkpoint(tmp_path / "folder", guide.plan).found(groups, Call((Y,), {"how": object()}))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        Checkpoint(tmp_path / "file", guide.plan).found(groups, Call((Y,), {}))
+    with pytest.raises(TypeError, match="checkpoint=True: write the path of a folder"):
+        DiffusionGuide(groups, checkpoint=True)
+
+
+def test_a_full_disk_costs_no_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write", full)
+    monkeypatch.setattr(checkpoint.saving, "content_of", lambda *asked: ({}, {}))
+    guide = DiffusionGuide(groups)
+    with pytest.warns(UserWarning, match="was not written .*No space left on device.*: the fit goes on"):
+        Checkpoint(tmp_path, guide.plan).keep(cast(Fitted, None), 1.0)
