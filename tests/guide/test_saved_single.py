@@ -178,7 +178,6 @@ def test_trained_samplers_and_replicas_go_on_too(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(fitted_module, "REFINEMENT", BRIEF)
     one, other = (each.refine(seconds=30).sample(50) for each in (guide, again))
     assert same(one, other)
-    assert guide.report(tmp_path / "a.html").read_text()[:200] == again.report(tmp_path / "b.html").read_text()[:200]
 
 
 @pytest.mark.slow
