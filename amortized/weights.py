@@ -28,6 +28,9 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         return f"{self.value:.3f} ± {self.std_error:.3f}"
 
+    def _repr_html_(self) -> str:
+        return f"<span>{self}</span>".replace("-", "\u2212")
+
 
 # Means and their errors
 

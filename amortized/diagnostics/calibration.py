@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 from amortized._types import Generator, Sites, Tensor
 from amortized.diagnostics.calibration_bands import Band, UniformRanks, uniform_ranks
 from amortized.diagnostics.comparison import aligned, label
+from amortized.display import html
+from amortized.display.text import cut
 
 FALSE_ALARMS = 0.01
 """Probability that exact posteriors fail, over all checks together: one false alarm in a hundred calibrations."""
@@ -23,6 +25,9 @@ SIGNIFICANT = 3.0
 
 NAMED = 3
 """Failed checks that the verdict names; the table shows more."""
+
+HEAD = ["", "p-value", "shift", "width", ""]
+"""Of the table."""
 
 ROWS = 12
 """Rows of the table at most: those with the lowest p-values."""
@@ -40,7 +45,7 @@ class Ranks:
     """
 
     name: str
-    ranks: np.ndarray
+    ranks: np.ndarray = field(repr=False)
     draws: int
     directions: tuple[str, str] = ("shifted down", "shifted up")
 
@@ -137,19 +142,30 @@ class Calibration:
         return found.uniform.band(1 - self.threshold)
 
     def __str__(self) -> str:
-        shown = self.worst[:ROWS] if len(self.scalars) > ROWS else self.scalars
-        rows = [["", "p-value", "shift", "width", ""]]
-        for found in (*shown, self.joint):
+        size, unlisted = self._remarks
+        return "\n".join(filter(None, [f"verdict: {self.verdict}", size, aligned([HEAD, *self.table()]), unlisted]))
+
+    def __repr__(self) -> str:
+        return cut(str(self))
+
+    def _repr_html_(self) -> str:
+        size, unlisted = map(html.paragraph, self._remarks)
+        table = html.table(HEAD, self.table(), words=(0, 4))
+        return html.card(self.verdict.capitalize(), size, table, unlisted, tone="good" if self.passed else "bad")
+
+    def table(self) -> list[list[str]]:
+        """The checks with the lowest p-values, and that of all scalars together, one a row."""
+        rows = []
+        for found in (*(self.worst[:ROWS] if len(self.scalars) > ROWS else self.scalars), self.joint):
             figures = ["", ""] if found is self.joint else [f"{found.shift:+.2f}", f"{found.width:.2f}"]
             rows.append([found.name, _rounded(found.p_value), *figures, "fails" if found in self.failed else "passes"])
-        lines = [
-            f"verdict: {self.verdict}",
-            f"{len(self.joint.ranks)} data sets, {self.joint.draws} draws each; fails at p ≤ {self.threshold:.1g}",
-            aligned(rows),
-        ]
-        if len(shown) < len(self.scalars):
-            lines.append(f"and {len(self.scalars) - len(shown)} scalars with larger p-values")
-        return "\n".join(lines)
+        return rows
+
+    @property
+    def _remarks(self) -> tuple[str, str]:
+        more = len(self.scalars) - ROWS
+        size = f"{len(self.joint.ranks)} data sets, {self.joint.draws} draws each; fails at p ≤ {self.threshold:.1g}"
+        return size, f"and {more} scalars with larger p-values" if more > 0 else ""
 
 
 def calibrate(truths: Sites, draws: Sites, generator: Generator | None = None) -> Calibration:

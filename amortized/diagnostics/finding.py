@@ -9,6 +9,9 @@ TRUSTWORTHY, USABLE, UNTRUSTED = "trustworthy", "usable after resampling", "not 
 VERDICTS = (TRUSTWORTHY, USABLE, UNTRUSTED)
 """From the best to the worst."""
 
+TONES = {TRUSTWORTHY: "good", USABLE: "fair", UNTRUSTED: "bad"}
+"""How a verdict is coloured."""
+
 NO_ACTION = "No action is needed. But no check can see a mode that no search has reached."
 """The advice if every check passed: a narrow mode can stay invisible (docs/results/blindness.md)."""
 

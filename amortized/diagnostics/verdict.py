@@ -11,6 +11,8 @@ from amortized.diagnostics.finding import DRAWS, EVIDENCE, TRUSTWORTHY, UNTRUSTE
 from amortized.diagnostics.mode_search import LARGE_WEIGHT
 from amortized.diagnostics.remedies import GENERIC, Remedies
 from amortized.diagnostics.rows import Checks
+from amortized.display import html
+from amortized.display.text import cut
 from amortized.weights import Estimate, effective_sample_fraction, pareto_shape
 
 __all__ = ["TRUSTWORTHY", "UNTRUSTED", "USABLE", "VERDICTS", "Checks", "Diagnosis", "diagnose"]
@@ -100,6 +102,13 @@ class Diagnosis:
     def __str__(self) -> str:
         texts = {"verdict": self.verdict, **self.table(), "advice": self.advice}
         return "\n".join(f"{name:<17}{text}" for name, text in texts.items())
+
+    def __repr__(self) -> str:
+        return cut(str(self))
+
+    def _repr_html_(self) -> str:
+        title, tone = self.verdict.capitalize(), finding.TONES[self.verdict]
+        return html.card(title, html.paragraph(self.advice), html.facts(self.table()), tone=tone)
 
 
 def diagnose(

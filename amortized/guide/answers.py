@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, overload
 
 import torch
@@ -188,45 +186,6 @@ class Answers:
         fitted = self._current("quantiles")
         data, named = fitted.given(args, kwargs)
         return quantiles_of(self.sample(NUM_SAMPLES, *data, **named), fitted.latents, quantiles)
-
-    def to_arviz(self, *data: Any, num_samples: int | None = None, correction: str = "best", **named: Any) -> Any:
-        """The record of ``draws`` in ArviZ, with predictions, prior, likelihood and data: ``Draws.to_arviz``."""
-        return self.draws(num_samples, *data, correction=correction, **named).to_arviz()
-
-    def report(
-        self,
-        path: str | Path,
-        *data: Any,
-        baselines: Sequence[Draws] = (),
-        title: str | None = None,
-        code: str = "",
-        **named: Any,
-    ) -> Path:
-        """Write one page of HTML for a person: verdict, tables and pictures.
-
-        Args:
-            path: Where to write it.
-            *data: With ``amortize``, one data set.
-            baselines: Draws of other methods, shown beside the guide's.
-            title: Heading of the page. None: the model's name.
-            code: Python that makes the page again.
-            **named: The data by name.
-
-        Returns:
-            The path.
-        """
-        from amortized.report import contents_of, write  # matplotlib and jinja2 load with the first page
-
-        training = self._current("report").training_of_one
-        draws, worst = record_of(self._posteriors(data, named), self._all_seconds(), after=baselines)
-        shown = replace(
-            contents_of(worst, draws, self.model),
-            training=training,
-            enough=self.plan.recipe.enough,
-            baselines=tuple(baselines),
-            code=code,
-        )
-        return write(path, replace(shown, title=title or shown.title))
 
     def draw(self, num_samples: int, *data: Any, correction: str = "best", **named: Any) -> Draws:
         """Deprecated: ``draws``."""

@@ -13,6 +13,8 @@ import torch
 from amortized._torch import placement
 from amortized.diagnostics.comparison import aligned
 from amortized.diagnostics.verdict import UNTRUSTED
+from amortized.display import html
+from amortized.display.text import cut
 from amortized.guide.guide import DiffusionGuide
 from amortized.results.arviz import LeaveOneOut, leave_one_out
 from amortized.results.draws import Draws, by_chain, known_terms
@@ -22,6 +24,8 @@ from amortized.weights import Estimate, systematic
 
 Sizes = list[tuple[str, int]]
 """Observed sites with the number of their data."""
+HEAD = ["", "log evidence", "log Bayes factor", "probability", "LOO", "difference", "largest k-hat", "verdict"]
+"""Of the table."""
 HEAVY = 0.7
 """Largest k-hat of a datum at which its leave-one-out term is sound (arXiv 1507.04544)."""
 
@@ -56,8 +60,17 @@ class ModelComparison:
     models: tuple[Compared, ...]
 
     def __str__(self) -> str:
-        head = ["", "log evidence", "log Bayes factor", "probability", "LOO", "difference", "largest k-hat", "verdict"]
-        rows = [head]
+        return aligned([HEAD, *self.table()]) + (f"\n{self._unsound}" if self._unsound else "")
+
+    def __repr__(self) -> str:
+        return cut(str(self))
+
+    def _repr_html_(self) -> str:
+        return html.table(HEAD, self.table(), words=(0, 7)) + html.paragraph(self._unsound)
+
+    def table(self) -> list[list[str]]:
+        """One row a model, as printed."""
+        rows = []
         for one in self.models:
             loo = one.leave_one_out
             cells = ["", "", ""]
@@ -65,12 +78,14 @@ class ModelComparison:
                 cells = [f"{loo.value:.2f}", str(one.loo_difference or "other data"), f"{loo.khat:.2f}"]
             evidence = [str(one.log_evidence), str(one.log_bayes_factor), f"{one.probability:.3f}"]
             rows.append([one.name, *evidence, *cells, one.verdict])
+        return rows
+
+    @property
+    def _unsound(self) -> str:
         loos = {one.name: one.leave_one_out for one in self.models if one.leave_one_out is not None}
         unsound = [name for name, loo in loos.items() if not loo.khat < HEAVY]
-        note = (
-            f"\nleave-one-out of {', '.join(unsound)} is unsound: k-hat above {HEAVY}, a datum too far from the others"
-        )
-        return aligned(rows) + (note if unsound else "")
+        note = f"leave-one-out of {', '.join(unsound)} is unsound: k-hat above {HEAVY}, a datum too far from the others"
+        return note if unsound else ""
 
     def __getitem__(self, name: str) -> Compared:
         return next(one for one in self.models if one.name == name)

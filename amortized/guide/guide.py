@@ -24,6 +24,7 @@ from amortized.guide.many import Call, Many
 from amortized.guide.options import Options, options_of, takes
 from amortized.guide.plan import Plan
 from amortized.guide.pyro_protocol import emit
+from amortized.guide.shown import Shown
 from amortized.guide.single import Single
 from amortized.samplers import DiffusionSampler, GFlowNet
 from amortized.storage.file import write
@@ -37,7 +38,7 @@ PLANNED = 0.85
 """Part of ``max_seconds`` after which training ends: the weights of fresh paths take the rest."""
 
 
-class DiffusionGuide(Answers, AutoGuide):  # pyright: ignore[reportIncompatibleVariableOverride]: any callable
+class DiffusionGuide(Shown, AutoGuide):  # pyright: ignore[reportIncompatibleVariableOverride]: any callable
     """Posterior draws, log evidence and a verdict for any Pyro model.
 
     ``fit`` finds the modes, whitens, trains a sampler and weighs its paths. ``help(DiffusionGuide.__init__)`` lists the

@@ -46,12 +46,16 @@ def rank_normalized_rhat(x: Tensor) -> float:
     >>> rank_normalized_rhat(x) < 1.05 < rank_normalized_rhat(torch.cat([x, x + 3.0]))
     True
     """
+    return float(rhats(x).nan_to_num(nan=math.inf).max())
+
+
+def rhats(x: Tensor) -> Tensor:
+    """That R-hat of each coordinate, ``(D,)``: infinite for fewer than four draws a chain, NaN where none has moved."""
     if x.shape[1] < FEWEST:
-        return math.inf
+        return torch.full((x.shape[2],), math.inf, dtype=torch.float64)
     x = _thinned(x)
     folded = (x - x.flatten(0, 1).median(0).values).abs()
-    found = torch.stack([split_gelman_rubin(rank_normalized(each)) for each in (x, folded)])
-    return float(found.nan_to_num(nan=math.inf).max())
+    return torch.stack([split_gelman_rubin(rank_normalized(each)) for each in (x, folded)]).max(0).values
 
 
 def bulk_ess(x: Tensor) -> float:
@@ -61,9 +65,21 @@ def bulk_ess(x: Tensor) -> float:
     >>> 400 < bulk_ess(x) < 1_600
     True
     """
+    return _smallest(bulk_sizes(x))
+
+
+def bulk_sizes(x: Tensor) -> Tensor:
+    """That effective sample size of each coordinate, ``(D,)``; 0 for fewer than four draws a chain."""
     if x.shape[1] < FEWEST:
-        return 0.0
-    return _smallest_effective(rank_normalized(_split(_thinned(x))))
+        return torch.zeros(x.shape[2], dtype=torch.float64)
+    return _effective(rank_normalized(_split(_thinned(x))))
+
+
+def mean_sizes(x: Tensor) -> Tensor:
+    """The effective sample size ``(D,)`` that divides the variance of a mean: of the draws themselves, not of ranks."""
+    if x.shape[1] < FEWEST:
+        return torch.zeros(x.shape[2], dtype=torch.float64)
+    return _effective(_split(_thinned(x).double()))
 
 
 def tail_ess(x: Tensor) -> float:
@@ -76,12 +92,17 @@ def tail_ess(x: Tensor) -> float:
     >>> 400 < tail_ess(x) < 1_600
     True
     """
+    return _smallest(tail_sizes(x))
+
+
+def tail_sizes(x: Tensor) -> Tensor:
+    """That effective sample size of each coordinate, ``(D,)``; 0 for fewer than four draws a chain."""
     if x.shape[1] < FEWEST:
-        return 0.0
+        return torch.zeros(x.shape[2], dtype=torch.float64)
     x = _thinned(x)
     ordered = x.flatten(0, 1).sort(0).values
     places = (round(level * (len(ordered) - 1)) for level in TAILS)
-    return min(_smallest_effective(_split((x <= ordered[place]).double())) for place in places)
+    return torch.stack([_effective(_split((x <= ordered[place]).double())) for place in places]).min(0).values
 
 
 def least_ess(x: Tensor) -> float:
@@ -145,8 +166,8 @@ def _split(x: Tensor) -> Tensor:
     return torch.cat([x[:, :half], x[:, x.shape[1] - half :]])
 
 
-def _smallest_effective(x: Tensor) -> float:
-    return float(_effective(x).nan_to_num(nan=0.0).min())
+def _smallest(sizes: Tensor) -> float:
+    return float(sizes.nan_to_num(nan=0.0).min())
 
 
 def _effective(x: Tensor) -> Tensor:

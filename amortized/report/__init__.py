@@ -2,6 +2,6 @@
 
 from amortized.report.contents import Contents
 from amortized.report.from_fit import contents_of, gather
-from amortized.report.page import render, write
+from amortized.report.page import Page, page_of, render, write
 
-__all__ = ["Contents", "contents_of", "gather", "render", "write"]
+__all__ = ["Contents", "Page", "contents_of", "gather", "page_of", "render", "write"]

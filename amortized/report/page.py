@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from amortized.diagnostics.verdict import TRUSTWORTHY, UNTRUSTED
+from amortized.diagnostics.finding import TONES
+from amortized.display import html
 from amortized.report.contents import Contents
 from amortized.report.pictures import Pictures
 from amortized.report.tables import MARKED, cost_rows, summary
@@ -20,13 +21,44 @@ ROWS = 1_000
 """Scalars in the table at most, so that the page opens fast; a choice."""
 
 
-def write(path: str | os.PathLike[str], contents: Contents) -> Path:
-    """Write the page to ``path``; an old page stays there until the new one is complete.
+@dataclass(frozen=True, repr=False)
+class Page:
+    """A page that is not in a file yet; a notebook shows it in a frame.
 
-    Raises:
-        FileNotFoundError: the folder does not exist.
+    Args:
+        title: Of the page.
+        text: Its HTML.
     """
-    place, text = Path(path), render(contents)
+
+    title: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"<report on {self.title}: a notebook shows it, .write('report.html') keeps it>"
+
+    def _repr_html_(self) -> str:
+        return html.frame(self.text, f"Report on {self.title}")
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to ``path``; an old page stays there until the new one is complete.
+
+        Raises:
+            FileNotFoundError: The folder does not exist.
+        """
+        return _written(Path(path), self.text)
+
+
+def page_of(contents: Contents) -> Page:
+    """The page of these records."""
+    return Page(contents.title, render(contents))
+
+
+def write(path: str | os.PathLike[str], contents: Contents) -> Path:
+    """Write the page to ``path``, as ``Page.write``."""
+    return page_of(contents).write(path)
+
+
+def _written(place: Path, text: str) -> Path:
     handle, temporary = tempfile.mkstemp(prefix=".unfinished-", suffix=".html", dir=place.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -43,12 +75,12 @@ def render(contents: Contents) -> str:
     """The page as text; the same contents give the same text."""
     table = summary(contents.descriptions)
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters |= {"svg": lambda picture: Markup(picture.svg), "minus": minus}
+    environment.filters |= {"svg": lambda picture: Markup(picture.svg), "minus": html.minus}
     shown = dict(list(table.items())[:ROWS])
     return environment.from_string(text_of("page.html")).render(
         contents=contents,
         css=Markup(text_of("page.css")),
-        tone=tone(contents.diagnosis.verdict),
+        tone=TONES[contents.diagnosis.verdict],
         methods=list(contents.methods()),
         summary=shown,
         unlisted=len(table) - len(shown),
@@ -61,21 +93,3 @@ def render(contents: Contents) -> str:
 
 def text_of(name: str) -> str:
     return files("amortized.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def minus(text: str) -> str:
-    """A hyphen before a number becomes a minus sign.
-
-    >>> minus("-0.5 ± 0.1, k-hat -1, 1e-05")
-    '−0.5 ± 0.1, k-hat −1, 1e-05'
-    """
-    return re.sub(r"(?<!\w)-(?=\d)", "\u2212", text)
-
-
-def tone(verdict: str) -> str:
-    """The verdict's class in the page's style sheet.
-
-    >>> tone("trustworthy"), tone("usable after resampling"), tone("not to be trusted")
-    ('good', 'fair', 'bad')
-    """
-    return {TRUSTWORTHY: "good", UNTRUSTED: "bad"}.get(verdict, "fair")

@@ -4,12 +4,74 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
 
 Groups = Mapping[str, Mapping[str, np.ndarray]]
+Names = Sequence[str | None]
+Attributes = Mapping[str, Any]
+
+SAMPLED = ("chain", "draw")
+"""The first dimensions of every group but those of data."""
+DATA = ("observed_data", "constant_data")
+"""Groups without chains and draws."""
+DATA_SET = "data_set"
+"""The dimension of several data sets."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names of dimensions, behind chain and draw, and their coordinates. None: a name as ArviZ makes it.
+
+    Args:
+        dims: ``{variable: one name for each dimension}``.
+        terms: The same of log likelihoods, which have no event dimensions.
+        coords: ``{dimension: its coordinates}``; a dimension of another size has no such name.
+    """
+
+    dims: Mapping[str, Names] = field(default_factory=dict)
+    terms: Mapping[str, Names] = field(default_factory=dict)
+    coords: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def with_own(self, dims: Mapping[str, Sequence[str]], coords: Mapping[str, Sequence[Any]]) -> Labels:
+        """The same with names that a user gave.
+
+        Raises:
+            ValueError: A variable that is not there, a wrong number of names, coordinates of no dimension, or of
+                another length.
+        """
+        known = {**self.dims}
+        for name, own in dims.items():
+            if name not in known:
+                raise ValueError(f"dims={{{name!r}: ...}}: no such site; write one of {', '.join(known)}")
+            if isinstance(own, str) or len(own) != len(known[name]):
+                count = len(known[name])
+                raise ValueError(f"dims={{{name!r}: {own!r}}}: write a list of {count} names, one a dimension")
+            known[name] = tuple(own)
+        terms = {name: known.get(name, old)[: len(old)] for name, old in self.terms.items()}
+        used = {one for names in known.values() for one in names}
+        for name, values in coords.items():
+            if name not in used:
+                there = ", ".join(sorted(filter(None, used))) or "none"
+                raise ValueError(f"coords={{{name!r}: ...}}: no such dimension (there: {there}); name it in dims=")
+            if name in self.coords and len(values) != len(self.coords[name]):
+                raise ValueError(f"coords[{name!r}] has {len(values)} values: write {len(self.coords[name])}")
+        own = {name: np.asarray(values) for name, values in coords.items()}
+        return Labels(known, terms, {**self.coords, **own})
+
+    def of(self, group: str, name: str, shape: Sequence[int]) -> Names:
+        """Names for a variable of this shape; None where a name's coordinates have another length."""
+        names = (self.terms if group == "log_likelihood" else self.dims).get(name, ())
+        if len(names) != len(shape):
+            return [None] * len(shape)
+        fits = [
+            one is not None and len(self.coords.get(one, range(n))) == n for one, n in zip(names, shape, strict=True)
+        ]
+        return [one if fit else None for one, fit in zip(names, fits, strict=True)]
 
 
 class LeaveOneOut(NamedTuple):
@@ -29,27 +91,60 @@ class LeaveOneOut(NamedTuple):
     khat: float
     each: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<leave-one-out {self.value:.2f} ± {self.std_error:.2f}, largest k-hat {self.khat:.2f}>"
 
-def inference_data(groups: Groups, attributes: Mapping[str, float | int | str]) -> Any:
+
+def inference_data(groups: Groups, attributes: Attributes, labels: Labels = Labels()) -> Any:  # noqa: B008
     """ArviZ's record of arrays: InferenceData, or DataTree from ArviZ 1.0.
 
     A slash in a variable's name becomes a dot, because DataTree and netCDF use slashes for folders. A name that is then
-    taken, or that ArviZ uses for a dimension (``chain``, ``draw``), gets an underscore at its end.
+    taken, or that ArviZ uses for a dimension (``chain``, ``draw``), gets an underscore at its end. So does a dimension
+    with the name of a variable.
 
     Args:
-        groups: ``{group: {variable: (chain, draw, *event)}}``; ``observed_data`` has no chains and draws. Empty groups
-            are left out.
-        attributes: of the posterior.
+        groups: ``{group: {variable: (chain, draw, *event)}}``; ``observed_data`` and ``constant_data`` have no chains
+            and draws. Empty groups are left out.
+        attributes: Of the posterior.
+        labels: Names and coordinates of the other dimensions.
 
     >>> data = inference_data({"posterior": {"mu": np.zeros((1, 10))}}, {"method": "example"})
     >>> data.posterior["mu"].shape, data.posterior.attrs["method"]
     ((1, 10), 'example')
     """
-    arviz = importlib.import_module("arviz")
-    filled = {group: _renamed(variables) for group, variables in groups.items() if variables}
-    data = arviz.from_dict(filled) if is_one(arviz) else arviz.from_dict(**filled)
-    data["posterior"].attrs.update(attributes)
-    return data
+    arviz, xarray = importlib.import_module("arviz"), importlib.import_module("xarray")
+    filled = {group: variables for group, variables in groups.items() if variables}
+    sites = {name.replace("/", ".") for group, variables in filled.items() if group not in DATA for name in variables}
+    data = {group: _data_set(xarray, group, variables, labels, sites) for group, variables in filled.items()}
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    data["posterior"].attrs.update({"created_at": now, **attributes})
+    return xarray.DataTree.from_dict(data) if is_one(arviz) else arviz.InferenceData(**data)
+
+
+def _data_set(xarray: Any, group: str, variables: Mapping[str, np.ndarray], labels: Labels, sites: set[str]) -> Any:
+    """One group as an xarray ``Dataset``; dimensions keep clear of the names of ``sites``."""
+    sampled = () if group in DATA else SAMPLED
+    found, sizes = {}, {}
+    for name, new in zip(variables, _renamed(variables), strict=True):
+        array = variables[name]
+        event = array.shape[len(sampled) :]
+        names = [
+            f"{new}_dim_{place}" if own is None else _clear(own, sites)
+            for place, own in enumerate(labels.of(group, name, event))
+        ]
+        found[new] = ((*sampled, *names), array)
+        sizes.update(zip((*sampled, *names), array.shape, strict=True))
+    known = {_clear(name, sites): values for name, values in labels.coords.items()}
+    clash = {name: f"{name}_" for name in found if name in sizes}
+    coords = {name: known.get(name, np.arange(size)) for name, size in sizes.items()}
+    return xarray.Dataset({clash.get(name, name): value for name, value in found.items()}, coords)
+
+
+def _clear(dimension: str, sites: set[str]) -> str:
+    name = dimension.replace("/", ".")
+    while name in sites or name in SAMPLED:
+        name += "_"
+    return name
 
 
 def _renamed(variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -57,14 +152,45 @@ def _renamed(variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     >>> list(_renamed({"a/b": np.zeros(1), "a.b": np.zeros(1), "draw": np.zeros(1)}))
     ['a.b_', 'a.b', 'draw_']
     """
-    taken, names = {"chain", "draw", *(name for name in variables if "/" not in name)}, []
+    taken, names = {*SAMPLED, *(name for name in variables if "/" not in name)}, []
     for name in variables:
         new = name.replace("/", ".")
-        while new in taken and (new != name or name in ("chain", "draw")):
+        while new in taken and (new != name or name in SAMPLED):
             new += "_"
         taken.add(new)
         names.append(new)
     return dict(zip(names, variables.values(), strict=True))
+
+
+def stacked(
+    groups: Sequence[Groups], attributes: Sequence[Attributes], labels: Labels
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any], Labels]:
+    """The records of several data sets as one with the dimension ``data_set``, behind chain and draw.
+
+    A group or variable that a data set lacks is left out, and so is one whose shape differs. An attribute that differs
+    becomes a list, one value a data set.
+    """
+    first = groups[0]
+    joined = {
+        group: {
+            name: np.stack([one[group][name] for one in groups], 0 if group in DATA else len(SAMPLED))
+            for name, array in variables.items()
+            if all(group in one and name in one[group] and one[group][name].shape == array.shape for one in groups)
+        }
+        for group, variables in first.items()
+    }
+    lists = {
+        name: [one[name] for one in attributes] for name in attributes[0] if all(name in one for one in attributes)
+    }
+    merged = {name: values[0] if all(one == values[0] for one in values) else values for name, values in lists.items()}
+    unnamed = {
+        name: (None,) * (array.ndim - 1 - (0 if group in DATA else len(SAMPLED)))
+        for group, variables in joined.items()
+        for name, array in variables.items()
+    }
+    dims = {name: (DATA_SET, *names) for name, names in {**unnamed, **labels.dims}.items()}
+    terms = {name: (DATA_SET, *names) for name, names in labels.terms.items()}
+    return joined, merged, Labels(dims, terms, {**labels.coords, DATA_SET: np.arange(len(groups))})
 
 
 def is_one(arviz: Any) -> bool:

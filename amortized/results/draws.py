@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +15,13 @@ import torch
 from torch import Tensor
 
 from amortized._torch import placement
+from amortized.diagnostics.finding import TONES
+from amortized.diagnostics.summary import Summary
+from amortized.display import html
+from amortized.display.text import shapes
 from amortized.results import arviz
+from amortized.results.labels import constants, labels_of
+from amortized.results.summaries import Origin, interval_heads, note, repeats_merged, scalar_summaries
 from amortized.targets.base import Target
 from amortized.targets.pyro.model_target import ModelTarget
 from amortized.targets.pyro.predictive import posterior_predictive, prior_predictive, unmasked_elements
@@ -22,6 +29,8 @@ from amortized.weights import Estimate
 
 PRIOR_DRAWS = 1_000
 """Draws of ``prior`` and ``prior_predictive``: enough for ArviZ's plots, and cheap beside a fit."""
+MOVED = ("mcmc", "sequential")
+"""Corrections after which a path is no copy of another, although they have one ancestor: their error is not known."""
 GROUP_BYTES = 2**28
 """Bytes of a group with a value for every datum of every draw. Three such groups, and their copies, stay under 2 GB."""
 
@@ -57,30 +66,102 @@ class Draws:
     def __len__(self) -> int:
         return next(iter(self.sites.values())).shape[0]
 
+    def __repr__(self) -> str:
+        return f"<{self.title}: {shapes(self._shapes)}; .summary() describes them>"
+
+    @property
+    def title(self) -> str:
+        """Number, method, evidence and verdict in a line."""
+        chains = f" in {self.chains} chains" if self.chains > 1 else ""
+        evidence = "" if self.log_evidence is None else f", log evidence {self.log_evidence}"
+        verdict = f", {self.attributes['verdict']}" if "verdict" in self.attributes else ""
+        return f"{len(self):,} draws of {self.method}{chains}{evidence}{verdict}"
+
+    def _repr_html_(self) -> str:
+        tone = TONES.get(str(self.attributes.get("verdict")), "")
+        return html.card(self.title, self.summary()._repr_html_(), tone=tone)
+
+    @property
+    def _shapes(self) -> dict[str, Sequence[int]]:
+        return {name: value.shape[1:] for name, value in self.sites.items()}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Sites as numpy arrays ``{site: (chains, draws, *event)}``, ArviZ's order."""
         return {name: by_chain(value, self.chains) for name, value in self.sites.items()}
 
-    def to_arviz(self) -> Any:
+    def summary(self, interval: str = "hdi", mass: float = 0.9) -> Summary:
+        """Mean, sd, interval, Monte Carlo error, ESS and R-hat of every scalar.
+
+        Draws with weights count by them. The error of independent paths is ``sd √Σ w²``, where all copies of one path
+        count once. That of chains is ``sd / √ESS`` (arXiv 1903.08008). R-hat compares chains, or the fits of a guide
+        with ``replicas``; a single fit has none.
+
+        Args:
+            interval: ``"hdi"``, the narrowest, or ``"quantiles"``, with equal tails.
+            mass: Of the interval.
+        """
+        origin = self._origin()
+        return Summary(
+            rows=scalar_summaries(self.arrays(), origin, interval, mass),
+            interval=interval_heads(interval, mass),
+            note=note(len(self), self.chains, origin),
+            deterministic=tuple(self.target.deterministic) if isinstance(self.target, ModelTarget) else (),
+        )
+
+    def _origin(self) -> Origin:
+        """How the draws depend on each other."""
+        if self.log_weights is not None:
+            return Origin(self.log_weights.detach().cpu().double().softmax(0).numpy())
+        of_paths = self.attributes.get("source") == "paths"
+        compares = self.chains > 1
+        if of_paths and self.attributes.get("correction") in MOVED:
+            return Origin(known=False)
+        if of_paths:
+            states = next(iter(self.sites.values())) if self.states is None else self.states
+            return Origin(repeats_merged(states.reshape(len(self), -1)), compares)
+        most = math.inf if compares else float(self.attributes.get("ess", math.inf))
+        return Origin(None, compares, most)
+
+    def to_arviz(
+        self,
+        coords: Mapping[str, Sequence[Any]] | None = None,
+        dims: Mapping[str, Sequence[str]] | None = None,
+    ) -> Any:
         """The draws as ArviZ's record (InferenceData, or DataTree from ArviZ 1.0).
 
         It has the groups ``posterior`` and ``sample_stats``: ``lp`` is the log density in unconstrained space, and
         ``log_weight`` is there if the draws have weights. From a model it also has ``log_likelihood``,
-        ``observed_data``, ``posterior_predictive``, ``prior`` and ``prior_predictive``. The last two are left out if
-        the prior is improper, a site cannot be drawn, or the model has a factor. Masked data are NaN, but
-        ``log_likelihood`` leaves them out, because ``az.loo`` of a NaN is NaN.
+        ``observed_data``, ``constant_data``, ``posterior_predictive``, ``prior`` and ``prior_predictive``. The last two
+        are left out if the prior is improper, a site cannot be drawn, or the model has a factor. Masked data are NaN,
+        but ``log_likelihood`` leaves them out, because ``az.loo`` of a NaN is NaN. Plates are dimensions.
 
         A group with a value for every datum holds 256 MB at most. Where all draws would take more, it has every second
         draw, or every third, and so on; a warning says so.
+
+        Args:
+            coords: ``{dimension: names of its places}``, such as ``{"schools": ["A", "B"]}``.
+            dims: ``{site: names of its dimensions}``, in the place of the plates' names.
+
+        Raises:
+            ValueError: Names that fit no site or no dimension.
         """
+        groups, labels = self.groups()
+        return arviz.inference_data(groups, self.record(), labels.with_own(dims or {}, coords or {}))
+
+    def groups(self) -> tuple[dict[str, dict[str, np.ndarray]], arviz.Labels]:
+        """Arrays of every group of ``to_arviz``, and the names of their dimensions."""
         groups: dict[str, dict[str, Tensor]] = {"posterior": self.sites, "sample_stats": {}}
-        observed: dict[str, Tensor] = {}
+        data: dict[str, dict[str, Tensor]] = {}
+        dims = {name: (None,) * (value.ndim - 1) for name, value in self.sites.items()}
+        labels = arviz.Labels(dims)
         if self.target is not None and self.states is not None:
             with placement(self.target.device), torch.no_grad():
                 groups["sample_stats"]["lp"] = self.target.log_prob(self.states)
                 if isinstance(self.target, ModelTarget):
                     groups |= self._of_the_model(self.target, self.states)
-                    observed = _known_data(self.target, self.sites)
+                    constant = constants(self.target)
+                    data = {"observed_data": _known_data(self.target, self.sites), "constant_data": constant}
+                    labels = labels_of(self.target, self.sites, constant)
         if self.log_weights is not None:
             groups["sample_stats"]["log_weight"] = self.log_weights
         arrays = {
@@ -89,8 +170,10 @@ class Draws:
             }
             for group, of in groups.items()
         }
-        arrays["observed_data"] = {name: value.detach().cpu().numpy() for name, value in observed.items()}
-        return arviz.inference_data(arrays, self._record())
+        arrays |= {
+            group: {name: value.detach().cpu().numpy() for name, value in of.items()} for group, of in data.items()
+        }
+        return arrays, labels
 
     def _of_the_model(self, target: ModelTarget, states: Tensor) -> dict[str, dict]:
         seed, most = int(self.attributes.get("seed", 0)), _draws_within(target)
@@ -113,7 +196,8 @@ class Draws:
             "prior_predictive": simulated,
         }
 
-    def _record(self) -> dict[str, float | int | str]:
+    def record(self) -> dict[str, float | int | str]:
+        """What the record of ``to_arviz`` says of the draws: method, cost, evidence, verdicts and versions."""
         known: dict[str, float | int | str] = {
             "method": self.method,
             "seconds": self.seconds,
@@ -131,6 +215,24 @@ class Draws:
                 "log_evidence_std_error": self.log_evidence.std_error,
             }
         return known
+
+
+def batch_to_arviz(
+    of_sets: Sequence[Draws],
+    coords: Mapping[str, Sequence[Any]] | None = None,
+    dims: Mapping[str, Sequence[str]] | None = None,
+) -> Any:
+    """Draws of several data sets as one record of ArviZ, with the dimension ``data_set`` behind chain and draw.
+
+    Args:
+        of_sets: Equally many draws of each.
+        coords: As in ``Draws.to_arviz``.
+        dims: As in ``Draws.to_arviz``.
+    """
+    found = [draws.groups() for draws in of_sets]
+    own = found[0][1].with_own(dims or {}, {})
+    groups, attributes, labels = arviz.stacked([one for one, _ in found], [one.record() for one in of_sets], own)
+    return arviz.inference_data(groups, attributes, labels.with_own({}, coords or {}))
 
 
 def _known_data(target: ModelTarget, sites: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,10 @@ import torch
 
 from amortized._torch import placement
 from amortized._types import Sites
+from amortized.diagnostics.finding import TONES
+from amortized.diagnostics.summary import Summary
+from amortized.display import html
+from amortized.display.text import shapes
 from amortized.mcmc.many_chains import Chains
 from amortized.results.chain_draws import extended, taken
 from amortized.results.counts import NUM_SAMPLES, check_count
@@ -142,9 +147,41 @@ class Posterior(Judged):
             )
         return paths
 
-    def to_arviz(self, num_samples: int = NUM_SAMPLES, correction: str = "best") -> Any:
+    def summary(
+        self, num_samples: int = NUM_SAMPLES, correction: str = "best", interval: str = "hdi", mass: float = 0.9
+    ) -> Summary:
+        """Mean, sd, interval, error and ESS of every scalar, as ``Draws.summary``."""
+        return self.draws(num_samples, correction, verdict=False).summary(interval, mass)
+
+    def to_arviz(
+        self,
+        num_samples: int = NUM_SAMPLES,
+        correction: str = "best",
+        coords: Mapping[str, Sequence[Any]] | None = None,
+        dims: Mapping[str, Sequence[str]] | None = None,
+    ) -> Any:
         """The record of ``draws`` in ArviZ, as ``Draws.to_arviz``."""
-        return self.draws(num_samples, correction).to_arviz()
+        return self.draws(num_samples, correction).to_arviz(coords, dims)
+
+    def facts(self) -> dict[str, str]:
+        """What is known of the posterior already, as text; nothing is computed."""
+        weighed = self.weighed is not None or "fresh" in vars(self)
+        judged = self.diagnose() if "_look" in vars(self) else None
+        known = {
+            "sites": shapes({name: site.shape for name, site in self.target.latents.items()}),
+            "paths": f"{self.paths:,}, " + ("weighed" if weighed else "not drawn yet"),
+            "log evidence": str(self.log_evidence()) if weighed else "",
+            "verdict": judged.verdict if judged else "not asked for yet: diagnose()",
+            "its evidence": judged.evidence_verdict if judged else "",
+        }
+        return {name: text for name, text in known.items() if text}
+
+    def __repr__(self) -> str:
+        return "\n".join([f"posterior by {self.method}", *(f"  {name}: {text}" for name, text in self.facts().items())])
+
+    def _repr_html_(self) -> str:
+        facts = self.facts()
+        return html.card(f"Posterior by {self.method}", html.facts(facts), tone=TONES.get(facts["verdict"], ""))
 
     def draw(self, num_samples: int, correction: str = "best") -> Draws:
         """Deprecated: ``draws(num_samples, verdict=False)``."""

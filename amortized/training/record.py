@@ -53,16 +53,16 @@ class Training:
         cut_short: what time was too short for; else empty.
     """
 
-    sampling: Process
-    bridge_losses: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
+    sampling: Process = field(repr=False)
+    bridge_losses: list[float] = field(default_factory=list, repr=False)
+    losses: list[float] = field(default_factory=list, repr=False)
+    evaluations: list[tuple[int, Evaluation]] = field(default_factory=list, repr=False)
     skipped: int = 0
-    objective: Objective | None = None
-    kept: DiffusionSampler | None = None
+    objective: Objective | None = field(default=None, repr=False)
+    kept: DiffusionSampler | None = field(default=None, repr=False)
     source: str = "trained sampler"
     outcome: str = ""
-    fresh: FreshPaths | None = None
+    fresh: FreshPaths | None = field(default=None, repr=False)
     cut_short: str = ""
 
     def sampler(self, policy: Policy) -> DiffusionSampler:

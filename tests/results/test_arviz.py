@@ -94,3 +94,70 @@ def test_what_is_written_reads_back(groups, tmp_path):
     assert np.array_equal(read.posterior["mean"].values, groups["posterior"]["mean"])
     assert np.array_equal(read.posterior["a.slash"].values, groups["posterior"]["a/slash"])
     assert read.posterior.attrs["verdict"] == "trustworthy"
+
+
+LABELS = ours.Labels(
+    dims={"mean": (), "a/slash": (), "y": ("rows",), "x": ("rows", None)},
+    terms={"y": ("rows",)},
+    coords={"rows": np.arange(DATA)},
+)
+
+
+def test_plates_are_dimensions_with_the_users_coordinates(groups, tmp_path):
+    groups["constant_data"] = {"x": np.ones((DATA, 2))}
+    labels = LABELS.with_own({"x": ["rows", "columns"]}, {"rows": list("abcde"), "columns": ["one", "two"]})
+    data = ours.inference_data(groups, {"verdict": "trustworthy", "khat": float("-inf")}, labels)
+    path = tmp_path / "named.nc"
+    ours.save(data, str(path))
+    for record in (data, az.from_netcdf(str(path))):
+        assert record.log_likelihood["y"].dims == ("chain", "draw", "rows")
+        assert record.observed_data["y"].dims == ("rows",)
+        assert record.constant_data["x"].dims == ("rows", "columns")
+        assert list(record.observed_data["y"].coords["rows"].values) == list("abcde")
+        assert record.posterior.attrs["khat"] == float("-inf")
+    assert float(az.loo(data).p if ours.is_one(az) else az.loo(data).p_loo) > 0
+
+
+def test_a_name_that_does_not_fit_is_left_out(groups):
+    """A masked likelihood has fewer terms than the plate has rows; a plate may be called as a site, or as a constant."""
+    groups["log_likelihood"]["y"] = groups["log_likelihood"]["y"][..., :3]
+    data = ours.inference_data(groups, {}, LABELS)
+    assert data.log_likelihood["y"].dims == ("chain", "draw", "y_dim_0")
+    as_site = ours.Labels({"y": ("mean",)}, {}, {"mean": np.arange(DATA)})
+    groups["constant_data"] = {"mean_": np.zeros(DATA), "rows": np.zeros(DATA)}
+    found = ours.inference_data(groups, {}, as_site)
+    assert found.observed_data["y"].dims == ("mean_",) and found.posterior["mean"].dims == ("chain", "draw")
+
+
+@pytest.mark.parametrize(
+    ("dims", "coords", "said"),
+    [
+        ({"theta": ["a"]}, {}, "no such site; write one of mean"),
+        ({"y": "rows"}, {}, "write a list of 1 names"),
+        ({"y": ["rows", "more"]}, {}, "write a list of 1 names"),
+        ({}, {"schools": [1]}, "no such dimension .there: rows."),
+        ({}, {"rows": [1, 2]}, "has 2 values: write 5"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(dims, coords, said):
+    with pytest.raises(ValueError, match=said):
+        LABELS.with_own(dims, coords)
+
+
+def test_data_sets_are_a_dimension(groups, tmp_path):
+    others = {**groups, "observed_data": {"y": groups["observed_data"]["y"] + 1}, "prior": {}}
+    facts = [
+        {"verdict": "trustworthy", "seed": 0, "khat": 0.1},
+        {"verdict": "not to be trusted", "seed": 0, "khat": 0.9},
+    ]
+    joined, merged, labels = ours.stacked([groups, others], facts, LABELS)
+    assert merged == {"verdict": ["trustworthy", "not to be trusted"], "seed": 0, "khat": [0.1, 0.9]}
+    data = ours.inference_data(joined, merged, labels.with_own({}, {"data_set": ["p", "q"]}))
+    path = tmp_path / "several.nc"
+    ours.save(data, str(path))
+    read = az.from_netcdf(str(path))
+    assert read.posterior["mean"].dims == ("chain", "draw", "data_set")
+    assert read.observed_data["y"].dims == ("data_set", "rows")
+    assert read.log_likelihood["y"].shape == (2, DRAWS // 2, 2, DATA)
+    assert list(read.posterior.attrs["verdict"]) == merged["verdict"]
+    assert np.array_equal(read.observed_data["y"].sel(data_set="q"), groups["observed_data"]["y"] + 1)

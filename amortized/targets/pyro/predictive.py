@@ -106,7 +106,7 @@ def unmasked_elements(target: ModelTarget, sites: Sites) -> Sites:
 
     The mask is that at the first of the draws ``sites: {name: (B, *shape)}``.
     """
-    sampled, data = _at_the_first(target, sites), target.observations
+    sampled, data = at_the_first(target, sites), target.observations
     marks = _without_padding({name: unmasked(sampled[name])[None] for name in data}, data)
     return {name: mark[0] for name, mark in marks.items()}
 
@@ -120,13 +120,14 @@ def _predictable(target: ModelTarget, given: Sites) -> list[str]:
     """Observed sites inside the plates of every summed-out latent."""
     if not target.discrete:
         return list(target.observations)
-    sampled = _at_the_first(target, given)
+    sampled = at_the_first(target, given)
     plates = {name: {frame.name for frame in site["cond_indep_stack"]} for name, site in sampled.items()}
     shared = [plates[name] for name in target.discrete if name in plates]
     return [name for name in target.observations if all(plates[name] <= around for around in shared)]
 
 
-def _at_the_first(target: ModelTarget, sites: Sites) -> dict[str, Message]:
+def at_the_first(target: ModelTarget, sites: Sites) -> dict[str, Message]:
+    """The sample statements of a run at the first of the draws ``sites: {name: (B, *shape)}``, by name."""
     with undisturbed(target.device), torch.no_grad(), placement(target.device):
         return sample_sites(_trace(target, {name: sites[name][0] for name in target.latents}, keep=True))
 
