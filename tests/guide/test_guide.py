@@ -147,6 +147,43 @@ def test_arviz_has_all_groups_and_the_record(hierarchical):
     assert data.posterior.attrs["verdict"] == hierarchical.diagnose().verdict
 
 
+def test_arviz_has_plates_as_dimensions(hierarchical):
+    data = hierarchical.to_arviz(num_samples=20, coords={"group": ["a", "b", "c"]}, dims={"pair": ["group", "side"]})
+    assert data.posterior["effect"].dims == data.prior["effect"].dims == ("chain", "draw", "group")
+    assert data.posterior["pair"].dims == ("chain", "draw", "group", "side")
+    assert data.log_likelihood["y"].dims == data.posterior_predictive["y"].dims == ("chain", "draw", "group")
+    assert data.observed_data["y"].dims == ("group",)
+    assert list(data.posterior["effect"].sel(group="b").shape) == [1, 20]
+    assert data.posterior["weights"].dims[-1] == "weights_dim_0"
+
+
+def test_a_summary_of_the_conjugate_posterior(fitted):
+    mean, sd, _ = conjugate_truth(DATA)
+    found = fitted.summary(num_samples=2_000)
+    row = found["mean"]
+    assert abs(row.mean - mean) < 5 * row.mcse and row.mcse < 2 * sd / math.sqrt(2_000)
+    assert list(found.parts()) == ["", "functions of the sites above"] and "twice" in str(found)
+
+
+def test_a_guide_shows_itself_and_computes_nothing(fitted, hierarchical):
+    unfitted = DiffusionGuide(conjugate)
+    assert "not yet: guide.fit(*args)" in repr(unfitted) and "guide.fit" in unfitted._repr_html_()
+    calls = hierarchical.target.calls
+    shown = [*map(repr, (hierarchical, hierarchical.at())), hierarchical._repr_html_(), hierarchical.at()._repr_html_()]
+    assert all("effect (3,)" in text and len(text.split("\n")) <= 15 for text in shown)
+    assert hierarchical.target.calls == calls
+    found = fitted.diagnose()
+    assert found.verdict in repr(fitted) and "<div" in fitted._repr_html_()
+    assert len(repr(found).split("\n")) <= 15 and found.verdict.capitalize() in found._repr_html_()
+    assert "\u2212" in fitted.log_evidence()._repr_html_()
+
+
+def test_a_report_without_a_path_is_shown_inline(fitted):
+    page = fitted.report(title="a <mean>")
+    assert page._repr_html_().startswith("<iframe srcdoc=") and "<mean>" not in page._repr_html_()
+    assert "a <mean>" in repr(page) and len(repr(page)) < 200
+
+
 def test_trace_elbo_sees_the_samplers_own_bound(hierarchical):
     log_weight = hierarchical.log_weights(4_000)
     pyro.set_rng_seed(0)

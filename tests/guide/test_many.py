@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pandas
 import pyro
 import pyro.distributions as dist
@@ -231,7 +232,15 @@ def test_names_that_are_none_are_refused(guide, ask):
         getattr(guide, ask)(*count, NEW[0], y=NEW[0])
 
 
-@pytest.mark.parametrize("ask", ["at", "refine", "to_arviz"])
+def test_data_sets_of_a_batch_are_a_dimension_of_arviz_s_record(guide):
+    data = guide.to_arviz(NEW, num_samples=50, coords={"data_set": list("abcd")})
+    assert data.posterior["mean"].dims == ("chain", "draw", "data_set")
+    assert np.allclose(data.observed_data["y"].sel(data_set="c").values, NEW[2].numpy())
+    assert len(data.posterior.attrs["log_evidence"]) == 4 and data.posterior.attrs["seed"] == 0
+    assert data.sample_stats["lp"].shape == (1, 50, 4)
+
+
+@pytest.mark.parametrize("ask", ["at", "refine"])
 def test_some_things_are_said_of_one_data_set_at_a_time(guide, ask):
     with pytest.raises(ValueError, match="4 data sets at once"):
         getattr(guide, ask)(NEW)

@@ -119,7 +119,7 @@ def test_plates_are_dimensions_with_the_users_coordinates(groups, tmp_path):
 
 
 def test_a_name_that_does_not_fit_is_left_out(groups):
-    """A masked likelihood has fewer terms than the plate has rows; a plate may be called as a site, or as a constant."""
+    """A masked likelihood has fewer terms than its plate; a plate may be called as a site, or as a constant."""
     groups["log_likelihood"]["y"] = groups["log_likelihood"]["y"][..., :3]
     data = ours.inference_data(groups, {}, LABELS)
     assert data.log_likelihood["y"].dims == ("chain", "draw", "y_dim_0")
