@@ -195,6 +195,11 @@ def test_a_folder_that_cannot_be_written(write, capsys, tmp_path: Path):
     assert "is a file, not a folder" in error_of(capsys, "fit", write(NORMAL), "--out", "taken/here")
 
 
+def test_nothing_typed_shows_help(capsys):
+    assert cli.main([]) == 0
+    assert "usage: amortized" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("options", [["--draws", "1"], ["--max-seconds", "0"], ["--compare", "x"], ["--draws", "x"]])
 def test_bad_options(write, capsys, options: list[str]):
     with pytest.raises(SystemExit, match="2"):

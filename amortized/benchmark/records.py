@@ -17,6 +17,21 @@ NEEDED = ("target", "method", "seed", "budget", "paths", "status")
 """What every result has: the report and the resuming read these without asking."""
 
 
+KINDS: dict[str, Any] = {
+    "target": str,
+    "method": str,
+    "seed": int,
+    "budget": (dict, type(None)),
+    "paths": int,
+    "status": str,
+}
+"""Of what a result has."""
+NUMBERS = {"metrics": (), "training": ("seconds", "steps", "energy_calls", "network_calls")}
+"""Parts of a result that hold numbers, with the names of those; all of the metrics are."""
+PARTS = ("metrics", "training", "machine", "versions")
+"""Objects that a result may have."""
+
+
 def result_file(folder: Path, cell: Cell) -> Path:
     return folder / f"{cell.key}.json"
 
@@ -72,10 +87,56 @@ def read_result(file: Path) -> dict[str, Any]:
         result = json.loads(file.read_text())
     except ValueError as error:
         raise UserError(f"{file} is not JSON ({error}): delete it, and run the benchmark again") from error
-    missing = [name for name in NEEDED if name not in result]
-    if missing:
-        raise UserError(f"{file} is not a result of the benchmark, it has no {missing[0]}: move it elsewhere")
+    if wrong := malformed(result):
+        raise UserError(f"{file} is not a result of the benchmark, {wrong}: move it elsewhere")
     return result
+
+
+def malformed(result: Any) -> str:
+    """The first thing that is wrong with the shape of a result; empty if nothing is.
+
+    >>> malformed({"target": "funnel"}), malformed([1])
+    ('it has no method', 'it is no object')
+    """
+    if not isinstance(result, dict):
+        return "it is no object"
+    for name in NEEDED:
+        if name not in result:
+            return f"it has no {name}"
+        if not isinstance(result[name], KINDS[name]) or isinstance(result[name], bool):
+            return f"its {name} is {result[name]!r:.40}"
+    try:
+        if result["budget"] is not None:
+            Budget(**result["budget"])
+    except (TypeError, ValueError):
+        return f"its budget is {result['budget']!r:.60}"
+    if result["status"] not in ("finished", "failed"):
+        return f"its status is {result['status']!r:.40}"
+    if result["status"] == "failed" and not isinstance(result.get("error"), str):
+        return "it failed and has no error"
+    return malformed_figures(result)
+
+
+def malformed_figures(result: dict[str, Any]) -> str:
+    """The first part of a result that holds anything but what a table or a picture reads."""
+    for part in PARTS:
+        if not isinstance(found := result.get(part, {}), dict):
+            return f"its {part} are {found!r:.40}"
+    missing = result.get("metrics", {}).get("missing", {})
+    if not (isinstance(missing, dict) and all(isinstance(reason, str) for reason in missing.values())):
+        return f"its missing metrics are {missing!r:.40}"
+    for part, names in NUMBERS.items():
+        found = result.get(part, {})
+        for name in names or found:
+            value = found.get(name)
+            if name != "missing" and not (value is None or is_number(value)):
+                return f"its {part} have {name} {value!r:.40}"
+    return ""
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, or one of the words that stand for infinities and NaN."""
+    return value in ("inf", "-inf", "nan") if isinstance(value, str) else isinstance(value, (int, float))
 
 
 def identity(result: dict[str, Any]) -> tuple:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -41,15 +42,24 @@ def markdown_report(tables: Sequence[ResultTable], results: Sequence[Result], fi
     if figure is not None:
         parts.append(f"![By seconds of training]({figure})")
     for table in tables:
-        parts += [f"## {table.title}", *table.notes]
+        parts += [f"## {plain(table.title)}", *map(plain, table.notes)]
         rule = ["---", *["---:"] * (len(table.head) - 1)]
-        parts.append("\n".join(f"| {' | '.join(row)} |" for row in (table.head, rule, *table.rows)))
+        parts.append("\n".join(f"| {' | '.join(map(plain, row))} |" for row in (table.head, rule, *table.rows)))
         if table.failures:
-            parts.append("\n".join(f"- failed: {failure}" for failure in table.failures))
+            parts.append("\n".join(f"- failed: {plain(failure)}" for failure in table.failures))
         if table.missing:
-            parts.append("\n".join(f"- missing: {reason}" for reason in table.missing))
+            parts.append("\n".join(f"- missing: {plain(reason)}" for reason in table.missing))
     parts.append("\n".join(f"- {title}: {meaning}" for title, meaning in column_meanings(tables)))
     return "\n\n".join(parts) + "\n"
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, in a cell of a table too.
+
+    >>> plain("a|b <i>\\nTypeError: `x`")
+    'a\\\\|b &lt;i> TypeError: \\\\`x\\\\`'
+    """
+    return re.sub(r"([|`*\[\]\\]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
 
 
 def html_report(
@@ -96,7 +106,9 @@ def provenance_sentences(results: Sequence[Result]) -> list[str]:
     """The machines and versions behind the results, a sentence each."""
     sentences = set()
     for result in results:
-        machine, versions = result["machine"], result["versions"]
+        machine, versions = result.get("machine", {}), result.get("versions", {})
+        if not {"processor", "cores", "threads"} <= machine.keys():
+            continue
         threads = "one thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
         numbers = ", ".join(f"{name} {version}" for name, version in versions.items())
         sentences.add(f"Made on {machine['processor']}, {machine['cores']} cores, {threads} a cell, with {numbers}.")

@@ -10,6 +10,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import amortized
@@ -31,10 +32,14 @@ def main(argv: Sequence[str], *more: AddCommand) -> int:
         *more: Each adds one more command.
 
     Returns:
-        0 when it went well, 1 where a method to compare with failed, 2 after a user's error (one line on stderr), 130
-        after Ctrl-C.
+        0 when it went well, or when nothing was typed and help was shown; 1 where a method to compare with failed; 2
+        after a user's error (one line on stderr); 130 after Ctrl-C.
     """
-    arguments = parser(*more).parse_args(argv)
+    root = parser(*more)
+    if not argv:
+        root.print_help()
+        return 0
+    arguments = root.parse_args(with_file_first(argv))
     arguments.command = shlex.join(["amortized", *argv])
     try:
         with warnings.catch_warnings():
@@ -46,6 +51,21 @@ def main(argv: Sequence[str], *more: AddCommand) -> int:
     except KeyboardInterrupt:
         print(f"\namortized: interrupted, {arguments.after_interrupt}", file=sys.stderr)
         return INTERRUPTED
+
+
+def with_file_first(argv: Sequence[str]) -> list[str]:
+    """``--compare nuts FILE`` as ``FILE --compare nuts``: argparse would take the file for one more method.
+
+    >>> with_file_first(["fit", "--compare", "nuts", "smc", "mine.py", "--report"])
+    ['fit', 'mine.py', '--compare', 'nuts', 'smc', '--report']
+    """
+    if "--compare" not in argv:
+        return list(argv)
+    place = argv.index("--compare")
+    methods = list(takewhile(lambda word: not word.startswith("-"), argv[place + 1 :]))
+    files = [word for word in methods if word.endswith(".py")]
+    kept = [word for word in methods if word not in files]
+    return [*argv[:place], *files, "--compare", *kept, *argv[place + 1 + len(methods) :]]
 
 
 def one_line_warning(message, category, filename, lineno, file=None, line=None) -> None:

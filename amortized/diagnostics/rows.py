@@ -193,9 +193,12 @@ def paths_outside(log_weights: Tensor) -> Finding:
 
 
 def undefined_density(checks: Checks) -> Finding:
+    """NaN among the density or its gradient: it fails where the draws are, and is only told where the search met it."""
     sentence = "the density or its gradient is not a number at the ends of some paths"
-    value = "; ".join(checks.troubles) + (f"; at {checks.troubled:.1%} of the paths' ends" if checks.troubles else "")
     passed = checks.troubled <= OUTSIDE
+    share = f"at {checks.troubled:.2%} of the paths' ends" if checks.troubled else "at none of the paths' ends"
+    met = "; ".join(checks.troubles)
+    value = (f"{share}, too few to matter; the search met {met}" if passed else f"{met}; {share}") if met else ""
     return Finding("troubles", value, f"under {OUTSIDE:.1%}", passed, sentence, PROPER, USABLE)
 
 

@@ -39,7 +39,9 @@ def forest(axes: Axes, by_method: Mapping[str, Sequence[Description]], names: Se
 
 
 def costs(axes: Axes, title: str, by_method: Mapping[str, float]) -> Axes:
-    """One bar a method from the top, on a logarithmic axis; a cost of 0 is unknown and has no bar.
+    """One point a method from the top, on a logarithmic axis; a cost of 0 is unknown and has no point.
+
+    A bar would show nothing: a logarithmic axis has no zero to start from.
 
     >>> from matplotlib.figure import Figure
     >>> axes = costs(Figure().add_subplot(), "seconds", {"guide": 20.0, "nuts": 40.0})
@@ -52,8 +54,8 @@ def costs(axes: Axes, title: str, by_method: Mapping[str, float]) -> Axes:
     high = max(float(np.nanmax(known)), 10 * low) if np.isfinite(known).any() else 1.0
     for place, value in enumerate(known):
         if np.isfinite(value):
-            axes.barh(place, value - low, left=low, height=0.6, color=line(place)["color"], alpha=0.75)
-            axes.annotate(short(value), (value, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
+            axes.plot(value, place, "o", color=line(place)["color"], markersize=6)
+            axes.annotate(short(value), (value, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_xscale("log")
     axes.set_xlim(low, high * (high / low) ** 0.25)
     axes.xaxis.set_major_locator(LogLocator(numticks=5))
@@ -62,6 +64,8 @@ def costs(axes: Axes, title: str, by_method: Mapping[str, float]) -> Axes:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
     axes.set_title(title)
     return axes
 

@@ -58,10 +58,12 @@ def legend(figure: SubFigure, contents: Contents) -> None:
 
 
 def judgement(figure: SubFigure, contents: Contents) -> None:
-    """Bounds on log Z and quality of the draws during training, and the weights."""
-    left, middle, right = cast(Any, figure.subplots(1, 3))
+    """The weights, and beside them, where something was trained, bounds on log Z and quality during training."""
     found, training = contents.diagnosis, contents.training
     evaluations = [] if training is None else training.evaluations
-    bounds(left, evaluations, found.log_evidence, contents.truth)
-    progress(middle, evaluations, contents.enough)
+    trained = bool(evaluations) and evaluations[-1][0] > 0
+    *during, right = cast(Any, figure.subplots(1, 3 if trained else 1, squeeze=False))[0]
+    if trained:
+        bounds(during[0], evaluations, found.log_evidence, contents.truth)
+        progress(during[1], evaluations, contents.enough)
     weights(right, contents.log_weights, found.log_evidence, found.khat, found.ess_fraction)

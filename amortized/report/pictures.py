@@ -123,7 +123,7 @@ class Pictures:
         if record is None:
             return []
         made: list[Picture] = []
-        if record.evaluations:
+        if record.evaluations and record.evaluations[-1][0] > 0:  # else nothing was trained
             (_, first), (steps, last) = record.evaluations[0], record.evaluations[-1]
             label = (
                 f"Bounds on the log evidence over {steps} steps: first {first.elbo:.2f} to {first.eubo:.2f}, "

@@ -26,8 +26,10 @@ def test_equal_and_zero_weights(weights: np.ndarray, tmp_path: Path):
     contents = made(log_weights=weights, truth=None)
     assert contents.training is not None
     once = replace(contents.training, evaluations=contents.training.evaluations[:1])
-    picture(replace(contents, training=once)).savefig(tmp_path / "p.png")
+    figure = picture(replace(contents, training=once))
+    figure.savefig(tmp_path / "p.png")
+    assert "training step" not in [axes.get_xlabel() for axes in figure.axes], "nothing was trained"
 
 
 def test_a_fit_without_training_has_its_picture():
-    assert len(picture(made(training=None, enough=None)).axes) > 3
+    assert len(picture(made(training=None, enough=None)).axes) >= 2
