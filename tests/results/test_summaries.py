@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from amortized.results.arviz import is_one
 from amortized.results.draws import Draws
 from amortized.results.summaries import repeats_merged
 from amortized.weights import systematic
@@ -51,6 +52,7 @@ def test_weighted_draws_count_by_their_weights():
     assert row.ess_bulk == pytest.approx(4_000 * 7**0.5 / 4, rel=0.05)
 
 
+@pytest.mark.skipif(is_one(arviz), reason="ArviZ 1.x names the arguments and columns of its summary otherwise")
 def test_chains_have_arviz_s_figures():
     """An autoregressive chain of correlation .5 is worth a third of its draws, by ours and by ArviZ's formula."""
     chains = normal(4, 1_000, 2)
