@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 RANKS = [
     {"_types", "_torch", "_moved"},
     {"weights"},
-    {"capture", "processes", "policies", "mixtures", "storage", "display"},
+    {"capture", "parallel", "processes", "policies", "mixtures", "storage", "display"},
     {"targets", "mcmc"},
     {"path"},
     {"simulation"},

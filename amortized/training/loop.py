@@ -15,6 +15,7 @@ from amortized._types import Callback, Generator, Tensor, TrainingStep
 from amortized.behaviours.base import Behaviour
 from amortized.objectives.base import Objective
 from amortized.objectives.maximum_likelihood import bridge_regression
+from amortized.parallel.ranks import Ranks
 from amortized.path import ScoredPath, log_probs, with_log_targets
 from amortized.policies.base import Policy
 from amortized.processes.base import Process
@@ -77,6 +78,7 @@ class Schedule:
             sampling.
         pace: the part of the run that is over at a step, for a run that ``steps`` does not limit.
         seconds: plans fewer steps if ``steps`` would take longer.
+        ranks: the processes that train together, each on ``batch`` paths of its own; rank 0 plans and stops.
     """
 
     steps: int = 1_000
@@ -86,6 +88,7 @@ class Schedule:
     grid: TrainingGrid | None = None
     pace: Callable[[int], float] | None = None
     seconds: float | None = None
+    ranks: Ranks = Ranks()  # noqa: RUF009
 
 
 def fit(
@@ -123,6 +126,7 @@ def fit(
             path = log_probs(laid, policy, proposed)
         if step == 0:
             objective.initialise(path)
+            schedule.ranks.average(objective.parameters())
         behaviour.observe(path)
         return objective(path).mean()
 
@@ -189,9 +193,10 @@ def optimise(
     objective: Objective | None = None,
 ) -> bool:
     """Adam on ``loss(step)``, then averaged weights in evaluation mode. Returns whether a callback stopped it."""
-    steps, pace = schedule.steps, schedule.pace
+    steps, pace, ranks = schedule.steps, schedule.pace, schedule.ranks
+    ranks.copy_first(parts.parameters())
     if schedule.seconds is not None:
-        steps = affordable_steps(loss, steps, schedule.seconds)
+        steps = int(ranks.same(affordable_steps(loss, steps, schedule.seconds)))
     groups = [{"params": list(parts.parameters()), "lr": schedule.learning_rate}]
     flows = [] if objective is None else list(objective.parameters())
     if objective is not None:
@@ -216,6 +221,7 @@ def optimise(
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         value = value.detach()  # its graph would hold a path during the next step
+        ranks.average_gradients([*parts.parameters(), *flows])
         norm = torch.nn.utils.clip_grad_norm_(parts.parameters(), MAX_GRADIENT_NORM)
         norms = [norm, *(flow.grad.norm() for flow in flows if flow.grad is not None)]
         broken = ~torch.stack([each.double() for each in norms]).isfinite().all()
@@ -230,6 +236,8 @@ def optimise(
             kept.copy_(own)
         record = TrainingStep(step + 1, steps, value, averaged, skipped)
         stopped = any([callback(record) for callback in schedule.callbacks])
+        if schedule.callbacks:
+            stopped = bool(ranks.same(stopped))
         if stopped:
             break
     parts.load_state_dict(averaged.state_dict())
