@@ -21,6 +21,7 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.targets.base import Presented, Target
+from amortized.training.checkpoint import Checkpoint, named_when_lost
 
 EMA_DECAY = 0.99
 """Averages the weights of about 100 steps, which takes the noise of single batches out of the final policy."""
@@ -79,6 +80,7 @@ class Schedule:
         pace: the part of the run that is over at a step, for a run that ``steps`` does not limit.
         seconds: plans fewer steps if ``steps`` would take longer.
         ranks: the processes that train together, each on ``batch`` paths of its own; rank 0 plans and stops.
+        checkpoint: where rank 0 writes the stage, and from where it goes on if asked.
     """
 
     steps: int = 1_000
@@ -88,7 +90,8 @@ class Schedule:
     grid: TrainingGrid | None = None
     pace: Callable[[int], float] | None = None
     seconds: float | None = None
-    ranks: Ranks = Ranks()  # noqa: RUF009
+    ranks: Ranks = Ranks()
+    checkpoint: Checkpoint | None = None
 
 
 def fit(
@@ -211,35 +214,39 @@ def optimise(
     averaged = copy.deepcopy(parts).eval()
     moving = list(zip(averaged.parameters(), parts.parameters(), strict=True))
     averages, weights = [mean.detach() for mean, _ in moving], [weight.detach() for _, weight in moving]
-    trained = [name for name in parts if name != "process"]  # whose tables are those of one grid
-    buffers = [pair for name in trained for pair in zip(averaged[name].buffers(), parts[name].buffers(), strict=True)]
+    modules = nn.ModuleDict({"parts": parts, "averaged": averaged, "objective": objective or nn.Module()})
+    start, checkpoint = 0, schedule.checkpoint
+    if checkpoint is not None and checkpoint.resume:
+        start, steps = checkpoint.restore(modules, optimizer)
+        decay.last_epoch = start
     parts.train()
     skipped: Tensor | int = 0
     stopped = False
-    for step in range(steps):
-        value = loss(step)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        value = value.detach()  # its graph would hold a path during the next step
-        ranks.average_gradients([*parts.parameters(), *flows])
-        norm = torch.nn.utils.clip_grad_norm_(parts.parameters(), MAX_GRADIENT_NORM)
-        norms = [norm, *(flow.grad.norm() for flow in flows if flow.grad is not None)]
-        broken = ~torch.stack([each.double() for each in norms]).isfinite().all()
-        skipped = skipped + broken
-        # the fused step reads it on the device, and then leaves all weights alone; torch does not declare it
-        setattr(optimizer, "found_inf", broken.float())  # noqa: B010
-        optimizer.step()
-        decay.step()
-        if weights:
-            torch.ops.aten._foreach_lerp_.Scalar(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
-        for kept, own in buffers:  # an embedding may count or normalize
-            kept.copy_(own)
-        record = TrainingStep(step + 1, steps, value, averaged, skipped)
-        stopped = any([callback(record) for callback in schedule.callbacks])
-        if schedule.callbacks:
-            stopped = bool(ranks.same(stopped))
-        if stopped:
-            break
+    with named_when_lost(checkpoint):
+        for step in range(start, steps):
+            value = loss(step)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            value = value.detach()  # its graph would hold a path during the next step
+            ranks.average_gradients([*parts.parameters(), *flows])
+            norm = torch.nn.utils.clip_grad_norm_(parts.parameters(), MAX_GRADIENT_NORM)
+            norms = [norm, *(flow.grad.norm() for flow in flows if flow.grad is not None)]
+            broken = ~torch.stack([each.double() for each in norms]).isfinite().all()
+            skipped = skipped + broken
+            # the fused step reads it on the device, and then leaves all weights alone; torch does not declare it
+            setattr(optimizer, "found_inf", broken.float())  # noqa: B010
+            optimizer.step()
+            decay.step()
+            if weights:
+                torch.ops.aten._foreach_lerp_.Scalar(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
+            record = TrainingStep(step + 1, steps, value, averaged, skipped)
+            stopped = any([callback(record) for callback in schedule.callbacks])
+            if checkpoint is not None and ranks.rank == 0 and (step + 1) % checkpoint.every == 0:
+                checkpoint.save(step + 1, steps, modules, optimizer)
+            if schedule.callbacks:
+                stopped = bool(ranks.same(stopped))
+            if stopped:
+                break
     parts.load_state_dict(averaged.state_dict())
     parts.eval()
     return stopped
