@@ -12,6 +12,7 @@ from torch import nn
 
 from amortized._types import Generator, Tensor, TrainingStep, by_context
 from amortized.amortization.family import Family
+from amortized.parallel.ranks import Ranks
 from amortized.training.callbacks import ProgressBar
 from amortized.training.loop import Schedule, affordable_steps, optimise
 from amortized.weights import effective_sample_size
@@ -42,6 +43,7 @@ def fit_gaussian(
     seconds: float,
     generator: Generator | None = None,
     progress: bool = False,
+    ranks: Ranks = Ranks(),  # noqa: B008
 ) -> float:
     """Maximize ``mean log N(x; m(c), L(c) L(c)ᵀ)`` over simulated pairs ``(x, c)``.
 
@@ -55,12 +57,13 @@ def fit_gaussian(
         seconds: Limit, after the first 300 steps.
         generator: Of all randomness.
         progress: Whether to show a bar.
+        ranks: The processes that learn it together, each from pairs and contexts of its own.
 
     Returns:
         The objective at the best weights, in nats. The family's Gaussian keeps these weights.
     """
     gaussian, data = family.gaussian, family.rows[family.simulated :]
-    judge = _Judge(family, draw(HELD_OUT, generator), seconds, generator)
+    judge = _Judge(family, draw(HELD_OUT, generator), seconds, generator, ranks)
     planned = STEPS
 
     def loss(step: int) -> Tensor:
@@ -74,11 +77,10 @@ def fit_gaussian(
             value = WITH_DATA * value - _bound(family, data[places], generator)
         return value
 
-    planned = judge.planned = max(FLOOR, affordable_steps(loss, STEPS, seconds))
+    planned = judge.planned = int(ranks.same(max(FLOOR, affordable_steps(loss, STEPS, seconds))))
     with ProgressBar("a Gaussian for every data set", planned, progress) as bar:
-        optimise(
-            nn.ModuleDict({"gaussian": gaussian}), loss, Schedule(planned, learning_rate=RATE, callbacks=[judge, bar])
-        )
+        schedule = Schedule(planned, learning_rate=RATE, callbacks=[judge, bar], ranks=ranks)
+        optimise(nn.ModuleDict({"gaussian": gaussian}), loss, schedule)
     gaussian.load_state_dict(judge.weights)
     return judge.best
 
@@ -89,13 +91,20 @@ class _Judge:
     Weights are judged by held-out pairs and, ``with_data``, by the bound at some data.
     """
 
-    def __init__(self, family: Family, held_out: tuple[Tensor, Tensor], seconds: float, generator: Generator | None):
+    def __init__(
+        self,
+        family: Family,
+        held_out: tuple[Tensor, Tensor],
+        seconds: float,
+        generator: Generator | None,
+        ranks: Ranks = Ranks(),  # noqa: B008
+    ):
         data = family.rows[family.simulated :]
         self.family = family
         self.held_out = held_out
         self.shown = data[torch.randperm(len(data), generator=generator, device=data.device)[:SHOWN]]
         self.with_data = len(data) >= family.contexts
-        self.generator = generator
+        self.generator, self.ranks = generator, ranks
         self.seconds, self.deadline = seconds, time.perf_counter() + seconds
         self.planned = STEPS
         self.best, self.waited = -math.inf, 0
@@ -104,16 +113,18 @@ class _Judge:
     def look_at_data(self) -> None:
         """Leave the data out if the Gaussian fits them as it fits simulated ones."""
         simulated = _fit_of(self.family, self.held_out[1][:SHOWN], self.generator)
-        self.with_data = _fit_of(self.family, self.shown, self.generator) < UNLIKE * simulated
+        unlike = _fit_of(self.family, self.shown, self.generator) < UNLIKE * simulated
+        self.with_data = bool(self.ranks.same(unlike))
         self.best = -math.inf
 
     def __call__(self, step: TrainingStep) -> bool:
         now = time.perf_counter()
         late = now >= self.deadline and (step.number >= FLOOR or now >= self.deadline + self.seconds)
+        late = bool(self.ranks.same(late))  # all judge, or none
         if step.number % EVERY and step.number != step.planned and not late:
             return False
         averaged = step.parts["gaussian"].state_dict()
-        value = self._value(averaged)
+        [value] = self.ranks.means([self._value(averaged)])
         early = self.with_data and step.number < ALONE * self.planned
         self.waited = 0 if early or value > self.best + 1e-3 else self.waited + 1
         if value > self.best:

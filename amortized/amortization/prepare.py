@@ -11,15 +11,17 @@ import torch
 from torch import nn
 
 from amortized._types import Generator, Tensor
-from amortized.amortization.family import Family
+from amortized.amortization.family import CONTEXTS, Family
 from amortized.amortization.gaussian import fit_gaussian
 from amortized.amortization.pairs import Pairs
 from amortized.behaviours.searches.mala import MALASearch
+from amortized.parallel.ranks import Ranks
 from amortized.policies.conditional_gaussian import ConditionalGaussian
 from amortized.policies.context import ContextReader
 from amortized.policies.embeddings import DeepSets, Perceptron
 from amortized.samplers import DiffusionSampler
 from amortized.targets.conditional.target import ConditionalTarget
+from amortized.training.run import Run
 
 SIMULATIONS = 20_000
 """Pairs in the pool, if time allows."""
@@ -27,6 +29,8 @@ SCALED_BY = 2_000
 """Contexts that set the units of the embedding's inputs."""
 MOVES = 20
 """MALA moves of every draw at the given data. Draws that need more are still the Gaussian's, which training can use."""
+GAUSSIAN = "gaussian"
+"""Under which a run keeps the Gaussian that was learned."""
 AT_ONCE = 512
 """Data sets that share one MALA step size and one look at the clock."""
 RECHECKED = 256
@@ -43,6 +47,7 @@ class Amortized:
         pairs: Gives more draws, of contexts without a number.
         x: Draws ``(N, D)``, unconstrained.
         indices: The contexts that they belong to, ``(N,)``.
+        run: The processes that train together.
     """
 
     family: Family
@@ -50,6 +55,7 @@ class Amortized:
     pairs: Pairs
     x: Tensor
     indices: Tensor
+    run: Run = Run()  # noqa: RUF009
 
 
 def prepare_family(
@@ -59,7 +65,7 @@ def prepare_family(
     generator: Generator,
     max_seconds: float,
     progress: bool = False,
-    simulations: int = SIMULATIONS,
+    run: Run = Run(),  # noqa: B008
 ) -> Amortized:
     """Simulate pairs, learn a Gaussian for every context, move its draws to the given data, build a sampler.
 
@@ -72,21 +78,35 @@ def prepare_family(
         generator: Of all other randomness.
         max_seconds: Limit in seconds of wall clock.
         progress: Whether to show bars.
-        simulations: Pairs in the pool.
+        run: The processes that prepare and train together. Each has pairs of its own, and its part of the data sets.
     """
     deadline = time.perf_counter() + max_seconds
-    pairs = Pairs(target, simulations, 0.2 * max_seconds, generator)
-    rows = torch.cat([pairs.rows, target.rows])
+    pairs = Pairs(target, SIMULATIONS, 0.2 * max_seconds, generator)
+    rows = torch.cat([pairs.rows, _own_rows(target, run.ranks)])
     seen = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:SCALED_BY]]
     gaussian = untrained_gaussian(target, embedding, seen, pairs.x.mean(0), pairs.x.std(0))
+    run.ranks.copy_first(gaussian.state_dict().values())  # the units too, which are those of other pairs
     family = Family(target, gaussian, rows, len(pairs.rows))
-    fit_gaussian(family, pairs.draw, 0.7 * (deadline - time.perf_counter()), generator, progress)
+    if (found := run.get(GAUSSIAN)) is None:
+        left = 0.7 * (deadline - time.perf_counter())
+        fit_gaussian(family, pairs.draw, left, generator, progress, run.ranks)
+        run.keep(GAUSSIAN, gaussian.state_dict)
+    else:
+        gaussian.load_state_dict(found)
     x, indices = pairs.x, torch.arange(len(pairs.x), device=rows.device)
     if len(target.rows) >= family.contexts:
         found, places = _chains(family, deadline, generator)
         x, indices = torch.cat([x, found]), torch.cat([indices, places])
     target.joint.recheck(target.coordinates(rows[indices[-RECHECKED:]], x[-RECHECKED:]))
-    return Amortized(family, untrained_sampler(family, make), pairs, x, indices)
+    return Amortized(family, untrained_sampler(family, make), pairs, x, indices, run)
+
+
+def _own_rows(target: ConditionalTarget, ranks: Ranks) -> Tensor:
+    """This process's part of the data sets, or all of them if a part would be too small to train on."""
+    if len(target.rows) < CONTEXTS * ranks.size:
+        return target.rows
+    own = ranks.shard(len(target.rows))
+    return target.rows[own.start : own.stop]
 
 
 def untrained_gaussian(

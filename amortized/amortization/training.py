@@ -82,7 +82,7 @@ def gather(made: Amortized, generator: Generator) -> Material:
             return white, white.whiten(x).repeat(BRIDGES, 1)
 
     embedding = getattr(made.sampler.policy, "embedding", None)
-    return Material(family.among(indices[training]), draw, buffer, judged, held_out, embedding)
+    return Material(family.among(indices[training]), draw, buffer, judged, held_out, embedding, made.run)
 
 
 def _whitened(made: Amortized) -> tuple[Tensor, Tensor]:

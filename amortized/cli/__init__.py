@@ -94,6 +94,12 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
     command.add_argument("--draws", type=whole, metavar="N", help="posterior draws (default 4000)")
     text = "keep what is done there; the same command goes on from it after a kill"
     command.add_argument("--checkpoint", type=Path, metavar="DIR", help=text)
+    text = (
+        "one guide for many data sets: the arguments of the model that hold them along a first dimension, as y or x,y"
+    )
+    command.add_argument("--amortize", type=names, metavar="NAMES", help=text)
+    text = "go on with a fit of --amortize that was stopped, also on another number of processes"
+    command.add_argument("--resume", action="store_true", help=text)
     command.set_defaults(run=run_fit)
 
     command = commands.add_parser("info", help="show sites, supports, shapes, and how the density is batched")
@@ -114,9 +120,9 @@ def parser(*more: AddCommand) -> argparse.ArgumentParser:
 
 
 def run_fit(arguments: argparse.Namespace) -> int:
-    from amortized.cli import fit
+    from amortized.cli import fit, fit_many
 
-    return fit.run(arguments)
+    return fit.run(arguments) if arguments.amortize is None else fit_many.run(arguments)
 
 
 def run_info(arguments: argparse.Namespace) -> None:
@@ -142,6 +148,14 @@ def positive(text: str) -> float:
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above zero")
     return value
+
+
+def names(text: str) -> list[str]:
+    """
+    >>> names("x,y")
+    ['x', 'y']
+    """
+    return text.split(",")
 
 
 def whole(text: str) -> int:

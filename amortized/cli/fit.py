@@ -21,6 +21,7 @@ from amortized.files.errors import UserError
 from amortized.files.model import ModelFile, blaming, load
 from amortized.guide.guide import DiffusionGuide
 from amortized.guide.options import Options
+from amortized.parallel.group import current, own_device, started
 from amortized.report import Contents
 from amortized.report.picture import picture
 from amortized.results import arviz
@@ -28,6 +29,13 @@ from amortized.results import arviz
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, compare, print and write; returns 1 where a method to compare with failed, else 0."""
+    if started() > 1:
+        raise UserError(
+            "the fit of one data set trains little and runs in one process: type amortized fit without torchrun, or "
+            "--amortize NAME for many data sets"
+        )
+    if arguments.resume:
+        raise UserError("--resume is of a fit on many data sets: leave it out, or type --amortize NAME")
     file = load(arguments.file, arguments.model)
     folder = arguments.out or Path("runs") / file.path.stem
     outputs.check_writable(folder)
@@ -62,15 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def make_guide(file: ModelFile, arguments: argparse.Namespace) -> DiffusionGuide:
     try:
-        device = available_device(arguments.device)
+        device = available_device(own_device(arguments.device))
     except ValueError as error:
         raise UserError(f"device {arguments.device} is not there: type --device cpu") from error
     return DiffusionGuide(
         file.model,
+        amortize=arguments.amortize,
         seed=arguments.seed,
         max_seconds=arguments.max_seconds,
         device=device,
-        progress=sys.stderr.isatty(),
+        progress=sys.stderr.isatty() and current().ranks.rank == 0,
         checkpoint=arguments.checkpoint,
     )
 

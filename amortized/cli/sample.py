@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from amortized.files import outputs
 from amortized.files.errors import UserError
 from amortized.files.model import blaming, find_model, imported
 from amortized.guide.guide import DiffusionGuide
+from amortized.parallel.group import together
+from amortized.parallel.ranks import RankLost
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -28,12 +31,17 @@ def run(arguments: argparse.Namespace) -> None:
     with blaming(path):
         model = find_model(imported(path), path, arguments.model)
     try:
-        guide = DiffusionGuide.load(arguments.guide, model)
-        check_data(guide, arguments)
-        draws = guide.sample(arguments.draws, *values)
-        found = guide.diagnose(*values)
-    except (ValueError, TypeError) as error:
+        with together() as group:
+            if group.ranks.rank:
+                warnings.simplefilter("ignore")  # the first process says it
+            guide = DiffusionGuide.load(arguments.guide, model)
+            check_data(guide, arguments)
+            draws = guide.sample(arguments.draws, *values)
+            found = guide.diagnose(*values)
+    except (ValueError, TypeError, RankLost) as error:
         raise UserError(f"{error}") from error
+    if group.ranks.rank:
+        return
     verdicts = found if isinstance(found, list) else [found]
     head = ["data set", "log evidence", "effective", "verdict"]
     rows = [[str(k), str(one.log_evidence), f"{one.ess_fraction:.0%}", one.verdict] for k, one in enumerate(verdicts)]

@@ -15,8 +15,10 @@ from amortized.amortization.family import Family
 from amortized.amortization.prepare import prepare_family, untrained_gaussian, untrained_sampler
 from amortized.amortization.training import train_family
 from amortized.diagnostics.remedies import only
-from amortized.guide.fitted import AS_ASKED, Fitted, Proposal, Simulations, proposed
+from amortized.guide.fitted import AS_ASKED, Answer, Fitted, Proposal, Simulations, proposed
 from amortized.guide.plan import Plan
+from amortized.guide.sharing import on_all, on_host, run_of
+from amortized.parallel.group import current
 from amortized.results.posterior import Posterior
 from amortized.samplers import DiffusionSampler
 from amortized.samplers.corrections import affordable_paths, corrected, pool_size
@@ -76,12 +78,14 @@ class Many(Fitted):
         capture_seconds = min(CAPTURE_SECONDS, CAPTURE * limit)
         self._read(model, Call(args, kwargs))
         if options.coordinates == "auto":
-            self._target, self.coordinates = in_coordinates_for_all(self._target, options.seed, capture_seconds)
+            asked = self._target, options.seed, capture_seconds, current().ranks
+            self._target, self.coordinates = in_coordinates_for_all(*asked)
         else:
             self.coordinates = dict.fromkeys(self._target.latents, AS_ASKED)
+        run = run_of(self._target, plan, self.generator)
         asked = self._target, plan.make_sampler(), options.embedding
         with own_randomness(plan.device, options.seed):
-            self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress)
+            self.prepared = prepare_family(*asked, self.generator, PREPARATION * limit, options.progress, run)
         self._take(self.prepared.family, self.prepared.sampler)
 
     @classmethod
@@ -207,23 +211,43 @@ class Many(Fitted):
     def sample(self, data: Sequence[Any], named: Mapping[str, Any], num_samples: int, correction: str) -> Sites:
         """Draws; warns of data sets whose weights say not to trust them."""
         rows, alone = self.rows(data, named)
-        drawn = self._draws(rows, num_samples, correction)
-        sites = _by_context([white.constrain(ends) for white, ends in drawn], num_samples)
+        sites = self._draws(rows, num_samples, correction, lambda white, ends: white.constrain(ends))
         return {name: value[0] for name, value in sites.items()} if alone else sites
 
-    def _draws(self, rows: Tensor, num_samples: int, correction: str) -> list[tuple[WhitenedTarget, Tensor]]:
-        """For some contexts at a time their target and draws, whitened, contexts in turn."""
-        found, fractions, sampler = [], [], self.trained
+    def ask(
+        self, question: Callable[[Posterior], Answer], data: Sequence[Any], named: Mapping[str, Any]
+    ) -> Answer | list[Answer]:
+        rows, alone = self.rows(data, named)
+        found = self.answers(question, rows)
+        return found[0] if alone else found
+
+    def answers(self, question: Callable[[Posterior], Answer], rows: Tensor) -> list[Answer]:
+        """The answer of the posterior of each context ``(M, C)``."""
+        return on_all(rows, self.generator, lambda own: [question(self._given(row[None])) for row in own])
+
+    def _draws(
+        self, rows: Tensor, num_samples: int, correction: str, of: Callable[[WhitenedTarget, Tensor], Sites]
+    ) -> Sites:
+        """What is asked ``of`` the draws ``(M, num_samples, …)``; every process draws for its part of the contexts."""
+        parts = on_all(rows, self.generator, lambda own: self._drawn(own, num_samples, correction, of))
+        _warn(torch.cat([fractions for _, fractions in parts]), correction)
+        return {name: torch.cat([sites[name] for sites, _ in parts]).to(rows.device) for name in parts[0][0]}
+
+    def _drawn(self, rows: Tensor, num_samples: int, correction: str, of: Callable) -> list[tuple[Sites, Tensor]]:
+        """For some contexts at a time what is asked of their draws, and the effective part of their paths."""
+        found, sampler = [], self.trained
         for part in rows.split(max(1, PATHS_AT_ONCE // (2 * num_samples))):
             white = self.family.at(part)
             with torch.no_grad():
                 pilot, seconds = timed(partial(sampler.sample, white, PILOT * len(part), self.generator))
             by_context = pilot[1].unflatten(0, (PILOT, len(part)))
-            fractions.append(effective_sample_size(by_context) / PILOT)
             within = self.draws_within * len(part) / len(rows)
             paths = affordable_paths(pool_size(by_context, num_samples), num_samples, seconds / PILOT, within)
-            found.append((white, corrected(sampler, white, num_samples, correction, pilot, self.generator, paths)[0]))
-        _warn(torch.cat(fractions), correction)
+            ends = corrected(sampler, white, num_samples, correction, pilot, self.generator, paths)[0]
+            sites = on_host(
+                {name: v.unflatten(0, (num_samples, -1)).transpose(0, 1) for name, v in of(white, ends).items()}
+            )
+            found.append((sites, effective_sample_size(by_context).cpu() / PILOT))
         return found
 
     @torch.no_grad()
@@ -239,15 +263,15 @@ class Many(Fitted):
         origin = torch.randint(len(target.rows), (count,), generator=self.generator, device=target.device)
         seed = int(torch.randint(2**31, (), generator=self.generator, device=target.device))
         x, rows = simulate(target, target.rows[origin], seed)
+        current().ranks.copy_first([x, rows])
         truth = target.at(rows)
         sites = truth.constrain(x)
 
-        def draw(num_samples: int, correction: str) -> Sites:
-            drawn = self._draws(rows, num_samples, correction)
-            pieces = [{**w.constrain(u), JOINT: w.log_prob(u) - w.log_dets(len(u))} for w, u in drawn]
-            return _by_context(pieces, num_samples)
+        def joint(white: WhitenedTarget, ends: Tensor) -> Sites:
+            return {**white.constrain(ends), JOINT: white.log_prob(ends) - white.log_dets(len(ends))}
 
-        return Simulations({**{name: sites[name] for name in self.latents}, JOINT: truth.log_prob(x).double()}, draw)
+        truths = {**{name: sites[name] for name in self.latents}, JOINT: truth.log_prob(x).double()}
+        return Simulations(truths, partial(self._draws, rows, of=joint))
 
     def propose(self, args: Sequence, kwargs: Mapping[str, Any], count: int) -> Proposal:
         local = self.amortize if isinstance(self.amortize, LocalTo) else None
@@ -257,14 +281,6 @@ class Many(Fitted):
         data = [arguments[part.name] if part.argument else sites[part.name][0] for part in parts]
         rows, _ = self.rows(data if local else [value[None] for value in data], {})
         return proposed(self.sampler, self.family.at(rows), count * len(rows), local and local.plate)
-
-
-def _by_context(pieces: Sequence[Sites], count: int) -> Sites:
-    """Sites of some contexts at a time, ``(count · m, *event)``, as ``(M, count, *event)`` of all."""
-    return {
-        name: torch.cat([piece[name].unflatten(0, (count, -1)).transpose(0, 1) for piece in pieces])
-        for name in pieces[0]
-    }
 
 
 def _warn(fractions: Tensor, correction: str = "resample") -> None:

@@ -1,1 +1,1 @@
-"""Several processes that train one sampler."""
+"""Several processes that train and draw as one."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
@@ -42,6 +44,14 @@ class History:
     def skipped(self) -> int:
         """Steps whose gradient was not finite."""
         return int(self._skipped)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as numbers."""
+        return {"losses": torch.tensor(self.losses, dtype=torch.float64), "skipped": self.skipped}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        self._losses, self._skipped = state["losses"].tolist(), state["skipped"]
 
 
 class TimeLimit:
@@ -116,6 +126,17 @@ class Convergence:
         if self._waited >= self.patience:
             return f"{overlap}, and {self._waited} evaluations brought no progress"
         return f"{overlap}, and the time or the steps were over"
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was found so far, and the best weights."""
+        evaluations = [[step, asdict(found)] for step, found in self.evaluations]
+        best = {"best": self.best, "weights": self.best_weights}
+        return {"evaluations": evaluations, **best, "waited": self._waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        self.evaluations = [(step, Evaluation(**found)) for step, found in state["evaluations"]]
+        self.best, self.best_weights, self._waited = state["best"], state["weights"], state["waited"]
 
     def restore(self, parts: nn.Module) -> None:
         """Evaluate the last step if need be, and load the weights of the best evaluation."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,14 +19,9 @@ from amortized.policies.base import Policy
 from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.targets.base import Presented, Target
-from amortized.training.checkpoint import Checkpoint, named_when_lost
+from amortized.training.adam import AveragingAdam, rate
+from amortized.training.run import StageState
 
-EMA_DECAY = 0.99
-"""Averages the weights of about 100 steps, which takes the noise of single batches out of the final policy."""
-MAX_GRADIENT_NORM = 1.0
-"""A batch with a few extreme weights then moves the policy no further than any other."""
-WARM_STEPS = 0.05
-"""Part of a run over which the learning rate rises: Adam's second moments are noisy until then."""
 TRIALS = 3
 """Timed losses; the shortest counts, since the first one pays for allocations."""
 
@@ -80,7 +73,7 @@ class Schedule:
         pace: the part of the run that is over at a step, for a run that ``steps`` does not limit.
         seconds: plans fewer steps if ``steps`` would take longer.
         ranks: the processes that train together, each on ``batch`` paths of its own; rank 0 plans and stops.
-        checkpoint: where rank 0 writes the stage, and from where it goes on if asked.
+        saved: the file of the stage, from which it goes on.
     """
 
     steps: int = 1_000
@@ -91,7 +84,7 @@ class Schedule:
     pace: Callable[[int], float] | None = None
     seconds: float | None = None
     ranks: Ranks = Ranks()
-    checkpoint: Checkpoint | None = None
+    saved: StageState | None = None
 
 
 def fit(
@@ -177,18 +170,6 @@ def affordable_steps(loss: Callable[[int], Tensor], steps: int, seconds: float) 
     return max(1, min(steps, int(seconds / min(times))))
 
 
-def rate(step: float, steps: int) -> float:
-    """Factor of the learning rate: it rises on a line over the first steps, and falls on a cosine over the rest.
-
-    >>> [round(rate(step, 100), 2) for step in (0, 5, 52, 100)]
-    [0.17, 1.0, 0.51, 0.0]
-    """
-    rise = max(1.0, WARM_STEPS * steps)
-    fall = min(1.0, step / max(steps, 1))
-    cosine = math.cos(math.pi * max(0.0, fall - WARM_STEPS) / (1 - WARM_STEPS))
-    return min(1.0, (step + 1) / (rise + 1)) * 0.5 * (1 + cosine)
-
-
 def optimise(
     parts: nn.ModuleDict,
     loss: Callable[[int], Tensor],
@@ -196,57 +177,32 @@ def optimise(
     objective: Objective | None = None,
 ) -> bool:
     """Adam on ``loss(step)``, then averaged weights in evaluation mode. Returns whether a callback stopped it."""
-    steps, pace, ranks = schedule.steps, schedule.pace, schedule.ranks
-    ranks.copy_first(parts.parameters())
-    if schedule.seconds is not None:
+    steps, pace, ranks, saved = schedule.steps, schedule.pace, schedule.ranks, schedule.saved
+    ranks.copy_first([*parts.parameters(), *([] if objective is None else objective.parameters())])
+    if saved is not None and saved.planned:
+        steps = saved.planned
+    elif schedule.seconds is not None:
         steps = int(ranks.same(affordable_steps(loss, steps, schedule.seconds)))
-    groups = [{"params": list(parts.parameters()), "lr": schedule.learning_rate}]
-    flows = [] if objective is None else list(objective.parameters())
-    if objective is not None:
-        named = dict(objective.named_parameters())
-        log_partition = [named.pop("log_partition")] if "log_partition" in named else []
-        groups.append({"params": log_partition, "lr": objective.partition_rate})
-        groups.append({"params": list(named.values()), "lr": objective.learning_rate})
-    groups = [group for group in groups if group["params"]]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
     over = (lambda step: step) if pace is None else (lambda step: pace(step) * steps)
-    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(over(step), steps))
-    averaged = copy.deepcopy(parts).eval()
-    moving = list(zip(averaged.parameters(), parts.parameters(), strict=True))
-    averages, weights = [mean.detach() for mean, _ in moving], [weight.detach() for _, weight in moving]
-    modules = nn.ModuleDict({"parts": parts, "averaged": averaged, "objective": objective or nn.Module()})
-    start, checkpoint = 0, schedule.checkpoint
-    if checkpoint is not None and checkpoint.resume:
-        start, steps = checkpoint.restore(modules, optimizer)
-        decay.last_epoch = start
+    adam = AveragingAdam(parts, objective, schedule.learning_rate, lambda step: rate(over(step), steps))
+    if saved is not None and saved.step:
+        saved.restore(adam=adam)
     parts.train()
-    skipped: Tensor | int = 0
     stopped = False
-    with named_when_lost(checkpoint):
-        for step in range(start, steps):
-            value = loss(step)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            value = value.detach()  # its graph would hold a path during the next step
-            ranks.average_gradients([*parts.parameters(), *flows])
-            norm = torch.nn.utils.clip_grad_norm_(parts.parameters(), MAX_GRADIENT_NORM)
-            norms = [norm, *(flow.grad.norm() for flow in flows if flow.grad is not None)]
-            broken = ~torch.stack([each.double() for each in norms]).isfinite().all()
-            skipped = skipped + broken
-            # the fused step reads it on the device, and then leaves all weights alone; torch does not declare it
-            setattr(optimizer, "found_inf", broken.float())  # noqa: B010
-            optimizer.step()
-            decay.step()
-            if weights:
-                torch.ops.aten._foreach_lerp_.Scalar(averages, weights, 1.0 if step == 0 else 1 - EMA_DECAY)
-            record = TrainingStep(step + 1, steps, value, averaged, skipped)
-            stopped = any([callback(record) for callback in schedule.callbacks])
-            if checkpoint is not None and ranks.rank == 0 and (step + 1) % checkpoint.every == 0:
-                checkpoint.save(step + 1, steps, modules, optimizer)
-            if schedule.callbacks:
-                stopped = bool(ranks.same(stopped))
-            if stopped:
-                break
-    parts.load_state_dict(averaged.state_dict())
-    parts.eval()
+    for step in range(0 if saved is None else saved.step, steps):
+        value = loss(step)
+        adam.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        value = value.detach()  # its graph would hold a path during the next step
+        ranks.average_gradients(adam.parameters)
+        adam.step(first=step == 0)
+        record = TrainingStep(step + 1, steps, value, adam.averaged, adam.skipped)
+        stopped = any([callback(record) for callback in schedule.callbacks])
+        if schedule.callbacks:
+            stopped = bool(ranks.same(stopped))
+        if saved is not None:
+            saved.save(step + 1, steps, adam=adam)
+        if stopped:
+            break
+    adam.finish()
     return stopped

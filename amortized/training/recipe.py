@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import cast
 
 from torch import nn
@@ -31,9 +32,10 @@ from amortized.targets.base import Presented, Target
 from amortized.targets.cost import quicken
 from amortized.training.callbacks import Convergence, History, ProgressBar, TimeLimit
 from amortized.training.candidates import POOR, Candidate, better, candidate
-from amortized.training.evaluation import Evaluation, evaluate, evaluation_size, refined
+from amortized.training.evaluation import Evaluation, evaluate, evaluation_size, refined, resized
 from amortized.training.loop import Schedule, TrainingGrid, check_pair, fit, fit_bridges
 from amortized.training.record import Buffer, Material, Training, material_of
+from amortized.training.run import StageState
 
 PLANNED = 0.85
 """Part of the time that is planned for steps; evaluations take the rest."""
@@ -232,42 +234,40 @@ def train_on(
     process, policy = sampler.process, sampler.policy
     parts = nn.ModuleDict({"process": process, "policy": policy})
     target, judged, held_out = material.target, material.judged, material.held_out
-    record = Training(process)
+    record, ranks = Training(process), material.run.ranks
+    ranks.copy_first(parts.parameters())
     if policy.needs_score and isinstance(target, Target):
         quicken(target, held_out[0], recipe.steps * recipe.batch * process.steps, seconds)
 
-    def judge(step: TrainingStep) -> Evaluation:
-        averaged = cast(Process, step.parts["process"]), cast(Policy, step.parts["policy"])
-        return evaluate(*averaged, judged, held_out, evaluation_size(judged), generator)
-
-    def stage(title: str, steps: int, until: float, run: Callable[[list[Callback]], None]) -> list[float]:
-        history, limit = History(), TimeLimit(until)
+    def stage(title: str, steps: int, until: float, run: Callable[[Schedule], object]) -> list[float]:
+        history, judge = History(), partial(_judged, material, generator)
         convergence = Convergence(judge, recipe.every, recipe.enough, recipe.patience, earliest=recipe.earliest)
-        if recipe.always or not convergence(TrainingStep(0, steps, 0.0, parts)):
+        saved = StageState(material.run, title, {"history": history, "convergence": convergence})
+        if saved.is_over:
+            saved.restore(parts=parts)
+        elif saved.step or recipe.always or not convergence(TrainingStep(0, steps, 0.0, parts)):
             with ProgressBar(title, steps, progress, convergence) as bar:
-                run([history, convergence, limit, bar, *callbacks])
+                asked = [history, convergence, TimeLimit(until), bar, *callbacks]
+                how = {"seconds": _left(recipe, until), "ranks": material.run.ranks, "saved": saved}
+                run(Schedule(steps, learning_rate=recipe.learning_rate, callbacks=asked, **how))
             convergence.restore(parts)
+        saved.save(len(history.losses), steps, over=True, parts=parts)
         record.evaluations += [(len(record.bridge_losses) + number, found) for number, found in convergence.evaluations]
         record.skipped += history.skipped
         record.outcome = f"{len(history.losses)} steps of {title}: {convergence.reason}"
         return history.losses
 
-    def on_bridges(callbacks: list[Callback]) -> None:
+    def on_bridges(schedule: Schedule) -> None:
         if not isinstance(process, LinearProcess):
             raise ValueError(f"{type(process).__name__} has no bridges in closed form: write Recipe(bridge_steps=0)")
-        schedule = Schedule(
-            recipe.bridge_steps, recipe.bridge_batch, recipe.learning_rate, callbacks, seconds=_left(recipe, soon)
-        )
-        fit_bridges(process, policy, material.draw, schedule, generator)
+        fit_bridges(process, policy, material.draw, replace(schedule, batch=recipe.bridge_batch), generator)
 
-    def off_policy(callbacks: list[Callback]) -> None:
+    def off_policy(schedule: Schedule) -> None:
         objective, behaviour = build_objective(recipe, target, generator), recipe.behaviour(material.buffer)
         if material.embedding is not None:
             objective.on_contexts(material.embedding)
         record.objective = objective
-        schedule = Schedule(
-            recipe.steps, recipe.batch, recipe.learning_rate, callbacks, recipe.grid, seconds=_left(recipe, deadline)
-        )
+        schedule = replace(schedule, batch=recipe.batch, grid=recipe.grid)
         fit(process, policy, target, objective, behaviour, schedule, generator)
 
     soon = time.perf_counter() + recipe.bridge_share * seconds
@@ -275,8 +275,17 @@ def train_on(
         record.bridge_losses = stage("maximum likelihood on bridges", recipe.bridge_steps, soon, on_bridges)
     record.losses = stage("training on paths", recipe.steps, deadline, off_policy)
     until = max(deadline - time.perf_counter(), REFINING * seconds)
-    record.sampling = refined(process, policy, judged, held_out, recipe.refinements, generator, until)
+    chosen = refined(process, policy, judged, held_out, recipe.refinements, generator, until)
+    record.sampling = resized(process, ranks.same(chosen.steps) / process.steps)
     return record
+
+
+def _judged(material: Material, generator: Generator | None, step: TrainingStep) -> Evaluation:
+    """The averaged weights at a step, judged by the paths of all processes."""
+    averaged = cast(Process, step.parts["process"]), cast(Policy, step.parts["policy"])
+    judged = material.judged
+    found = evaluate(*averaged, judged, material.held_out, evaluation_size(judged), generator)
+    return Evaluation(*material.run.ranks.means(astuple(found)))
 
 
 def _left(recipe: Recipe, until: float) -> float | None:

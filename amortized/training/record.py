@@ -16,6 +16,7 @@ from amortized.targets.affine import WhitenedTarget
 from amortized.targets.base import Presented, Target
 from amortized.training.evaluation import Evaluation
 from amortized.training.loop import Draw, draws_of
+from amortized.training.run import Run
 
 Buffer = ReplayBuffer | ContextBuffers
 
@@ -81,6 +82,7 @@ class Material:
         judged: the target of the evaluations.
         held_out: draws ``(N, D)`` of ``judged`` that never train, and their log R.
         embedding: reads contexts for the objective.
+        run: the processes that train together, and the file from which they go on.
     """
 
     target: Presented
@@ -89,6 +91,7 @@ class Material:
     judged: Target
     held_out: tuple[Tensor, Tensor]
     embedding: nn.Module | None = None
+    run: Run = Run()  # noqa: RUF009
 
 
 def material_of(target: WhitenedTarget, draws: tuple[Tensor, Tensor], held_out: int) -> Material:

@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 
+from amortized.parallel.ranks import Ranks
 from amortized.targets.conditional.model import CONTEXT
 from amortized.targets.conditional.simulation import check_simulation, simulate
 from amortized.targets.conditional.target import ConditionalTarget
@@ -61,7 +62,10 @@ def choose_for_all(target: ConditionalTarget, seed: int, seconds: float) -> Choi
 
 
 def in_coordinates_for_all(
-    target: ConditionalTarget, seed: int, seconds: float
+    target: ConditionalTarget,
+    seed: int,
+    seconds: float,
+    ranks: Ranks = Ranks(),  # noqa: B008
 ) -> tuple[ConditionalTarget, dict[str, str]]:
     """The target in the coordinates that were chosen for all data sets, or itself, and why for each latent site.
 
@@ -69,6 +73,8 @@ def in_coordinates_for_all(
         target: As the model is written.
         seed: Of the choice and of the new target's checks.
         seconds: Limit of the choice; the new target may take as long again to be recorded.
+        ranks: The processes that train together: all take the choice of the first.
     """
-    joint, reasons = moved_by(choose_for_all(target, seed, seconds), target.joint, seed, seconds)
+    choice, *_ = ranks.gathered(choose_for_all(target, seed, seconds))
+    joint, reasons = moved_by(choice, target.joint, seed, seconds)
     return (target if joint is target.joint else target.with_joint(joint)), reasons
