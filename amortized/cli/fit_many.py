@@ -1,4 +1,4 @@
-"""``amortized fit FILE --amortize y``: one guide for all data sets, alone or on several processes under ``torchrun``."""
+"""``amortized fit FILE --amortize y``: one guide for all data sets, on one process or all that ``torchrun`` starts."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ from amortized.processes.base import Process
 from amortized.processes.linear import LinearProcess
 from amortized.simulation import rollout
 from amortized.targets.callable import DensityTarget
-from amortized.training.callbacks import History
 from amortized.training.adam import EMA_DECAY, rate
+from amortized.training.callbacks import History
 from amortized.training.loop import Schedule, check_pair, draws_of, fit, fit_bridges, optimise
 from tests.contracts.discovery import build, concrete_classes
 from tests.known import gaussian, isotropic, network, seeded
