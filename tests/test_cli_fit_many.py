@@ -94,7 +94,8 @@ def test_a_killed_process_ends_the_run_and_one_process_goes_on(folder, capsys):
     assert sorted(file.name for file in (folder / "out").iterdir()) == RESULTS
     guide = DiffusionGuide.load("out/guide.safetensors", imported(folder / "mine.py").model)
     assert len(guide.training_record.losses) == BRIEF.steps
-    check_draws(guide.sample(1_000, data_sets(4, seed=1))["mean"])
+    y = data_sets(4, seed=1)
+    check_draws(guide.sample(1_000, y)["mean"], y)
 
 
 @pytest.mark.slow
@@ -102,22 +103,23 @@ def test_two_processes_fit_and_draw_as_one(folder):
     assert on_two(logged, COMMAND) == [0, 0]
     assert "on 2 processes" in Path("log 0").read_text() and not Path("log 1").read_text()
     assert sorted(file.name for file in (folder / "out").iterdir()) == RESULTS
-    np.save("y.npy", data_sets(5, seed=1).numpy())
+    y = data_sets(5, seed=1)
+    np.save("y.npy", y.numpy())
     words = ["sample", "mine.py", "out/guide.safetensors", "--data", "y.npy", "--draws", "1000"]
     assert on_two(logged, words) == [0, 0]
     assert "written to draws.npz" in Path("log 0").read_text() and not Path("log 1").read_text()
     with np.load("draws.npz", allow_pickle=False) as found:
         draws = torch.as_tensor(found["mean"])
         assert found["verdict"].shape == (5,)
-    check_draws(draws[:4])
-    centred = (draws - truth(data_sets(5, seed=1))[0][:, None]).double()
+    check_draws(draws, y)
+    centred = (draws - truth(y)[0][:, None]).double()
     correlations = torch.corrcoef(centred)
     # noise of its own in every process: 1,000 pairs of independent draws correlate by .03, and five times that is .16
     assert (correlations - torch.eye(5)).abs().max() < 0.16
 
 
-def check_draws(draws: torch.Tensor) -> None:
-    """``(M, 1000)`` draws for the first M data sets of seed 1; five standard errors of 500 independent ones."""
-    mean, deviation, _ = truth(data_sets(4, seed=1))
+def check_draws(draws: torch.Tensor, y: torch.Tensor) -> None:
+    """``(M, 1000)`` draws for data sets ``(M, 5)``; five standard errors of 500 independent ones."""
+    mean, deviation, _ = truth(y)
     assert ((draws.mean(1) - mean).abs() < 5 * deviation / 500**0.5).all()
     assert ((draws.std(1) / deviation - 1).abs() < 5 / 1_000**0.5).all()

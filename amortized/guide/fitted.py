@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -143,10 +143,6 @@ class Fitted(ABC):
         """The posterior of one data set; raises ``ValueError`` for several."""
 
     @abstractmethod
-    def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[Iterable[Posterior], bool]:
-        """The posterior of each data set, made one after the other, and whether the user passed one data set alone."""
-
-    @abstractmethod
     def whitened(self, data: Sequence[Any], named: Mapping[str, Any]) -> WhitenedTarget:
         """The density of one data set; raises ``ValueError`` for several."""
 
@@ -170,9 +166,7 @@ class Fitted(ABC):
         self, question: Callable[[Posterior], Answer], data: Sequence[Any], named: Mapping[str, Any]
     ) -> Answer | list[Answer]:
         """The answer of one posterior, or of each of several."""
-        posteriors, alone = self.posteriors(data, named)
-        answers = [question(posterior) for posterior in posteriors]
-        return answers[0] if alone else answers
+        return question(self.posterior(data, named))
 
     def refine(self, data: Sequence[Any], named: Mapping[str, Any], seconds: float) -> Posterior:
         """A posterior whose own copy of the sampler went on training on this one data set."""

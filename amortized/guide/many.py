@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -181,10 +181,6 @@ class Many(Fitted):
 
     def posterior(self, data: Sequence[Any], named: Mapping[str, Any]) -> Posterior:
         return self._given(self._only_row(data, named, "write [guide.at(y) for y in data]"))
-
-    def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[Iterator[Posterior], bool]:
-        rows, alone = self.rows(data, named)
-        return (self._given(row[None]) for row in rows), alone
 
     @torch.no_grad()
     def _given(self, row: Tensor) -> Posterior:

@@ -242,9 +242,6 @@ class Single(Fitted):
             cut_short="; ".join(filter(None, [made.warm.cut_short, record.cut_short if record is not None else ""])),
         )
 
-    def posteriors(self, data: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Posterior], bool]:
-        return [self.posterior(data, named)], True
-
     def whitened(self, data: Sequence[Any], named: Mapping[str, Any]) -> WhitenedTarget:
         _check_no_data(data, named)
         return self.prepared.white
