@@ -4,6 +4,7 @@ import os
 import signal
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,12 +65,12 @@ def killed_at_a_step(step: int) -> int:
     """The second process kills itself in training, after the first has written that step."""
     save = runs.StageState.save
 
-    def killing(self, number, planned, over=False, **parts):
-        save(self, number, planned, over, **parts)
+    def killing(self: runs.StageState, number: int, *planned: Any, **parts: Any) -> None:
+        save(self, number, *planned, **parts)
         if self.run.ranks.rank == 1 and self.title == "training on paths" and number == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    runs.StageState.save = killing
+    setattr(runs.StageState, "save", killing)  # noqa: B010 - this process ends with it
     return logged(COMMAND)
 
 
@@ -93,7 +94,8 @@ def test_a_killed_process_ends_the_run_and_one_process_goes_on(folder, capsys):
     assert "draw with: amortized sample mine.py out/guide.safetensors --data y.npy" in printed
     assert sorted(file.name for file in (folder / "out").iterdir()) == RESULTS
     guide = DiffusionGuide.load("out/guide.safetensors", imported(folder / "mine.py").model)
-    assert len(guide.training_record.losses) == BRIEF.steps
+    record = guide.training_record
+    assert record is not None and len(record.losses) == BRIEF.steps
     y = data_sets(4, seed=1)
     check_draws(guide.sample(1_000, y)["mean"], y)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from amortized.parallel.ranks import Ranks
-from amortized.storage.file import read, write
+from amortized.storage.file import UnreadableFile, read, write
 from amortized.storage.tree import packed, unpacked
 
 EVERY = 5.0
-"""Seconds between two writings. One takes about 20 ms, so that at most 5 s of training are lost for a part in 250."""
+"""Seconds between two writings. One takes 13 ms of processor with 140,000 weights, a part in 400."""
 
 
 class Watched(Protocol):
@@ -33,7 +33,7 @@ class Run:
         fingerprint: of everything that must be as it was: model, data, coordinates, seed.
 
     Raises:
-        UnreadableFile: the file is cut or changed.
+        UnreadableFile: the file is cut, changed, or not there for this process.
         ValueError: the file is of a run with another fingerprint.
     """
 
@@ -44,7 +44,11 @@ class Run:
         self._written = time.perf_counter()
         if path is None or not ranks.same(path.exists()):
             return
-        tensors, words = read(path)
+        try:
+            tensors, words = read(path)
+        except UnreadableFile as error:
+            text = f"{path} is cut, changed, or not on this machine: delete it, and the run starts anew"
+            raise UnreadableFile(text) from error
         if words.get("fingerprint") != fingerprint:
             raise ValueError(
                 f"{path} is of a run with another model, data, seed or coordinates: give it the same ones and as much "
