@@ -105,6 +105,7 @@ def run(batch: int, seed: int) -> None:
     if group.ranks.rank == 0:
         steps = {name: median(times) for name, times in seconds.items() if name in STEPS}
         record = {"ranks": group.ranks.size, "batch": batch, "seed": seed, **found, "steps": steps, "fit": spent}
+        record["gaussian"] = f"{GAUSSIAN_STEPS:,} steps"
         with RESULTS.open("a") as stream:
             stream.write(json.dumps(record) + "\n")
         print(record)
@@ -112,12 +113,12 @@ def run(batch: int, seed: int) -> None:
 
 def table() -> None:
     records = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    print("| processes | batch of each | seed | means, std | stds | log Z, nats | ms, bridges | ms, paths |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| processes | batch of each | seed | Gaussian | means, std | stds | log Z, nats | ms, bridges | ms, paths |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for one in records:
         found = " | ".join(f"{one[name]:.4f}" for name in ("means", "stds", "log_z"))
         steps = " | ".join(f"{1_000 * one['steps'][name]:.1f}" for name in STEPS)
-        print(f"| {one['ranks']} | {one['batch']:,} | {one['seed']} | {found} | {steps} |")
+        print(f"| {one['ranks']} | {one['batch']:,} | {one['seed']} | {one['gaussian']} | {found} | {steps} |")
 
 
 if __name__ == "__main__":
