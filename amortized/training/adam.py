@@ -117,6 +117,6 @@ class AveragingAdam:
         groups = self.optimizer.state_dict()["param_groups"]
         for group, rate in zip(groups, state["rates"], strict=True):
             group["lr"] = rate
-        moments = {int(place): value for place, value in state["moments"].items()}
+        moments = {int(place): copy.deepcopy(value) for place, value in state["moments"].items()}
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.decay.last_epoch, self.skipped = state["steps"], state["skipped"]

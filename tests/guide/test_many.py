@@ -368,7 +368,7 @@ def test_the_seed_reaches_the_generator_and_the_target(monkeypatch: pytest.Monke
 
     def target(*args, seed, **_):
         given["seed"] = seed
-        return SimpleNamespace(latents=())
+        return SimpleNamespace(latents={}, rows=torch.zeros(1, 1))
 
     monkeypatch.setattr(many, "prepare_family", recorded)
     monkeypatch.setattr(many, "ConditionalTarget", target)

@@ -242,11 +242,6 @@ def test_what_a_policy_counts_is_not_averaged_and_not_taken_back():
     assert counts == [1.0, 2.0, 3.0] and policy.seen == 3
 
 
-def test_the_rate_rises_over_a_twentieth_of_the_steps_and_falls_to_nothing():
-    assert [rate(step, 1_000) for step in (0, 25, 50, 525, 1_000)] == pytest.approx([1 / 51, 26 / 51, 1.0, 0.5, 0.0])
-    assert 0 < rate(0, 1) <= 1
-
-
 def test_log_z_and_the_flow_move_at_rates_of_their_own():
     """Adam's first step is its learning rate, whatever the slope; the schedule leaves rate(0, 1) of it."""
     policy, objective = network(1), SubTrajectoryBalance(1, partition_rate=0.7)
