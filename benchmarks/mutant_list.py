@@ -1081,38 +1081,38 @@ MUTANTS = [
     # training
     mutant(
         "training-takes-back-what-was-counted",
-        "training/loop.py",
+        "training/adam.py",
         "kept.copy_(own)",
         "pass",
         "training/test_loop.py::test_what_a_policy_counts_is_not_averaged_and_not_taken_back",
     ),
     mutant(
         "training-leaves-the-last-weights",
-        "training/loop.py",
-        "parts.load_state_dict(averaged.state_dict())",
+        "training/adam.py",
+        "self.parts.load_state_dict(self.averaged.state_dict())",
         "pass",
         "training/test_loop.py::test_the_policy_ends_with_the_average_of_its_weights",
         "processes/test_linear.py::test_the_averaged_weights_of_the_noising_are_what_training_leaves",
     ),
     mutant(
         "rate-does-not-warm",
-        "training/loop.py",
+        "training/adam.py",
         "min(1.0, (step + 1) / (rise + 1)) * 0.5",
         "0.5",
-        "training/test_loop.py::test_the_rate_rises_over_a_twentieth_of_the_steps_and_falls_to_nothing",
+        "training/test_adam.py::test_the_rate_rises_over_a_twentieth_of_the_steps_and_falls_to_nothing",
     ),
     mutant(
         "steps-without-gradient-taken",
-        "training/loop.py",
+        "training/adam.py",
         '"found_inf", broken.float()',
         '"found_inf", 0 * broken.float()',
         "training/test_loop.py::test_a_gradient_that_is_not_finite_is_skipped_and_counted",
     ),
     mutant(
         "log-z-at-the-policy-rate",
-        "training/loop.py",
+        "training/adam.py",
         '"lr": objective.partition_rate',
-        '"lr": schedule.learning_rate',
+        '"lr": learning_rate',
         "training/test_loop.py::test_log_z_and_the_flow_move_at_rates_of_their_own",
     ),
     mutant(
@@ -1146,8 +1146,8 @@ MUTANTS = [
     mutant(
         "named-guide-not-trained-where-the-untrained-is-good",
         "training/recipe.py",
-        "if recipe.always or not convergence(",
-        "if not convergence(",
+        "elif saved.step or recipe.always or not convergence(",
+        "elif saved.step or not convergence(",
         "training/test_recipe.py",
     ),
     mutant(
