@@ -71,19 +71,13 @@ class Shown(Answers):
             dims: ``{site: names of its dimensions}``, in the place of the plates' names.
             **named: The data by name.
         """
-        fitted = self._current("to_arviz")
-        if not fitted.posteriors(data, named)[1]:
-            return batch_to_arviz(self._draws_of_each(data, named, num_samples, correction), coords, dims)
-        return self.draws(num_samples, *data, correction=correction, **named).to_arviz(coords, dims)
-
-    def _draws_of_each(
-        self, data: Sequence[Any], named: dict[str, Any], num_samples: int | None, correction: str
-    ) -> list[Draws]:
-        """The record of every data set of a batch; the replicas of each are its chains."""
-        by_guide = [guide._unmoved("draws").posteriors(data, named)[0] for guide in [self, *self.others]]
+        self._current("to_arviz")
+        guides = [self, *self.others]
         with placement(self.device):
-            each = zip(*by_guide, strict=True)
-            return [record_of(fits, self._all_seconds(), num_samples, correction)[0] for fits in each]
+            found = [guide._unmoved("to_arviz").ask(lambda posterior: posterior, data, named) for guide in guides]
+            fits = zip(*(one if isinstance(one, list) else [one] for one in found), strict=True)
+            each = [record_of(one, self._all_seconds(), num_samples, correction)[0] for one in fits]
+        return batch_to_arviz(each, coords, dims) if isinstance(found[0], list) else each[0].to_arviz(coords, dims)
 
     @overload
     def report(self, path: None = None, *data: Any, **named: Any) -> Page: ...
