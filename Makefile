@@ -8,14 +8,14 @@ OUT := runs/eight_schools
 
 # The first target is what a bare `make` does: fit one small model and show where the picture is.
 .DEFAULT_GOAL := demo
-.PHONY: demo help test slow mutants fuzz arviz1 lint types truths wheel installed clean
+.PHONY: demo help test slow mutants fuzz arviz1 lint types docs links notebooks truths wheel installed clean
 
 demo: .venv/.stamp-run  ## fit the eight schools beside NUTS, and write a picture: what a bare make does
 	$(BIN)/amortized fit models/eight_schools.py --compare nuts --seed 0 --out $(OUT)
 	@echo "picture: $(OUT)/posterior.png"
 
 help:  ## this list
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1|/' | awk -F'|' '{printf "  %-9s%s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1|/' | awk -F'|' '{printf "  %-11s%s\n", $$1, $$2}'
 
 test: .venv/.stamp-dev  ## the fast suite, doctests too, on every core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -47,6 +47,16 @@ lint: .venv/.stamp-dev  ## ruff
 types: .venv/.stamp-dev  ## pyright, on the package and benchmarks/
 	$(BIN)/pyright
 
+docs: .venv/.stamp-docs  ## the site, into docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "site: docs/_build/html/index.html"
+
+links: .venv/.stamp-docs  ## links of the site that lead outside; needs a network
+	$(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/links
+
+notebooks: .venv/.stamp-docs  ## run the site's notebooks anew, and keep their outputs
+	OMP_NUM_THREADS=1 PYTHONWARNINGS='ignore:IProgress not found' $(BIN)/jupyter-execute --inplace docs/tutorials/*.ipynb
+
 truths: .venv/.stamp-run  ## compute log Z of every file in models/ anew, beside what the file states
 	$(BIN)/python benchmarks/truths.py
 
@@ -75,5 +85,9 @@ installed: wheel  ## the fast suite on the wheel, in an empty environment: make 
 	$(BIN)/python -m pip install --quiet $(PINS) -e '.[dev]'
 	@touch $@ .venv/.stamp-run
 
+.venv/.stamp-docs: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet $(PINS) -e '.[docs]'
+	@touch $@ .venv/.stamp-run
+
 clean:  ## remove .venv, runs and caches
-	rm -rf .venv .venv-installed dist runs .pytest_cache .ruff_cache
+	rm -rf .venv .venv-installed dist runs docs/_build .pytest_cache .ruff_cache

@@ -195,7 +195,7 @@ def takes(
         own = list(inspect.signature(init).parameters.values())[:2]
         named = inspect.signature(record).parameters.values()
         init.__signature__ = inspect.Signature([*own, *named], return_annotation=None)  # pyright: ignore
-        lines = ["Args:", "    model: A Pyro model."]
+        lines = ["What a guide is of, and what it may be asked.", "", "Args:", "    model: A Pyro model."]
         for option in fields(Options):
             default = "" if option.default is None else f" Default {option.default!r}."
             text = f"{option.name}: {words(option.name)}{default}"
