@@ -13,8 +13,8 @@ SLOW = {
     *(
         f"docs/{name}.md"
         for name in (
-            "amortized arviz baselines behaviours calibration coordinates diagnosis gpu guide model_comparison report "
-            "samplers saving start vae_posterior writing_models"
+            "amortized arviz baselines behaviours calibration coordinates data_parallel diagnosis gpu guide "
+            "model_comparison notebooks report samplers saving start vae_posterior writing_models"
         ).split()
     ),
 }
