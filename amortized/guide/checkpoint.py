@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import amortized.guide.saving as saving
 from amortized._types import Tensor
-from amortized.guide import saving
 from amortized.guide.fitted import Fitted
 from amortized.guide.many import Call, Many
 from amortized.guide.plan import Plan

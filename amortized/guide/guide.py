@@ -13,10 +13,10 @@ import torch
 from pyro import poutine
 from pyro.infer.autoguide import AutoGuide
 
+import amortized.guide.saving as saving
 from amortized._torch import placement
 from amortized._types import Sites
 from amortized.amortization.training import for_contexts
-from amortized.guide import saving
 from amortized.guide.answers import Answers
 from amortized.guide.checkpoint import Checkpoint
 from amortized.guide.fitted import Fitted

@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
+import amortized.guide.saved_many as saved_many
+import amortized.guide.saved_single as saved_single
 from amortized._torch import own_randomness
 from amortized._types import Tensor
-from amortized.guide import saved_many, saved_single
 from amortized.guide.fitted import Fitted
 from amortized.guide.many import Call, Many
 from amortized.guide.options import Options
