@@ -43,8 +43,8 @@ SECONDS = 900.0
 def recipe(batch: int) -> Recipe:
     """The recipe of many data sets with a number of steps, judged at the end alone."""
     steps = {"bridge_steps": STEPS["bridges"], "steps": STEPS["paths"], "every": 10_000, "always": True}
-    base = for_contexts(Recipe(bridge_batch=2 * batch, batch=batch))
-    return Recipe(**{**vars(base), **steps, "in_time": False})
+    base = for_contexts(Recipe(batch=batch))
+    return Recipe(**{**vars(base), **steps, "bridge_batch": 2 * batch, "in_time": False})
 
 
 def timed_steps(seconds: dict[str, list[float]]) -> None:

@@ -23,6 +23,11 @@ ELEMENTS = 4_000_000
 """Of all triangles in memory at once: 32 MB in float64."""
 BRIDGES = 8
 """For each draw in a batch: reading a context can cost more than all steps of a bridge."""
+BRIDGE_BATCH = 4_096
+"""Bridges in a step, of 512 contexts. With 64 a step costs half as much and teaches far less: on SLCP .05 and .06 of
+the paths are effective with 64, .16 and .15 with 512, in the same seconds (``docs/results/sbibm.md``)."""
+READ, FEWEST = 200_000, 64
+"""Numbers of data that a step of bridges reads at most, and the fewest contexts: large data sets would fill memory."""
 
 GRIDS = (0.25, 0.5, 1, 2)
 """Of sampling, times the steps of training. Posteriors that are nearly normal need a quarter of the steps."""
@@ -35,8 +40,9 @@ def for_contexts(recipe: Recipe) -> Recipe:
         behaviour = replace(behaviour, moves=5, every=2)
     return replace(
         recipe,
-        bridge_steps=0 if recipe.objective(1).on_policy_only else 6_000,
-        bridge_share=0.5,
+        bridge_steps=0 if recipe.objective(1).on_policy_only else 20_000,
+        bridge_batch=BRIDGE_BATCH,
+        bridge_share=0.8,
         steps=3_000,
         every=250,
         enough=0.96,
@@ -76,7 +82,7 @@ def gather(made: Amortized, generator: Generator) -> Material:
     held_out = ends[judged_rows].repeat(REPEATS, 1), log_target[judged_rows].repeat(REPEATS)
 
     def draw(batch: int, generator: Generator | None) -> tuple[Target, Tensor]:
-        x, rows = made.pairs.draw(batch // BRIDGES, generator)
+        x, rows = made.pairs.draw(min(batch // BRIDGES, max(FEWEST, READ // family.rows.shape[1])), generator)
         with torch.no_grad():
             white = family.at(rows)
             return white, white.whiten(x).repeat(BRIDGES, 1)
