@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = {str(page.relative_to(ROOT)): page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
-NOTEBOOKS = {str(page.relative_to(ROOT)): page for page in sorted((ROOT / "docs").rglob("*.ipynb"))}
+FOUND = [page for page in sorted((ROOT / "docs").rglob("*")) if "_build" not in page.parts]
+"""Everything in docs/ but the site that is built there."""
+PAGES = {str(page.relative_to(ROOT)): page for page in [ROOT / "README.md", *FOUND] if page.suffix == ".md"}
+NOTEBOOKS = {str(page.relative_to(ROOT)): page for page in FOUND if page.suffix == ".ipynb"}
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^    .*\n(?:\n+(?=    ))?)+", re.MULTILINE)
 
