@@ -22,9 +22,8 @@ from amortized.targets.pyro.failures import tell
 
 FREE = ("max_seconds", "progress", "replicas")
 """Options that may be others when a fit goes on: they change no draw of what is done."""
-
-
 REMEDY = "give another checkpoint=, or remove the file"
+"""What to do about a file of another fit; the end of each refusal."""
 
 
 class Checkpoint:

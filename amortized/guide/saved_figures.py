@@ -14,9 +14,8 @@ from amortized.targets.pyro.target import PyroTarget
 
 PART = 1e-5
 """Of mean plus std by which figures may differ: a model may transform its data, with other rounding elsewhere."""
-
-
 DATA = "data of "
+"""Begins the names of data, and not those of parameters."""
 
 
 class Figures(NamedTuple):

@@ -11,6 +11,7 @@ from amortized._types import Tensor
 from amortized.guide.many import Call, Many
 from amortized.guide.plan import Plan
 from amortized.guide.saved_parts import (
+    POINTS,
     Saved,
     check_density,
     check_described,
@@ -21,9 +22,6 @@ from amortized.guide.saved_parts import (
 )
 from amortized.storage.tree import unpacked
 from amortized.targets.conditional.target import ConditionalTarget
-
-POINTS = 4
-"""Points at which the density is compared."""
 
 
 def words_of(fit: Many, name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:

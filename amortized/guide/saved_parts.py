@@ -25,6 +25,8 @@ from amortized.training.record import Training
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-5
 """Nats, and the part, by which a log density may differ on another machine: 80 times the rounding of float32."""
+POINTS = 4
+"""Points at which the density is compared."""
 RECORD = ("evaluations", "skipped", "source", "outcome", "fresh", "cut_short")
 LOSSES = ("bridge_losses", "losses")
 """Parts of a training record that are kept as they are, and as tensors. Nothing reads its objective any more."""

@@ -19,6 +19,7 @@ from amortized.guide.many import Call
 from amortized.guide.plan import Plan
 from amortized.guide.saved_figures import Figures, check_figures, figures_of
 from amortized.guide.saved_parts import (
+    POINTS,
     Saved,
     check_density,
     check_described,
@@ -46,8 +47,6 @@ from amortized.training.record import FreshPaths
 from amortized.training.repair import fine_sampler
 from amortized.warmup import WarmUp
 
-POINTS = 4
-"""Draws at which the density is compared."""
 KNOWN = {
     "fresh": FreshPaths,
     "_reverse": Tensor,
